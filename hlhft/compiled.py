@@ -1,0 +1,188 @@
+"""The one place that sets up numba: where compiled code is cached, under which key, and how it is compiled.
+
+numba's own cache notices a change of the decorated function's file only, not of a helper or a constant in another file,
+so an old exposure cap would survive an update. Here the cache folder's name is a hash of every source that compiled code
+is made of, of the versions of numba, llvmlite and numpy, and of the CPU's features; the folder is set before anything is
+compiled.
+
+Rules of the compiled subset, held by a lint test so that everything also runs with NUMBA_DISABLE_JIT=1: item syntax on
+records (`row["field"]`), guarded logarithm, division and float-to-int conversion, no reliance on integer overflow, no
+exceptions, no Python objects, no globals but integer and float constants and other compiled functions.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import stat
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import llvmlite
+import llvmlite.binding
+import numba
+import numpy as np
+from numba.extending import intrinsic
+
+JIT_DISABLED: bool = bool(numba.config.DISABLE_JIT)
+
+_PACKAGE = Path(__file__).resolve().parent
+_COMPILED_FOLDERS = ("core", "venue", "backtest")
+_COMPILED_FILES = ("compiled.py", "events.py", "ladder.py", "units.py")
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class CacheError(OSError):
+    """No folder for compiled code can be written."""
+
+
+def compiled_sources(package: Path = _PACKAGE) -> list[Path]:
+    """Every source file that compiled code is made of, sorted."""
+    files = [package / name for name in _COMPILED_FILES]
+    for folder in _COMPILED_FOLDERS:
+        files.extend((package / folder).rglob("*.py"))
+    return sorted(path for path in files if path.is_file())
+
+
+def code_key(package: Path = _PACKAGE) -> str:
+    """The key of the compiled code: 32 hexadecimal digits over sources, library versions and CPU features."""
+    digest = hashlib.blake2b(digest_size=16)
+    for part in (numba.__version__, llvmlite.__version__, np.__version__, _cpu()):
+        digest.update(part.encode() + b"\0")
+    for path in compiled_sources(package):
+        digest.update(path.relative_to(package).as_posix().encode() + b"\0")
+        digest.update(path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def _cpu() -> str:
+    return llvmlite.binding.get_host_cpu_name() + llvmlite.binding.get_host_cpu_features().flatten()
+
+
+def cache_root() -> Path:
+    """The folder for everything we may recompute: systemd's CacheDirectory, else the user's cache folder, else a private
+    folder of this user under the temporary directory. It exists and is writable. Raises CacheError when none is."""
+    tried: list[str] = []
+    for candidate in _cache_candidates(os.environ):
+        try:
+            candidate.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with tempfile.TemporaryFile(dir=candidate):
+                pass
+        except OSError as error:
+            tried.append(f"{candidate} ({error.strerror})")
+            continue
+        if candidate.stat().st_uid == os.getuid() and not candidate.stat().st_mode & stat.S_IWOTH:
+            return candidate
+        tried.append(f"{candidate} (belongs to somebody else)")
+    raise CacheError(f"no folder for compiled code can be written, tried {', '.join(tried)}; set HLHFT_CACHE")
+
+
+def _cache_candidates(environ: os._Environ[str]) -> Iterator[Path]:
+    if environ.get("HLHFT_CACHE"):
+        yield Path(environ["HLHFT_CACHE"])
+        return
+    if environ.get("CACHE_DIRECTORY"):
+        yield Path(environ["CACHE_DIRECTORY"].split(":")[0])
+    if environ.get("XDG_CACHE_HOME"):
+        yield Path(environ["XDG_CACHE_HOME"]) / "hlhft"
+    if environ.get("HOME"):
+        yield Path(environ["HOME"]) / ".cache" / "hlhft"
+    yield Path(tempfile.gettempdir()) / f"hlhft-{os.getuid()}"
+
+
+def cache_folder() -> Path:
+    """Where this version's compiled code lives."""
+    return _FOLDER
+
+
+def _set_cache_folder() -> Path:
+    folder = cache_root() / "code" / code_key()
+    numba.config.CACHE_DIR = str(folder)
+    return folder
+
+
+_FOLDER = _set_cache_folder()
+
+
+def compiled(function: Function) -> Function:
+    """Compiles `function` (lazily, cached, without the GIL, IEEE division); unchanged under NUMBA_DISABLE_JIT=1."""
+    return numba.njit(cache=True, nogil=True, error_model="numpy")(function)  # type: ignore[no-any-return]
+
+
+def compiled_inline(function: Function) -> Function:
+    """As `compiled`, and asks for inlining into its callers: for accessors of a line or two."""
+    return numba.njit(cache=True, nogil=True, error_model="numpy", inline="always")(function)  # type: ignore[no-any-return]
+
+
+@contextlib.contextmanager
+def strategy_cache(source: bytes) -> Iterator[Path]:
+    """Within it, what gets decorated is cached under the code key and the hash of `source`, a user's strategy file."""
+    folder = Path(f"{_FOLDER}-{hashlib.blake2b(source, digest_size=8).hexdigest()}")
+    previous = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = str(folder)
+    try:
+        yield folder
+    finally:
+        numba.config.CACHE_DIR = previous
+
+
+# A strategy is called by address, so that the core is compiled once and both stay cached. Without compilation there are
+# no addresses: the table below then stands for them.
+STRATEGY_SIGNATURE = numba.types.int64(
+    numba.types.CPointer(numba.types.uint8),
+    numba.types.int64,
+    numba.types.CPointer(numba.types.uint8),
+    numba.types.CPointer(numba.types.uint8),
+    numba.types.CPointer(numba.types.uint8),
+    numba.types.int64,
+)
+_PYTHON_STRATEGIES: dict[int, Callable[..., int]] = {}
+
+
+def register_python_strategy(function: Callable[..., int]) -> int:
+    """The address stand-in of `function(view, params, memory, quotes) -> count + 1` when compilation is disabled.
+
+    `view` and `quotes` arrive as the core's arrays, `params` and `memory` as uint8 arrays; 0 means that it failed.
+    """
+    address = len(_PYTHON_STRATEGIES) + 1
+    _PYTHON_STRATEGIES[address] = function
+    return address
+
+
+if JIT_DISABLED:
+
+    def call_strategy(address: int, view: Any, params: Any, memory: Any, quotes: Any) -> int:
+        """Calls the strategy at `address`; returns the number of quotes plus one, or 0 when it failed."""
+        return _PYTHON_STRATEGIES[int(address)](view, params, memory, quotes)
+
+else:
+
+    @intrinsic
+    def _call_address(typingctx, address, view, markets, params, memory, quotes, capacity):  # type: ignore[no-untyped-def]
+        int64 = numba.types.int64
+        intp = numba.types.intp
+
+        def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+            from llvmlite import ir  # noqa: PLC0415 - needed only where machine code is generated
+
+            word, byte_pointer = ir.IntType(64), ir.IntType(8).as_pointer()
+            kinds = [byte_pointer, word, byte_pointer, byte_pointer, byte_pointer, word]
+            target = builder.inttoptr(arguments[0], ir.FunctionType(word, kinds).as_pointer())
+            values = [
+                builder.inttoptr(value, kind) if kind is byte_pointer else value
+                for value, kind in zip(arguments[1:], kinds, strict=True)
+            ]
+            return builder.call(target, values)
+
+        return int64(int64, intp, int64, intp, intp, intp, int64), generate
+
+    @numba.njit(cache=True, nogil=True, error_model="numpy")
+    def call_strategy(address: int, view: Any, params: Any, memory: Any, quotes: Any) -> int:
+        """Calls the strategy at `address`; returns the number of quotes plus one, or 0 when it failed."""
+        return _call_address(  # type: ignore[no-any-return]
+            address, view.ctypes.data, len(view), params.ctypes.data, memory.ctypes.data, quotes.ctypes.data, len(quotes)
+        )

@@ -1,0 +1,1 @@
+"""Quoting strategies: each one small compiled function with declared parameters and memory."""

@@ -1,0 +1,1 @@
+"""The venue kernel: what the exchange does with orders, once, for the backtest and for the embedded exchange."""
