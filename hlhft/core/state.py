@@ -22,6 +22,7 @@ ORDERS_PER_MARKET = 128  # order slots of one lane in one market
 QUOTES_MAX = 64  # quotes one strategy call may return
 PARAMS_BYTES = 512
 MEMORY_BYTES = 4096
+WAITING_MAX = 256  # commands that batching may hold back
 PEAK_BUCKETS = 61  # one-minute buckets behind the rolling one-hour equity peak
 SLOT_BITS = 10  # order id = sequence << SLOT_BITS | slot
 
@@ -229,6 +230,7 @@ LANE_DTYPE = np.dtype(
         ("maintenance_micro", np.int64),
         ("batch_in_flight", np.int64, (3,)),  # actions in flight by CommandClass
         ("batch_waiting_since_ns", np.int64, (3,)),
+        ("waiting_count", np.int64),
     ]
 )
 
@@ -357,6 +359,7 @@ class Lane(NamedTuple):
     memory: np.ndarray  # uint8[MEMORY_BYTES]
     view: np.ndarray  # VIEW_DTYPE[M], scratch
     quotes: np.ndarray  # QUOTE_DTYPE[QUOTES_MAX], scratch
+    waiting: np.ndarray  # COMMAND_DTYPE[WAITING_MAX]: commands that batching holds back, oldest first
 
 
 def market_data_fields(markets: int, ladders: int, width: int) -> dict[str, tuple[np.dtype, tuple[int, ...]]]:
@@ -383,6 +386,7 @@ def lane_fields(markets: int) -> dict[str, tuple[np.dtype, tuple[int, ...]]]:
         "memory": (np.dtype(np.uint8), (MEMORY_BYTES,)),
         "view": (VIEW_DTYPE, (markets,)),
         "quotes": (QUOTE_DTYPE, (QUOTES_MAX,)),
+        "waiting": (COMMAND_DTYPE, (WAITING_MAX,)),
     }
 
 
