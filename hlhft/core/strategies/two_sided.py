@@ -1,0 +1,43 @@
+"""A fixed half-spread around the mid with a linear skew: the plain baseline every other strategy must beat."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hlhft.core.state import Feature
+from hlhft.core.strategies.common import Parameter, fee_floor, order_lots, put_ladder
+
+NAME = "two_sided"
+FEATURES = Feature.NONE
+INTERVAL_NS = 0
+ON_FRAME = True
+ON_FILL = True
+PARAMS = {
+    "half_spread_bp": Parameter(1.0, 0.0, 1000.0, "bp", "half-spread around the skewed mid"),
+    "skew_bp": Parameter(1.0, 0.0, 1000.0, "bp", "how far a full position moves the centre"),
+    "order_notional_usdc": Parameter(500.0, 1.0, 1e7, "USDC", "value of one order"),
+    "position_notional_usdc": Parameter(5000.0, 1.0, 1e9, "USDC", "largest position worth holding"),
+    "levels": Parameter(1, 1, 20, "count", "price levels quoted a side"),
+    "level_gap_bp": Parameter(1.0, 0.0, 1000.0, "bp", "distance between levels"),
+    "fee_coverage": Parameter(0.0, 0.0, 10.0, "share", "share of the maker fee that the half-spread must cover"),
+}
+MEMORY_DTYPE = np.dtype([("decisions", np.int64)])
+
+
+def quote(view, params, memory, quotes):  # type: ignore[no-untyped-def]
+    """Two sides in the first market."""
+    market = view[0]
+    memory["decisions"] += 1
+    if market["best_bid_ticks"] <= 0 or market["best_ask_ticks"] <= market["best_bid_ticks"]:
+        return 0
+    mid = 0.5 * (market["best_bid_ticks"] + market["best_ask_ticks"])
+    lots = order_lots(market, params["order_notional_usdc"], mid)
+    cap_lots = order_lots(market, params["position_notional_usdc"], mid)
+    if lots == 0:
+        return 0
+    filled = float(market["position_lots"]) / float(cap_lots)
+    centre = mid * (1.0 - params["skew_bp"] * 1e-4 * min(max(filled, -1.0), 1.0))
+    half = max(params["half_spread_bp"] * 1e-4 * mid, fee_floor(market, mid, params["fee_coverage"]))
+    return put_ladder(
+        quotes, market, centre, half, lots, cap_lots, int(params["levels"]), params["level_gap_bp"] * 1e-4 * mid
+    )
