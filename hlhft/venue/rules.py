@@ -1,0 +1,104 @@
+"""The rule set of a venue: every number and switch by which one kernel is Hyperliquid or hftbacktest's exchange.
+
+Rules are data, one RULES_DTYPE record, never module globals: a run keeps the bytes it ran under. `hyperliquid()` is the
+venue as described in venue reference sections 2, 7 and 8; `hftbacktest()` switches off what that simulator does not model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from hlhft.units import MICRO
+
+RULES_DTYPE = np.dtype(
+    [
+        # What is refused before matching (hlhft.venue.validation).
+        ("enforce_validation", np.int64),  # 0: every order is taken as it comes
+        ("minimum_notional_micro", np.int64),  # of an order that opens or increases; a market may ask for more
+        ("band_e6", np.int64),  # farthest distance from the reference price, share of it in 1e-6; 0 no band
+        ("value_max_leverage_25_micro", np.int64),  # largest market order where leverage 25 or more is offered
+        ("value_max_leverage_20_micro", np.int64),  # the same for 20 to 24
+        ("value_max_leverage_10_micro", np.int64),  # the same for 10 to 19
+        ("value_max_leverage_1_micro", np.int64),  # the same below 10
+        ("limit_value_factor", np.int64),  # a limit order may be this many times as large as a market order
+        ("open_orders_max", np.int64),
+        ("open_orders_reduce_only_max", np.int64),  # reduce-only orders are refused from this many open orders on
+        # How own orders meet a recorded market (hlhft.venue.recorded, hlhft.venue.queue).
+        ("queue_model", np.int64),  # hlhft.venue.queue.QueueModel
+        ("queue_power", np.float64),  # the exponent n of the power family
+        ("partial_fills", np.int64),  # 0: an order that is reached fills whole
+        ("taker_fills_at_touch", np.int64),  # 1: a taker fills whole at the best price, however little rests there
+        ("alo_jumper_share_e6", np.int64),  # share of what joins a young level that goes ahead of us
+        # When actions are executed (hlhft.venue.blocks).
+        ("block_ns", np.int64),  # mean block spacing; 0: no blocks, every action at once
+        ("block_deviation_ns", np.int64),
+        ("block_ns_min", np.int64),
+        ("block_ns_max", np.int64),
+    ]
+)
+
+# Venue reference section 7: 1000 open orders, one more for each $5M traded, 5000 at most.
+OPEN_ORDERS_BASE = 1000
+OPEN_ORDERS_LIMIT = 5000
+VOLUME_PER_OPEN_ORDER_MICRO = 5_000_000 * MICRO
+
+_QUEUE_POWER = 1  # QueueModel.POWER
+_QUEUE_RISK_AVERSE = 0  # QueueModel.RISK_AVERSE
+
+_HYPERLIQUID: Mapping[str, float] = {
+    "enforce_validation": 1,
+    "minimum_notional_micro": 10 * MICRO,
+    "band_e6": 950_000,
+    "value_max_leverage_25_micro": 30_000_000 * MICRO,
+    "value_max_leverage_20_micro": 5_000_000 * MICRO,
+    "value_max_leverage_10_micro": 2_000_000 * MICRO,
+    "value_max_leverage_1_micro": 500_000 * MICRO,
+    "limit_value_factor": 10,
+    "open_orders_max": OPEN_ORDERS_BASE,
+    "open_orders_reduce_only_max": OPEN_ORDERS_BASE,
+    "queue_model": _QUEUE_POWER,
+    "queue_power": 2.0,
+    "partial_fills": 1,
+    # No recording shows who paid for priority (venue reference section 9), so nobody is assumed to.
+    "alo_jumper_share_e6": 0,
+    # Venue reference section 8 and appendix D: mean 78 ms, deviation 30, between 1 and 215.
+    "block_ns": 78_000_000,
+    "block_deviation_ns": 30_000_000,
+    "block_ns_min": 1_000_000,
+    "block_ns_max": 215_000_000,
+}
+
+_HFTBACKTEST: Mapping[str, float] = {
+    "queue_model": _QUEUE_RISK_AVERSE,
+    "queue_power": 1.0,
+    "taker_fills_at_touch": 1,
+}
+
+
+def hyperliquid() -> np.ndarray:
+    """Hyperliquid's rules for an account without volume, shape (1,), dtype RULES_DTYPE, the caller's to change."""
+    return _rules(_HYPERLIQUID)
+
+
+def hftbacktest() -> np.ndarray:
+    """The rules of hftbacktest's exchange without partial fills, shape (1,): nothing is refused, fills are whole."""
+    return _rules(_HFTBACKTEST)
+
+
+def open_orders_max(volume_micro: int) -> int:
+    """How many orders an account that has traded `volume_micro` may have open (venue reference section 7).
+
+    Raises ValueError on a negative volume.
+    """
+    if volume_micro < 0:
+        raise ValueError(f"the traded volume must be at least 0 micro-USDC, not {volume_micro}: pass what userFees reports")
+    return min(OPEN_ORDERS_BASE + volume_micro // VOLUME_PER_OPEN_ORDER_MICRO, OPEN_ORDERS_LIMIT)
+
+
+def _rules(values: Mapping[str, float]) -> np.ndarray:
+    rules = np.zeros(1, dtype=RULES_DTYPE)
+    for name, value in values.items():
+        rules[name] = value
+    return rules
