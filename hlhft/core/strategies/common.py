@@ -1,4 +1,9 @@
-"""What quoting strategies share: declarations of parameters, and prices and sizes made whole safely."""
+"""What quoting strategies share: declarations of parameters, market data in comparable units, and prices and sizes made
+whole safely.
+
+A tick is a different share of the price in each market, so strategies calculate in basis points of the mid and in order
+sizes; then one default serves every market. Only what is written into a quote is in ticks and lots.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +13,17 @@ from typing import NamedTuple
 from hlhft.compiled import compiled
 from hlhft.units import grid_step, quantise
 
-FUNDING_THRESHOLD_E12 = 20_000_000  # 0.002 % an hour in 1e-12: below it funding does not move quotes
+FUNDING_THRESHOLD_E12 = 20_000_000  # 0.002 % an hour in 1e-12: up to it funding does not move quotes
+COUNT = "count"  # the unit of a parameter that only takes whole numbers
+BP = 1e-4  # one basis point
 _TICKS_LIMIT = 2.0e9
+_LOTS_LIMIT = 1e12
+_VOLATILITY, _INTENSITY = 16, 64  # bits of hlhft.core.state.Feature
+_REDUCING = 1
 
 
 class Parameter(NamedTuple):
-    """A strategy's parameter: what the user may set, and within which range."""
+    """A strategy's parameter: what the user may set, and within which range, both ends included."""
 
     default: float
     minimum: float
@@ -23,11 +33,23 @@ class Parameter(NamedTuple):
 
 
 @compiled
+def has_touch(view):  # type: ignore[no-untyped-def]
+    """Whether both sides are there and the book is not crossed: without that nothing can be quoted."""
+    return view["best_bid_ticks"] > 0 and view["best_ask_ticks"] > view["best_bid_ticks"]
+
+
+@compiled
+def mid_ticks(view):  # type: ignore[no-untyped-def]
+    """The mid in ticks; positive when `has_touch`."""
+    return 0.5 * float(view["best_bid_ticks"] + view["best_ask_ticks"])
+
+
+@compiled
 def put_quote(quotes, count, view, side, price, lots, edge):  # type: ignore[no-untyped-def]
     """Writes a post-only quote at a float price in ticks, made whole away from the touch; returns the new count.
 
-    The price never reaches the other side's touch, nor `edge` ticks of it. Nothing is written when the price is not a
-    usable number, the size is not positive or the array is full.
+    The price stays at least one grid step and `edge` ticks away from the other side's touch. Nothing is written when the
+    price is not a usable number, the size is not positive, the array is full or the quote before has the same price.
     """
     if lots <= 0 or count >= len(quotes) or not math.isfinite(price) or price > _TICKS_LIMIT or price < 1.0:
         return count
@@ -35,9 +57,15 @@ def put_quote(quotes, count, view, side, price, lots, edge):  # type: ignore[no-
     step = grid_step(opposite, view["grid_rule"], view["grid_step_ticks"], view["whole_unit_ticks"])
     limit = float(opposite - side * step) - side * edge
     bounded = min(price, limit) if side > 0 else max(price, limit)
-    if bounded < 1.0:
+    # A buy cannot be made cheaper than one step, so below it there is no price away from the touch.
+    if bounded < float(step if side > 0 and view["grid_rule"] == 1 else 1):
         return count
     ticks = quantise(bounded, side, view["grid_rule"], view["grid_step_ticks"], view["whole_unit_ticks"])
+    # A grid coarser than the ladder rounds two levels to one price: the second adds no chance of a fill of its own.
+    if count > 0:
+        last = quotes[count - 1]
+        if last["market"] == view["market"] and last["side"] == side and last["price_ticks"] == ticks:
+            return count
     quote = quotes[count]
     quote["price_ticks"] = ticks
     quote["size_lots"] = lots
@@ -49,84 +77,98 @@ def put_quote(quotes, count, view, side, price, lots, edge):  # type: ignore[no-
 
 
 @compiled
+def put_ladder(quotes, view, centre, half_spread, lots, cap_lots, levels, gap):  # type: ignore[no-untyped-def]
+    """Quotes up to `levels` prices a side around `centre`, `gap` ticks apart, all in ticks; returns the count.
+
+    Were every quote of a side filled, the position would not pass the cap, nor zero while only reducing is allowed.
+    """
+    count = 0
+    for side in (1, -1):
+        room = side_room(view, side, cap_lots)
+        for level in range(levels):
+            sized = min(lots, room)
+            before = count
+            price = centre - side * (half_spread + level * gap)
+            count = put_quote(quotes, count, view, side, price, sized, level * gap)
+            if count > before:
+                room -= sized
+    return count
+
+
+@compiled
 def order_lots(view, notional_usdc, mid):  # type: ignore[no-untyped-def]
     """Whole lots of an order worth `notional_usdc` at `mid` ticks, at least one; 0 without a price."""
     value = mid * view["tick_size"] * view["lot_size"]
     if not value > 0.0 or not notional_usdc > 0.0:
         return 0
-    return max(int(min(notional_usdc / value, 1e12)), 1)
+    return max(int(min(notional_usdc / value, _LOTS_LIMIT)), 1)
 
 
 @compiled
-def side_lots(view, side, lots, cap_lots):  # type: ignore[no-untyped-def]
-    """What a side may still quote: the order size, cut where a fill would carry the position past the cap."""
+def side_room(view, side, cap_lots):  # type: ignore[no-untyped-def]
+    """Lots that a side may still quote before a fill carries the position past the cap, at least 0."""
     room = cap_lots - side * view["position_lots"]
-    if view["mode"] == 1:
+    if view["mode"] == _REDUCING:
         room = min(room, -side * view["position_lots"])
-    return min(lots, max(room, 0))
+    return max(room, 0)
 
 
 @compiled
-def fee_floor(view, mid, coverage):  # type: ignore[no-untyped-def]
-    """The half-spread in ticks below which a filled pair loses to fees, times `coverage`; 0 under a rebate."""
-    return max(float(view["maker_rate_e9"]) * 1e-9 * mid * coverage, 0.0)
+def after_fees(view, half_bp, coverage):  # type: ignore[no-untyped-def]
+    """The half-spread in basis points, fees considered.
+
+    A fee is a floor: `coverage` times its rate. A rebate narrows by as much, never below a half-spread of 0.
+    """
+    fee_bp = float(view["maker_rate_e9"]) * 1e-5 * coverage
+    if fee_bp >= 0.0:
+        return max(half_bp, fee_bp)
+    return max(half_bp + fee_bp, 0.0)
 
 
 @compiled
-def funding_shift(view, mid, weight):  # type: ignore[no-untyped-def]
-    """Ticks to move both quotes toward the side that receives funding; 0 unless |rate| exceeds 0.002 % an hour.
+def funding_bp(view, hours, limit_bp):  # type: ignore[no-untyped-def]
+    """Basis points that funding moves both quotes toward the side that receives it, within +-`limit_bp`.
 
-    A positive rate is paid by longs, so quotes move down.
+    0 up to a rate of 0.002 % an hour, then the excess times `hours`, so that a rate near the threshold makes no jump.
+    Longs pay a positive rate, so it moves quotes down (venue reference section 10).
     """
     rate = view["funding_rate_e12"]
     if abs(rate) <= FUNDING_THRESHOLD_E12:
         return 0.0
-    return -float(rate) * 1e-12 * mid * weight
+    excess = float(rate - FUNDING_THRESHOLD_E12) if rate > 0 else float(rate + FUNDING_THRESHOLD_E12)
+    return min(max(-excess * 1e-8 * hours, -limit_bp), limit_bp)
 
 
 @compiled
-def signal_shift(view, mid, weight, limit):  # type: ignore[no-untyped-def]
-    """Ticks a valid signal moves the centre, bounded by `limit` ticks either way."""
+def signal_bp(view, weight, limit_bp):  # type: ignore[no-untyped-def]
+    """Basis points that a valid signal moves the centre, within +-`limit_bp`."""
     if view["signal_valid"] == 0:
         return 0.0
-    shift = float(view["signal_e9"]) * 1e-9 * mid * weight
-    return min(max(shift, -limit), limit)
+    return min(max(float(view["signal_e9"]) * 1e-5 * weight, -limit_bp), limit_bp)
 
 
 @compiled
-def volatility(view, scale, fallback, maximum):  # type: ignore[no-untyped-def]
-    """Ticks per root second at scale 0, 1 or 2 (1, 10, 60 s), bounded; `fallback` until it is known."""
+def volatility_bp(view, mid, scale, fallback, minimum, maximum):  # type: ignore[no-untyped-def]
+    """Basis points per root second at scale 0, 1 or 2 (1, 10, 60 s), bounded; `fallback` until it is known."""
     features = view["features"]
-    if features["ready"] & 16 == 0:
+    if features["ready"] & _VOLATILITY == 0:
         return fallback
-    return min(max(features["volatility"][scale], 1e-6), maximum)
+    return min(max(features["volatility"][scale] / (mid * BP), minimum), maximum)
 
 
 @compiled
-def intensity_k(view, fallback, minimum, maximum):  # type: ignore[no-untyped-def]
-    """Decay of fill intensity per tick, bounded; `fallback` until it is calibrated."""
+def intensity_k_per_bp(view, mid, fallback, minimum, maximum):  # type: ignore[no-untyped-def]
+    """Decay of fill intensity per basis point, bounded; `fallback` until it is calibrated."""
     features = view["features"]
-    if features["ready"] & 64 == 0:
+    if features["ready"] & _INTENSITY == 0:
         return fallback
-    return min(max(features["intensity_k"], minimum), maximum)
+    return min(max(features["intensity_k"] * mid * BP, minimum), maximum)
 
 
 @compiled
 def intensity_a(view, fallback, minimum, maximum):  # type: ignore[no-untyped-def]
     """Fills per second at the mid, bounded; `fallback` until it is calibrated."""
     features = view["features"]
-    if features["ready"] & 64 == 0:
+    if features["ready"] & _INTENSITY == 0:
         return fallback
     return min(max(features["intensity_a"], minimum), maximum)
-
-
-@compiled
-def put_ladder(quotes, view, centre, half_spread, lots, cap_lots, levels, gap):  # type: ignore[no-untyped-def]
-    """Quotes `levels` prices a side around `centre`, `gap` ticks apart; returns the count."""
-    count = 0
-    for side in (1, -1):
-        sized = side_lots(view, side, lots, cap_lots)
-        for level in range(levels):
-            price = centre - side * (half_spread + level * gap)
-            count = put_quote(quotes, count, view, side, price, sized, level * gap)
-    return count

@@ -5,7 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from hlhft.core.state import Feature
-from hlhft.core.strategies.common import Parameter, fee_floor, order_lots, put_ladder
+from hlhft.core.strategies.common import (
+    BP,
+    COUNT,
+    Parameter,
+    after_fees,
+    has_touch,
+    mid_ticks,
+    order_lots,
+    put_ladder,
+)
 
 NAME = "two_sided"
 FEATURES = Feature.NONE
@@ -17,7 +26,7 @@ PARAMS = {
     "skew_bp": Parameter(1.0, 0.0, 1000.0, "bp", "how far a full position moves the centre"),
     "order_notional_usdc": Parameter(500.0, 1.0, 1e7, "USDC", "value of one order"),
     "position_notional_usdc": Parameter(5000.0, 1.0, 1e9, "USDC", "largest position worth holding"),
-    "levels": Parameter(1, 1, 20, "count", "price levels quoted a side"),
+    "levels": Parameter(1, 1, 20, COUNT, "price levels quoted a side"),
     "level_gap_bp": Parameter(1.0, 0.0, 1000.0, "bp", "distance between levels"),
     "fee_coverage": Parameter(0.0, 0.0, 10.0, "share", "share of the maker fee that the half-spread must cover"),
 }
@@ -28,16 +37,17 @@ def quote(view, params, memory, quotes):  # type: ignore[no-untyped-def]
     """Two sides in the first market."""
     market = view[0]
     memory["decisions"] += 1
-    if market["best_bid_ticks"] <= 0 or market["best_ask_ticks"] <= market["best_bid_ticks"]:
+    if not has_touch(market):
         return 0
-    mid = 0.5 * (market["best_bid_ticks"] + market["best_ask_ticks"])
+    mid = mid_ticks(market)
     lots = order_lots(market, params["order_notional_usdc"], mid)
     cap_lots = order_lots(market, params["position_notional_usdc"], mid)
     if lots == 0:
         return 0
     filled = float(market["position_lots"]) / float(cap_lots)
-    centre = mid * (1.0 - params["skew_bp"] * 1e-4 * min(max(filled, -1.0), 1.0))
-    half = max(params["half_spread_bp"] * 1e-4 * mid, fee_floor(market, mid, params["fee_coverage"]))
+    unit = BP * mid
+    centre = mid - params["skew_bp"] * unit * min(max(filled, -1.0), 1.0)
+    half = after_fees(market, params["half_spread_bp"], params["fee_coverage"]) * unit
     return put_ladder(
-        quotes, market, centre, half, lots, cap_lots, int(params["levels"]), params["level_gap_bp"] * 1e-4 * mid
+        quotes, market, centre, half, lots, cap_lots, int(params["levels"]), params["level_gap_bp"] * unit
     )
