@@ -10,28 +10,43 @@ from __future__ import annotations
 import contextlib
 import difflib
 import importlib
-import importlib.util
+import inspect
 import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
-import numba
 import numpy as np
+from numba import carray, cfunc, from_dtype, njit, types  # type: ignore[attr-defined]
+from numba.core.errors import NumbaError
 
 from hlhft.compiled import JIT_DISABLED, STRATEGY_SIGNATURE, call_strategy, register_python_strategy, strategy_cache
-from hlhft.core.state import MEMORY_BYTES, PARAMS_BYTES, QUOTE_DTYPE, QUOTES_MAX, VIEW_DTYPE
-from hlhft.core.strategies.common import Parameter
+from hlhft.core.state import MEMORY_BYTES, PARAMS_BYTES, QUOTE_DTYPE, QUOTES_MAX, VIEW_DTYPE, Feature
+from hlhft.core.strategies.common import COUNT, Parameter
 
 BUILT_IN = ("avellaneda_stoikov", "glft", "two_sided")
 DEFAULT = "glft"
 _DECLARATIONS = ("NAME", "FEATURES", "INTERVAL_NS", "ON_FRAME", "ON_FILL", "PARAMS", "MEMORY_DTYPE", "quote")
-# What interpreted user code may raise on bad arithmetic or indices; compiled code reports the same as a failed call.
-_USER_ERRORS = (ArithmeticError, IndexError, KeyError, TypeError, ValueError)
+CALL_NS_MAX = 1_000_000  # a strategy slower than this, in the median, has no place before a network of milliseconds
+_FEATURES_ALL = int(Feature.ALL)
+# What interpreted user code may raise, by mistake or on purpose; compiled code reports the same as a failed call.
+_USER_ERRORS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    NameError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+# What running or compiling a user's file may raise besides.
+_NOISE = ("Failed in", "During:", "File ", "def ", "<source", "^", "No implementation", "- Resolution", "There are")
+_LOAD_ERRORS = (*_USER_ERRORS, ImportError, OSError, NumbaError)
 
 
 class StrategyError(ValueError):
@@ -57,8 +72,8 @@ class Strategy:
 
     @property
     def params_dtype(self) -> np.dtype:
-        """One float64 a parameter, in declaration order."""
-        return np.dtype([(name, np.float64) for name in self.parameters])
+        """One float64 a parameter, in declaration order; one unused field where there is none."""
+        return np.dtype([(name, np.float64) for name in self.parameters or ("none",)])
 
     def params_bytes(self, values: Mapping[str, str | float]) -> np.ndarray:
         """The parameters as uint8[PARAMS_BYTES], defaults filled in.
@@ -90,7 +105,10 @@ class Strategy:
         return int(entry if JIT_DISABLED else entry.address)
 
     def call_ns(self, view: np.ndarray, *, calls: int = 200) -> int:
-        """Median nanoseconds of a call on `view`, VIEW_DTYPE[M], with default parameters; for shells that refuse slow ones."""
+        """Median nanoseconds of a call on `view`, VIEW_DTYPE[M], with default parameters, the way from Python included.
+
+        Shells refuse a strategy above CALL_NS_MAX.
+        """
         address = self.address()
         params, memory = self.params_bytes({}), np.zeros(MEMORY_BYTES, np.uint8)
         quotes = np.zeros(QUOTES_MAX, QUOTE_DTYPE)
@@ -108,7 +126,9 @@ def _checked(strategy: str, name: str, parameter: Parameter, value: str | float)
         number = float(value)
     except ValueError:
         raise StrategyError(f"strategy {strategy}: parameter {name} must be a number, not {value!r}") from None
-    if math.isnan(number) or not parameter.minimum <= number <= parameter.maximum:
+    if parameter.unit == COUNT and math.isfinite(number) and number != int(number):
+        raise StrategyError(f"strategy {strategy}: parameter {name} must be a whole number, not {value}")
+    if not parameter.minimum <= number <= parameter.maximum:
         raise StrategyError(
             f"strategy {strategy}: parameter {name} must lie in {parameter.minimum:g}..{parameter.maximum:g} "
             f"{parameter.unit}, not {value}"
@@ -119,8 +139,8 @@ def _checked(strategy: str, name: str, parameter: Parameter, value: str | float)
 def load(name_or_path: str) -> Strategy:
     """The built-in strategy of this name, or the one in this Python file.
 
-    Raises StrategyError when there is no such strategy, the file cannot be read or run, or a declaration is missing or of
-    the wrong kind.
+    Raises StrategyError when there is no such strategy, the file cannot be read or run, or a declaration is missing or
+    of the wrong kind.
     """
     if name_or_path in BUILT_IN:
         module = importlib.import_module(f"hlhft.core.strategies.{name_or_path}")
@@ -138,30 +158,49 @@ def _from_file(path: Path) -> Strategy:
         source = path.read_bytes()
     except OSError as error:
         raise StrategyError(f"strategy file {path} cannot be read: {error.strerror}") from None
-    spec = importlib.util.spec_from_file_location(f"hlhft_user_strategy_{path.stem}", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
+    module = ModuleType(f"hlhft_user_strategy_{path.stem}")
+    module.__file__ = str(path)
     with strategy_cache(source):
         try:
-            spec.loader.exec_module(module)
+            # Not through the import system: its bytecode cache would run the old file after an edit within one second.
+            exec(compile(source, str(path.resolve()), "exec"), module.__dict__)
         except SyntaxError as error:
             raise StrategyError(f"strategy file {path}, line {error.lineno}: {error.msg}") from None
-        except (ImportError, NameError, AttributeError, *_USER_ERRORS) as error:
-            raise StrategyError(f"strategy file {path} fails when it is loaded: {error}") from None
+        except _LOAD_ERRORS as error:
+            text = _first_reason(error) or type(error).__name__
+            raise StrategyError(f"strategy file {path} fails when it is loaded: {text}") from error
+        _check_bounds_of_helpers(module)
         return _declared(module, str(path), source, is_user_file=True)
+
+
+def _check_bounds_of_helpers(module: ModuleType) -> None:
+    """Turns bounds checks on in the file's own compiled functions: a helper can write out of bounds as quote can."""
+    for value in vars(module).values():
+        if hasattr(value, "targetoptions") and value.py_func.__globals__ is module.__dict__:
+            value.targetoptions["boundscheck"] = True
 
 
 def _declared(module: ModuleType, source: str, fingerprint: bytes, *, is_user_file: bool) -> Strategy:
     missing = [name for name in _DECLARATIONS if not hasattr(module, name)]
     if missing:
         raise StrategyError(f"strategy {source} does not declare {', '.join(missing)}")
-    parameters, memory = module.PARAMS, module.MEMORY_DTYPE
-    if not isinstance(parameters, dict) or not all(isinstance(item, Parameter) for item in parameters.values()):
-        raise StrategyError(f"strategy {source}: PARAMS must map names to Parameter(default, minimum, maximum, unit, meaning)")
-    if len(parameters) * 8 > PARAMS_BYTES:
-        raise StrategyError(f"strategy {source}: at most {PARAMS_BYTES // 8} parameters, not {len(parameters)}")
-    if not isinstance(memory, np.dtype) or memory.fields is None or memory.itemsize > MEMORY_BYTES:
-        raise StrategyError(f"strategy {source}: MEMORY_DTYPE must be a structured dtype of at most {MEMORY_BYTES} bytes")
+    parameters = _declared_parameters(module.PARAMS, source)
+    memory = module.MEMORY_DTYPE
+    if not isinstance(memory, np.dtype) or memory.fields is None or memory.hasobject or memory.itemsize > MEMORY_BYTES:
+        raise StrategyError(
+            f"strategy {source}: MEMORY_DTYPE must be a structured dtype of numbers of at most {MEMORY_BYTES} bytes"
+        )
+    if not isinstance(module.FEATURES, int) or not 0 <= module.FEATURES <= _FEATURES_ALL:
+        raise StrategyError(
+            f"strategy {source}: FEATURES must be made of hlhft.core.state.Feature, not {module.FEATURES!r}"
+        )
+    if not isinstance(module.INTERVAL_NS, int) or module.INTERVAL_NS < 0:
+        raise StrategyError(f"strategy {source}: INTERVAL_NS must be a whole number >= 0, not {module.INTERVAL_NS!r}")
+    if not (module.INTERVAL_NS or module.ON_FRAME or module.ON_FILL):
+        raise StrategyError(f"strategy {source} is never asked: set INTERVAL_NS, ON_FRAME or ON_FILL")
+    quote = getattr(module.quote, "py_func", module.quote)
+    if not inspect.isfunction(quote) or len(inspect.signature(quote).parameters) != 4:
+        raise StrategyError(f"strategy {source}: quote must be a function quote(view, params, memory, quotes)")
     return Strategy(
         name=str(module.NAME),
         source=source,
@@ -171,50 +210,70 @@ def _declared(module: ModuleType, source: str, fingerprint: bytes, *, is_user_fi
         on_fill=bool(module.ON_FILL),
         parameters=parameters,
         memory_dtype=memory,
-        quote=module.quote,
+        quote=quote,
         fingerprint=fingerprint,
         is_user_file=is_user_file,
     )
 
 
+def _declared_parameters(parameters: Any, source: str) -> Mapping[str, Parameter]:
+    if not isinstance(parameters, dict) or not all(isinstance(item, Parameter) for item in parameters.values()):
+        raise StrategyError(
+            f"strategy {source}: PARAMS must map names to Parameter(default, minimum, maximum, unit, meaning)"
+        )
+    if len(parameters) * 8 > PARAMS_BYTES:
+        raise StrategyError(
+            f"strategy {source}: PARAMS must hold at most {PARAMS_BYTES // 8} parameters, not {len(parameters)}"
+        )
+    for name, parameter in parameters.items():
+        _checked(source, name, parameter, parameter.default)
+    return parameters
+
+
 def _compile(strategy: Strategy) -> Any:
-    cache = strategy_cache(strategy.fingerprint) if strategy.is_user_file else contextlib.nullcontext()
-    with cache:
+    # The folder is the strategy's own: thunks of different strategies are the same source with the same signature.
+    with strategy_cache(strategy.fingerprint):
         try:
             # Bounds checks belong to user code: a write out of bounds must become a halt, not a corrupted ledger.
-            quote = numba.njit(cache=True, nogil=True, error_model="numpy", boundscheck=True)(strategy.quote)
-            record = numba.from_dtype
-            signature = numba.types.int64(
-                numba.types.CPointer(record(VIEW_DTYPE)),
-                numba.types.int64,
-                numba.types.CPointer(record(strategy.params_dtype)),
-                numba.types.CPointer(record(strategy.memory_dtype)),
-                numba.types.CPointer(record(QUOTE_DTYPE)),
-                numba.types.int64,
+            quote = njit(cache=True, nogil=True, error_model="numpy", boundscheck=True)(strategy.quote)
+            signature = types.int64(
+                *(
+                    types.int64 if dtype is None else types.CPointer(from_dtype(dtype))  # type: ignore[no-untyped-call]
+                    for dtype in (VIEW_DTYPE, None, strategy.params_dtype, strategy.memory_dtype, QUOTE_DTYPE, None)
+                )
             )
             assert len(signature.args) == len(STRATEGY_SIGNATURE.args)
-            # The thunk cannot be cached across processes (it closes over `quote`), but it is a few instructions around
-            # the cached function, compiled in milliseconds.
-            return numba.cfunc(signature, nopython=True)(_thunk(quote))
-        except numba.core.errors.NumbaError as error:
-            reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
-            raise StrategyError(
-                f"strategy {strategy.source} does not compile: {_first_reason(error) or reason}"
-            ) from error
+            return cfunc(signature, cache=True)(_thunk(quote))
+        except _LOAD_ERRORS as error:
+            # Not NumbaError alone: numba's own inference fails with a KeyError on, for one, str() of a record.
+            raise StrategyError(f"strategy {strategy.source} does not compile: {_first_reason(error)}") from error
 
 
 def _first_reason(error: Exception) -> str:
+    """What an error says first, in one line, with the line of the strategy file when it names one."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    wanted = [line for line in lines if not line.startswith(("Failed in", "During:", "File ", "def ", "<source"))]
-    return "; ".join(wanted[:2])
+    wanted = [line for line in lines if not line.startswith(_NOISE)]
+    places = [line for line in lines if line.startswith('File "') and "strateg" in line]
+    reason = "; ".join(wanted[:2]) or type(error).__name__
+    line_number = places[0].partition("line ")[2].strip(" :") if places else ""
+    return f"{reason} (line {line_number})" if line_number else reason
+
+
+def _called(view, markets, params, memory, quotes, capacity):  # type: ignore[no-untyped-def]
+    count = quote(  # type: ignore[name-defined]  # noqa: F821 - a global of the thunk that this is the code of
+        carray(view, markets), carray(params, 1)[0], carray(memory, 1)[0], carray(quotes, capacity)
+    )
+    return count + 1
 
 
 def _thunk(quote: Callable[..., int]) -> Callable[..., int]:
-    from numba import carray  # noqa: PLC0415 - known only to compiled code
+    """The adapter between addresses and arrays for `quote`.
 
-    def thunk(view, markets, params, memory, quotes, capacity):  # type: ignore[no-untyped-def]
-        return quote(carray(view, markets), carray(params, 1)[0], carray(memory, 1)[0], carray(quotes, capacity)) + 1
-
+    `quote` is one of its globals, not of its closure: numba's cache puts a closure's contents into the key, and a
+    compiled function's differ in each process, so the thunk would be compiled in every process.
+    """
+    thunk = FunctionType(_called.__code__, {"quote": quote, "carray": carray, "__name__": __name__})
+    thunk.__qualname__ = "thunk"
     return thunk
 
 

@@ -23,6 +23,7 @@ QUOTES_MAX = 64  # quotes one strategy call may return
 PARAMS_BYTES = 512
 MEMORY_BYTES = 4096
 WAITING_MAX = 256  # commands that batching may hold back
+REFUSALS = 24  # room for refusal codes
 PEAK_BUCKETS = 61  # one-minute buckets behind the rolling one-hour equity peak
 SLOT_BITS = 10  # order id = sequence << SLOT_BITS | slot
 
@@ -115,13 +116,10 @@ BOOK_DTYPE = np.dtype(
         ("best_ask_lots", np.int64),
         ("time_exch_ns", np.int64),  # newest block time seen on any book channel
         ("time_local_ns", np.int64),  # newest receipt of any market event
-        ("bbo_time_ns", np.int64),
-        ("fast_time_ns", np.int64),
-        ("slow_time_ns", np.int64),
-        ("snapshot_channel", np.int64),  # channel of the snapshot being written, -1 when none
-        ("snapshot_limit", np.int64),  # levels a side it can carry
-        ("back_bid_count", np.int64),
-        ("back_ask_count", np.int64),
+        ("source_time_ns", np.int64, (3,)),  # block time by source: full depth, fast, bbo
+        ("source_limit", np.int64, (3,)),  # levels a side the source can carry
+        ("source_count", np.int64, (3, 2)),
+        ("writing", np.int64),  # source of the snapshot being written, -1 when none
         ("mark_ticks", np.int64),
         ("oracle_ticks", np.int64),
         ("funding_rate_e12", np.int64),
@@ -187,6 +185,9 @@ POSITION_DTYPE = np.dtype(
         ("signal_e9", np.int64),
         ("signal_deviation_e9", np.int64),
         ("signal_until_ns", np.int64),
+        ("quoted_ns", np.int64),  # time with orders on both sides
+        ("quoted_since_ns", np.int64),  # start of the present such time, 0 none
+        ("free_hint", np.int64),  # where the search for a free slot begins
     ]
 )
 
@@ -199,6 +200,7 @@ LANE_DTYPE = np.dtype(
         ("batch_sequence", np.int64),
         ("strategy_address", np.int64),
         ("strategy_failures", np.int64),
+        ("quote_fault", np.int64),  # hlhft.core.quotes.QuoteFault of the failure
         ("next_timer_ns", np.int64),
         ("decisions", np.int64),
         ("placed", np.int64),
@@ -208,7 +210,11 @@ LANE_DTYPE = np.dtype(
         ("starting_equity_micro", np.int64),
         ("equity_micro", np.int64),
         ("peak_micro", np.int64, (PEAK_BUCKETS,)),
-        ("peak_bucket", np.int64),  # minute number of the newest bucket
+        ("peak_bucket", np.int64),  # index of the running minute
+        ("peak_next_ns", np.int64),  # when the running minute ends
+        ("peak_max_micro", np.int64),  # highest of all buckets
+        ("pause_until_ns", np.int64),  # a breaker that does not latch keeps us out until then
+        ("exposure_micro", np.int64),  # worst case over all markets at the last decision
         ("close_at_market", np.int64),  # 1 while the drawdown breaker flattens
         ("rejections", np.int64),
         ("rejection_window_ns", np.int64),
@@ -216,6 +222,8 @@ LANE_DTYPE = np.dtype(
         ("acknowledgement_ns", np.int64),  # newest measured
         ("address_actions", np.int64),  # ledger: actions used
         ("address_allowance", np.int64),
+        ("address_initial", np.int64),
+        ("volume_micro", np.int64),
         ("ip_weight_e3", np.int64),  # token buckets in thousandths
         ("ip_time_ns", np.int64),
         ("messages_e3", np.int64),
@@ -228,9 +236,12 @@ LANE_DTYPE = np.dtype(
         ("margin_value_micro", np.int64),
         ("margin_used_micro", np.int64),
         ("maintenance_micro", np.int64),
-        ("batch_in_flight", np.int64, (3,)),  # actions in flight by CommandClass
-        ("batch_waiting_since_ns", np.int64, (3,)),
+        ("batch_busy_until_ns", np.int64, (3,)),  # by CommandClass: when the last action should be answered
+        ("batch_waiting_since_ns", np.int64, (3,)),  # oldest command held back, 0 none
         ("waiting_count", np.int64),
+        ("illegal_transitions", np.int64),
+        ("orphan_fills", np.int64),
+        ("refusals", np.int64, (REFUSALS,)),  # by hlhft.core.risk.RiskRefusal
     ]
 )
 
@@ -259,7 +270,7 @@ LIMITS_DTYPE = np.dtype(
         ("open_orders_max", np.int64),
         ("legs_max", np.int64),  # orders or cancels in one action
         ("batch_window_ns", np.int64),
-        ("batch_in_flight_max", np.int64),  # actions in flight per class
+        ("batch_busy_ns_max", np.int64),  # longest time an unanswered action holds later ones back
         ("expires_after_ns", np.int64),  # 0: placements carry no expiry
         ("features", np.int64),  # Feature mask
         ("interval_ns", np.int64),  # decide on a timer; 0 off
@@ -341,7 +352,8 @@ class MarketData(NamedTuple):
 
     markets: np.ndarray  # MARKET_DTYPE[M]
     books: np.ndarray  # BOOK_DTYPE[M]
-    levels: np.ndarray  # LEVEL_DTYPE[M, 2 buffers, 2 sides, LEVELS]
+    levels: np.ndarray  # LEVEL_DTYPE[M, 2 buffers, 2 sides, LEVELS]: the merged book and the one before
+    sources: np.ndarray  # LEVEL_DTYPE[M, 3 sources, 2 sides, LEVELS]: newest frame of each channel
     features: np.ndarray  # FEATURES_DTYPE[M]
     feature_memory: np.ndarray  # float64[M, 128], owned by hlhft.core.features
     ladders: np.ndarray  # LADDER_DTYPE[D]
@@ -357,7 +369,7 @@ class Lane(NamedTuple):
     active: np.ndarray  # int16[M, S]: slots in use, oldest first
     params: np.ndarray  # uint8[PARAMS_BYTES]
     memory: np.ndarray  # uint8[MEMORY_BYTES]
-    view: np.ndarray  # VIEW_DTYPE[M], scratch
+    views: np.ndarray  # VIEW_DTYPE[M], scratch
     quotes: np.ndarray  # QUOTE_DTYPE[QUOTES_MAX], scratch
     waiting: np.ndarray  # COMMAND_DTYPE[WAITING_MAX]: commands that batching holds back, oldest first
 
@@ -368,6 +380,7 @@ def market_data_fields(markets: int, ladders: int, width: int) -> dict[str, tupl
         "markets": (MARKET_DTYPE, (markets,)),
         "books": (BOOK_DTYPE, (markets,)),
         "levels": (LEVEL_DTYPE, (markets, 2, 2, LEVELS)),
+        "sources": (LEVEL_DTYPE, (markets, 3, 2, LEVELS)),
         "features": (FEATURES_DTYPE, (markets,)),
         "feature_memory": (np.dtype(np.float64), (markets, 128)),
         "ladders": (LADDER_DTYPE, (ladders,)),
@@ -384,7 +397,7 @@ def lane_fields(markets: int) -> dict[str, tuple[np.dtype, tuple[int, ...]]]:
         "active": (np.dtype(np.int16), (markets, ORDERS_PER_MARKET)),
         "params": (np.dtype(np.uint8), (PARAMS_BYTES,)),
         "memory": (np.dtype(np.uint8), (MEMORY_BYTES,)),
-        "view": (VIEW_DTYPE, (markets,)),
+        "views": (VIEW_DTYPE, (markets,)),
         "quotes": (QUOTE_DTYPE, (QUOTES_MAX,)),
         "waiting": (COMMAND_DTYPE, (WAITING_MAX,)),
     }
@@ -411,7 +424,7 @@ def new_market_data(markets: np.ndarray, ladders: int, width: int) -> tuple[np.n
     data = MarketData(*views)
     data.markets[:] = markets
     data.books["ladder_index"] = -1
-    data.books["snapshot_channel"] = -1
+    data.books["writing"] = -1
     return buffer, data
 
 
@@ -419,3 +432,8 @@ def new_lane(markets: int) -> tuple[np.ndarray, Lane]:
     """An empty lane over `markets` markets and its buffer."""
     buffer, views = allocate(lane_fields(markets))
     return buffer, Lane(*views)
+
+
+def new_lanes(lanes: int, markets: int) -> Lane:
+    """Arrays of `lanes` empty lanes: a Lane whose every array has a leading lane axis."""
+    return Lane(*(np.zeros((lanes, *shape), dtype) for dtype, shape in lane_fields(markets).values()))

@@ -1,7 +1,7 @@
 """The rule set of a venue: every number and switch by which one kernel is Hyperliquid or hftbacktest's exchange.
 
-Rules are data, one RULES_DTYPE record, never module globals: a run keeps the bytes it ran under. `hyperliquid()` is the
-venue as described in venue reference sections 2, 7 and 8; `hftbacktest()` switches off what that simulator does not model.
+Rules are data, one RULES_DTYPE record, never module globals: a run keeps the bytes it ran under. `hyperliquid()` is
+the venue as in venue reference sections 2, 7 and 8; `hftbacktest()` switches off what that simulator does not model.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ RULES_DTYPE = np.dtype(
         ("limit_value_factor", np.int64),  # a limit order may be this many times as large as a market order
         ("open_orders_max", np.int64),
         ("open_orders_reduce_only_max", np.int64),  # reduce-only orders are refused from this many open orders on
+        ("enforce_margin", np.int64),  # order-level matching checks margin at placement and when a maker is matched
         # How own orders meet a recorded market (hlhft.venue.recorded, hlhft.venue.queue).
         ("queue_model", np.int64),  # hlhft.venue.queue.QueueModel
         ("queue_power", np.float64),  # the exponent n of the power family
@@ -58,6 +59,7 @@ _HYPERLIQUID: Mapping[str, float] = {
     "limit_value_factor": 10,
     "open_orders_max": OPEN_ORDERS_BASE,
     "open_orders_reduce_only_max": OPEN_ORDERS_BASE,
+    "enforce_margin": 1,
     "queue_model": _QUEUE_POWER,
     "queue_power": 2.0,
     "partial_fills": 1,
@@ -93,7 +95,7 @@ def open_orders_max(volume_micro: int) -> int:
     Raises ValueError on a negative volume.
     """
     if volume_micro < 0:
-        raise ValueError(f"the traded volume must be at least 0 micro-USDC, not {volume_micro}: pass what userFees reports")
+        raise ValueError(f"the traded volume must be at least 0 micro-USDC, not {volume_micro}: pass the venue's figure")
     return min(OPEN_ORDERS_BASE + volume_micro // VOLUME_PER_OPEN_ORDER_MICRO, OPEN_ORDERS_LIMIT)
 
 

@@ -1,7 +1,7 @@
 """What the venue refuses before it looks at the book: a code of `hlhft.venue.refusals`, 0 when the order may go on.
 
-Sources: venue reference sections 2 (grid, minimum, maximum, band), 4.4 (texts) and 7 (open orders). The venue's own order
-of these checks is not known; here it goes from what is wrong with the order itself to what is wrong with its surroundings.
+Sources: venue reference sections 2 (grid, minimum, maximum, band), 4.4 (texts) and 7 (open orders). The venue's own
+order of these checks is not known; here it goes from what is wrong with the order to what is wrong around it.
 """
 
 from __future__ import annotations
@@ -73,8 +73,8 @@ def check_order(  # type: ignore[no-untyped-def]
 ):
     """The refusal code of a limit order, 0 when it may be matched.
 
-    `market` and `rules` are MARKET_DTYPE and RULES_DTYPE records; `side` +1 or -1; `position_lots` is signed and of this
-    market; `reference_ticks` is the price the band is measured from, 0 when there is none, and then no band holds;
+    `market` and `rules` are MARKET_DTYPE and RULES_DTYPE records; `side` +1 or -1; `position_lots` is signed and of
+    this market; `reference_ticks` is the price the band is measured from, 0 when there is none: then no band holds;
     `open_orders` counts what the account has resting. Whether a reduce-only order reduces is the matching's business.
     """
     if rules["enforce_validation"] == 0:

@@ -1,0 +1,243 @@
+"""How long orders take to the venue and answers take back.
+
+- CONSTANT: one figure for placements, one for cancels, one for answers, one for fills.
+- SAMPLED: drawn from a table of quantiles (lognormal, or measured), with a seed.
+- INTERPOLATED: from recorded (request, exchange, response) times; a missing exchange time is a lost request, which shows
+  as a rejection after the recorded time, as hftbacktest's interpolated model has it (tests/parity).
+- BLOCKS: Hyperliquid's way (venue reference section 8): the sampled way to the venue, then inclusion at the next block;
+  the kernel orders the classes inside a block.
+
+A line is first in, first out: nothing overtakes what was sent before, except inside a block by class.
+"""
+
+from __future__ import annotations
+
+import math
+from enum import IntEnum
+from statistics import NormalDist
+
+import numpy as np
+
+from hlhft.compiled import compiled
+
+QUANTILES = 4096
+
+
+class LatencyKind(IntEnum):
+    """Which model a replay uses."""
+
+    CONSTANT = 0
+    SAMPLED = 1
+    INTERPOLATED = 2
+    BLOCKS = 3
+
+
+LATENCY_DTYPE = np.dtype(
+    [
+        ("kind", np.int64),
+        ("entry_ns", np.int64),
+        ("cancel_entry_ns", np.int64),
+        ("reply_ns", np.int64),
+        ("fill_reply_ns", np.int64),
+        ("block_mean_ns", np.int64),
+        ("block_minimum_ns", np.int64),
+        ("block_maximum_ns", np.int64),
+        ("seed", np.int64),
+    ]
+)
+
+# Per lane: both directions of its line, ring positions, generator and block clock.
+LINE_DTYPE = np.dtype(
+    [
+        ("request_head", np.int64),
+        ("request_tail", np.int64),
+        ("request_last_ns", np.int64),
+        ("reply_head", np.int64),
+        ("reply_tail", np.int64),
+        ("reply_last_ns", np.int64),
+        ("entry_row", np.int64),
+        ("reply_row", np.int64),
+        ("random_a", np.int64),
+        ("random_b", np.int64),
+        ("block_a", np.int64),
+        ("block_b", np.int64),
+        ("block_ns", np.int64),
+        ("lost", np.int64),
+    ]
+)
+
+# L'Ecuyer's combined generator (Communications of the ACM 31, 1988): its products fit 63 bits, so nothing overflows.
+_MODULUS_A, _FACTOR_A = 2147483563, 40014
+_MODULUS_B, _FACTOR_B = 2147483399, 40692
+
+
+@compiled
+def _draw(line):  # type: ignore[no-untyped-def]
+    """The next draw of the line's generator, uniform on 0 .. _MODULUS_A - 2."""
+    a = line["random_a"] * _FACTOR_A % _MODULUS_A
+    b = line["random_b"] * _FACTOR_B % _MODULUS_B
+    line["random_a"] = a
+    line["random_b"] = b
+    return (a - b) % (_MODULUS_A - 1)
+
+
+@compiled
+def _draw_block(line):  # type: ignore[no-untyped-def]
+    """The same generator with the block clock's own state, so that every lane meets the same blocks."""
+    a = line["block_a"] * _FACTOR_A % _MODULUS_A
+    b = line["block_b"] * _FACTOR_B % _MODULUS_B
+    line["block_a"] = a
+    line["block_b"] = b
+    return (a - b) % (_MODULUS_A - 1)
+
+
+@compiled
+def _next_block(line, latency, table, ts_ns):  # type: ignore[no-untyped-def]
+    """The first block at or after `ts_ns`; the third row of `table` holds quantiles of the spacing."""
+    if line["block_ns"] == 0:
+        line["block_ns"] = ts_ns - ts_ns % latency["block_mean_ns"]
+    while line["block_ns"] < ts_ns:
+        line["block_ns"] += table[2, _draw_block(line) % QUANTILES]
+    return line["block_ns"]
+
+
+@compiled
+def _interpolate(x, x1, y1, x2, y2):  # type: ignore[no-untyped-def]
+    # The grouping and the truncation are the rule set's; parity to the nanosecond needs both.
+    return int(float(y2 - y1) / float(x2 - x1) * float(x - x1)) + y1
+
+
+@compiled
+def _recorded_entry(line, table, ts_ns):  # type: ignore[no-untyped-def]
+    """Interpolated way to the venue in ns; negative: lost, and its magnitude is when we learn of it."""
+    rows = table.shape[1]
+    if ts_ns < table[0, 0]:
+        return table[1, 0] - table[0, 0]
+    row = line["entry_row"]
+    while row + 1 < rows and not (table[0, row] <= ts_ns and ts_ns < table[0, row + 1]):
+        row += 1
+    line["entry_row"] = row
+    if row + 1 >= rows:
+        return table[1, row] - table[0, row]
+    requested, following = table[0, row], table[0, row + 1]
+    if table[1, row] <= 0 or table[1, row + 1] <= 0:
+        return -_interpolate(ts_ns, requested, table[2, row] - requested, following, table[2, row + 1] - following)
+    return _interpolate(ts_ns, requested, table[1, row] - requested, following, table[1, row + 1] - following)
+
+
+@compiled
+def _recorded_reply(line, table, ts_ns):  # type: ignore[no-untyped-def]
+    rows = table.shape[1]
+    if ts_ns < table[1, 0]:
+        return table[2, 0] - table[1, 0]
+    row = line["reply_row"]
+    while row + 1 < rows and not (table[1, row] <= ts_ns and ts_ns < table[1, row + 1]):
+        row += 1
+    line["reply_row"] = row
+    if row + 1 >= rows:
+        return table[2, row] - table[1, row]
+    at, following = table[1, row], table[1, row + 1]
+    return _interpolate(ts_ns, at, table[2, row] - at, following, table[2, row + 1] - following)
+
+
+@compiled
+def entry_delay(line, latency, table, ts_ns, is_cancel):  # type: ignore[no-untyped-def]
+    """Nanoseconds from sending at `ts_ns` to the venue acting on it; negative when the request is lost."""
+    kind = latency["kind"]
+    if kind == 0:
+        return latency["cancel_entry_ns"] if is_cancel else latency["entry_ns"]
+    if kind == 2:
+        return _recorded_entry(line, table, ts_ns)
+    delay = table[0, _draw(line) % QUANTILES]
+    if kind == 3:
+        return _next_block(line, latency, table, ts_ns + delay) - ts_ns
+    return delay
+
+
+@compiled
+def reply_delay(line, latency, table, ts_ns, is_fill):  # type: ignore[no-untyped-def]
+    """Nanoseconds from the venue acting at `ts_ns` to our knowing."""
+    kind = latency["kind"]
+    if kind == 0:
+        return latency["fill_reply_ns"] if is_fill else latency["reply_ns"]
+    if kind == 2:
+        return _recorded_reply(line, table, ts_ns)
+    return table[1, _draw(line) % QUANTILES]
+
+
+def constant(*, entry_ns: int, reply_ns: int, cancel_entry_ns: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """The record and table of a constant latency. Raises ValueError when a figure is negative."""
+    if entry_ns < 0 or reply_ns < 0 or (cancel_entry_ns is not None and cancel_entry_ns < 0):
+        raise ValueError(f"latency must not be negative, not {entry_ns} ns there and {reply_ns} ns back")
+    record = np.zeros(1, LATENCY_DTYPE)
+    record["entry_ns"] = entry_ns
+    record["cancel_entry_ns"] = entry_ns if cancel_entry_ns is None else cancel_entry_ns
+    record["reply_ns"] = record["fill_reply_ns"] = reply_ns
+    return record, np.zeros((3, 1), np.int64)
+
+
+def lognormal_quantiles(median_ns: int, p99_ns: int) -> np.ndarray:
+    """int64[QUANTILES] mid-quantiles of the lognormal with this median and 99th percentile (p99 at least the median)."""
+    if median_ns <= 0 or p99_ns < median_ns:
+        raise ValueError(f"a latency needs 0 < median <= p99, not {median_ns} and {p99_ns} ns")
+    sigma = math.log(p99_ns / median_ns) / NormalDist().inv_cdf(0.99)
+    normal = NormalDist()
+    scores = [normal.inv_cdf((index + 0.5) / QUANTILES) for index in range(QUANTILES)]
+    return np.array([int(median_ns * math.exp(sigma * score)) for score in scores], np.int64)
+
+
+def empirical_quantiles(samples_ns: np.ndarray) -> np.ndarray:
+    """int64[QUANTILES] mid-quantiles of measured latencies (int64[n], n >= 1, none negative)."""
+    if len(samples_ns) == 0 or int(samples_ns.min()) < 0:
+        raise ValueError("measured latencies must be at least one figure, none negative")
+    ordered = np.sort(samples_ns)
+    return ordered[((np.arange(QUANTILES) + 0.5) / QUANTILES * len(ordered)).astype(np.int64)]
+
+
+def block_quantiles(*, mean_ns: int, deviation_ns: int, minimum_ns: int, maximum_ns: int) -> np.ndarray:
+    """int64[QUANTILES] quantiles of a block spacing: normal, clipped (venue reference section 8: 78, 30, 1 and 215 ms)."""
+    if not 0 < minimum_ns <= mean_ns <= maximum_ns:
+        raise ValueError("block spacing needs 0 < minimum <= mean <= maximum")
+    normal = NormalDist(mean_ns, max(deviation_ns, 1))
+    quantiles = [int(normal.inv_cdf((index + 0.5) / QUANTILES)) for index in range(QUANTILES)]
+    return np.clip(np.array(quantiles, np.int64), minimum_ns, maximum_ns)
+
+
+def sampled(entry: np.ndarray, reply: np.ndarray, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """The record and table of a sampled latency from two quantile tables."""
+    record = np.zeros(1, LATENCY_DTYPE)
+    record["kind"] = LatencyKind.SAMPLED
+    record["seed"] = seed
+    return record, np.stack([entry, reply, np.zeros(QUANTILES, np.int64)])
+
+
+def blocks(
+    entry: np.ndarray, reply: np.ndarray, spacing: np.ndarray, *, mean_ns: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The record and table of the block model: way there, way back and block spacing as quantile tables."""
+    record, table = sampled(entry, reply, seed=seed)
+    record["kind"] = LatencyKind.BLOCKS
+    record["block_mean_ns"] = mean_ns
+    table[2] = spacing
+    return record, table
+
+
+def interpolated(history: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The record and table of an interpolated latency; `history` int64[n, 3]: request, exchange, response time, sorted."""
+    if history.ndim != 2 or history.shape[1] != 3 or len(history) == 0:
+        raise ValueError(f"a latency history has three columns and at least one row, not shape {history.shape}")
+    if np.any(np.diff(history[:, 0]) <= 0):
+        raise ValueError("a latency history's request times must increase")
+    record = np.zeros(1, LATENCY_DTYPE)
+    record["kind"] = LatencyKind.INTERPOLATED
+    return record, np.ascontiguousarray(history.T)
+
+
+def new_lines(lanes: int, seed: int) -> np.ndarray:
+    """LINE_DTYPE[lanes]: every lane draws the same latencies and meets the same blocks (common random numbers)."""
+    lines = np.zeros(lanes, LINE_DTYPE)
+    lines["random_a"] = seed % (_MODULUS_A - 1) + 1
+    lines["random_b"] = seed * 7919 % (_MODULUS_B - 1) + 1
+    lines["block_a"] = seed * 104729 % (_MODULUS_A - 1) + 1
+    lines["block_b"] = seed * 1299709 % (_MODULUS_B - 1) + 1
+    return lines

@@ -1,0 +1,420 @@
+"""The replay itself: the venue's side and ours, apart in space and joined only by the lines between them.
+
+Both sides walk the same rows, each by its own clock. Our side acts at targets: a timer, the next frame that reaches us, a
+reply, a batch's deadline, a funding hour. The venue runs ahead to the target and no further, and stops earlier when it
+says something that reaches us earlier and may make us act; so no decision ever sees what it could not have seen, and no
+request arrives in the venue's past.
+
+`advance` runs until it is done or needs its caller: more rows, or room for fills or records. Everything it knows is in
+its arguments, so it can be called again where it stopped.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import numpy as np
+
+from hlhft.backtest.bus import FAR, RING, deliver, refresh_next_reply, send
+from hlhft.backtest.local_side import next_local_row_ns, read_replies, run_local_rows
+from hlhft.backtest.venue_side import next_venue_row_ns, run_rows, take_requests
+from hlhft.compiled import compiled
+from hlhft.core.batch import next_deadline_ns
+from hlhft.core.book import refresh_touch
+from hlhft.core.risk import trip
+from hlhft.core.state import Lane
+from hlhft.core.step import decide
+from hlhft.venue.recorded import liquidate
+
+HOUR_NS = 3_600_000_000_000
+FUNDING_KIND = 50
+_MARGIN_BREAKER = 6
+
+
+class Status(IntEnum):
+    """Why `advance` returned."""
+
+    DONE = 0
+    NEED_ROWS = 1
+    FILLS_FULL = 2
+    RECORDS_FULL = 3
+    BUS_FULL = 4
+    REPLIES_LOST = 5
+
+
+LOOP_DTYPE = np.dtype(
+    [
+        ("now_ns", np.int64),
+        ("target_ns", np.int64),  # where both sides are going, 0 when none is chosen
+        ("next_timer_ns", np.int64),
+        ("next_funding_ns", np.int64),
+        ("funding_rate_e12", np.int64),  # used where the recording names none
+        ("funding", np.int64),  # 1: pay on the hour
+        ("margin", np.int64),  # 1: liquidate below maintenance margin
+        ("started", np.int64),
+        ("next_record_ns", np.int64),
+        ("record_interval_ns", np.int64),  # 0: every decision
+        ("fill_count", np.int64),
+        ("record_count", np.int64),
+        ("venue_rows", np.int64),
+        ("first_ns", np.int64),
+        ("liquidations", np.int64),
+        ("moved", np.int64),  # a row reached us since the last decision
+    ]
+)
+
+RECORD_DTYPE = np.dtype(
+    [
+        ("ts_ns", np.int64),
+        ("lane", np.int64),
+        ("market", np.int64),
+        ("best_bid_ticks", np.int64),
+        ("best_ask_ticks", np.int64),
+        ("mark_ticks", np.int64),
+        ("position_lots", np.int64),
+        ("cash_quanta", np.int64),
+        ("maker_quanta", np.int64),
+        ("taker_quanta", np.int64),
+        ("fee_micro", np.int64),
+        ("funding_micro", np.int64),
+        ("fills", np.int64),
+        ("traded_lots", np.int64),
+    ]
+)
+
+
+@compiled
+def lane_of(lanes, number):  # type: ignore[no-untyped-def]
+    """One lane's arrays, as views."""
+    return Lane(
+        lanes.lane[number],
+        lanes.positions[number],
+        lanes.orders[number],
+        lanes.active[number],
+        lanes.params[number],
+        lanes.memory[number],
+        lanes.views[number],
+        lanes.quotes[number],
+        lanes.waiting[number],
+    )
+
+
+@compiled
+def _start(loop, limits, rows, cursors, ends):  # type: ignore[no-untyped-def]
+    """Sets the clock to the first event on either side."""
+    first = FAR
+    for market in range(len(ends)):
+        first = min(first, next_venue_row_ns(rows[market], cursors[market, 0], ends[market]))
+        first = min(first, next_local_row_ns(rows[market], cursors[market, 1], ends[market]))
+    loop["started"] = 1
+    loop["now_ns"] = first
+    loop["first_ns"] = first
+    loop["next_timer_ns"] = first + limits["interval_ns"] if limits["interval_ns"] > 0 else FAR
+    loop["next_funding_ns"] = first - first % HOUR_NS + HOUR_NS if loop["funding"] else FAR
+
+
+@compiled
+def _choose_target(loop, limits, lanes, bus, rows, cursors, ends, finished):  # type: ignore[no-untyped-def]
+    """The next time our side acts, FAR when nothing is left to wait for, -1 when only more rows can tell."""
+    target = loop["next_timer_ns"]
+    if limits["decide_on_frame"] != 0:
+        for market in range(len(ends)):
+            following = next_local_row_ns(rows[market], cursors[market, 1], ends[market])
+            if following == FAR and finished[market] == 0:
+                return -1
+            target = min(target, following)
+    if limits["decide_on_fill"] != 0:
+        target = min(target, bus.bus[0]["next_reply_ns"])
+    if limits["batch_window_ns"] > 0:
+        for number in range(len(lanes.lane)):
+            target = min(target, next_deadline_ns(lanes.lane[number, 0], limits))
+    target = min(target, loop["next_funding_ns"])
+    if target == FAR:
+        target = _last_resort(bus, rows, cursors, ends)
+    return max(target, loop["now_ns"])
+
+
+@compiled
+def _last_resort(bus, rows, cursors, ends):  # type: ignore[no-untyped-def]
+    """Without a wake of our own: follow whatever is still under way."""
+    target = min(bus.bus[0]["next_request_ns"], bus.bus[0]["next_reply_ns"])
+    for market in range(len(ends)):
+        target = min(target, next_venue_row_ns(rows[market], cursors[market, 0], ends[market]))
+        target = min(target, next_local_row_ns(rows[market], cursors[market, 1], ends[market]))
+    return target
+
+
+@compiled
+def _exhausted(bus, cursors, ends):  # type: ignore[no-untyped-def]
+    """Whether no row, request or reply is left."""
+    if bus.bus[0]["next_request_ns"] != FAR or bus.bus[0]["next_reply_ns"] != FAR:
+        return False
+    for market in range(len(ends)):
+        if cursors[market, 0] < ends[market] or cursors[market, 1] < ends[market]:
+            return False
+    return True
+
+
+@compiled
+def _bound(limits, rows, cursors, ends, bound):  # type: ignore[no-untyped-def]
+    """How far the venue's markets may run before looking at each other: with several, one instant at a time."""
+    if len(ends) == 1 or limits["decide_on_fill"] == 0:
+        return bound
+    earliest = FAR
+    for market in range(len(ends)):
+        earliest = min(earliest, next_venue_row_ns(rows[market], cursors[market, 0], ends[market]))
+    return min(bound, earliest)
+
+
+@compiled
+def run_venue(loop, limits, venue, bus, rows, cursors, ends, finished):  # type: ignore[no-untyped-def]
+    """Brings the venue to the target, which a reply that may wake us lowers; False when rows are missing."""
+    wakes = limits["decide_on_fill"] != 0
+    while True:
+        bound = min(loop["target_ns"], bus.bus[0]["next_request_ns"])
+        reached = _bound(limits, rows, cursors, ends, bound)
+        for market in range(len(ends)):
+            while True:
+                before = cursors[market, 0]
+                cursor = run_rows(venue, market, rows[market], before, ends[market], reached, True)
+                cursors[market, 0] = cursor
+                loop["venue_rows"] += cursor - before
+                if venue.venue[0]["reply_count"] == 0:
+                    break
+                earliest = deliver(bus, venue.venue[0], venue.replies)
+                if wakes and earliest < loop["target_ns"]:
+                    loop["target_ns"] = earliest
+                    reached = min(reached, earliest)
+            if cursors[market, 0] >= ends[market] and finished[market] == 0:
+                return False
+        if reached < bound and reached < loop["target_ns"]:
+            continue
+        if bus.bus[0]["next_request_ns"] > loop["target_ns"]:
+            return True
+        earliest = take_requests(venue, bus, bus.bus[0]["next_request_ns"])
+        if wakes and earliest < loop["target_ns"]:
+            loop["target_ns"] = earliest
+
+
+@compiled
+def _record(loop, data, lanes, records):  # type: ignore[no-untyped-def]
+    """Writes one record a lane and market."""
+    count = loop["record_count"]
+    for number in range(len(lanes.lane)):
+        for market in range(len(data.books)):
+            record = records[count]
+            position = lanes.positions[number, market]
+            book = data.books[market]
+            record["ts_ns"] = loop["target_ns"]
+            record["lane"] = number
+            record["market"] = market
+            record["best_bid_ticks"] = book["best_bid_ticks"]
+            record["best_ask_ticks"] = book["best_ask_ticks"]
+            record["mark_ticks"] = book["mark_ticks"]
+            record["position_lots"] = position["position_lots"]
+            record["cash_quanta"] = position["cash_quanta"]
+            record["maker_quanta"] = position["maker_quanta"]
+            record["taker_quanta"] = position["taker_quanta"]
+            record["fee_micro"] = position["fee_micro"]
+            record["funding_micro"] = position["funding_micro"]
+            record["fills"] = position["fills"]
+            record["traded_lots"] = position["traded_lots"]
+            count += 1
+    loop["record_count"] = count
+
+
+@compiled
+def _pay_funding(loop, data, lanes, venue, fills):  # type: ignore[no-untyped-def]
+    """Funding on the hour: position x oracle x hourly rate, longs pay a positive rate (venue reference section 10)."""
+    for number in range(len(lanes.lane)):
+        for market in range(len(data.books)):
+            position = lanes.positions[number, market]
+            book = data.books[market]
+            lots = position["position_lots"]
+            rate = book["funding_rate_e12"] if book["funding_rate_e12"] != 0 else loop["funding_rate_e12"]
+            price = book["oracle_ticks"]
+            if price == 0:
+                price = (book["best_bid_ticks"] + book["best_ask_ticks"]) // 2
+            if lots == 0 or rate == 0 or price == 0:
+                continue
+            amount = funding_micro(data.markets[market], lots, price, rate)
+            position["funding_micro"] += amount
+            venue.holdings[number, market]["funding_micro"] += amount
+            fill = fills[loop["fill_count"]]
+            fill["ts_exch_ns"] = loop["next_funding_ns"]
+            fill["ts_local_ns"] = loop["target_ns"]
+            fill["order_id"] = 0
+            fill["price_ticks"] = price
+            fill["size_lots"] = lots
+            fill["aux0"] = amount
+            fill["aux1"] = rate
+            fill["kind"] = FUNDING_KIND
+            fill["lane"] = number
+            fill["market"] = market
+            fill["side"] = 0
+            loop["fill_count"] += 1
+    loop["next_funding_ns"] += HOUR_NS
+
+
+@compiled
+def funding_micro(market, lots, oracle_ticks, rate_e12):  # type: ignore[no-untyped-def]
+    """-position x oracle x rate in micro-USDC, truncated toward zero; exact without a 128-bit product."""
+    quanta = abs(lots) * oracle_ticks
+    notional = quanta * market["micro_numerator"] // market["micro_denominator"]
+    rate = abs(rate_e12)
+    million = 1_000_000
+    # notional x rate / 1e12 in two steps of 1e6, with the remainder of the first carried into the second.
+    whole, part = notional // million, notional % million
+    scaled = whole * rate + part * rate // million
+    paid = scaled // million
+    return -paid if (lots > 0) == (rate_e12 > 0) else paid
+
+
+@compiled
+def _maintain_margin(loop, data, lanes, venue, bus):  # type: ignore[no-untyped-def]
+    """Liquidates a lane whose equity is below its maintenance margin (venue reference section 10)."""
+    for number in range(len(lanes.lane)):
+        lane = lanes.lane[number, 0]
+        needed = 0
+        for market in range(len(data.books)):
+            lots = abs(lanes.positions[number, market]["position_lots"])
+            if lots != 0:
+                book = data.books[market]
+                row = data.markets[market]
+                price = (book["best_bid_ticks"] + book["best_ask_ticks"]) // 2
+                notional = lots * price * row["micro_numerator"] // row["micro_denominator"]
+                needed += notional // (2 * row["maximum_leverage"])
+        lane["maintenance_micro"] = needed
+        lane["margin_value_micro"] = lane["equity_micro"]
+        if needed > 0 and lane["equity_micro"] < needed and lane["latches"] & (1 << _MARGIN_BREAKER) == 0:
+            trip(lane, _MARGIN_BREAKER, True)
+            loop["liquidations"] += 1
+            for market in range(len(data.books)):
+                liquidate(venue, number, market, loop["target_ns"])
+            deliver(bus, venue.venue[0], venue.replies)
+
+
+@compiled
+def _note_uptime(position, now_ns):  # type: ignore[no-untyped-def]
+    """Accumulates the time with orders on both sides."""
+    both = position["open_buy_lots"] > 0 and position["open_sell_lots"] > 0
+    since = position["quoted_since_ns"]
+    if since != 0:
+        position["quoted_ns"] += now_ns - since
+    position["quoted_since_ns"] = now_ns if both else 0
+
+
+@compiled
+def _decide_lane(loop, data, lanes, limits, bus, number, out):  # type: ignore[no-untyped-def]
+    lane = lane_of(lanes, number)
+    count = decide(data, lane, limits, loop["target_ns"], out)
+    if count > 0:
+        send(bus, number, out, count, loop["target_ns"])
+    for market in range(len(data.books)):
+        _note_uptime(lane.positions[market], loop["target_ns"])
+
+
+@compiled
+def _read_all(loop, lanes, limits, bus, fills, woken):  # type: ignore[no-untyped-def]
+    """Lets every lane read its replies; False when the fill log has no room."""
+    for number in range(len(lanes.lane)):
+        woken[number] = 0
+    if bus.bus[0]["next_reply_ns"] > loop["target_ns"]:
+        return True
+    for number in range(len(lanes.lane)):
+        line = bus.lines[number]
+        if line["reply_head"] == line["reply_tail"]:
+            continue
+        if loop["fill_count"] + RING > len(fills):
+            return False
+        count, read = read_replies(
+            lane_of(lanes, number), limits, bus, number, loop["target_ns"], fills, loop["fill_count"]
+        )
+        loop["fill_count"] = count
+        woken[number] = read
+    refresh_next_reply(bus)
+    return True
+
+
+@compiled
+def _run_local(loop, data, lanes, limits, rows, cursors, ends, finished, scratch):  # type: ignore[no-untyped-def]
+    """Brings our books to the target; False when rows are missing."""
+    first = lane_of(lanes, 0)
+    for market in range(len(ends)):
+        before = cursors[market, 1]
+        cursor = run_local_rows(
+            data, first, market, rows[market], before, ends[market], loop["target_ns"], scratch, limits["features"]
+        )
+        cursors[market, 1] = cursor
+        if cursor > before:
+            loop["moved"] = 1
+            refresh_touch(data.books[market], data.ladders, data.cells)
+        if cursor >= ends[market] and finished[market] == 0:
+            return False
+    return True
+
+
+@compiled
+def advance(loops, data, lanes, limits_array, venue, bus, rows, cursors, ends, finished, scratch, out, fills, records, woken):  # type: ignore[no-untyped-def]
+    """Runs the replay until a Status is reached and returns it.
+
+    `loops` LOOP_DTYPE[1]; `rows` ROW_DTYPE[M, n] windows with `ends` int64[M] rows each, `cursors` int64[M, 2] (venue,
+    local), `finished` int64[M] (1: no more rows come); `scratch` LEVEL_DTYPE[2, LEVELS]; `out` COMMAND_DTYPE[n]; `fills`
+    REPLY_DTYPE[n]; `records` RECORD_DTYPE[n]; `woken` int64[L].
+    """
+    loop = loops[0]
+    limits = limits_array[0]
+    if loop["started"] == 0:
+        _start(loop, limits, rows, cursors, ends)
+    while True:
+        if loop["target_ns"] == 0:
+            target = _choose_target(loop, limits, lanes, bus, rows, cursors, ends, finished)
+            if target < 0:
+                return 1
+            if target >= FAR:
+                return 0
+            loop["target_ns"] = target
+        if not run_venue(loop, limits, venue, bus, rows, cursors, ends, finished):
+            return 1
+        if not _run_local(loop, data, lanes, limits, rows, cursors, ends, finished, scratch):
+            return 1
+        if loop["record_count"] + len(lanes.lane) * len(ends) > len(records):
+            return 3
+        if loop["fill_count"] + len(lanes.lane) * len(ends) > len(fills):
+            return 2
+        if not _read_all(loop, lanes, limits, bus, fills, woken):
+            return 2
+        if bus.bus[0]["overflow"] > 0:
+            return 4
+        if venue.venue[0]["dropped"] > 0:
+            return 5
+        if _exhausted(bus, cursors, ends):
+            loop["now_ns"] = loop["target_ns"]
+            return 0
+        _act(loop, data, lanes, limits, venue, bus, out, fills, records, woken)
+
+
+@compiled
+def _act(loop, data, lanes, limits, venue, bus, out, fills, records, woken):  # type: ignore[no-untyped-def]
+    """At the target: funding, margin, a record, and the decisions that are due."""
+    target = loop["target_ns"]
+    if target >= loop["next_funding_ns"]:
+        _pay_funding(loop, data, lanes, venue, fills)
+    if loop["margin"] != 0:
+        _maintain_margin(loop, data, lanes, venue, bus)
+    timer = target >= loop["next_timer_ns"]
+    everyone = timer or (loop["moved"] != 0 and limits["decide_on_frame"] != 0)
+    if (loop["record_interval_ns"] == 0 and everyone) or (
+        loop["record_interval_ns"] > 0 and target >= loop["next_record_ns"]
+    ):
+        _record(loop, data, lanes, records)
+        loop["next_record_ns"] = target + loop["record_interval_ns"]
+    for number in range(len(lanes.lane)):
+        due = everyone or (woken[number] > 0 and limits["decide_on_fill"] != 0)
+        if due or next_deadline_ns(lanes.lane[number, 0], limits) <= target:
+            _decide_lane(loop, data, lanes, limits, bus, number, out)
+    if timer:
+        loop["next_timer_ns"] += limits["interval_ns"]
+    loop["now_ns"] = target
+    loop["target_ns"] = 0
+    loop["moved"] = 0

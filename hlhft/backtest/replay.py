@@ -1,0 +1,305 @@
+"""Sets up a replay, feeds it rows in bounded windows, and collects what it logged.
+
+The compiled loop asks for rows, or for room, and is called again; memory is one window of rows a market, the books' band
+and the logs, whatever the recording's length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from hlhft.backtest.bus import Bus, new_bus
+from hlhft.backtest.latency import new_lines
+from hlhft.backtest.loop import LOOP_DTYPE, RECORD_DTYPE, Status, advance
+from hlhft.backtest.rows import ROW_DTYPE
+from hlhft.compiled import compiled
+from hlhft.core.state import (
+    COMMAND_DTYPE,
+    LEVEL_DTYPE,
+    LEVELS,
+    LIMITS_DTYPE,
+    ORDERS_PER_MARKET,
+    Lane,
+    MarketData,
+    new_lanes,
+    new_market_data,
+)
+from hlhft.core.step import prepare_view
+from hlhft.ladder import ASK_NONE, BID_NONE
+from hlhft.strategies import Strategy
+from hlhft.units import Market
+from hlhft.venue.recorded import REPLY_DTYPE, RecordedVenue, new_venue
+
+WINDOW_ROWS = 65_536
+WINDOW_ROWS_MAX = 16 * 1024 * 1024
+BAND_MAX = 1 << 24  # ticks a side of the ladder: 2^24 cells of 8 bytes, touched only where levels are
+LOG_ROWS = 65_536
+COMMANDS_MAX = 512
+
+
+class ReplayError(RuntimeError):
+    """A replay that cannot go on: a bound was reached that its inputs must respect."""
+
+
+class RowStream(Protocol):
+    """A market's rows, in order, and the range of their prices."""
+
+    low_ticks: int
+    high_ticks: int
+    rows_total: int
+
+    def read(self, rows_max: int) -> np.ndarray:
+        """The next rows, ROW_DTYPE, at most `rows_max`; empty at the end."""
+
+
+@dataclass
+class RowArray:
+    """A row stream over an array in memory, shared by every replay that reads it."""
+
+    rows: np.ndarray
+    low_ticks: int
+    high_ticks: int
+    position: int = 0
+
+    @property
+    def rows_total(self) -> int:
+        """Rows in the whole stream."""
+        return len(self.rows)
+
+    def read(self, rows_max: int) -> np.ndarray:
+        """The next rows, a view."""
+        part = self.rows[self.position : self.position + rows_max]
+        self.position += len(part)
+        return part
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplayPlan:
+    """Everything that decides a replay's outcome."""
+
+    markets: Sequence[Market]
+    streams: Sequence[RowStream]
+    strategy: Strategy
+    params: Sequence[Mapping[str, str | float]]  # one lane each
+    limits: np.ndarray  # LIMITS_DTYPE[1]
+    rules: np.ndarray  # RULES_DTYPE[1]
+    latency: np.ndarray  # LATENCY_DTYPE[1]
+    latency_table: np.ndarray
+    seed: int
+    capital_micro: int
+    record_interval_ns: int
+    funding_rate_e12: int = 0
+    pay_funding: bool = True
+    enforce_margin: bool = True
+    maker_rate_e9: int | None = None  # None: the markets' own
+    taker_rate_e9: int | None = None
+    address_actions: int = 10_000
+
+
+@dataclass
+class ReplayOutput:
+    """What a replay logged. Fills and funding in order of our learning of them, records in order of time."""
+
+    fills: np.ndarray  # REPLY_DTYPE
+    records: np.ndarray  # RECORD_DTYPE
+    lanes: Lane
+    first_ns: int
+    last_ns: int
+    venue_rows: int
+    levels_outside: int
+    liquidations: int
+    holdings: np.ndarray
+
+
+@dataclass
+class _Log:
+    """A growing list of chunks behind a fixed buffer that compiled code fills."""
+
+    buffer: np.ndarray
+    chunks: list[np.ndarray] = field(default_factory=list)
+
+    def drain(self, count: int) -> None:
+        if count:
+            self.chunks.append(self.buffer[:count].copy())
+
+    def joined(self) -> np.ndarray:
+        return np.concatenate(self.chunks) if self.chunks else self.buffer[:0].copy()
+
+
+@compiled
+def _shift(rows, start, end):  # type: ignore[no-untyped-def]
+    for index in range(end - start):
+        rows[index] = rows[start + index]
+
+
+class _Windows:
+    """One window of rows a market: what neither side has passed stays, the rest makes room."""
+
+    def __init__(self, streams: Sequence[RowStream]) -> None:
+        self.streams = streams
+        count = len(streams)
+        size = min(WINDOW_ROWS, max(max(stream.rows_total for stream in streams), 1) + 1)
+        self.rows = np.zeros((count, size), ROW_DTYPE)
+        self.cursors = np.zeros((count, 2), np.int64)
+        self.ends = np.zeros(count, np.int64)
+        self.finished = np.zeros(count, np.int64)
+        for market, stream in enumerate(streams):
+            # A whole recording in memory is walked where it is.
+            if count == 1 and isinstance(stream, RowArray):
+                self.rows = stream.rows[np.newaxis, :]
+                self.ends[0], self.finished[0], stream.position = len(stream.rows), 1, len(stream.rows)
+            else:
+                self._fill(market)
+
+    def refill(self) -> None:
+        """Reads on wherever a side has come to the end of its window."""
+        for market in range(len(self.streams)):
+            if not self.finished[market] and self.cursors[market].max() >= self.ends[market] - 1:
+                self._fill(market)
+
+    def _fill(self, market: int) -> None:
+        passed, end = int(self.cursors[market].min()), int(self.ends[market])
+        if passed > 0:
+            _shift(self.rows[market], passed, end)
+            self.cursors[market] -= passed
+            end -= passed
+        if end * 2 > self.rows.shape[1]:
+            self._grow()
+        fresh = self.streams[market].read(self.rows.shape[1] - end)
+        self.rows[market, end : end + len(fresh)] = fresh
+        self.ends[market] = end + len(fresh)
+        self.finished[market] = int(len(fresh) == 0)
+
+    def _grow(self) -> None:
+        size = self.rows.shape[1] * 2
+        if size > WINDOW_ROWS_MAX:
+            raise ReplayError(
+                f"the two clocks of the recording lie more than {WINDOW_ROWS_MAX} rows apart; check its clock offset with "
+                "`hlhft data check`"
+            )
+        grown = np.zeros((len(self.streams), size), ROW_DTYPE)
+        grown[:, : self.rows.shape[1]] = self.rows
+        self.rows = grown
+
+
+def band_of(streams: Sequence[RowStream]) -> tuple[list[int], int]:
+    """Base tick of each market's ladder and the common width that holds every recorded price.
+
+    Raises ReplayError when a recording's prices span more than BAND_MAX ticks.
+    """
+    bases, width = [], 64
+    for stream in streams:
+        span = stream.high_ticks - stream.low_ticks
+        margin = max(span, stream.high_ticks // 10, 64)
+        if span + 2 * margin > BAND_MAX:
+            raise ReplayError(
+                f"prices from {stream.low_ticks} to {stream.high_ticks} ticks span more than {BAND_MAX} ticks; "
+                "check the recording with `hlhft data check`"
+            )
+        bases.append(max(stream.low_ticks - margin, 1))
+        width = max(width, span + 2 * margin + 1)
+    return bases, width
+
+
+def _new_data(plan: ReplayPlan, records: np.ndarray, bases: list[int], width: int) -> MarketData:
+    _, data = new_market_data(records, len(plan.markets), width)
+    for index, base in enumerate(bases):
+        data.books[index]["ladder_index"] = index
+        data.ladders[index] = (base, width, BID_NONE, ASK_NONE, ASK_NONE, BID_NONE, 0)
+    return data
+
+
+def _new_lanes(plan: ReplayPlan, data: MarketData) -> Lane:
+    lanes = new_lanes(len(plan.params), len(plan.markets))
+    address = plan.strategy.address()
+    for number, values in enumerate(plan.params):
+        lane = lanes.lane[number]
+        lane["strategy_address"] = address
+        lane["starting_equity_micro"] = lane["equity_micro"] = plan.capital_micro
+        lane["connected"] = 1
+        lane["address_initial"] = lane["address_allowance"] = plan.address_actions
+        lanes.params[number] = plan.strategy.params_bytes(values)
+        for index, market in enumerate(plan.markets):
+            position = lanes.positions[number, index]
+            position["maker_rate_e9"] = market.maker_rate_e9 if plan.maker_rate_e9 is None else plan.maker_rate_e9
+            position["taker_rate_e9"] = market.taker_rate_e9 if plan.taker_rate_e9 is None else plan.taker_rate_e9
+        prepare_view(data, Lane(*(array[number] for array in lanes)))
+    return lanes
+
+
+def _new_venue(plan: ReplayPlan, records: np.ndarray, lanes: Lane, bases: list[int], width: int) -> RecordedVenue:
+    slots = len(plan.params) * len(plan.markets) * ORDERS_PER_MARKET
+    venue = new_venue(records, plan.rules, lanes=len(plan.params), base_ticks=bases, width=width, slots=slots)
+    for name in ("maker_rate_e9", "taker_rate_e9"):
+        venue.holdings[name] = lanes.positions[name]
+    return venue
+
+
+def run_replay(plan: ReplayPlan, progress: Callable[[int, int], None] | None = None) -> ReplayOutput:
+    """Runs the plan to the end of its rows.
+
+    `progress(rows done, rows in all)` is called between windows. Raises ReplayError when a bound is reached.
+    """
+    assert plan.limits.dtype == LIMITS_DTYPE and len(plan.markets) == len(plan.streams) > 0 and plan.params
+    records = np.concatenate([market.record() for market in plan.markets])
+    bases, width = band_of(plan.streams)
+    data = _new_data(plan, records, bases, width)
+    lanes = _new_lanes(plan, data)
+    venue = _new_venue(plan, records, lanes, bases, width)
+    bus = new_bus(len(plan.params), plan.latency, plan.latency_table, new_lines(len(plan.params), plan.seed))
+    loop = np.zeros(1, LOOP_DTYPE)
+    loop["record_interval_ns"] = plan.record_interval_ns
+    loop["funding"], loop["funding_rate_e12"] = int(plan.pay_funding), plan.funding_rate_e12
+    loop["margin"] = int(plan.enforce_margin)
+    fills, log = _drive(plan, loop, data, lanes, venue, bus, progress)
+    return ReplayOutput(
+        fills=fills,
+        records=log,
+        lanes=lanes,
+        first_ns=int(loop["first_ns"][0]),
+        last_ns=int(loop["now_ns"][0]),
+        venue_rows=int(loop["venue_rows"][0]),
+        levels_outside=int(venue.ladders["updates_outside"].sum()),
+        liquidations=int(loop["liquidations"][0]),
+        holdings=venue.holdings,
+    )
+
+
+def _drive(
+    plan: ReplayPlan,
+    loop: np.ndarray,
+    data: MarketData,
+    lanes: Lane,
+    venue: RecordedVenue,
+    bus: Bus,
+    progress: Callable[[int, int], None] | None,
+) -> tuple[np.ndarray, np.ndarray]:
+    windows = _Windows(plan.streams)
+    total = sum(stream.rows_total for stream in plan.streams)
+    room = len(plan.params) * len(plan.markets)
+    fills = _Log(np.zeros(max(LOG_ROWS // 8, 4096 + room), REPLY_DTYPE))
+    records = _Log(np.zeros(max(LOG_ROWS // 4, 4 * room), RECORD_DTYPE))
+    scratch = np.zeros((2, LEVELS), LEVEL_DTYPE)
+    out = np.zeros(COMMANDS_MAX, COMMAND_DTYPE)
+    woken = np.zeros(len(plan.params), np.int64)
+    while True:
+        status = advance(
+            loop, data, lanes, plan.limits, venue, bus, windows.rows, windows.cursors, windows.ends, windows.finished,
+            scratch, out, fills.buffer, records.buffer, woken,
+        )  # fmt: skip
+        if status == Status.NEED_ROWS:
+            windows.refill()
+        elif status in (Status.FILLS_FULL, Status.RECORDS_FULL, Status.DONE):
+            fills.drain(int(loop["fill_count"][0]))
+            records.drain(int(loop["record_count"][0]))
+            loop["fill_count"] = loop["record_count"] = 0
+        else:
+            raise ReplayError(f"the replay stopped with {Status(status).name}: more messages in flight than its lines hold")
+        if progress is not None:
+            progress(int(loop["venue_rows"][0]), total)
+        if status == Status.DONE:
+            return fills.joined(), records.joined()

@@ -1,0 +1,184 @@
+"""Replay rows: 24 bytes an event, made once from the event record, walked by both sides of the replay.
+
+One row serves the venue's side and ours. `ts_ns` is the exchange time of a row the venue sees, else the local time;
+`delay_ns` is what the feed took to reach us. Rows are sorted by both clocks for the sides that see them. An event whose
+delay is negative or does not fit 32 bits becomes two rows, one a side.
+
+The word packs size and meaning: lots << 16 | side << 4 | visibility << 5 | frame end << 7 | kind. Kinds 0 to 7 are the
+market-data kinds of `hlhft.events`; an asset context becomes up to three rows (mark, oracle, funding rate).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hlhft.compiled import compiled
+
+ROW_DTYPE = np.dtype([("ts_ns", np.int64), ("word", np.int64), ("price_ticks", np.int32), ("delay_ns", np.uint32)])
+assert ROW_DTYPE.itemsize == 24
+
+KIND_MASK = 15
+SELL_BIT = 16
+EXCHANGE_BIT = 32
+LOCAL_BIT = 64
+FRAME_BIT = 128
+LOTS_SHIFT = 16
+DELAY_LIMIT_NS = 2**32 - 1
+ROWS_PER_EVENT_MAX = 6
+
+# Market-data kinds of hlhft.events, then the extra ones of an asset context.
+LEVEL, CLEAR, SNAPSHOT_BEGIN, SNAPSHOT_END, BBO, TRADE, MARK = 1, 2, 3, 4, 5, 6, 7
+ORACLE, FUNDING = 8, 9
+
+_TICKS_LIMIT = 2**31 - 1
+_LOTS_LIMIT = 2**46
+
+FAULT_PRICE, FAULT_SIZE, FAULT_KIND, FAULT_ORDER_EXCHANGE, FAULT_ORDER_LOCAL = -1, -2, -3, -4, -5
+
+
+@compiled
+def _put(out, count, ts_exch_ns, ts_local_ns, lots, code, ticks, visible):  # type: ignore[no-untyped-def]
+    delay = ts_local_ns - ts_exch_ns
+    both = EXCHANGE_BIT | LOCAL_BIT
+    if visible == both and delay >= 0 and delay <= DELAY_LIMIT_NS:
+        out[count]["ts_ns"] = ts_exch_ns
+        out[count]["word"] = (lots << LOTS_SHIFT) | code | both
+        out[count]["price_ticks"] = ticks
+        out[count]["delay_ns"] = delay
+        return count + 1
+    if visible & EXCHANGE_BIT:
+        out[count]["ts_ns"] = ts_exch_ns
+        out[count]["word"] = (lots << LOTS_SHIFT) | code | EXCHANGE_BIT
+        out[count]["price_ticks"] = ticks
+        out[count]["delay_ns"] = 0
+        count += 1
+    if visible & LOCAL_BIT:
+        out[count]["ts_ns"] = ts_local_ns
+        out[count]["word"] = (lots << LOTS_SHIFT) | code | LOCAL_BIT
+        out[count]["price_ticks"] = ticks
+        out[count]["delay_ns"] = 0
+        count += 1
+    return count
+
+
+@compiled
+def rows_from_events(events, market, last, out):  # type: ignore[no-untyped-def]
+    """Rows of one market's events; returns (rows written, events read, fault code, index of the fault or -1).
+
+    `events` EVENT_DTYPE, `out` ROW_DTYPE with room for ROWS_PER_EVENT_MAX rows an event, `last` int64[2]: newest exchange
+    and local time written so far, carried between calls. Events of other markets are passed over. Faults are FAULT_PRICE,
+    FAULT_SIZE (out of a row's range), FAULT_KIND (no market data) and FAULT_ORDER_* (a clock runs backwards).
+    """
+    count = 0
+    for index in range(len(events)):
+        event = events[index]
+        if event["market"] != market:
+            continue
+        kind = int(event["kind"])
+        if kind < 1 or kind > 7:
+            return count, index, FAULT_KIND, index
+        ticks = event["price_ticks"]
+        lots = event["size_lots"]
+        if ticks < 0 or ticks > _TICKS_LIMIT:
+            return count, index, FAULT_PRICE, index
+        if lots < 0 or lots >= _LOTS_LIMIT:
+            return count, index, FAULT_SIZE, index
+        flags = int(event["flags"])
+        visible = (EXCHANGE_BIT if flags & 1 else 0) | (LOCAL_BIT if flags & 2 else 0)
+        ts_exch, ts_local = event["ts_exch_ns"], event["ts_local_ns"]
+        if visible & EXCHANGE_BIT:
+            if ts_exch < last[0]:
+                return count, index, FAULT_ORDER_EXCHANGE, index
+            last[0] = ts_exch
+        if visible & LOCAL_BIT:
+            if ts_local < last[1]:
+                return count, index, FAULT_ORDER_LOCAL, index
+            last[1] = ts_local
+        side = int(event["side"])
+        code = kind | (SELL_BIT if side < 0 else 0)
+        end = FRAME_BIT if flags & 4 else 0
+        if kind == MARK:
+            count = _put_context(out, count, event, ts_exch, ts_local, end, visible)
+        elif kind == CLEAR and side == 0:
+            count = _put(out, count, ts_exch, ts_local, lots, code, ticks, visible)
+            count = _put(out, count, ts_exch, ts_local, lots, code | SELL_BIT | end, ticks, visible)
+        elif kind == SNAPSHOT_BEGIN or kind == SNAPSHOT_END:
+            count = _put(out, count, ts_exch, ts_local, event["aux0"] * 4 + event["aux1"], code | end, 0, visible)
+        else:
+            count = _put(out, count, ts_exch, ts_local, lots, code | end, ticks, visible)
+    return count, len(events), 0, -1
+
+
+@compiled
+def _put_context(out, count, event, ts_exch, ts_local, end, visible):  # type: ignore[no-untyped-def]
+    count = _put(out, count, ts_exch, ts_local, 0, MARK, event["price_ticks"], visible)
+    count = _put(out, count, ts_exch, ts_local, 0, ORACLE, min(event["order_id"], _TICKS_LIMIT), visible)
+    return _put(out, count, ts_exch, ts_local, event["aux0"], FUNDING | end, 0, visible)
+
+
+_RIVAL_EXCHANGE, _RIVAL_LOCAL, _RIVAL_BUY, _RIVAL_SELL = 1 << 31, 1 << 30, 1 << 29, 1 << 28
+
+
+@compiled
+def rows_from_hftbacktest(data, ticks_per_unit, lots_per_unit, out):  # type: ignore[no-untyped-def]
+    """Rows of an hftbacktest event array; returns (rows written, index of the first row that is no whole tick or lot, -1).
+
+    `data` has the fields ev, exch_ts, local_ts, px, qty; `out` room for two rows an event. Kinds beyond depth, trade,
+    clear and snapshot are passed over, as that library's own exchange does.
+    """
+    count = 0
+    total = len(data)
+    for index in range(total):
+        flags = data[index]["ev"]
+        kind = int(flags & 255)
+        if kind < 1 or kind > 4:
+            continue
+        price = data[index]["px"] * ticks_per_unit
+        size = data[index]["qty"] * lots_per_unit
+        ticks = int(np.floor(price + 0.5))
+        lots = int(np.floor(size + 0.5))
+        if abs(price - ticks) > 1e-4 or abs(size - lots) > 1e-4 or ticks < 0 or ticks > _TICKS_LIMIT:
+            return count, index
+        code = LEVEL
+        if kind == 2:
+            code = TRADE
+        elif kind == 3:
+            code = CLEAR
+        if flags & _RIVAL_SELL:
+            code |= SELL_BIT
+        visible = (EXCHANGE_BIT if flags & _RIVAL_EXCHANGE else 0) | (LOCAL_BIT if flags & _RIVAL_LOCAL else 0)
+        ts_local = data[index]["local_ts"]
+        following = ts_local + 1
+        if index + 1 < total:
+            following = data[index + 1]["local_ts"]
+        if visible & LOCAL_BIT and following != ts_local:
+            code |= FRAME_BIT
+        count = _put(out, count, data[index]["exch_ts"], ts_local, lots, code, ticks, visible)
+    return count, -1
+
+
+@compiled
+def price_range(rows, count):  # type: ignore[no-untyped-def]
+    """Lowest and highest price of trades and best prices among the first `count` rows, of levels when there are none.
+
+    (0, -1) when no row has a price. Levels far from every trade are left out on purpose: they never become the touch, and
+    one stray order at a thousandth of the price would make the ladder a thousand times wider.
+    """
+    low = low_level = _TICKS_LIMIT
+    high = high_level = -1
+    for index in range(count):
+        kind = rows[index]["word"] & KIND_MASK
+        ticks = int(rows[index]["price_ticks"])
+        if ticks == 0:
+            continue
+        if kind == TRADE or kind == BBO:
+            low = min(low, ticks)
+            high = max(high, ticks)
+        elif kind == LEVEL:
+            low_level = min(low_level, ticks)
+            high_level = max(high_level, ticks)
+    if high >= 0:
+        return low, high
+    if high_level >= 0:
+        return low_level, high_level
+    return 0, -1

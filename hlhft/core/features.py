@@ -1,0 +1,220 @@
+"""What the book and the tape say, as numbers a strategy can use; only what it declares is computed.
+
+- micro-price: the touch weighted by the opposite size (Gatheral and Oomen, 2010).
+- imbalance: (bid lots - ask lots) / (bid lots + ask lots), cumulative to each level.
+- order-flow imbalance: Cont, Kukanov and Stoikov (2014) per level between frames, decayed with a half-life of 1 s.
+- trade imbalance: signed over total volume, decayed with a half-life of 5 s.
+- volatility: root of the time-weighted EWMA of squared mid moves per second, half-lives 1, 10 and 60 s, in ticks.
+- VAMP: prices weighted by the opposite side's size at the same level.
+- intensity: trades reaching a distance from the mid, lambda(d) = A exp(-k d), regressed on decayed counts, bounded.
+
+Memory is float64[128] a market, laid out by the constants below; times are kept in seconds since the market's first
+event, so nothing depends on the epoch. Prices and distances in ticks. No value is ever NaN or infinite: a feature without
+data is 0 and its bit of `ready` is not set.
+"""
+
+from __future__ import annotations
+
+import math
+
+from hlhft.compiled import compiled
+from hlhft.core.state import VIEW_LEVELS
+
+FEATURE_MEMORY = 128
+LN2 = 0.6931471805599453
+OFI_HALF_LIFE_S = 1.0
+TRADE_HALF_LIFE_S = 5.0
+INTENSITY_HALF_LIFE_S = 300.0
+INTENSITY_BINS = 12
+INTENSITY_SECONDS_MIN = 30.0  # exposure before a fit counts
+INTENSITY_COUNT_MIN = 3.0  # trades a bin needs to take part
+A_MIN, A_MAX = 1e-3, 1e3  # fills per second
+K_MIN, K_MAX = 1e-4, 10.0  # per tick
+VOLATILITY_SECONDS_MIN = 5.0
+
+_MICRO, _IMBALANCE, _OFI, _TRADES, _VOLATILITY, _VAMP, _INTENSITY = 1, 2, 4, 8, 16, 32, 64
+
+# Layout of the memory.
+_STARTED, _ORIGIN_S, _FRAME_S, _MID, _ELAPSED = 0, 1, 2, 3, 4
+_VARIANCE = 5  # three
+_TRADE_S, _SIGNED, _TOTAL = 8, 9, 10
+_OFI_S, _HAS_PREVIOUS = 11, 12
+_PREVIOUS = 16  # bid prices, bid lots, ask prices, ask lots: four times VIEW_LEVELS
+_INTENSITY_S, _EXPOSURE, _FIT_S = 48, 49, 50
+_COUNTS = 52  # INTENSITY_BINS
+
+
+@compiled
+def _seconds(memory, ts_ns):  # type: ignore[no-untyped-def]
+    """Seconds since the market's first event."""
+    if memory[_STARTED] == 0.0:
+        memory[_STARTED] = 1.0
+        memory[_ORIGIN_S] = float(ts_ns // 1_000_000_000)
+    whole = ts_ns // 1_000_000_000
+    return (float(whole) - memory[_ORIGIN_S]) + float(ts_ns - whole * 1_000_000_000) * 1e-9
+
+
+@compiled
+def _decay(elapsed_s, half_life_s):  # type: ignore[no-untyped-def]
+    return math.exp(-LN2 * max(elapsed_s, 0.0) / half_life_s)
+
+
+@compiled
+def on_trade(features, memory, best_bid_ticks, best_ask_ticks, step_ticks, side, ticks, lots, ts_ns, mask):  # type: ignore[no-untyped-def]
+    """A trade of `lots` at `ticks` by an aggressor on `side`; the touch is the one we believed in when it arrived."""
+    now_s = _seconds(memory, ts_ns)
+    if mask & _TRADES:
+        decay = _decay(now_s - memory[_TRADE_S], TRADE_HALF_LIFE_S)
+        memory[_TRADE_S] = now_s
+        memory[_SIGNED] = memory[_SIGNED] * decay + side * float(lots)
+        memory[_TOTAL] = memory[_TOTAL] * decay + float(lots)
+        if memory[_TOTAL] > 0.0:
+            features["trade_imbalance"] = memory[_SIGNED] / memory[_TOTAL]
+            features["ready"] |= _TRADES
+    if mask & _INTENSITY and best_bid_ticks > 0 and best_ask_ticks > 0:
+        _age_intensity(memory, now_s)
+        distance = (float(ticks) - 0.5 * float(best_bid_ticks + best_ask_ticks)) * side / float(step_ticks)
+        reached = int(min(max(distance + 0.5, 0.0), float(INTENSITY_BINS)))
+        for index in range(reached):
+            memory[_COUNTS + index] += 1.0
+
+
+@compiled
+def _age_intensity(memory, now_s):  # type: ignore[no-untyped-def]
+    elapsed = max(now_s - memory[_INTENSITY_S], 0.0)
+    memory[_INTENSITY_S] = now_s
+    decay = _decay(elapsed, INTENSITY_HALF_LIFE_S)
+    memory[_EXPOSURE] = memory[_EXPOSURE] * decay + elapsed
+    for index in range(INTENSITY_BINS):
+        memory[_COUNTS + index] *= decay
+
+
+@compiled
+def _fit_intensity(features, memory, step_ticks, now_s):  # type: ignore[no-untyped-def]
+    """Least squares of ln(count / exposure) on distance; at most once a second."""
+    if memory[_EXPOSURE] < INTENSITY_SECONDS_MIN or now_s - memory[_FIT_S] < 1.0:
+        return
+    memory[_FIT_S] = now_s
+    _age_intensity(memory, now_s)
+    n = sx = sy = sxx = sxy = 0.0
+    for index in range(INTENSITY_BINS):
+        count = memory[_COUNTS + index]
+        if count < INTENSITY_COUNT_MIN:
+            break
+        x = (index + 0.5) * float(step_ticks)
+        y = math.log(count / memory[_EXPOSURE])
+        n += 1.0
+        sx += x
+        sy += y
+        sxx += x * x
+        sxy += x * y
+    determinant = n * sxx - sx * sx
+    if n < 2.0 or determinant <= 0.0:
+        return
+    slope = (n * sxy - sx * sy) / determinant
+    level = min(max((sy - slope * sx) / n, -50.0), 50.0)
+    features["intensity_a"] = min(max(math.exp(level), A_MIN), A_MAX)
+    features["intensity_k"] = min(max(-slope, K_MIN), K_MAX)
+    features["ready"] |= _INTENSITY
+
+
+@compiled
+def _update_volatility(features, memory, mid, elapsed_s):  # type: ignore[no-untyped-def]
+    if elapsed_s <= 0.0:
+        return
+    move = mid - memory[_MID]
+    rate = move * move / elapsed_s
+    memory[_ELAPSED] += elapsed_s
+    half_life = 1.0
+    for scale in range(3):
+        decay = _decay(elapsed_s, half_life)
+        variance = memory[_VARIANCE + scale] * decay + rate * (1.0 - decay)
+        memory[_VARIANCE + scale] = variance
+        # Dividing by the weight so far takes out the pull toward the zero it started from.
+        weight = 1.0 - _decay(memory[_ELAPSED], half_life)
+        features["volatility"][scale] = math.sqrt(variance / weight) if weight > 0.0 else 0.0
+        half_life = 10.0 if scale == 0 else 60.0
+    if memory[_ELAPSED] >= VOLATILITY_SECONDS_MIN:
+        features["ready"] |= _VOLATILITY
+
+
+@compiled
+def _level_flow(price, lots, before_price, before_lots):  # type: ignore[no-untyped-def]
+    """Signed change of demand at a level whose price counts upward as better."""
+    flow = 0.0
+    if price >= before_price:
+        flow += lots
+    if price <= before_price:
+        flow -= before_lots
+    return flow
+
+
+@compiled
+def _update_flow(features, memory, bids, asks, depth, now_s):  # type: ignore[no-untyped-def]
+    decay = _decay(now_s - memory[_OFI_S], OFI_HALF_LIFE_S)
+    memory[_OFI_S] = now_s
+    known = memory[_HAS_PREVIOUS]
+    for level in range(VIEW_LEVELS):
+        at = _PREVIOUS + 4 * level
+        flow = 0.0
+        if level < depth:
+            bid, bid_lots = float(bids[level]["price_ticks"]), float(bids[level]["size_lots"])
+            ask, ask_lots = float(asks[level]["price_ticks"]), float(asks[level]["size_lots"])
+            if level < known:
+                flow = _level_flow(bid, bid_lots, memory[at], memory[at + 1])
+                flow -= _level_flow(-ask, ask_lots, -memory[at + 2], memory[at + 3])
+            memory[at], memory[at + 1], memory[at + 2], memory[at + 3] = bid, bid_lots, ask, ask_lots
+        features["order_flow_imbalance"][level] = features["order_flow_imbalance"][level] * decay + flow
+    memory[_HAS_PREVIOUS] = float(depth)
+    if known > 0.0:
+        features["ready"] |= _OFI
+
+
+@compiled
+def _update_depth(features, bids, asks, depth, mask):  # type: ignore[no-untyped-def]
+    bid_total = ask_total = weighted = 0.0
+    for level in range(VIEW_LEVELS):
+        if level < depth:
+            bid_lots, ask_lots = float(bids[level]["size_lots"]), float(asks[level]["size_lots"])
+            bid_total += bid_lots
+            ask_total += ask_lots
+            weighted += float(bids[level]["price_ticks"]) * ask_lots + float(asks[level]["price_ticks"]) * bid_lots
+        if mask & _IMBALANCE and bid_total + ask_total > 0.0:
+            features["imbalance"][level] = (bid_total - ask_total) / (bid_total + ask_total)
+    if bid_total + ask_total > 0.0:
+        features["vamp"] = weighted / (bid_total + ask_total)
+        features["ready"] |= mask & (_IMBALANCE | _VAMP)
+
+
+@compiled
+def on_frame(features, memory, bids, asks, bid_count, ask_count, step_ticks, ts_ns, mask):  # type: ignore[no-untyped-def]
+    """The book after a frame: `bids` and `asks` LEVEL_DTYPE arrays from the touch, without our own size.
+
+    A one-sided or crossed book changes nothing but the clock.
+    """
+    now_s = _seconds(memory, ts_ns)
+    if bid_count == 0 or ask_count == 0:
+        return
+    bid, ask = float(bids[0]["price_ticks"]), float(asks[0]["price_ticks"])
+    if bid >= ask:
+        return
+    bid_lots, ask_lots = float(bids[0]["size_lots"]), float(asks[0]["size_lots"])
+    mid = 0.5 * (bid + ask)
+    features["mid_price"] = mid
+    features["spread_ticks"] = ask - bid
+    if mask & _MICRO and bid_lots + ask_lots > 0.0:
+        features["micro_price"] = (bid * ask_lots + ask * bid_lots) / (bid_lots + ask_lots)
+        features["ready"] |= _MICRO
+    depth = min(min(bid_count, ask_count), VIEW_LEVELS)
+    if mask & (_IMBALANCE | _VAMP):
+        _update_depth(features, bids, asks, depth, mask)
+    if mask & _OFI:
+        _update_flow(features, memory, bids, asks, depth, now_s)
+    if mask & _VOLATILITY:
+        if memory[_MID] > 0.0:
+            _update_volatility(features, memory, mid, now_s - memory[_FRAME_S])
+    memory[_FRAME_S] = now_s
+    memory[_MID] = mid
+    if mask & _INTENSITY:
+        _age_intensity(memory, now_s)
+        _fit_intensity(features, memory, step_ticks, now_s)

@@ -1,0 +1,287 @@
+"""The order table: every order of ours, in a state that evidence put it into.
+
+Transitions are data. An event that a state has no row for is an error: it is counted and the caller halts. An order
+stops counting as exposure only in a DONE state; what we merely have not heard of is UNKNOWN and still counts.
+
+Money is truth: a fill changes the position even when its order is no longer in the table.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import numpy as np
+
+from hlhft.compiled import compiled
+from hlhft.core.state import SLOT_BITS, OrderState
+
+
+class OrderEvent(IntEnum):
+    """What can happen to an order."""
+
+    SEND = 0
+    SEND_FAILED = 1
+    ACKNOWLEDGE = 2
+    REJECT = 3
+    FILL_PART = 4
+    FILL_ALL = 5
+    CANCEL_SEND = 6
+    CANCEL_DONE = 7
+    CANCEL_REJECT = 8
+    EXPIRE = 9
+    LOSE = 10
+    MODIFY_SEND = 11
+
+
+_S, _E = OrderState, OrderEvent
+_LIVE_ENDS = {
+    _E.FILL_ALL: _S.DONE_FILLED,
+    _E.CANCEL_DONE: _S.DONE_CANCELLED,
+    _E.EXPIRE: _S.DONE_EXPIRED,
+}
+
+# State x event -> next state. What is missing is an error.
+TRANSITIONS: dict[OrderState, dict[OrderEvent, OrderState]] = {
+    _S.NEW: {_E.SEND: _S.SENT, _E.SEND_FAILED: _S.DONE_REJECTED, _E.REJECT: _S.DONE_REJECTED},
+    _S.SENT: {
+        **_LIVE_ENDS,
+        _E.SEND_FAILED: _S.DONE_REJECTED,
+        _E.ACKNOWLEDGE: _S.OPEN,
+        _E.REJECT: _S.DONE_REJECTED,
+        _E.FILL_PART: _S.PARTIAL,
+        _E.LOSE: _S.UNKNOWN,
+        _E.CANCEL_REJECT: _S.SENT,
+    },
+    _S.UNKNOWN: {
+        **_LIVE_ENDS,
+        _E.ACKNOWLEDGE: _S.OPEN,
+        _E.REJECT: _S.DONE_REJECTED,
+        _E.FILL_PART: _S.PARTIAL,
+        _E.LOSE: _S.UNKNOWN,
+        _E.CANCEL_REJECT: _S.UNKNOWN,
+    },
+    _S.OPEN: {
+        **_LIVE_ENDS,
+        _E.ACKNOWLEDGE: _S.OPEN,
+        _E.FILL_PART: _S.PARTIAL,
+        _E.CANCEL_SEND: _S.CANCEL_SENT,
+        _E.MODIFY_SEND: _S.REPLACING,
+        _E.CANCEL_REJECT: _S.OPEN,
+        _E.LOSE: _S.UNKNOWN,
+    },
+    _S.PARTIAL: {
+        **_LIVE_ENDS,
+        _E.ACKNOWLEDGE: _S.PARTIAL,
+        _E.FILL_PART: _S.PARTIAL,
+        _E.CANCEL_SEND: _S.CANCEL_SENT,
+        _E.MODIFY_SEND: _S.REPLACING,
+        _E.CANCEL_REJECT: _S.PARTIAL,
+        _E.LOSE: _S.UNKNOWN,
+    },
+    _S.CANCEL_SENT: {
+        **_LIVE_ENDS,
+        _E.ACKNOWLEDGE: _S.CANCEL_SENT,
+        _E.FILL_PART: _S.CANCEL_SENT,
+        _E.CANCEL_REJECT: _S.OPEN,
+        _E.REJECT: _S.DONE_REJECTED,
+        _E.LOSE: _S.UNKNOWN,
+    },
+    _S.REPLACING: {
+        **_LIVE_ENDS,
+        _E.ACKNOWLEDGE: _S.OPEN,
+        _E.FILL_PART: _S.REPLACING,
+        _E.CANCEL_REJECT: _S.OPEN,
+        _E.REJECT: _S.DONE_REJECTED,
+        _E.LOSE: _S.UNKNOWN,
+    },
+}
+
+ILLEGAL = 255
+
+
+def _table() -> np.ndarray:
+    table = np.full((len(OrderState), len(OrderEvent)), ILLEGAL, np.uint8)
+    for state, row in TRANSITIONS.items():
+        for event, following in row.items():
+            table[state, event] = following
+    return table
+
+
+TABLE = _table()
+
+# Outcomes of `apply`.
+APPLIED, ORPHAN_FILL, IGNORED, FAULT = 0, 1, 2, 3
+
+_FREE, _SENT = 0, 2
+_SLOT_MASK = (1 << SLOT_BITS) - 1
+_SEND, _SEND_FAILED, _ACKNOWLEDGE, _REJECT, _FILL_PART, _FILL_ALL = 0, 1, 2, 3, 4, 5
+_CANCEL_SEND, _CANCEL_DONE, _CANCEL_REJECT, _EXPIRE, _LOSE = 6, 7, 8, 9, 10
+_KIND_ACKNOWLEDGED, _KIND_REJECTED, _KIND_FILLED, _KIND_CANCELLED = 16, 17, 18, 19
+_KIND_EXPIRED, _KIND_UNKNOWN, _KIND_CANCEL_REJECTED = 20, 21, 22
+_KIND_SEND_FAILED, _KIND_REFUSED = 33, 34
+_FIRST_DONE = 8
+_MAKER_FLAG = 8
+
+
+@compiled
+def create(lane, position, orders, active, side, ticks, lots, time_in_force, reduce_only, now_ns, expires_ns):  # type: ignore[no-untyped-def]
+    """Puts a new order into the table as SENT and into the worst case; returns its id, 0 when no slot is free.
+
+    `orders` and `active` are one market's rows. The id's low SLOT_BITS bits are the slot, the rest a sequence number.
+    """
+    count = position["active_count"]
+    if count >= len(active):
+        return 0
+    slot = position["free_hint"]
+    while orders[slot]["state"] != _FREE:
+        slot = slot + 1 if slot + 1 < len(orders) else 0
+    position["free_hint"] = slot + 1 if slot + 1 < len(orders) else 0
+    lane["order_sequence"] += 1
+    order_id = (lane["order_sequence"] << SLOT_BITS) | slot
+    order = orders[slot]
+    order["order_id"] = order_id
+    order["price_ticks"] = ticks
+    order["size_lots"] = lots
+    order["remaining_lots"] = lots
+    order["sent_ns"] = now_ns
+    order["acknowledged_ns"] = 0
+    order["expires_ns"] = expires_ns
+    order["venue_order_id"] = 0
+    order["state"] = _SENT
+    order["side"] = side
+    order["time_in_force"] = time_in_force
+    order["reduce_only"] = reduce_only
+    active[count] = slot
+    position["active_count"] = count + 1
+    lane["orders_open"] += 1
+    if side > 0:
+        position["open_buy_lots"] += lots
+    else:
+        position["open_sell_lots"] += lots
+    return order_id
+
+
+@compiled
+def find(orders, order_id):  # type: ignore[no-untyped-def]
+    """The slot of an order in the table, -1 when it is not there any more."""
+    slot = order_id & _SLOT_MASK
+    if slot >= len(orders) or orders[slot]["order_id"] != order_id or orders[slot]["state"] == _FREE:
+        return -1
+    return slot
+
+
+@compiled
+def request_cancel(orders, slot):  # type: ignore[no-untyped-def]
+    """Moves an order to CANCEL_SENT; False when its state does not allow a cancel (then nothing changes)."""
+    following = TABLE[orders[slot]["state"], _CANCEL_SEND]
+    if following == ILLEGAL:
+        return False
+    orders[slot]["state"] = following
+    return True
+
+
+@compiled
+def _release(lane, position, orders, active, slot):  # type: ignore[no-untyped-def]
+    """Takes a finished order out of the table; the active list keeps its order of age."""
+    order = orders[slot]
+    if order["side"] > 0:
+        position["open_buy_lots"] -= order["remaining_lots"]
+    else:
+        position["open_sell_lots"] -= order["remaining_lots"]
+    order["state"] = _FREE
+    count = position["active_count"]
+    place = 0
+    while place < count and active[place] != slot:
+        place += 1
+    for index in range(place, count - 1):
+        active[index] = active[index + 1]
+    position["active_count"] = count - 1
+    lane["orders_open"] -= 1
+
+
+@compiled
+def book_fill(position, side, ticks, lots, fee_micro, maker):  # type: ignore[no-untyped-def]
+    """Books a fill into the lane's position: the only place where position, cash and fees change."""
+    quanta = ticks * lots
+    position["position_lots"] += side * lots
+    position["cash_quanta"] -= side * quanta
+    position["fee_micro"] += fee_micro
+    position["traded_lots"] += lots
+    position["fills"] += 1
+    if maker:
+        position["maker_quanta"] += quanta
+    else:
+        position["taker_quanta"] += quanta
+
+
+@compiled
+def _event_of(kind, left):  # type: ignore[no-untyped-def]
+    """The order event that an event kind stands for, -1 when it is none."""
+    if kind == _KIND_FILLED:
+        return _FILL_ALL if left == 0 else _FILL_PART
+    if kind == _KIND_ACKNOWLEDGED:
+        return _ACKNOWLEDGE
+    if kind == _KIND_CANCELLED:
+        return _CANCEL_DONE
+    if kind == _KIND_REJECTED or kind == _KIND_REFUSED:
+        return _REJECT
+    if kind == _KIND_CANCEL_REJECTED:
+        return _CANCEL_REJECT
+    if kind == _KIND_EXPIRED:
+        return _EXPIRE
+    if kind == _KIND_UNKNOWN:
+        return _LOSE
+    if kind == _KIND_SEND_FAILED:
+        return _SEND_FAILED
+    return -1
+
+
+@compiled
+def apply(lane, position, orders, active, kind, order_id, side, ticks, lots, left, aux1, maker, ts_ns):  # type: ignore[no-untyped-def]
+    """Applies what the venue or the gateway said about an order; returns APPLIED, ORPHAN_FILL, IGNORED or FAULT.
+
+    `kind` is an event kind; for a fill `side`, `ticks`, `lots`, `left` (lots left) and `aux1` (fee) are used; for an
+    acknowledgement `left` is the venue's order id. News of an order that is gone is ignored, but for a fill's money.
+    """
+    event = _event_of(kind, left)
+    if event < 0:
+        lane["illegal_transitions"] += 1
+        return FAULT
+    slot = find(orders, order_id)
+    if kind == _KIND_FILLED:
+        book_fill(position, side, ticks, lots, aux1, maker)
+    if slot < 0:
+        if kind == _KIND_FILLED:
+            lane["orphan_fills"] += 1
+            return ORPHAN_FILL
+        return IGNORED
+    order = orders[slot]
+    following = TABLE[order["state"], event]
+    if following == ILLEGAL:
+        lane["illegal_transitions"] += 1
+        return FAULT
+    if event == _ACKNOWLEDGE:
+        order["venue_order_id"] = left
+        _shrink(position, order, lots)
+    elif kind == _KIND_FILLED:
+        _shrink(position, order, left)
+    if order["acknowledged_ns"] == 0:
+        order["acknowledged_ns"] = ts_ns
+        lane["acknowledgement_ns"] = ts_ns - order["sent_ns"]
+    order["state"] = following
+    if following >= _FIRST_DONE:
+        _release(lane, position, orders, active, slot)
+    return APPLIED
+
+
+@compiled
+def _shrink(position, order, left):  # type: ignore[no-untyped-def]
+    """Lowers what an order can still fill; never raises it (a late acknowledgement says the size before the fills)."""
+    gone = order["remaining_lots"] - left
+    if gone <= 0:
+        return
+    order["remaining_lots"] = left
+    if order["side"] > 0:
+        position["open_buy_lots"] -= gone
+    else:
+        position["open_sell_lots"] -= gone

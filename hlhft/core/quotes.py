@@ -1,0 +1,53 @@
+"""What a strategy returned, checked before anything is done with it."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from hlhft.compiled import compiled
+from hlhft.units import LOTS_MAX, TICKS_MAX
+
+
+class QuoteFault(IntEnum):
+    """Why a strategy's answer is refused as a whole; the strategy is halted."""
+
+    NONE = 0
+    EXCEPTION = 1  # it raised, or read or wrote out of bounds
+    COUNT = 2
+    PRICE = 3  # not positive or beyond the range, as a NaN becomes when it is made whole
+    SIZE = 4
+    SIDE = 5
+    MARKET = 6
+    TIME_IN_FORCE = 7
+
+
+MEANING: dict[QuoteFault, str] = {
+    QuoteFault.NONE: "fine",
+    QuoteFault.EXCEPTION: "the strategy raised an error or left its arrays' bounds",
+    QuoteFault.COUNT: "it returned a number of quotes outside 0..capacity",
+    QuoteFault.PRICE: "a quote's price is not a positive whole number of ticks (a NaN, perhaps)",
+    QuoteFault.SIZE: "a quote's size is negative or beyond the range",
+    QuoteFault.SIDE: "a quote's side is neither +1 nor -1",
+    QuoteFault.MARKET: "a quote names a market that the strategy was not given",
+    QuoteFault.TIME_IN_FORCE: "a quote's time in force is unknown",
+}
+
+
+@compiled
+def validate(quotes, count, markets):  # type: ignore[no-untyped-def]
+    """The QuoteFault of the first `count` quotes, 0 when all are well-formed."""
+    if count < 0 or count > len(quotes):
+        return 2
+    for index in range(count):
+        quote = quotes[index]
+        if quote["price_ticks"] <= 0 or quote["price_ticks"] > TICKS_MAX:
+            return 3
+        if quote["size_lots"] < 0 or quote["size_lots"] > LOTS_MAX:
+            return 4
+        if quote["side"] != 1 and quote["side"] != -1:
+            return 5
+        if quote["market"] < 0 or quote["market"] >= markets:
+            return 6
+        if quote["time_in_force"] < 0 or quote["time_in_force"] > 2:
+            return 7
+    return 0

@@ -1,0 +1,466 @@
+"""One step of the brain: events in, commands out.
+
+`step` takes the events of one received frame, applies them, and decides once, after the last. `decide` is the decision
+alone: risk first, then the strategy's quotes, the gate, the match against working orders, the batch. The replay calls
+`decide` directly, after it has moved the books by its own compact rows; both give the same commands (tests/core).
+"""
+
+from __future__ import annotations
+
+from hlhft.compiled import call_strategy, compiled
+from hlhft.core.batch import collect, release_due
+from hlhft.core.book import apply_event, read_levels, refresh_touch, without_own
+from hlhft.core.budgets import check as check_budget
+from hlhft.core.budgets import on_answer
+from hlhft.core.budgets import refresh as refresh_budgets
+from hlhft.core.features import on_frame, on_trade
+from hlhft.core.orders import apply as apply_order
+from hlhft.core.orders import create, request_cancel
+from hlhft.core.quotes import validate
+from hlhft.core.risk import (
+    approve,
+    assess,
+    exposure_micro,
+    is_stale,
+    on_rejection,
+    on_sent,
+    resume,
+    strategy_failed,
+    trip,
+)
+from hlhft.core.state import SLOT_BITS, VIEW_LEVELS, OrderState
+from hlhft.units import grid_step, quantise
+
+_OPEN, _PARTIAL = int(OrderState.OPEN), int(OrderState.PARTIAL)
+_ALO, _IOC = 0, 2
+_PLACE, _CANCEL = 1, 2
+_CLASS_CANCEL, _CLASS_ALO, _CLASS_OTHER = 0, 1, 2
+_ACTION_CANCEL_ALL, _ACTION_CLOSE = 1, 2
+_FAULT_EXCEPTION = 1
+_MARKET_KINDS = 8  # event kinds below this are market data
+_ORDER_KINDS_FIRST, _ORDER_KINDS_LAST = 16, 34
+_CLOSE_SLIPPAGE = 0.05  # venue reference section 1: the SDK's own default for market orders
+
+
+
+@compiled
+def fill_view(data, lane, limits, now_ns):  # type: ignore[no-untyped-def]
+    """Copies what the strategy may see into `lane.views`, one record a market."""
+    mask = limits["features"]
+    lane_row = lane.lane[0]
+    for index in range(len(data.books)):
+        view = lane.views[index]
+        book = data.books[index]
+        position = lane.positions[index]
+        view["now_ns"] = now_ns
+        view["best_bid_ticks"] = book["best_bid_ticks"]
+        view["best_ask_ticks"] = book["best_ask_ticks"]
+        view["best_bid_lots"] = book["best_bid_lots"]
+        view["best_ask_lots"] = book["best_ask_lots"]
+        view["book_age_ns"] = now_ns - book["time_local_ns"]
+        view["position_lots"] = position["position_lots"]
+        view["open_buy_lots"] = position["open_buy_lots"]
+        view["open_sell_lots"] = position["open_sell_lots"]
+        view["working_orders"] = position["active_count"]
+        view["mark_ticks"] = book["mark_ticks"]
+        view["oracle_ticks"] = book["oracle_ticks"]
+        view["funding_rate_e12"] = book["funding_rate_e12"]
+        view["maker_rate_e9"] = position["maker_rate_e9"]
+        view["taker_rate_e9"] = position["taker_rate_e9"]
+        view["mode"] = lane_row["mode"]
+        view["equity_micro"] = lane_row["equity_micro"]
+        view["signal_valid"] = 1 if position["signal_until_ns"] > now_ns else 0
+        if view["signal_valid"]:
+            view["signal_e9"] = position["signal_e9"]
+            view["signal_deviation_e9"] = position["signal_deviation_e9"]
+        if mask != 0:
+            _fill_features(view, data.features[index], data.levels[index, book["front"]])
+
+
+@compiled
+def _fill_features(view, features, levels):  # type: ignore[no-untyped-def]
+    seen = view["features"]
+    seen["ready"] = features["ready"]
+    seen["micro_price"] = features["micro_price"]
+    seen["mid_price"] = features["mid_price"]
+    seen["vamp"] = features["vamp"]
+    seen["trade_imbalance"] = features["trade_imbalance"]
+    seen["spread_ticks"] = features["spread_ticks"]
+    seen["intensity_a"] = features["intensity_a"]
+    seen["intensity_k"] = features["intensity_k"]
+    for scale in range(3):
+        seen["volatility"][scale] = features["volatility"][scale]
+    for level in range(VIEW_LEVELS):
+        seen["imbalance"][level] = features["imbalance"][level]
+        seen["order_flow_imbalance"][level] = features["order_flow_imbalance"][level]
+        view["bid_ticks"][level] = levels[0, level]["price_ticks"]
+        view["bid_lots"][level] = levels[0, level]["size_lots"]
+        view["ask_ticks"][level] = levels[1, level]["price_ticks"]
+        view["ask_lots"][level] = levels[1, level]["size_lots"]
+
+
+@compiled
+def prepare_view(data, lane):  # type: ignore[no-untyped-def]
+    """Writes what never changes during a run into the view: indices, grids and unit sizes."""
+    for index in range(len(data.books)):
+        view = lane.views[index]
+        market = data.markets[index]
+        view["market"] = index
+        view["tick_size"] = market["tick_size"]
+        view["lot_size"] = market["lot_size"]
+        view["grid_rule"] = market["grid_rule"]
+        view["grid_step_ticks"] = market["grid_step_ticks"]
+        view["whole_unit_ticks"] = market["whole_unit_ticks"]
+
+
+@compiled
+def update_features(data, lane, market, scratch, mask, ts_ns):  # type: ignore[no-untyped-def]
+    """Features of a market after a frame, from the book without our own orders.
+
+    Also leaves the first VIEW_LEVELS levels of a ladder book in its level buffer, where the view reads them.
+    """
+    book = data.books[market]
+    bids, asks = scratch[0], scratch[1]
+    bid_count = read_levels(data, market, 0, bids)
+    ask_count = read_levels(data, market, 1, asks)
+    if book["contains_own"] != 0:
+        position = lane.positions[market]
+        orders, active = lane.orders[market], lane.active[market]
+        bid_count = without_own(bids, bid_count, orders, active, position["active_count"], 1)
+        ask_count = without_own(asks, ask_count, orders, active, position["active_count"], -1)
+    if book["kind"] == 0:
+        _show_levels(data.levels[market, book["front"]], bids, asks, bid_count, ask_count)
+    step_ticks = step_at(data.markets[market], book["best_bid_ticks"])
+    on_frame(data.features[market], data.feature_memory[market], bids, asks, bid_count, ask_count, step_ticks, ts_ns, mask)
+
+
+@compiled
+def _show_levels(front, bids, asks, bid_count, ask_count):  # type: ignore[no-untyped-def]
+    for level in range(VIEW_LEVELS):
+        front[0, level]["price_ticks"] = bids[level]["price_ticks"] if level < bid_count else 0
+        front[0, level]["size_lots"] = bids[level]["size_lots"] if level < bid_count else 0
+        front[1, level]["price_ticks"] = asks[level]["price_ticks"] if level < ask_count else 0
+        front[1, level]["size_lots"] = asks[level]["size_lots"] if level < ask_count else 0
+
+
+@compiled
+def step_at(market, ticks):  # type: ignore[no-untyped-def]
+    """The market's grid step at a price in ticks (any price below one tick counts as one)."""
+    return grid_step(max(ticks, 1), market["grid_rule"], market["grid_step_ticks"], market["whole_unit_ticks"])
+
+
+@compiled
+def _command(out, count, kind, command_class, market, order, expires_ns):  # type: ignore[no-untyped-def]
+    command = out[count]
+    command["ts_ns"] = 0
+    command["batch_id"] = 0
+    command["kind"] = kind
+    command["command_class"] = command_class
+    command["market"] = market
+    command["order_id"] = order["order_id"]
+    command["price_ticks"] = order["price_ticks"]
+    command["size_lots"] = order["remaining_lots"]
+    command["side"] = order["side"]
+    command["time_in_force"] = order["time_in_force"]
+    command["reduce_only"] = order["reduce_only"]
+    command["expires_ns"] = expires_ns
+    return count + 1
+
+
+@compiled
+def _refuse(lane_row, code):  # type: ignore[no-untyped-def]
+    lane_row["refused"] += 1
+    lane_row["refusals"][code] += 1
+
+
+@compiled
+def place_order(data, lane, limits, market, side, ticks, lots, time_in_force, reduce_only, now_ns, out, count):  # type: ignore[no-untyped-def]
+    """Asks the gate; when it approves, creates the order and its command. Returns the number of commands."""
+    lane_row = lane.lane[0]
+    position = lane.positions[market]
+    lots, code = approve(
+        lane_row, position, data.books[market], data.markets[market], limits, side, ticks, lots, reduce_only
+    )
+    if code == 0 and limits["address_enforced"] != 0 and check_budget(lane_row, limits, 1, False) != 0:
+        code = 10
+    if code == 0 and count >= len(out):
+        code = 11
+    if code != 0:
+        _refuse(lane_row, code)
+        return count
+    expires_ns = now_ns + limits["expires_after_ns"] if limits["expires_after_ns"] > 0 else 0
+    order_id = create(
+        lane_row, position, lane.orders[market], lane.active[market], side, ticks, lots, time_in_force, reduce_only,
+        now_ns, expires_ns,
+    )  # fmt: skip
+    if order_id == 0:
+        _refuse(lane_row, 11)
+        return count
+    lane_row["placed"] += 1
+    order = lane.orders[market][order_id & ((1 << SLOT_BITS) - 1)]
+    command_class = _CLASS_ALO if time_in_force == _ALO else _CLASS_OTHER
+    return _command(out, count, _PLACE, command_class, market, order, expires_ns)
+
+
+@compiled
+def cancel_order(lane, limits, market, slot, out, count):  # type: ignore[no-untyped-def]
+    """Cancels an order that is open; returns the number of commands."""
+    lane_row = lane.lane[0]
+    if count >= len(out):
+        return count
+    if limits["address_enforced"] != 0 and check_budget(lane_row, limits, 1, True) != 0:
+        _refuse(lane_row, 10)
+        return count
+    if not request_cancel(lane.orders[market], slot):
+        return count
+    lane_row["cancelled"] += 1
+    return _command(out, count, _CANCEL, _CLASS_CANCEL, market, lane.orders[market][slot], 0)
+
+
+@compiled
+def _cancel_market(lane, limits, market, out, count):  # type: ignore[no-untyped-def]
+    position = lane.positions[market]
+    active = lane.active[market]
+    for index in range(position["active_count"]):
+        count = cancel_order(lane, limits, market, active[index], out, count)
+    return count
+
+
+@compiled
+def _close_market(data, lane, limits, market, now_ns, out, count):  # type: ignore[no-untyped-def]
+    """A reduce-only order that takes what closes the position, unless one is on its way."""
+    position = lane.positions[market]
+    book = data.books[market]
+    lots = position["position_lots"]
+    if lots == 0 or book["best_bid_ticks"] == 0 or book["best_ask_ticks"] == 0:
+        return count
+    side = -1 if lots > 0 else 1
+    if (position["open_buy_lots"] if side > 0 else position["open_sell_lots"]) > 0:
+        return count
+    touch = book["best_ask_ticks"] if side > 0 else book["best_bid_ticks"]
+    row = data.markets[market]
+    # Rounded away from the touch, as every float price is: the limit is a bound, the fill is at the book's prices.
+    ticks = quantise(
+        touch * (1.0 + side * _CLOSE_SLIPPAGE), side, row["grid_rule"], row["grid_step_ticks"], row["whole_unit_ticks"]
+    )
+    return place_order(data, lane, limits, market, side, ticks, abs(lots), _IOC, 1, now_ns, out, count)
+
+
+@compiled
+def _wanted_at(quotes, count, market, side, ticks):  # type: ignore[no-untyped-def]
+    """Whether a resting quote for this price is among the quotes."""
+    for index in range(count):
+        quote = quotes[index]
+        if quote["price_ticks"] == ticks and quote["side"] == side and quote["market"] == market:
+            if quote["time_in_force"] != _IOC and quote["size_lots"] > 0:
+                return True
+    return False
+
+
+@compiled
+def _works_at(orders, active, active_count, side, ticks):  # type: ignore[no-untyped-def]
+    """Whether an order of ours, in any state, occupies this price."""
+    for index in range(active_count):
+        order = orders[active[index]]
+        if order["price_ticks"] == ticks and order["side"] == side:
+            return True
+    return False
+
+
+@compiled
+def requote(data, lane, limits, count, now_ns, out, commands):  # type: ignore[no-untyped-def]
+    """Turns the first `count` quotes into commands: cancels first, then placements.
+
+    Matched by price: an order at a wanted price is never touched, so it keeps its place in the queue; a price that an
+    order of ours still occupies, whatever its state, gets no second one.
+    """
+    quotes = lane.quotes
+    for market in range(len(data.books)):
+        position = lane.positions[market]
+        stale = is_stale(data.books[market], limits, now_ns)
+        orders, active = lane.orders[market], lane.active[market]
+        for index in range(position["active_count"]):
+            slot = active[index]
+            order = orders[slot]
+            if order["state"] != _OPEN and order["state"] != _PARTIAL:
+                continue
+            if stale or not _wanted_at(quotes, count, market, order["side"], order["price_ticks"]):
+                commands = cancel_order(lane, limits, market, slot, out, commands)
+    for index in range(count):
+        quote = quotes[index]
+        market = quote["market"]
+        if quote["size_lots"] == 0:
+            continue
+        position = lane.positions[market]
+        if _works_at(
+            lane.orders[market], lane.active[market], position["active_count"], quote["side"], quote["price_ticks"]
+        ):
+            continue
+        if is_stale(data.books[market], limits, now_ns):
+            _refuse(lane.lane[0], 12)
+            continue
+        commands = place_order(
+            data, lane, limits, market, quote["side"], quote["price_ticks"], quote["size_lots"],
+            quote["time_in_force"], quote["reduce_only"], now_ns, out, commands,
+        )  # fmt: skip
+    return commands
+
+
+@compiled
+def decide(data, lane, limits, now_ns, out):  # type: ignore[no-untyped-def]
+    """One decision of one lane at `now_ns`: commands into `out`, COMMAND_DTYPE[n]; returns how many.
+
+    The books' touch must be current. Runs the breakers, asks the strategy, passes its quotes through the gate and matches
+    them with the working orders.
+    """
+    lane_row = lane.lane[0]
+    lane_row["decisions"] += 1
+    if limits["address_enforced"] != 0:
+        refresh_budgets(lane_row, limits, now_ns)
+    released = release_due(lane_row, lane.waiting, limits, out, now_ns)
+    actions = assess(lane_row, lane.positions, data.books, data.markets, limits, now_ns)
+    if limits["exposure_micro_max"] > 0:
+        lane_row["exposure_micro"] = exposure_micro(lane.positions, data.books, data.markets)
+    commands = released
+    if actions & _ACTION_CANCEL_ALL:
+        for market in range(len(data.books)):
+            commands = _cancel_market(lane, limits, market, out, commands)
+        if actions & _ACTION_CLOSE:
+            for market in range(len(data.books)):
+                commands = _close_market(data, lane, limits, market, now_ns, out, commands)
+    elif actions == 0:
+        fill_view(data, lane, limits, now_ns)
+        answered = call_strategy(lane_row["strategy_address"], lane.views, lane.params, lane.memory, lane.quotes)
+        fault = _FAULT_EXCEPTION if answered == 0 else validate(lane.quotes, answered - 1, len(data.books))
+        if fault != 0:
+            lane_row["quote_fault"] = fault
+            strategy_failed(lane_row)
+            for market in range(len(data.books)):
+                commands = _cancel_market(lane, limits, market, out, commands)
+        else:
+            commands = requote(data, lane, limits, answered - 1, now_ns, out, commands)
+    else:
+        commands = requote(data, lane, limits, 0, now_ns, out, commands)
+    fresh = collect(lane_row, lane.waiting, limits, out[released:], commands - released, now_ns)
+    return released + fresh
+
+
+@compiled
+def apply_account_event(lane, limits, event):  # type: ignore[no-untyped-def]
+    """Applies an event that is not market data to one lane."""
+    lane_row = lane.lane[0]
+    kind = int(event["kind"])
+    market = int(event["market"])
+    position = lane.positions[market]
+    if kind == 32:
+        on_sent(lane_row, limits, event["aux0"], event["aux1"])
+    elif kind >= _ORDER_KINDS_FIRST and kind <= _ORDER_KINDS_LAST:
+        apply_order_news(
+            lane, limits, market, kind, event["order_id"], int(event["side"]), event["price_ticks"], event["size_lots"],
+            event["aux0"], event["aux1"], 1 if event["flags"] & 8 else 0, event["ts_local_ns"],
+        )  # fmt: skip
+    elif kind == 48:
+        lane_row["margin_value_micro"] = event["price_ticks"]
+        lane_row["margin_used_micro"] = event["size_lots"]
+        lane_row["maintenance_micro"] = event["order_id"]
+        lane_row["address_actions"] = event["aux0"]
+        lane_row["address_allowance"] = event["aux1"]
+    elif kind == 49:
+        lane_row["transfers_micro"] += event["aux0"]
+    elif kind == 50:
+        position["funding_micro"] += event["aux0"]
+    elif kind == 51:
+        position["maker_rate_e9"] = event["aux0"]
+        position["taker_rate_e9"] = event["aux1"]
+    elif kind == 64:
+        position["signal_e9"] = event["price_ticks"]
+        position["signal_deviation_e9"] = event["size_lots"]
+        position["signal_until_ns"] = event["aux0"]
+    elif kind == 66:
+        lane_row["connected"] = 1
+    elif kind == 67:
+        lane_row["connected"] = 0
+    elif kind == 68:
+        lane_row["venue_mode"] = event["aux0"]
+    elif kind == 69:
+        _operator(lane_row, event["aux0"], event["ts_local_ns"])
+
+
+@compiled
+def _operator(lane_row, command, now_ns):  # type: ignore[no-untyped-def]
+    if command == 1:
+        resume(lane_row, now_ns)
+    elif command == 3:
+        strategy_failed(lane_row)
+    else:
+        trip(lane_row, 13, True)
+        if command == 2:
+            lane_row["close_at_market"] = 1
+
+
+@compiled
+def apply_order_news(lane, limits, market, kind, order_id, side, ticks, lots, aux0, aux1, maker, ts_ns):  # type: ignore[no-untyped-def]
+    """What the venue or the gateway said about one order: table, position, budgets and the rejection count."""
+    lane_row = lane.lane[0]
+    apply_order(
+        lane_row, lane.positions[market], lane.orders[market], lane.active[market], kind, order_id, side, ticks, lots,
+        aux0, aux1, maker, ts_ns,
+    )  # fmt: skip
+    if kind == 17:
+        on_rejection(lane_row, limits, aux0, ts_ns)
+    if limits["address_enforced"] != 0:
+        on_answer(lane_row, limits)
+
+
+@compiled
+def step(data, lane, limits, scratch, events, count, out):  # type: ignore[no-untyped-def]
+    """Applies the first `count` events of one frame atomically and decides once; returns the number of commands.
+
+    `limits` LIMITS_DTYPE[1], `scratch` LEVEL_DTYPE[2, LEVELS], `events` EVENT_DTYPE, `out` COMMAND_DTYPE. A decision is due
+    when the frame holds market data and `decide_on_frame` is set, an order's fate and `decide_on_fill` is set, or a timer.
+    """
+    rules = limits[0]
+    now_ns = 0
+    due = False
+    touched = -1
+    for index in range(count):
+        event = events[index]
+        kind = int(event["kind"])
+        now_ns = max(now_ns, event["ts_local_ns"])
+        if kind < _MARKET_KINDS:
+            market = int(event["market"])
+            if kind == 6:
+                _note_trade(data, market, event, rules["features"])
+            apply_event(data, market, event)
+            if touched >= 0 and touched != market:
+                _finish_frame(data, lane, touched, scratch, rules["features"], event["ts_local_ns"])
+            touched = market
+            due = due or rules["decide_on_frame"] != 0
+        else:
+            apply_account_event(lane, rules, event)
+            due = due or kind == 65 or (kind < 32 and rules["decide_on_fill"] != 0)
+    if touched >= 0:
+        _finish_frame(data, lane, touched, scratch, rules["features"], now_ns)
+    if not due:
+        return 0
+    return decide(data, lane, rules, now_ns, out)
+
+
+@compiled
+def _note_trade(data, market, event, mask):  # type: ignore[no-untyped-def]
+    book = data.books[market]
+    if mask != 0:
+        on_trade(
+            data.features[market], data.feature_memory[market], book["best_bid_ticks"], book["best_ask_ticks"],
+            step_at(data.markets[market], book["best_bid_ticks"]), event["side"], event["price_ticks"],
+            event["size_lots"], event["ts_local_ns"], mask,
+        )  # fmt: skip
+
+
+@compiled
+def _finish_frame(data, lane, market, scratch, mask, ts_ns):  # type: ignore[no-untyped-def]
+    book = data.books[market]
+    if book["kind"] == 0:
+        refresh_touch(book, data.ladders, data.cells)
+    if mask != 0:
+        update_features(data, lane, market, scratch, mask, ts_ns)

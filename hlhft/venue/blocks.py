@@ -1,0 +1,183 @@
+"""When the venue executes actions: the block clock, and the order of actions inside a block.
+
+Source: venue reference section 8. A block has three classes: actions without a GTC or IOC order, then cancels, then
+everything with a GTC or IOC; inside a class the order of arrival stands. So cancels and post-only orders are ahead of
+takers, and an action that mixes post-only with GTC or IOC loses its place.
+
+Block times are drawn from a quantile table with a small integer generator, or taken from a recording. The draw is
+integer arithmetic only, so that it is the same with and without compilation.
+"""
+
+from __future__ import annotations
+
+import math
+from enum import IntEnum
+
+import numpy as np
+
+from hlhft.compiled import compiled
+
+BLOCK_NONE = 2**62  # no further block: the given times are used up
+QUANTILE_STEPS = 1024
+
+_LAYER = 2**20  # interpolation steps between two quantiles; steps x layer stays below the generator's range
+_MICROSECOND_NS = 1000
+
+# L'Ecuyer's combined generator of 1988: two multiplicative generators, period about 2.3e18, no product above 2^47.
+_MODULUS_1, _MULTIPLIER_1 = 2_147_483_563, 40_014
+_MODULUS_2, _MULTIPLIER_2 = 2_147_483_399, 40_692
+
+
+class ActionKind(IntEnum):
+    """What a leg of an action does."""
+
+    PLACE = 0
+    CANCEL = 1
+    MODIFY = 2
+
+
+class TimeInForce(IntEnum):
+    """How long an order lives; as in the commands of the core."""
+
+    ALO = 0  # rests or is rejected, never takes
+    GTC = 1  # takes up to its limit, the rest rests
+    IOC = 2  # takes up to its limit, the rest is dropped
+
+
+# One leg of an action. The legs of one action are adjacent and share `action`.
+ACTION_DTYPE = np.dtype(
+    [
+        ("action", np.int64),  # number of the action, ascending by arrival
+        ("arrival_ns", np.int64),
+        ("expires_ns", np.int64),  # the action is void in a block later than this; 0 never
+        ("account", np.int64),
+        ("market", np.int64),
+        ("kind", np.int64),  # ActionKind
+        ("target_id", np.int64),  # CANCEL, MODIFY: the order meant
+        ("target_is_client_id", np.int64),  # 1: target_id is the account's own id, 0: the venue's
+        ("client_id", np.int64),  # PLACE, MODIFY: the account's id of the new order, 0 none
+        ("side", np.int64),
+        ("price_ticks", np.int64),
+        ("size_lots", np.int64),
+        ("time_in_force", np.int64),  # TimeInForce
+        ("reduce_only", np.int64),
+        ("always_place", np.int64),  # MODIFY: place the new order even when the old one is gone
+        ("block_class", np.int64),  # written by sort_actions
+    ]
+)
+
+CLOCK_DTYPE = np.dtype(
+    [
+        ("time_ns", np.int64),  # of the latest block
+        ("height", np.int64),  # blocks so far
+        ("given", np.int64),  # 1: block times are given, 0: drawn
+        ("seed_1", np.int64),
+        ("seed_2", np.int64),
+    ]
+)
+
+
+def new_clock(*, start_ns: int, seed: int, given: bool = False) -> np.ndarray:
+    """A block clock at `start_ns`, shape (1,), dtype CLOCK_DTYPE. Raises ValueError on a negative seed."""
+    if seed < 0:
+        raise ValueError(f"the seed of the block clock must be at least 0, not {seed}")
+    clock = np.zeros(1, dtype=CLOCK_DTYPE)
+    clock[0] = (start_ns, 0, int(given), seed % (_MODULUS_1 - 1) + 1, seed // (_MODULUS_1 - 1) % (_MODULUS_2 - 1) + 1)
+    # Neighbouring seeds begin alike; a few draws separate them.
+    for _ in range(16):
+        next_random(clock[0])
+    return clock
+
+
+def spacing_quantiles(*, mean_ns: int, deviation_ns: int, ns_min: int, ns_max: int) -> np.ndarray:
+    """Quantiles of a gamma distribution cut to [ns_min, ns_max], int64[QUANTILE_STEPS + 1], whole microseconds.
+
+    Whole microseconds keep the table the same where the mathematics library differs in the last digit. Raises
+    ValueError unless 0 < ns_min <= mean_ns <= ns_max and deviation_ns > 0.
+    """
+    if not 0 < ns_min <= mean_ns <= ns_max or deviation_ns <= 0:
+        raise ValueError(
+            f"block spacing: expected 0 < minimum <= mean <= maximum and a deviation above 0, not {ns_min}, {mean_ns},"
+            f" {ns_max} and {deviation_ns}"
+        )
+    shape = (mean_ns / deviation_ns) ** 2
+    scale = deviation_ns**2 / mean_ns
+    grid = np.linspace(ns_min, ns_max, 16 * QUANTILE_STEPS + 1)
+    density = np.exp((shape - 1.0) * np.log(grid / scale) - grid / scale - math.lgamma(shape))
+    cumulative = np.concatenate(([0.0], np.cumsum((density[1:] + density[:-1]) * 0.5)))
+    wanted = np.linspace(0.0, cumulative[-1], QUANTILE_STEPS + 1)
+    microseconds = np.rint(np.interp(wanted, cumulative, grid) / _MICROSECOND_NS).astype(np.int64)
+    return np.clip(microseconds * _MICROSECOND_NS, ns_min, ns_max)
+
+
+@compiled
+def next_random(clock):  # type: ignore[no-untyped-def]
+    """The next whole number of the clock's generator, uniform in 0 .. 2147483561."""
+    first = clock["seed_1"] * _MULTIPLIER_1 % _MODULUS_1
+    second = clock["seed_2"] * _MULTIPLIER_2 % _MODULUS_2
+    clock["seed_1"] = first
+    clock["seed_2"] = second
+    return (first - second) % (_MODULUS_1 - 1)
+
+
+@compiled
+def next_block_time(clock, table):  # type: ignore[no-untyped-def]
+    """Moves the clock to the next block and returns its time in ns, or BLOCK_NONE when given times are used up.
+
+    `table` is int64: ascending block times when the clock is given them, else the quantiles of the spacing.
+    """
+    if clock["given"] != 0:
+        if clock["height"] >= len(table):
+            return BLOCK_NONE
+        clock["time_ns"] = table[clock["height"]]
+    else:
+        draw = next_random(clock) % ((len(table) - 1) * _LAYER)
+        low = table[draw // _LAYER]
+        high = table[draw // _LAYER + 1]
+        clock["time_ns"] += low + (high - low) * (draw % _LAYER) // _LAYER
+    clock["height"] += 1
+    return clock["time_ns"]
+
+
+@compiled
+def block_including(clock, table, arrival_ns):  # type: ignore[no-untyped-def]
+    """Moves the clock to the first block at or after `arrival_ns` and returns its time; the latest block counts."""
+    time_ns = clock["time_ns"] if clock["height"] > 0 else -BLOCK_NONE
+    while time_ns < arrival_ns:
+        time_ns = next_block_time(clock, table)
+    return time_ns
+
+
+@compiled
+def _takes(leg):  # type: ignore[no-untyped-def]
+    """Whether the leg holds a GTC or IOC order. A modify counts as its new order."""
+    return leg["kind"] != 1 and leg["time_in_force"] != 0
+
+
+@compiled
+def sort_actions(actions, count, order_out):  # type: ignore[no-untyped-def]
+    """Writes to order_out[:count] the rows of actions[:count] in the order in which a block executes them.
+
+    `actions` is ACTION_DTYPE in order of arrival, the legs of one action adjacent; they stay together and in order.
+    Each leg's `block_class` becomes that of its action: 0 no GTC or IOC, 1 cancels, 2 at least one GTC or IOC.
+    """
+    first = 0
+    while first < count:
+        last = first
+        block_class = 1
+        while last < count and actions[last]["action"] == actions[first]["action"]:
+            leg = actions[last]
+            if _takes(leg):
+                block_class = 2
+            elif leg["kind"] != 1 and block_class == 1:
+                block_class = 0
+            last += 1
+        for row in range(first, last):
+            actions[row]["block_class"] = block_class
+        first = last
+    written = 0
+    for block_class in range(3):
+        for row in range(count):
+            if actions[row]["block_class"] == block_class:
+                order_out[written] = row
+                written += 1

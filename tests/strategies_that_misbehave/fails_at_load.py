@@ -1,0 +1,20 @@
+"""Divides by zero when it is loaded."""
+
+import numpy as np
+
+from hlhft.core.state import Feature
+from hlhft.core.strategies.common import Parameter
+
+NAME = "fails_at_load"
+FEATURES = Feature.NONE
+INTERVAL_NS = 0
+ON_FRAME = True
+ON_FILL = False
+PARAMS = {"size": Parameter(1.0, 0.0, 1e6, "lots", "order size")}
+MEMORY_DTYPE = np.dtype([("calls", np.int64)])
+
+RATIO = 1 / 0
+
+
+def quote(view, params, memory, quotes):
+    return 0

@@ -1,0 +1,23 @@
+"""Makes a price of a NaN."""
+
+import numpy as np
+
+from hlhft.core.state import Feature
+from hlhft.core.strategies.common import Parameter
+
+NAME = "nan_price"
+FEATURES = Feature.NONE
+INTERVAL_NS = 0
+ON_FRAME = True
+ON_FILL = False
+PARAMS = {"size": Parameter(1.0, 0.0, 1e6, "lots", "order size")}
+MEMORY_DTYPE = np.dtype([("calls", np.int64)])
+
+
+def quote(view, params, memory, quotes):
+    quotes[0]["price_ticks"] = int(np.sqrt(-float(view[0]["best_bid_ticks"])))
+    quotes[0]["size_lots"] = 1
+    quotes[0]["side"] = 1
+    quotes[0]["market"] = 0
+    quotes[0]["time_in_force"] = 0
+    return 1

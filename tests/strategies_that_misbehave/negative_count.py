@@ -1,0 +1,18 @@
+"""Says that it wrote fewer than no quotes."""
+
+import numpy as np
+
+from hlhft.core.state import Feature
+from hlhft.core.strategies.common import Parameter
+
+NAME = "negative_count"
+FEATURES = Feature.NONE
+INTERVAL_NS = 0
+ON_FRAME = True
+ON_FILL = False
+PARAMS = {"size": Parameter(1.0, 0.0, 1e6, "lots", "order size")}
+MEMORY_DTYPE = np.dtype([("calls", np.int64)])
+
+
+def quote(view, params, memory, quotes):
+    return -2

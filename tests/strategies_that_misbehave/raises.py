@@ -1,0 +1,20 @@
+"""Raises an error when it is asked."""
+
+import numpy as np
+
+from hlhft.core.state import Feature
+from hlhft.core.strategies.common import Parameter
+
+NAME = "raises"
+FEATURES = Feature.NONE
+INTERVAL_NS = 0
+ON_FRAME = True
+ON_FILL = False
+PARAMS = {"size": Parameter(1.0, 0.0, 1e6, "lots", "order size")}
+MEMORY_DTYPE = np.dtype([("calls", np.int64)])
+
+
+def quote(view, params, memory, quotes):
+    if view[0]["best_bid_ticks"] > 0:
+        raise RuntimeError("nothing to say")
+    return 0

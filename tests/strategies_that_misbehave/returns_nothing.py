@@ -1,0 +1,18 @@
+"""Forgets to say how many quotes it wrote."""
+
+import numpy as np
+
+from hlhft.core.state import Feature
+from hlhft.core.strategies.common import Parameter
+
+NAME = "returns_nothing"
+FEATURES = Feature.NONE
+INTERVAL_NS = 0
+ON_FRAME = True
+ON_FILL = False
+PARAMS = {"size": Parameter(1.0, 0.0, 1e6, "lots", "order size")}
+MEMORY_DTYPE = np.dtype([("calls", np.int64)])
+
+
+def quote(view, params, memory, quotes):
+    memory["calls"] += 1
