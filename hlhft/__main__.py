@@ -1,0 +1,6 @@
+"""`python -m hlhft` is the command `hlhft`."""
+
+from hlhft.cli import run
+
+if __name__ == "__main__":
+    run()

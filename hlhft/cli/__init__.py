@@ -1,0 +1,74 @@
+"""The command line: one file per command, each thin over the modules that do the work."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+import click
+
+from hlhft import __version__
+from hlhft.cli.errors import ExitCode, handled_errors, report, report_internal_failure
+from hlhft.cli.group import LazyGroup
+
+COMMANDS = {
+    "backtest": "Replay recorded order flow against a strategy and report what it would have made.",
+    "sweep": "Run many parameter sets over the same order flow and select honestly.",
+    "data": "Check recordings and convert them between formats.",
+    "config": "Show the settings with their meaning, check a file, print the schema.",
+    "doctor": "Print what this installation is made of and where its compiled code lives.",
+    "completion": "Print the completion script for a shell.",
+}
+
+
+@dataclass(slots=True)
+class Options:
+    """What was said before the command's name."""
+
+    debug: bool = False
+
+
+@click.group(
+    cls=LazyGroup,
+    package=__name__,
+    summaries=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+@click.version_option(__version__, prog_name="hlhft")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error before its sentence.")
+@click.pass_obj
+def main(options: Options | None, *, debug: bool) -> None:
+    """Market making on Hyperliquid: one deterministic core for backtests, paper and live trading.
+
+    Exit codes: 0 done, 1 failure, 2 wrong use, 3 bad data, 4 halted, 130 interrupted.
+    """
+    if options is not None:
+        options.debug = debug
+
+
+def invoke(arguments: Sequence[str] | None = None, *, options: Options | None = None) -> int:
+    """Runs one command line, by default the process's own; returns its exit code after reporting a handled error.
+
+    Unexpected exceptions pass through.
+    """
+    options = Options() if options is None else options
+    try:
+        result = main.main(arguments, prog_name="hlhft", standalone_mode=False, obj=options)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader went away; without this, the interpreter would complain once more as it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.FAILURE
+    except handled_errors() as error:
+        return report(error, debug=options.debug)
+    return int(result) if isinstance(result, int) else ExitCode.OK
+
+
+def run() -> NoReturn:
+    """The console script: never returns, never shows a traceback unless asked with --debug."""
+    options = Options()
+    sys.excepthook = report_internal_failure(lambda: options.debug)
+    sys.exit(invoke(options=options))
