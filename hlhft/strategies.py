@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import hashlib
 import importlib
 import inspect
 import math
+import re
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +25,7 @@ from typing import Any
 
 import numpy as np
 from numba import carray, cfunc, from_dtype, njit, types  # type: ignore[attr-defined]
-from numba.core.errors import NumbaError
+from numba.core.errors import NumbaError, UnsupportedBytecodeError
 
 from hlhft.compiled import JIT_DISABLED, STRATEGY_SIGNATURE, call_strategy, register_python_strategy, strategy_cache
 from hlhft.core.state import MEMORY_BYTES, PARAMS_BYTES, QUOTE_DTYPE, QUOTES_MAX, VIEW_DTYPE, Feature
@@ -44,9 +47,11 @@ _USER_ERRORS = (
     TypeError,
     ValueError,
 )
+# Lines of numba's messages that say nothing to the writer of the file.
+_NOISE = ("Failed in", "During:", "File ", "def ", "<source", "^", "- Resolution", "There are", "Enable logging")
+_REASON_LENGTH_MAX = 200
 # What running or compiling a user's file may raise besides.
-_NOISE = ("Failed in", "During:", "File ", "def ", "<source", "^", "No implementation", "- Resolution", "There are")
-_LOAD_ERRORS = (*_USER_ERRORS, ImportError, OSError, NumbaError)
+_LOAD_ERRORS = (*_USER_ERRORS, ImportError, OSError, NumbaError, UnsupportedBytecodeError)
 
 
 class StrategyError(ValueError):
@@ -158,19 +163,27 @@ def _from_file(path: Path) -> Strategy:
         source = path.read_bytes()
     except OSError as error:
         raise StrategyError(f"strategy file {path} cannot be read: {error.strerror}") from None
-    module = ModuleType(f"hlhft_user_strategy_{path.stem}")
+    module = ModuleType(f"hlhft_user_strategy_{path.stem}_{hashlib.blake2b(source, digest_size=8).hexdigest()}")
     module.__file__ = str(path)
+    # Cached machine code refers to its module by name, and a second process looks it up here.
+    sys.modules[module.__name__] = module
     with strategy_cache(source):
         try:
             # Not through the import system: its bytecode cache would run the old file after an edit within one second.
-            exec(compile(source, str(path.resolve()), "exec"), module.__dict__)
+            exec(compile(source, str(path.resolve()), "exec"), module.__dict__)  # noqa: S102
         except SyntaxError as error:
             raise StrategyError(f"strategy file {path}, line {error.lineno}: {error.msg}") from None
         except _LOAD_ERRORS as error:
-            text = _first_reason(error) or type(error).__name__
-            raise StrategyError(f"strategy file {path} fails when it is loaded: {text}") from error
+            raise StrategyError(f"strategy file {path} fails when it is loaded: {_load_reason(error, path)}") from error
         _check_bounds_of_helpers(module)
         return _declared(module, str(path), source, is_user_file=True)
+
+
+def _load_reason(error: Exception, path: Path) -> str:
+    """The error and the last line of the file that ran."""
+    ran = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path.resolve())]
+    place = f" (line {ran[-1]})" if ran else ""
+    return f"{_first_reason(error, str(path))}{place}"
 
 
 def _check_bounds_of_helpers(module: ModuleType) -> None:
@@ -234,29 +247,42 @@ def _compile(strategy: Strategy) -> Any:
     # The folder is the strategy's own: thunks of different strategies are the same source with the same signature.
     with strategy_cache(strategy.fingerprint):
         try:
+            view, params, memory, quotes = (
+                from_dtype(dtype) for dtype in (VIEW_DTYPE, strategy.params_dtype, strategy.memory_dtype, QUOTE_DTYPE)
+            )
             # Bounds checks belong to user code: a write out of bounds must become a halt, not a corrupted ledger.
             quote = njit(cache=True, nogil=True, error_model="numpy", boundscheck=True)(strategy.quote)
-            signature = types.int64(
-                *(
-                    types.int64 if dtype is None else types.CPointer(from_dtype(dtype))  # type: ignore[no-untyped-call]
-                    for dtype in (VIEW_DTYPE, None, strategy.params_dtype, strategy.memory_dtype, QUOTE_DTYPE, None)
+            quote.compile((types.Array(view, 1, "C"), params, memory, types.Array(quotes, 1, "C")))
+            returned = quote.nopython_signatures[0].return_type
+            if not isinstance(returned, types.Integer):
+                raise StrategyError(
+                    f"strategy {strategy.source}: quote must return a whole number, not {_short(str(returned))}"
                 )
-            )
+            pointers = [types.CPointer(record) for record in (view, params, memory, quotes)]  # type: ignore[no-untyped-call]
+            signature = types.int64(pointers[0], types.int64, *pointers[1:], types.int64)
             assert len(signature.args) == len(STRATEGY_SIGNATURE.args)
             return cfunc(signature, cache=True)(_thunk(quote))
+        except StrategyError:
+            raise
         except _LOAD_ERRORS as error:
             # Not NumbaError alone: numba's own inference fails with a KeyError on, for one, str() of a record.
-            raise StrategyError(f"strategy {strategy.source} does not compile: {_first_reason(error)}") from error
+            reason = _first_reason(error, strategy.source)
+            raise StrategyError(f"strategy {strategy.source} does not compile: {reason}") from error
 
 
-def _first_reason(error: Exception) -> str:
-    """What an error says first, in one line, with the line of the strategy file when it names one."""
+def _short(text: str) -> str:
+    return text if len(text) <= _REASON_LENGTH_MAX else text[:_REASON_LENGTH_MAX] + " ..."
+
+
+def _first_reason(error: Exception, source: str) -> str:
+    """What an error says first, in one line, and the line of the strategy file where it names one."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     wanted = [line for line in lines if not line.startswith(_NOISE)]
-    places = [line for line in lines if line.startswith('File "') and "strateg" in line]
-    reason = "; ".join(wanted[:2]) or type(error).__name__
-    line_number = places[0].partition("line ")[2].strip(" :") if places else ""
-    return f"{reason} (line {line_number})" if line_number else reason
+    reason = _short("; ".join(wanted[:2]))
+    if not isinstance(error, NumbaError | UnsupportedBytecodeError):
+        reason = f"{type(error).__name__}: {reason}"
+    place = re.search(re.escape(Path(source).name) + r'", line (\d+)', str(error))
+    return f"{reason} (line {place.group(1)})" if place else reason
 
 
 def _called(view, markets, params, memory, quotes, capacity):  # type: ignore[no-untyped-def]

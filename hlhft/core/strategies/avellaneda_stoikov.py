@@ -1,9 +1,9 @@
 """Avellaneda and Stoikov's quotes (2008), over a finite horizon that restarts, or an infinite one.
 
-Finite: reservation price s - q gamma sigma^2 (T - t), total spread gamma sigma^2 (T - t) + (2 / gamma) ln(1 + gamma / k).
-Infinite: with omega = gamma^2 sigma^2 (q_max + 1)^2 / 2 the reservation bid and ask are s + ln(1 + (+-1 - 2 q) gamma^2
-sigma^2 / (2 omega - gamma^2 q^2 sigma^2)) / gamma, each widened by ln(1 + gamma / k) / gamma (section 2.3 of the paper for
-the reservation prices, 3.2 for the widening). With that omega, sigma cancels: only a sigma of 0 makes a difference.
+Finite: reservation price s - q gamma sigma^2 (T - t), total spread gamma sigma^2 (T - t) + (2 / gamma) ln(1 + gamma /
+k). Infinite: with omega = gamma^2 sigma^2 (q_max + 1)^2 / 2 the reservation bid and ask are s + ln(1 + (+-1 - 2 q)
+gamma^2 sigma^2 / (2 omega - gamma^2 q^2 sigma^2)) / gamma, each widened by ln(1 + gamma / k) / gamma, as the paper's
+quotes are. With that omega, sigma cancels: only a sigma of 0 makes a difference.
 
 Inventory q is in order sizes, distances in basis points of the mid.
 """
@@ -71,7 +71,7 @@ def finite(gamma, sigma, k, inventory, left_s):  # type: ignore[no-untyped-def]
 
 @compiled
 def infinite(gamma, sigma, k, inventory, inventory_max):  # type: ignore[no-untyped-def]
-    """The same for the infinite horizon; |inventory| is taken as at most `inventory_max`, where the logarithms exist."""
+    """The same for the infinite horizon; |inventory| counts as at most `inventory_max`, where the logarithms exist."""
     widen = math.log(1.0 + gamma / k) / gamma
     if sigma <= 0.0:
         return widen, widen

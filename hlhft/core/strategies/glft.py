@@ -9,8 +9,8 @@ unit of inventory are, in the form of Guéant (2017) with its parameter xi,
 
 in basis points and order sizes. xi = gamma is exponential utility (the paper of 2013), xi = 0 its limit c1 = 1 / k,
 c2 = sqrt(gamma e / (2 A k)): a penalty on inventory alone. A, k and sigma come from the features, bounded by the
-parameters; until they are known the fall-back values stand. The half-spread covers the maker fee; the centre follows the
-micro-price, funding above 0.002 % an hour and a valid signal; the inventory cap takes the growing side away.
+parameters; until they are known the fall-back values stand. The half-spread covers the maker fee; the centre follows
+the micro-price, funding above 0.002 % an hour and a valid signal; the inventory cap takes the growing side away.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ _E = 2.718281828459045
 
 @compiled
 def coefficients(gamma, xi, a, k):  # type: ignore[no-untyped-def]
-    """c1 and c2 of the asymptotic solution; finite for positive gamma, a and k and xi >= 0 in the parameters' ranges."""
+    """c1 and c2 of the asymptotic solution; finite for gamma, a, k > 0 and xi >= 0 in the parameters' ranges."""
     ratio = xi / k
     if ratio < _RATIO_SMALL:
         # The limit, where ln(1 + ratio) / ratio loses its digits.
