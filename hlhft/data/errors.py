@@ -1,0 +1,17 @@
+"""What is wrong with a recording, in one sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class DataError(Exception):
+    """A recording that cannot be used as it is: names the file, the line (or field), what was expected and what to do."""
+
+    def __init__(self, path: Path | str, line: int | str | None, message: str) -> None:
+        """`line` is a line number, a named place ("row 12", "member data.npy"), or None for the whole file."""
+        self.path = str(path)
+        self.line = line
+        self.message = message
+        place = "" if line is None else f", line {line}" if isinstance(line, int) else f", {line}"
+        super().__init__(f"{self.path}{place}: {message}")

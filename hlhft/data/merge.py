@@ -1,0 +1,101 @@
+"""Streams of event arrays: cut to size, kept whole by frame, and merged in order of arrival."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hlhft.events import EVENT_DTYPE, EventFlag
+
+Events = NDArray[np.void]
+_FRAME_END = int(EventFlag.FRAME_END)
+
+
+def nothing() -> Events:
+    """An event array of no rows."""
+    return np.zeros(0, dtype=EVENT_DTYPE)
+
+
+def rechunk(arrays: Iterable[Events], rows_max: int) -> Iterator[Events]:
+    """The same rows in arrays of at most `rows_max` (> 0) rows; no empty arrays."""
+    if rows_max < 1:
+        raise ValueError(f"rows_max must be at least 1, not {rows_max}")
+    for array in arrays:
+        for start in range(0, len(array), rows_max):
+            yield array[start : start + rows_max]
+
+
+def whole_frames(arrays: Iterable[Events]) -> Iterator[Events]:
+    """The same rows, cut only after a row that ends a frame; the last array ends where the stream does."""
+    held: list[Events] = []
+    for array in arrays:
+        ends = np.flatnonzero(array["flags"] & _FRAME_END)
+        if len(ends) == 0:
+            held.append(array)
+            continue
+        cut = int(ends[-1]) + 1
+        yield np.concatenate([*held, array[:cut]]) if held else array[:cut]
+        held = [array[cut:]] if cut < len(array) else []
+    if held:
+        yield np.concatenate(held)
+
+
+def by_arrival(streams: list[Iterator[Events]]) -> Iterator[Events]:
+    """Streams that are each sorted by ts_local_ns, as one; at equal times an earlier stream's rows come first.
+
+    Memory is an array or two of each stream.
+    """
+    waiting = [_Stream(stream) for stream in streams]
+    while waiting := [stream for stream in waiting if stream.fill()]:
+        if len(waiting) == 1:
+            yield from waiting[0].rest()
+            return
+        # Nothing that is still to come of any stream is earlier than the earliest last row held, nor equal to it.
+        bound = min(stream.last_ns() for stream in waiting)
+        for stream in waiting:
+            stream.fill_beyond(bound)
+        merged = np.concatenate([stream.take_until(bound) for stream in waiting])
+        yield merged[np.argsort(merged["ts_local_ns"], kind="stable")]
+
+
+class _Stream:
+    """One sorted stream with the rows read but not yet merged."""
+
+    def __init__(self, arrays: Iterator[Events]) -> None:
+        self._arrays = arrays
+        self._held = nothing()
+
+    def fill(self) -> bool:
+        """Whether any row is held after reading on."""
+        while len(self._held) == 0:
+            array = next(self._arrays, None)
+            if array is None:
+                return False
+            self._held = array
+        return True
+
+    def last_ns(self) -> int:
+        """Arrival of the last row held."""
+        return int(self._held["ts_local_ns"][-1])
+
+    def fill_beyond(self, bound_ns: int) -> None:
+        """Reads on until the last row held is later than `bound_ns` or the stream ends."""
+        while self.last_ns() <= bound_ns:
+            array = next(self._arrays, None)
+            if array is None:
+                return
+            if len(array):
+                self._held = np.concatenate([self._held, array])
+
+    def take_until(self, bound_ns: int) -> Events:
+        """Removes and returns the rows up to `bound_ns` inclusive."""
+        cut = int(np.searchsorted(self._held["ts_local_ns"], bound_ns, side="right"))
+        taken, self._held = self._held[:cut], self._held[cut:]
+        return taken
+
+    def rest(self) -> Iterator[Events]:
+        """The rows held and everything after them."""
+        yield self._held
+        yield from self._arrays

@@ -1,0 +1,35 @@
+"""Which reader a path belongs to, by content; a name decides only between files of one recording."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from hlhft.data.errors import DataError
+from hlhft.data.files import LineFile
+from hlhft.data.readers import binance
+from hlhft.data.sources import Source
+from hlhft.units import Market
+
+Specification = Mapping[str, Market] | None
+Opener = Callable[[LineFile, Market | None, Specification, Mapping[str, Any]], Source]
+
+_HEAD_LINES = 5
+_LINE_READERS: tuple[tuple[Callable[[list[bytes]], bool], Opener], ...] = ((binance.recognises, binance.open_binance),)
+
+
+def open_one(path: Path, market: Market | None, specification: Specification, options: Mapping[str, Any]) -> list[Source]:
+    """The sources that one path stands for. Raises DataError when no reader knows its content."""
+    file = LineFile(path)
+    head = file.head(_HEAD_LINES)
+    for recognises, opener in _LINE_READERS:
+        if recognises(head):
+            return [opener(file, market, specification, options)]
+    shown = head[0][:40].decode("ascii", "backslashreplace") if head else ""
+    raise DataError(
+        path,
+        1,
+        f'no known recording begins with "{shown}", expected a Binance or Hyperliquid log, CSV, archive, fills or .npz file, '
+        "give another file",
+    )

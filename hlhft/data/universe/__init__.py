@@ -1,0 +1,1 @@
+"""Known markets, as data files."""
