@@ -1,0 +1,75 @@
+# Every target sets itself up: the packages are installed once, into .venv, and again only when their list changes.
+# Inside `nix develop` the shell's own Python is used and nothing is installed.
+
+PYTHON ?= python3
+ARGUMENTS ?=
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+ifdef IN_NIX_SHELL
+RUN := python3
+BIN :=
+READY :=
+export PYTHONPATH := $(CURDIR)
+else
+RUN := .venv/bin/python
+BIN := .venv/bin/
+# The name holds what was installed and where: a moved or updated checkout installs again, an untouched one needs no
+# network.
+READY := .venv/.ready-$(shell { cat pyproject.toml constraints.txt; echo '$(CURDIR)'; } | cksum | cut -d ' ' -f 1)
+endif
+
+.PHONY: help install demo test coverage bench bench-short lint types format clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+install: $(READY) ## Install the packages into .venv (every other target does it by itself)
+
+.venv/.ready-%:
+	@command -v '$(PYTHON)' >/dev/null || { \
+	  echo "hlhft: $(PYTHON) was not found: install the system packages python3 (3.11 or newer) and python3-venv, or name another with make PYTHON=…" >&2; exit 1; }
+	@'$(PYTHON)' -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "hlhft: $(PYTHON) is $$('$(PYTHON)' -V), and Python 3.11 or newer is needed: name one with make PYTHON=python3.11" >&2; exit 1; }
+	@'$(PYTHON)' -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "hlhft: $(PYTHON) cannot make virtual environments: install the system package python3-venv" >&2; exit 1; }
+	@echo "Installing the packages into .venv; this takes a minute, and only the first time."
+	@rm -f .venv/.ready-*
+	@.venv/bin/python -c 'import pip' 2>/dev/null || '$(PYTHON)' -m venv --clear .venv
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input -c constraints.txt setuptools \
+	  && .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input --no-build-isolation \
+	    -c constraints.txt -e '.[research,dev]' \
+	  || { echo "hlhft: the packages could not be installed, for the reason above; the first time needs the network, so run the same command again once it is there" >&2; exit 1; }
+	@touch $@
+
+demo: $(READY) ## Backtest a two-sided quoter on the bundled recording, with a report in runs/demo
+	@$(RUN) -m hlhft backtest --output runs/demo $(ARGUMENTS)
+
+test: $(READY) ## Run the tests (ARGUMENTS='-k book' passes options on)
+	@$(RUN) -m pytest $(ARGUMENTS)
+
+coverage: $(READY) ## Measure the branch coverage of each compiled module from its own test file
+	@$(RUN) tests/coverage_by_module.py $(ARGUMENTS)
+
+bench: $(READY) ## Measure everything the README states, and write the figures to a file
+	@$(RUN) tests/bench/run.py $(ARGUMENTS)
+
+bench-short: $(READY) ## Measure just enough to notice that something became slow
+	@$(RUN) tests/bench/run.py --short $(ARGUMENTS)
+
+lint: $(READY) ## Check style and formatting
+	@$(BIN)ruff check .
+	@$(BIN)ruff format --check .
+
+types: $(READY) ## Check the types
+	@$(RUN) -m mypy
+
+format: $(READY) ## Format the code and mend what can be mended by itself
+	@$(BIN)ruff check --fix .
+	@$(BIN)ruff format .
+
+clean: ## Remove everything that can be made again, .venv included; runs/ stays
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info .coverage .coverage.*
+	@find hlhft tests docs -name __pycache__ -type d -prune -exec rm -rf {} +
