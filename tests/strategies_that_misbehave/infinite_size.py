@@ -16,7 +16,7 @@ MEMORY_DTYPE = np.dtype([("calls", np.int64)])
 
 def quote(view, params, memory, quotes):
     quotes[0]["price_ticks"] = view[0]["best_bid_ticks"]
-    quotes[0]["size_lots"] = int(np.exp(params["size"] * 1e3))
+    quotes[0]["size_lots"] = int(float(params["size"]) * 1e308 * 1e308)
     quotes[0]["side"] = 1
     quotes[0]["market"] = 0
     quotes[0]["time_in_force"] = 0

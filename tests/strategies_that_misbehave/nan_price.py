@@ -15,7 +15,8 @@ MEMORY_DTYPE = np.dtype([("calls", np.int64)])
 
 
 def quote(view, params, memory, quotes):
-    quotes[0]["price_ticks"] = int(np.sqrt(-float(view[0]["best_bid_ticks"])))
+    infinity = float(view[0]["best_bid_ticks"]) * 1e308 * 1e308
+    quotes[0]["price_ticks"] = int(infinity - infinity)
     quotes[0]["size_lots"] = 1
     quotes[0]["side"] = 1
     quotes[0]["market"] = 0

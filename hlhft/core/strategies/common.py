@@ -49,7 +49,7 @@ def put_quote(quotes, count, view, side, price, lots, edge):  # type: ignore[no-
     """Writes a post-only quote at a float price in ticks, made whole away from the touch; returns the new count.
 
     The price stays at least one grid step and `edge` ticks away from the other side's touch. Nothing is written when
-    the price is not a usable number, the size is not positive, the array is full or the quote before has the same price.
+    the price is not a usable number, the size is not positive, the array is full or the last quote has the same price.
     """
     if lots <= 0 or count >= len(quotes) or not math.isfinite(price) or price > _TICKS_LIMIT or price < 1.0:
         return count

@@ -1,0 +1,81 @@
+"""The border check of what a strategy returned."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hlhft.core.quotes import MEANING, QuoteFault, validate
+from hlhft.core.state import QUOTE_DTYPE, TimeInForce
+from hlhft.units import LOTS_MAX, TICKS_MAX
+
+INT_MIN = -(2**63)
+
+
+def good(count: int = 3) -> np.ndarray:
+    quotes = np.zeros(count, QUOTE_DTYPE)
+    quotes["price_ticks"], quotes["size_lots"], quotes["side"] = 100, 1, 1
+    return quotes
+
+
+def test_well_formed_quotes_pass():
+    assert validate(good(), 3, 1) == QuoteFault.NONE
+    assert validate(good(), 0, 1) == QuoteFault.NONE
+
+
+@pytest.mark.parametrize("count", [-1, -(2**62), 4, 2**62])
+def test_a_count_outside_the_array_is_refused(count):
+    assert validate(good(), count, 1) == QuoteFault.COUNT
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "fault"),
+    [
+        ("price_ticks", 1, QuoteFault.NONE),
+        ("price_ticks", TICKS_MAX, QuoteFault.NONE),
+        ("price_ticks", 0, QuoteFault.PRICE),
+        ("price_ticks", -1, QuoteFault.PRICE),
+        ("price_ticks", TICKS_MAX + 1, QuoteFault.PRICE),
+        ("price_ticks", INT_MIN, QuoteFault.PRICE),
+        ("size_lots", 0, QuoteFault.NONE),
+        ("size_lots", LOTS_MAX, QuoteFault.NONE),
+        ("size_lots", -1, QuoteFault.SIZE),
+        ("size_lots", LOTS_MAX + 1, QuoteFault.SIZE),
+        ("size_lots", INT_MIN, QuoteFault.SIZE),
+        ("side", -1, QuoteFault.NONE),
+        ("side", 0, QuoteFault.SIDE),
+        ("side", 2, QuoteFault.SIDE),
+        ("market", 1, QuoteFault.NONE),
+        ("market", -1, QuoteFault.MARKET),
+        ("market", 2, QuoteFault.MARKET),
+        ("time_in_force", TimeInForce.IOC, QuoteFault.NONE),
+        ("time_in_force", -1, QuoteFault.TIME_IN_FORCE),
+        ("time_in_force", 3, QuoteFault.TIME_IN_FORCE),
+    ],
+)
+def test_each_field_is_checked_at_its_borders_in_every_quote(field, value, fault):
+    for index in range(3):
+        quotes = good()
+        quotes[field][index] = value
+        assert validate(quotes, 3, 2) == fault
+        # What lies behind the count was not said.
+        assert validate(quotes, index, 2) == QuoteFault.NONE
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(st.integers(INT_MIN, 2**63 - 1), min_size=6, max_size=6), st.integers(1, 4))
+def test_what_passes_is_within_all_borders(values, markets):
+    quotes = np.zeros(1, QUOTE_DTYPE)
+    quotes[0] = tuple(values)
+    if validate(quotes, 1, markets) == QuoteFault.NONE:
+        assert 0 < values[0] <= TICKS_MAX
+        assert 0 <= values[1] <= LOTS_MAX
+        assert 0 <= values[2] < markets
+        assert values[3] in (1, -1)
+        assert values[4] in set(TimeInForce)
+
+
+def test_every_fault_has_its_sentence():
+    assert set(MEANING) == set(QuoteFault)
