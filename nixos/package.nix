@@ -1,5 +1,5 @@
 # What every service of hlhft shares: the switch and the package. It trades nothing by itself.
-{ config, lib, pkgs, ... }:
+{ config, lib, ... }:
 let
   cfg = config.services.hlhft;
 in
@@ -9,8 +9,6 @@ in
 
     package = lib.mkOption {
       type = lib.types.package;
-      default = pkgs.hlhft;
-      defaultText = lib.literalExpression "pkgs.hlhft";
       description = "The package that every service of hlhft runs; the flake's module sets the flake's own.";
     };
   };

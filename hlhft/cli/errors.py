@@ -41,6 +41,8 @@ MEANING: Mapping[ExitCode, str] = {
 DECLARED: Mapping[str, ExitCode] = {
     "hlhft.backtest.replay.ReplayError": ExitCode.DATA,
     "hlhft.compiled.CacheError": ExitCode.FAILURE,
+    "hlhft.data.decimals.DecimalError": ExitCode.DATA,
+    "hlhft.data.errors.DataError": ExitCode.DATA,
     "hlhft.strategies.StrategyError": ExitCode.USAGE,
     "hlhft.units.UnitsError": ExitCode.DATA,
 }
