@@ -126,6 +126,14 @@ class Strategy:
         return sorted(elapsed)[calls // 2]
 
 
+def parameter_table(strategy: Strategy) -> str:
+    """The parameters as a Markdown table, one line each in declaration order; the documentation's tables are this."""
+    rows = ["| parameter | default | range | unit | meaning |", "| --- | --- | --- | --- | --- |"]
+    for name, (default, minimum, maximum, unit, meaning) in strategy.parameters.items():
+        rows.append(f"| `{name}` | {default:g} | {minimum:g} .. {maximum:g} | {unit} | {meaning} |")
+    return "\n".join(rows)
+
+
 def _checked(strategy: str, name: str, parameter: Parameter, value: str | float) -> float:
     try:
         number = float(value)
