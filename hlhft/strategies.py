@@ -24,7 +24,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
-from numba import carray, cfunc, from_dtype, njit, types  # type: ignore[attr-defined]
+from numba import carray, cfunc, from_dtype, njit, types
 from numba.core.errors import NumbaError, UnsupportedBytecodeError
 
 from hlhft.compiled import JIT_DISABLED, STRATEGY_SIGNATURE, call_strategy, register_python_strategy, strategy_cache
@@ -266,7 +266,7 @@ def _compile(strategy: Strategy) -> Any:
                 raise StrategyError(
                     f"strategy {strategy.source}: quote must return a whole number, not {_short(str(returned))}"
                 )
-            pointers = [types.CPointer(record) for record in (view, params, memory, quotes)]  # type: ignore[no-untyped-call]
+            pointers = [types.CPointer(record) for record in (view, params, memory, quotes)]
             signature = types.int64(pointers[0], types.int64, *pointers[1:], types.int64)
             assert len(signature.args) == len(STRATEGY_SIGNATURE.args)
             return cfunc(signature, cache=True)(_thunk(quote))
