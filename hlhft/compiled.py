@@ -136,6 +136,19 @@ def compiled(function: Function) -> Function:
     return dispatcher  # type: ignore[no-any-return]
 
 
+def compiled_inline(function: Function) -> Function:
+    """As `compiled`, but numba puts the body into its compiled callers instead of calling it.
+
+    For the drivers of a loop: a call passes every array of its arguments as seven machine words, which costs more than
+    what these functions do.
+    """
+    if JIT_DISABLED:
+        return function
+    return numba.njit(cache=True, nogil=True, error_model="numpy", no_cfunc_wrapper=True, inline="always")(  # type: ignore[no-any-return]
+        function
+    )
+
+
 @contextlib.contextmanager
 def strategy_cache(source: bytes) -> Iterator[Path]:
     """Within it, what gets decorated is cached under the code key and the hash of `source`, a user's strategy file."""
@@ -173,6 +186,10 @@ def register_python_strategy(function: Callable[..., int]) -> int:
 
 if JIT_DISABLED:
 
+    def borrowed(arrays: Any) -> Any:
+        """The same arrays: there is nothing to save without compilation."""
+        return arrays
+
     def call_strategy(address: int, view: Any, params: Any, memory: Any, quotes: Any) -> int:
         """Calls the strategy at `address`; returns the number of quotes plus one, or 0 when it failed."""
         return _PYTHON_STRATEGIES[int(address)](view, params, memory, quotes)
@@ -197,6 +214,33 @@ else:
             return builder.call(target, values)
 
         return int64(int64, intp, int64, intp, intp, intp, int64), generate
+
+    def _without_owner(context: Any, builder: Any, kind: Any, value: Any) -> Any:
+        if isinstance(kind, numba.types.Array):
+            array = context.make_array(kind)(context, builder, value)
+            array.meminfo = context.get_constant_null(numba.types.MemInfoPointer(kind.dtype))
+            array.parent = context.get_constant_null(numba.types.pyobject)
+            return array._getvalue()
+        parts = [
+            _without_owner(context, builder, part, builder.extract_value(value, index))
+            for index, part in enumerate(kind.types)
+        ]
+        return context.make_tuple(builder, kind, parts)
+
+    @intrinsic
+    def borrowed(typingctx, arrays):  # type: ignore[no-untyped-def]
+        """The same array, or tuple of arrays, without its owner.
+
+        numba counts references with atomic operations at every slice; a loop that only works on what its caller keeps
+        alive needs none of them. Never return or store what came out of this.
+        """
+        if not isinstance(arrays, numba.types.Array | numba.types.BaseTuple):
+            return None
+
+        def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+            return _without_owner(context, builder, signature.args[0], arguments[0])
+
+        return arrays(arrays), generate
 
     @compiled
     def call_strategy(address: int, view: Any, params: Any, memory: Any, quotes: Any) -> int:

@@ -18,7 +18,7 @@ import numpy as np
 from hlhft.backtest.bus import FAR, RING, deliver, refresh_next_reply, send
 from hlhft.backtest.local_side import next_local_row_ns, read_replies, run_local_rows
 from hlhft.backtest.venue_side import next_venue_row_ns, run_rows, take_requests
-from hlhft.compiled import compiled
+from hlhft.compiled import borrowed, compiled, compiled_inline
 from hlhft.core.batch import next_deadline_ns
 from hlhft.core.book import refresh_touch
 from hlhft.core.risk import trip
@@ -83,7 +83,7 @@ RECORD_DTYPE = np.dtype(
 )
 
 
-@compiled
+@compiled_inline
 def lane_of(lanes, number):  # type: ignore[no-untyped-def]
     """One lane's arrays, as views."""
     return Lane(
@@ -99,7 +99,7 @@ def lane_of(lanes, number):  # type: ignore[no-untyped-def]
     )
 
 
-@compiled
+@compiled_inline
 def _start(loop, limits, rows, cursors, ends):  # type: ignore[no-untyped-def]
     """Sets the clock to the first event on either side."""
     first = FAR
@@ -113,7 +113,7 @@ def _start(loop, limits, rows, cursors, ends):  # type: ignore[no-untyped-def]
     loop["next_funding_ns"] = first - first % HOUR_NS + HOUR_NS if loop["funding"] else FAR
 
 
-@compiled
+@compiled_inline
 def _choose_target(loop, limits, lanes, bus, rows, cursors, ends, finished):  # type: ignore[no-untyped-def]
     """The next time our side acts, FAR when nothing is left to wait for, -1 when only more rows can tell."""
     target = loop["next_timer_ns"]
@@ -144,7 +144,7 @@ def _last_resort(bus, rows, cursors, ends):  # type: ignore[no-untyped-def]
     return target
 
 
-@compiled
+@compiled_inline
 def _exhausted(bus, cursors, ends):  # type: ignore[no-untyped-def]
     """Whether no row, request or reply is left."""
     if bus.bus[0]["next_request_ns"] != FAR or bus.bus[0]["next_reply_ns"] != FAR:
@@ -155,7 +155,7 @@ def _exhausted(bus, cursors, ends):  # type: ignore[no-untyped-def]
     return True
 
 
-@compiled
+@compiled_inline
 def _bound(limits, rows, cursors, ends, bound):  # type: ignore[no-untyped-def]
     """How far the venue's markets may run before looking at each other: with several, one instant at a time."""
     if len(ends) == 1 or limits["decide_on_fill"] == 0:
@@ -166,7 +166,7 @@ def _bound(limits, rows, cursors, ends, bound):  # type: ignore[no-untyped-def]
     return min(bound, earliest)
 
 
-@compiled
+@compiled_inline
 def run_venue(loop, limits, venue, bus, rows, cursors, ends, finished):  # type: ignore[no-untyped-def]
     """Brings the venue to the target, which a reply that may wake us lowers; False when rows are missing."""
     wakes = limits["decide_on_fill"] != 0
@@ -270,7 +270,7 @@ def funding_micro(market, lots, oracle_ticks, rate_e12):  # type: ignore[no-unty
     return -paid if (lots > 0) == (rate_e12 > 0) else paid
 
 
-@compiled
+@compiled_inline
 def _maintain_margin(loop, data, lanes, venue, bus):  # type: ignore[no-untyped-def]
     """Liquidates a lane whose equity is below its maintenance margin (venue reference section 10)."""
     for number in range(len(lanes.lane)):
@@ -294,7 +294,7 @@ def _maintain_margin(loop, data, lanes, venue, bus):  # type: ignore[no-untyped-
             deliver(bus, venue.venue[0], venue.replies)
 
 
-@compiled
+@compiled_inline
 def _note_uptime(position, now_ns):  # type: ignore[no-untyped-def]
     """Accumulates the time with orders on both sides."""
     both = position["open_buy_lots"] > 0 and position["open_sell_lots"] > 0
@@ -304,7 +304,7 @@ def _note_uptime(position, now_ns):  # type: ignore[no-untyped-def]
     position["quoted_since_ns"] = now_ns if both else 0
 
 
-@compiled
+@compiled_inline
 def _decide_lane(loop, data, lanes, limits, bus, number, out):  # type: ignore[no-untyped-def]
     lane = lane_of(lanes, number)
     count = decide(data, lane, limits, loop["target_ns"], out)
@@ -314,7 +314,7 @@ def _decide_lane(loop, data, lanes, limits, bus, number, out):  # type: ignore[n
         _note_uptime(lane.positions[market], loop["target_ns"])
 
 
-@compiled
+@compiled_inline
 def _read_all(loop, lanes, limits, bus, fills, woken):  # type: ignore[no-untyped-def]
     """Lets every lane read its replies; False when the fill log has no room."""
     for number in range(len(lanes.lane)):
@@ -336,7 +336,7 @@ def _read_all(loop, lanes, limits, bus, fills, woken):  # type: ignore[no-untype
     return True
 
 
-@compiled
+@compiled_inline
 def _run_local(loop, data, lanes, limits, rows, cursors, ends, finished, scratch):  # type: ignore[no-untyped-def]
     """Brings our books to the target; False when rows are missing."""
     first = lane_of(lanes, 0)
@@ -355,15 +355,22 @@ def _run_local(loop, data, lanes, limits, rows, cursors, ends, finished, scratch
 
 
 @compiled
-def advance(loops, data, lanes, limits_array, venue, bus, rows, cursors, ends, finished, scratch, out, fills, records, woken):  # type: ignore[no-untyped-def]
+def advance(loops, data, lanes, limits, venue, bus, rows, cursors, ends, finished, scratch, out, fills, records, woken):  # type: ignore[no-untyped-def]
     """Runs the replay until a Status is reached and returns it.
 
     `loops` LOOP_DTYPE[1]; `rows` ROW_DTYPE[M, n] windows with `ends` int64[M] rows each, `cursors` int64[M, 2] (venue,
     local), `finished` int64[M] (1: no more rows come); `scratch` LEVEL_DTYPE[2, LEVELS]; `out` COMMAND_DTYPE[n]; `fills`
     REPLY_DTYPE[n]; `records` RECORD_DTYPE[n]; `woken` int64[L].
     """
-    loop = loops[0]
-    limits = limits_array[0]
+    return _advance(
+        borrowed(loops)[0], borrowed(data), borrowed(lanes), borrowed(limits)[0], borrowed(venue), borrowed(bus),
+        borrowed(rows), borrowed(cursors), borrowed(ends), borrowed(finished), borrowed(scratch), borrowed(out),
+        borrowed(fills), borrowed(records), borrowed(woken),
+    )  # fmt: skip
+
+
+@compiled
+def _advance(loop, data, lanes, limits, venue, bus, rows, cursors, ends, finished, scratch, out, fills, records, woken):  # type: ignore[no-untyped-def]
     if loop["started"] == 0:
         _start(loop, limits, rows, cursors, ends)
     while True:
@@ -394,7 +401,7 @@ def advance(loops, data, lanes, limits_array, venue, bus, rows, cursors, ends, f
         _act(loop, data, lanes, limits, venue, bus, out, fills, records, woken)
 
 
-@compiled
+@compiled_inline
 def _act(loop, data, lanes, limits, venue, bus, out, fills, records, woken):  # type: ignore[no-untyped-def]
     """At the target: funding, margin, a record, and the decisions that are due."""
     target = loop["target_ns"]

@@ -7,7 +7,7 @@ alone: risk first, then the strategy's quotes, the gate, the match against worki
 
 from __future__ import annotations
 
-from hlhft.compiled import call_strategy, compiled
+from hlhft.compiled import call_strategy, compiled, compiled_inline
 from hlhft.core.batch import collect, release_due
 from hlhft.core.book import apply_event, read_levels, refresh_touch, without_own
 from hlhft.core.budgets import check as check_budget
@@ -43,7 +43,7 @@ _CLOSE_SLIPPAGE = 0.05  # venue reference section 1: the SDK's own default for m
 
 
 
-@compiled
+@compiled_inline
 def fill_view(data, lane, limits, now_ns):  # type: ignore[no-untyped-def]
     """Copies what the strategy may see into `lane.views`, one record a market."""
     mask = limits["features"]
@@ -77,7 +77,7 @@ def fill_view(data, lane, limits, now_ns):  # type: ignore[no-untyped-def]
             _fill_features(view, data.features[index], data.levels[index, book["front"]])
 
 
-@compiled
+@compiled_inline
 def _fill_features(view, features, levels):  # type: ignore[no-untyped-def]
     seen = view["features"]
     seen["ready"] = features["ready"]
@@ -267,7 +267,7 @@ def _works_at(orders, active, active_count, side, ticks):  # type: ignore[no-unt
     return False
 
 
-@compiled
+@compiled_inline
 def requote(data, lane, limits, count, now_ns, out, commands):  # type: ignore[no-untyped-def]
     """Turns the first `count` quotes into commands: cancels first, then placements.
 
@@ -306,7 +306,7 @@ def requote(data, lane, limits, count, now_ns, out, commands):  # type: ignore[n
     return commands
 
 
-@compiled
+@compiled_inline
 def decide(data, lane, limits, now_ns, out):  # type: ignore[no-untyped-def]
     """One decision of one lane at `now_ns`: commands into `out`, COMMAND_DTYPE[n]; returns how many.
 
