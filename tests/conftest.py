@@ -29,7 +29,7 @@ def recordings() -> Path:
 
 @pytest.fixture
 def isolated_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty home: HOME and the cache folders of this process and its children lie under it, the working folder is it."""
+    """An empty home and working folder: HOME and the cache folders of this process and its children lie under it."""
     home = tmp_path / "home"
     home.mkdir()
     monkeypatch.setenv("HOME", str(home))

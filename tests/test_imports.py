@@ -1,0 +1,189 @@
+"""The arrows of the house: who may import whom, and what pure code may not know."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+from tests import tidy
+from tests.tidy import Source
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# A room is a top-level module or package of hlhft; here is what each may import beside itself. A room without an entry
+# is an error.
+BASE = frozenset({"events", "units", "compiled", "ladder"})
+LOWER = BASE | {"core", "venue", "hyperliquid", "strategies", "config"}
+UPPER = frozenset({"live", "backtest", "exchange", "simulation", "alpha", "data", "report", "monitor"})
+ALLOWED: dict[str, frozenset[str]] = {
+    "": frozenset(),
+    "units": frozenset(),
+    "events": frozenset({"units"}),
+    "compiled": frozenset({"units", "events"}),
+    "ladder": frozenset({"compiled", "units", "events"}),
+    "core": BASE,
+    "venue": BASE,
+    "hyperliquid": BASE,
+    "strategies": BASE | {"core"},
+    "config": LOWER - {"config"},
+    "live": LOWER | UPPER - {"exchange"},
+    # The embedded exchange has none of our side's machines: it meets `live` on the wire only.
+    "exchange": BASE | {"venue", "config", "data"},
+    "backtest": LOWER | {"data", "report"},
+    "simulation": LOWER | UPPER,
+    "alpha": LOWER | {"backtest", "data"},
+    "data": LOWER,
+    "report": LOWER | {"data"},
+    "monitor": LOWER,
+    "cli": LOWER | UPPER | {""},
+    "__main__": frozenset({"cli"}),
+}
+
+# Pure code decides from its arguments alone: no clock, file, socket, environment, randomness, process or logger.
+PURE_ROOMS = frozenset({"core", "venue", "events", "units", "ladder"})
+PURE_LIBRARIES = frozenset(
+    {"__future__", "collections", "dataclasses", "decimal", "enum", "functools", "itertools", "math", "numpy"}
+    | {"statistics", "types", "typing"}
+)
+IMPURE_CALLS = frozenset({"open", "input", "print", "exec", "eval", "hash", "id", "breakpoint", "__import__"})
+# Compilation is set up in one place; the loader of strategies compiles what a user wrote.
+MAY_IMPORT_NUMBA = frozenset({"hlhft/compiled.py", "hlhft/strategies.py"})
+
+
+def sources() -> list[Source]:
+    files = (ROOT / "hlhft").rglob("*.py")
+    return [source for path in sorted(files) if (source := tidy.read(ROOT, path)) is not None]
+
+
+def room(module: str) -> str:
+    """`hlhft.core.book` stands in the room `core`; `hlhft` itself in the room without a name."""
+    return module.split(".")[1] if "." in module else ""
+
+
+def module_of(source: Source) -> str:
+    return source.path.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
+
+
+def imports(source: Source) -> list[tuple[int, str]]:
+    """Line and full name of everything imported, anywhere in the file; `from hlhft import x` counts as `hlhft.x`."""
+    found = []
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Import):
+            found += [(node.lineno, alias.name) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{source.path}:{node.lineno}: a relative import hides the arrow"
+            is_root = node.module == "hlhft"
+            names = [f"hlhft.{alias.name}" for alias in node.names] if is_root else [str(node.module)]
+            found += [(node.lineno, "hlhft" if name == "hlhft.__version__" else name) for name in names]
+    return found
+
+
+def arrow_faults(source: Source) -> list[str]:
+    here = room(module_of(source))
+    if here not in ALLOWED:
+        return [f"{source.path}: the room {here} has no entry in ALLOWED"]
+    allowed = ALLOWED[here] | {here}
+    return [
+        f"{source.path}:{line}: {here or 'hlhft'} may not import {name}"
+        for line, name in imports(source)
+        if name.split(".")[0] == "hlhft" and room(name) not in allowed
+    ]
+
+
+def purity_faults(source: Source) -> list[str]:
+    faults = [
+        f"{source.path}:{line}: pure code may not import {name}"
+        for line, name in imports(source)
+        if name.split(".")[0] not in PURE_LIBRARIES | {"hlhft"}
+    ]
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in IMPURE_CALLS:
+            faults.append(f"{source.path}:{node.lineno}: pure code may not call {node.func.id}")
+        if isinstance(node, ast.Attribute) and ast.unparse(node) in {"np.random", "numpy.random"}:
+            faults.append(f"{source.path}:{node.lineno}: pure code gets its random numbers as arguments")
+    return faults
+
+
+def is_pure(source: Source) -> bool:
+    compiled_elsewhere = source.is_compiled and source.path not in MAY_IMPORT_NUMBA
+    return room(module_of(source)) in PURE_ROOMS or compiled_elsewhere
+
+
+@pytest.mark.parametrize("source", sources(), ids=lambda source: source.path)
+def test_arrows_point_one_way(source: Source) -> None:
+    assert not arrow_faults(source)
+
+
+@pytest.mark.parametrize("source", list(filter(is_pure, sources())), ids=lambda source: source.path)
+def test_pure_code_knows_no_world(source: Source) -> None:
+    assert not purity_faults(source)
+
+
+def test_rooms_have_no_cycle() -> None:
+    graph: dict[str, set[str]] = {}
+    for source in sources():
+        here = room(module_of(source))
+        targets = {room(name) for _, name in imports(source) if name.split(".")[0] == "hlhft"}
+        graph.setdefault(here, set()).update(targets - {here})
+    order = list(TopologicalSorter(graph).static_order())
+    assert order.index("units") < order.index("core") < order.index("cli")
+
+
+def test_only_one_place_sets_up_compilation() -> None:
+    users = {s.path for s in sources() for _, name in imports(s) if name.split(".")[0] in {"numba", "llvmlite"}}
+    assert users <= MAY_IMPORT_NUMBA
+
+
+def test_every_import_is_declared() -> None:
+    """A library that happens to be installed, because another needs it, is not ours to use."""
+    declared = {
+        "click",
+        "lz4",
+        "msgspec",
+        "numba",
+        "llvmlite",
+        "numpy",
+        "plotly",
+        "pyarrow",
+        "rich",
+        "purgedcv",
+        "hlhft",
+    }
+    used = {(name.split(".")[0], s.path) for s in sources() for _, name in imports(s)}
+    assert not {(name, path) for name, path in used if name not in declared and name not in sys.stdlib_module_names}
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("hlhft/core/x.py", "from hlhft.venue import fees\n"),
+        ("hlhft/venue/x.py", "import hlhft.core.book\n"),
+        ("hlhft/core/x.py", "def f():\n    from hlhft import config\n"),
+        ("hlhft/exchange/x.py", "from hlhft.live import transport\n"),
+        ("hlhft/live/x.py", "from hlhft.exchange import api\n"),
+        ("hlhft/backtest/x.py", "from hlhft.cli import main\n"),
+        ("hlhft/attic/x.py", ""),
+    ],
+)
+def test_a_wrong_arrow_is_seen(path: str, text: str) -> None:
+    assert arrow_faults(Source(path, text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import time\n",
+        "from pathlib import Path\n",
+        "import numba\n",
+        "def f():\n    import random\n",
+        "import numpy as np\n\nx = np.random.default_rng()\n",
+        "y = open('x')\n",
+        "y = hash('x')\n",
+    ],
+)
+def test_impurity_is_seen(text: str) -> None:
+    assert purity_faults(Source("hlhft/core/x.py", text))
