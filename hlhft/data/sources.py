@@ -123,7 +123,12 @@ def open_source(
     given = [paths] if isinstance(paths, str | Path) else list(paths)
     if not given:
         raise DataError("(no path)", None, "no recording was given, name at least one file")
-    parts = [part for path in given for part in open_one(Path(path), chosen, specification, options)]
+    parts: list[Source] = []
+    for path in given:
+        for part in open_one(Path(path), chosen, specification, options):
+            # Two files of one CSV set name the same recording.
+            if all(set(part.files) != set(other.files) for other in parts):
+                parts.append(part)
     return parts[0] if len(parts) == 1 else MergedSource(parts)
 
 

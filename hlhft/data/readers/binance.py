@@ -199,9 +199,10 @@ class BinanceSource(Source):
         self.counts[channel.name.lower()] += 1
         if channel is EventKind.TRADE:
             side = int(Side.SELL if data.m else Side.BUY)
-            block.pairs(EventKind.TRADE, side, 1, self._pair(data.p, data.q, number), order_id=data.t)
+            pair = f"{data.p},{data.q}".encode(errors="replace")
+            block.pairs(EventKind.TRADE, side, 1, pair, order_id=data.t)
         elif channel is EventKind.BBO:
-            self._ticker(block, data, number)
+            self._ticker(block, data)
         else:
             for side, raw in ((1, bytes(data.b)), (-1, bytes(data.a))):
                 count, pairs = self._levels(raw, number)
@@ -219,18 +220,9 @@ class BinanceSource(Source):
         block.mark(EventKind.SNAPSHOT_END, aux0=bids + asks)
         self.counts["snapshot"] += 1
 
-    def _ticker(self, block: FrameBlock, data: _Data, number: int) -> None:
+    def _ticker(self, block: FrameBlock, data: _Data) -> None:
         for side, price, size in ((1, data.b, data.B), (-1, data.a, data.A)):
-            pair = bytes(price).strip(b'"') + b"," + bytes(size).strip(b'"')
-            if pair.count(b",") != 1:
-                raise DataError(self._file.path, number, "a bookTicker's price or size is no number, drop the line")
-            block.pairs(EventKind.BBO, side, 1, pair)
-
-    def _pair(self, price: str, size: str, number: int) -> bytes:
-        pair = f"{price},{size}"
-        if pair.count(",") != 1 or not pair.isascii():
-            raise DataError(self._file.path, number, "a trade's price or size is no number, drop the line")
-        return pair.encode()
+            block.pairs(EventKind.BBO, side, 1, bytes(price).strip(b'"') + b"," + bytes(size).strip(b'"'))
 
     def _levels(self, raw: bytes, number: int) -> tuple[int, bytes]:
         """The number of levels of a JSON list of [price, size] strings, and the numbers alone, comma-separated."""
@@ -246,10 +238,7 @@ class BinanceSource(Source):
             pairs = msgspec.json.decode(raw, type=list[tuple[str, str]])
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise self._unreadable(number, error) from None
-        text = ",".join(f"{price},{size}" for price, size in pairs)
-        if not text.isascii() or (pairs and text.count(",") != 2 * len(pairs) - 1):
-            raise DataError(self._file.path, number, "a level's price or size is no number, drop the line")
-        return len(pairs), text.encode()
+        return len(pairs), ",".join(f"{price},{size}" for price, size in pairs).encode(errors="replace")
 
 
 def _channel(stream: str, event: str) -> EventKind | None:

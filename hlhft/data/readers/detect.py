@@ -8,7 +8,7 @@ from typing import Any
 
 from hlhft.data.errors import DataError
 from hlhft.data.files import LineFile
-from hlhft.data.readers import binance
+from hlhft.data.readers import binance, hyperliquid_csv
 from hlhft.data.sources import Source
 from hlhft.units import Market
 
@@ -21,8 +21,12 @@ _LINE_READERS: tuple[tuple[Callable[[list[bytes]], bool], Opener], ...] = ((bina
 
 def open_one(path: Path, market: Market | None, specification: Specification, options: Mapping[str, Any]) -> list[Source]:
     """The sources that one path stands for. Raises DataError when no reader knows its content."""
+    if path.is_dir():
+        return hyperliquid_csv.open_folder(path, market, specification, options)
     file = LineFile(path)
     head = file.head(_HEAD_LINES)
+    if hyperliquid_csv.recognises(head):
+        return [hyperliquid_csv.open_csv(path, market, specification, options)]
     for recognises, opener in _LINE_READERS:
         if recognises(head):
             return [opener(file, market, specification, options)]

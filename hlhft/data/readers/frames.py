@@ -6,9 +6,11 @@ numbers once a block; so the cost of a level is a few bytes of text and no Pytho
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hlhft.data.decimals import DecimalError, finer, read, scale
 from hlhft.data.errors import DataError
@@ -34,60 +36,89 @@ class FrameBlock:
 
     def _clear(self) -> None:
         self._texts: list[bytes] = []
-        self._runs: list[tuple[int, int, int]] = []  # kind, side, rows
-        self._run_values: list[tuple[int, int, int]] = []  # order_id, aux0, aux1
-        self._frames: list[tuple[int, int, int, int]] = []  # line, ts_exch_ns, ts_local_ns, runs
+        self._runs: list[tuple[int, int, int, int, int, int, int]] = []  # kind, side, rows, time, order_id, aux0, aux1
+        self._orders: dict[int, Sequence[int]] = {}  # orders at each level, by run
+        self._frames: list[tuple[int, int, int]] = []  # line, ts_local_ns, first run
+        self._ts_exch_ns = 0
 
     def frame(self, line: int, *, ts_exch_ns: int, ts_local_ns: int) -> None:
         """Begins the next message, of the file's `line`; an earlier one without rows vanishes."""
-        if self._frames and self._frames[-1][3] == len(self._runs):
+        if self._frames and self._frames[-1][2] == len(self._runs):
             self._frames.pop()
-        self._frames.append((line, ts_exch_ns, ts_local_ns, len(self._runs)))
+        self._frames.append((line, ts_local_ns, len(self._runs)))
+        self._ts_exch_ns = ts_exch_ns
 
-    def pairs(self, kind: EventKind, side: int, count: int, text: bytes, *, order_id: int = 0) -> None:
-        """`count` rows of a kind and side of this message; `text` is "price,size,price,size...", unscaled."""
+    def pairs(
+        self,
+        kind: EventKind,
+        side: int,
+        count: int,
+        text: bytes,
+        *,
+        order_id: int = 0,
+        orders: Sequence[int] = (),
+        ts_exch_ns: int | None = None,
+    ) -> None:
+        """`count` rows of a kind and side of this message; `text` is "price,size,price,size...", unscaled.
+
+        `orders` are the numbers of orders at the levels; `ts_exch_ns` where it is not the message's.
+        """
         if count:
+            if orders:
+                self._orders[len(self._runs)] = orders
             self._texts.append(text)
-            self._runs.append((int(kind), side, count))
-            self._run_values.append((order_id, 0, 0))
+            self._runs.append(
+                (int(kind), side, count, self._ts_exch_ns if ts_exch_ns is None else ts_exch_ns, order_id, 0, 0)
+            )
 
     def mark(self, kind: EventKind, *, aux0: int = 0, aux1: int = 0) -> None:
         """One row without price and size."""
         self._texts.append(_NOTHING)
-        self._runs.append((int(kind), 0, 1))
-        self._run_values.append((0, aux0, aux1))
+        self._runs.append((int(kind), 0, 1, self._ts_exch_ns, 0, aux0, aux1))
 
     def events(self) -> Events:
         """The rows of all messages gathered, flags EXCHANGE_VISIBLE, LOCAL_VISIBLE and FRAME_END set; market 0.
 
         Raises DataError naming the line of a price or size that this market cannot have.
         """
+        return self.events_and_lines()[0]
+
+    def events_and_lines(self) -> tuple[Events, NDArray[np.int64]]:
+        """As `events`, with the line of each row, int64[n]."""
         if not self._runs:
             self._clear()
-            return nothing()
+            return nothing(), np.zeros(0, dtype=np.int64)
         runs = np.array(self._runs, dtype=np.int64)
-        values = np.array(self._run_values, dtype=np.int64)
         frames = np.array(self._frames, dtype=np.int64)
-        frame_of_run = np.searchsorted(frames[:, 3], np.arange(len(runs)), side="right") - 1
+        frame_of_run = np.searchsorted(frames[:, 2], np.arange(len(runs)), side="right") - 1
         run_of_row = np.repeat(np.arange(len(runs)), runs[:, 2])
         frame_of_row = frame_of_run[run_of_row]
         out = np.zeros(len(run_of_row), dtype=EVENT_DTYPE)
-        out["ts_exch_ns"] = frames[frame_of_row, 1]
-        out["ts_local_ns"] = frames[frame_of_row, 2]
-        out["kind"] = runs[run_of_row, 0]
-        out["side"] = runs[run_of_row, 1]
-        out["order_id"] = values[run_of_row, 0]
-        out["aux0"] = values[run_of_row, 1]
-        out["aux1"] = values[run_of_row, 2]
-        out["flags"] = VISIBLE
+        for column, field in enumerate(("kind", "side", "", "ts_exch_ns", "order_id", "aux0", "aux1")):
+            if field:
+                out[field] = runs[run_of_row, column]
+        out["ts_local_ns"] = frames[frame_of_row, 1]
+        self._fill_orders(out, runs)
         last = np.append(frame_of_row[1:] != frame_of_row[:-1], True)
-        out["flags"][last] |= int(EventFlag.FRAME_END)
-        self._fill_numbers(out, frames[frame_of_row, 0])
+        out["flags"] = np.where(last, VISIBLE | int(EventFlag.FRAME_END), VISIBLE)
+        lines = frames[frame_of_row, 0]
+        self._fill_numbers(out, runs, lines)
         self._clear()
-        return out
+        return out, lines
 
-    def _fill_numbers(self, out: Events, lines: np.ndarray) -> None:
+    def _fill_orders(self, out: Events, runs: NDArray[np.int64]) -> None:
+        if self._orders:
+            starts = np.append(0, np.cumsum(runs[:, 2]))
+            for run, orders in self._orders.items():
+                out["aux0"][starts[run] : starts[run + 1]] = orders
+
+    def _fill_numbers(self, out: Events, runs: NDArray[np.int64], lines: NDArray[np.int64]) -> None:
         market = self._market
+        row = 0
+        for count, text in zip(runs[:, 2].tolist(), self._texts, strict=True):
+            if text.count(b",") != 2 * count - 1:
+                raise self._refusal(int(lines[row]), ValueError("a price or size holds a comma"))
+            row += count
         try:
             digits, decimals = read(b",".join(self._texts))
         except DecimalError as error:
@@ -106,7 +137,7 @@ class FrameBlock:
             self.cut += int(finer(sizes, size_decimals, market.size_decimals).sum())
         self._check_ranges(out, lines)
 
-    def _check_ranges(self, out: Events, lines: np.ndarray) -> None:
+    def _check_ranges(self, out: Events, lines: NDArray[np.int64]) -> None:
         ticks, lots, kind = out["price_ticks"], out["size_lots"], out["kind"]
         wrong = (ticks < 0) | (ticks > TICKS_MAX) | (lots < 0) | (lots > LOTS_MAX)
         trade = kind == int(EventKind.TRADE)
