@@ -29,7 +29,7 @@ class Source(ABC):
     """One recording. Reading twice gives the same rows."""
 
     reader: ClassVar[str]  # name and version: part of the fingerprint
-    snapshots_only: bool = False  # the book comes as snapshots, `hlhft.data.snapshots` makes it incremental
+    snapshots_only: bool = False  # the book comes as snapshots
     ordered: bool = False  # already sorted by both clocks, with split rows
 
     def __init__(self, name: str, files: Sequence[Path], markets: Sequence[Market], options: Mapping[str, Any]) -> None:
@@ -38,6 +38,11 @@ class Source(ABC):
         self.markets = tuple(markets)
         self.options = dict(options)
         self.counts: Counter[str] = Counter()  # what the last full reading found and left out, by name
+
+    @property
+    def snapshot_markets(self) -> tuple[bool, ...]:
+        """By market: whether its book comes as snapshots only, so that `hlhft.data.snapshots` makes it incremental."""
+        return (self.snapshots_only,) * len(self.markets)
 
     @property
     def bytes_total(self) -> int:
@@ -78,7 +83,15 @@ class MergedSource(Source):
         self._places = [
             np.array([list(markets).index(market.name) for market in part.markets], dtype=np.uint16) for part in parts
         ]
-        self.snapshots_only = any(part.snapshots_only for part in parts)
+
+    @property
+    def snapshot_markets(self) -> tuple[bool, ...]:
+        """By market: whether any part brings it as snapshots."""
+        found = {market.name: False for market in self.markets}
+        for part in self.parts:
+            for market, snapshots in zip(part.markets, part.snapshot_markets, strict=True):
+                found[market.name] |= snapshots
+        return tuple(found.values())
 
     @property
     def bytes_total(self) -> int:

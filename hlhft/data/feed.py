@@ -1,0 +1,44 @@
+"""The one way from a recording to what a replay walks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hlhft.data.files import Progress
+from hlhft.data.merge import Events, rechunk
+from hlhft.data.order import WINDOW_NS, by_both_clocks
+from hlhft.data.profiles import profile_named, thinned
+from hlhft.data.snapshots import EXCHANGE_SIDE, LOCAL_SIDE, levels_from_snapshots
+from hlhft.data.sources import ROWS_MAX, Source
+
+
+def replay_events(
+    source: Source,
+    *,
+    profile: str = "recorded",
+    local_levels: bool = True,
+    window_ns: int = WINDOW_NS,
+    rows_max: int = ROWS_MAX,
+    progress: Progress | None = None,
+) -> Iterator[Events]:
+    """Yields arrays of EVENT_DTYPE, at most `rows_max` rows each: venue rows sorted by ts_exch_ns, local rows by ts_local_ns.
+
+    Markets whose book comes as snapshots get an incremental venue side; with `local_levels` the local side too (a ladder
+    can follow it), else it keeps snapshots as they are sent. `profile` thins what we see of those markets. Raises
+    DataError, and ValueError for an unknown profile.
+    """
+    feed_profile = profile_named(profile)
+    markets: NDArray[np.bool_] = np.array(source.snapshot_markets, dtype=np.bool_)
+    arrays = source.chunks(ROWS_MAX, progress=progress)
+    if feed_profile is not None and markets.any():
+        arrays = thinned(arrays, feed_profile, snapshot_markets=markets)
+    if not source.ordered:
+        arrays = by_both_clocks(arrays, name=source.name, window_ns=window_ns, block_ranked=markets)
+    if markets.any():
+        arrays = levels_from_snapshots(arrays, snapshot_markets=markets, side=EXCHANGE_SIDE)
+        if local_levels:
+            arrays = levels_from_snapshots(arrays, snapshot_markets=markets, side=LOCAL_SIDE)
+    return rechunk(arrays, rows_max)

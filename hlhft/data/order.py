@@ -1,0 +1,180 @@
+"""One array in the order of both clocks: events that overtook each other on the way become two rows.
+
+A replay walks one array from both sides: the venue sees the rows with EXCHANGE_VISIBLE by ts_exch_ns, this machine those
+with LOCAL_VISIBLE by ts_local_ns, and both must find their rows sorted. An event that arrives after one that happened
+later is split: a venue's row at its place in exchange time, a local row at its arrival. The rule and the resulting order
+are those of hftbacktest's `correct_event_order`; here memory is bounded by a window of time.
+
+In a feed of the venue's own snapshots, events of one block share a time; there trades come first, then the best bid and
+offer, then the book, because the latter two are the state after the block (venue reference section 6.2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hlhft.data.errors import DataError
+from hlhft.data.merge import Events, nothing
+from hlhft.events import EventFlag, EventKind
+
+WINDOW_NS = 10_000_000_000
+_SPAN_NS_MAX = 2**58  # nine years: keys below stay within int64
+_RANKS = 4
+_UNSEEN = -(2**62)
+
+_EXCHANGE = np.uint16(EventFlag.EXCHANGE_VISIBLE)
+_LOCAL = np.uint16(EventFlag.LOCAL_VISIBLE)
+_FRAME_END = np.uint16(EventFlag.FRAME_END)
+
+# What comes first within one block of a snapshot feed; every kind that is not named comes with the book.
+BLOCK_RANK = np.full(256, 2, dtype=np.int64)
+BLOCK_RANK[[int(EventKind.TRADE), int(EventKind.DEPTH_CLEAR)]] = 0
+BLOCK_RANK[int(EventKind.BBO)] = 1
+BLOCK_RANK[int(EventKind.ASSET_CONTEXT)] = 3
+
+Int64 = NDArray[np.int64]
+
+
+def in_arrival_order(arrays: Iterable[Events], *, name: str, window_ns: int = WINDOW_NS) -> Iterator[Events]:
+    """The same rows with ts_local_ns never decreasing; equal times keep their order, so frames stay whole.
+
+    Holds the rows of the last `window_ns`. Raises DataError naming the row that is out of order by more.
+    """
+    held, newest, released, row = nothing(), _UNSEEN, _UNSEEN, 0
+    for array in arrays:
+        if len(array) == 0:
+            continue
+        local = array["ts_local_ns"]
+        late = np.flatnonzero(local < released)
+        if len(late):
+            raise _beyond_window(name, row + int(late[0]), "arrival", released - int(local[late[0]]), window_ns)
+        row += len(array)
+        newest = max(newest, int(local.max()))
+        rows = np.concatenate([held, array]) if len(held) else array
+        times = rows["ts_local_ns"]
+        if (times[1:] < times[:-1]).any():
+            rows = rows[np.argsort(times, kind="stable")]
+        released = newest - window_ns
+        cut = int(np.searchsorted(rows["ts_local_ns"], released, side="left"))
+        if cut:
+            yield rows[:cut]
+        held = rows[cut:]
+    if len(held):
+        yield held
+
+
+def by_both_clocks(
+    arrays: Iterable[Events],
+    *,
+    name: str,
+    window_ns: int = WINDOW_NS,
+    block_ranked: NDArray[np.bool_] | None = None,
+) -> Iterator[Events]:
+    """The rows of `arrays` (local rows in order of arrival) sorted for both sides, late ones split.
+
+    `block_ranked`, bool by market, says which markets follow the order within a block (default none). Rows that are
+    already sorted for both sides come out as they are. Holds the rows of `window_ns` of exchange time. Raises DataError
+    naming the row that is late by more, or whose time is years away from the first one's.
+    """
+    if window_ns < 0:
+        raise ValueError(f"window_ns must not be negative, not {window_ns}")
+    corrector = _Corrector(name, window_ns, block_ranked)
+    for array in arrays:
+        if len(array):
+            ready = corrector.take(array)
+            if len(ready):
+                yield ready
+    if len(corrector.held):
+        yield corrector.held
+
+
+class _Corrector:
+    """What is held back between arrays.
+
+    Every row has a key: twice (exchange time, rank), plus one for rows that only the venue sees. A local row's key is the
+    largest among local rows so far, since it cannot come before what arrived before it; the row is late when its own is
+    smaller. Rows go out by key, equal ones in order of arrival.
+    """
+
+    def __init__(self, name: str, window_ns: int, block_ranked: NDArray[np.bool_] | None) -> None:
+        self.held: Events = nothing()
+        self._held_keys: Int64 = np.zeros(0, dtype=np.int64)
+        self._name = name
+        self._window_ns = window_ns
+        self._block_ranked = block_ranked
+        self._base_ns = _UNSEEN
+        self._largest = _UNSEEN
+        self._newest_ns = _UNSEEN
+        self._released_ns = _UNSEEN
+        self._row = 0
+
+    def take(self, array: Events) -> Events:
+        """Adds an array (not empty) and returns the rows that nothing to come can precede."""
+        if self._base_ns == _UNSEEN:
+            self._base_ns = int(array["ts_exch_ns"][0])
+        venue = (array["flags"] & _EXCHANGE) != 0
+        local = (array["flags"] & _LOCAL) != 0
+        self._check(array["ts_exch_ns"], venue)
+        own = self._own_keys(array)
+        running = np.maximum.accumulate(np.where(local, own, _UNSEEN))
+        np.maximum(running, self._largest, out=running)
+        self._largest = int(running[-1])
+        late = venue & local & (own < running)
+        alone = late | (venue & ~local)
+        rows, keys = array[local], running[local] * 2
+        rows["flags"][late[local]] &= ~_EXCHANGE
+        if alone.any():
+            copies = array[alone]
+            copies["flags"] &= ~(_LOCAL | _FRAME_END)
+            rows, keys = np.concatenate([rows, copies]), np.concatenate([keys, own[alone] * 2 + 1])
+        self._row += len(array)
+        return self._release(rows, keys, array["ts_exch_ns"][venue])
+
+    def _own_keys(self, array: Events) -> Int64:
+        keys = (array["ts_exch_ns"] - self._base_ns) * _RANKS
+        if self._block_ranked is not None:
+            keys += np.where(self._block_ranked[array["market"]], BLOCK_RANK[array["kind"]], 0)
+        return keys  # type: ignore[no-any-return]
+
+    def _check(self, exch: Int64, venue: NDArray[np.bool_]) -> None:
+        far = np.flatnonzero(np.abs(exch // 2 - self._base_ns // 2) > _SPAN_NS_MAX // 2)
+        if len(far):
+            raise DataError(
+                self._name,
+                f"row {self._row + int(far[0])}",
+                f"exchange time {int(exch[far[0]])} is years away from the first one, expected one recording, split or repair it",
+            )
+        beyond = np.flatnonzero(venue & (exch < self._released_ns))
+        if len(beyond):
+            at = int(beyond[0])
+            raise _beyond_window(self._name, self._row + at, "exchange", self._released_ns - int(exch[at]), self._window_ns)
+
+    def _release(self, rows: Events, keys: Int64, exch: Int64) -> Events:
+        if len(self.held):
+            rows, keys = np.concatenate([self.held, rows]), np.concatenate([self._held_keys, keys])
+        if (keys[1:] < keys[:-1]).any():
+            order = np.argsort(keys, kind="stable")
+            rows, keys = rows[order], keys[order]
+        if len(exch):
+            self._newest_ns = max(self._newest_ns, int(exch.max()))
+        if self._newest_ns == _UNSEEN:
+            self.held, self._held_keys = rows[:0], keys[:0]
+            return rows
+        self._released_ns = self._newest_ns - self._window_ns
+        bound = (self._released_ns - self._base_ns) * _RANKS * 2
+        cut = int(np.searchsorted(keys, bound, side="left"))
+        self.held, self._held_keys = rows[cut:], keys[cut:]
+        return rows[:cut]
+
+
+def _beyond_window(name: str, row: int, clock: str, late_ns: int, window_ns: int) -> DataError:
+    seconds = (late_ns + window_ns) / 1e9
+    return DataError(
+        name,
+        f"row {row}",
+        f"the {clock} time is {seconds:.3f} s before an earlier row's, expected at most {window_ns / 1e9:.3f} s, "
+        "sort the recording or allow a larger window",
+    )
