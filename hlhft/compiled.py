@@ -130,7 +130,7 @@ def compiled(function: Function) -> Function:
     """
     if JIT_DISABLED:
         return function
-    dispatcher = numba.njit(cache=True, nogil=True, error_model="numpy", no_cfunc_wrapper=True)(function)
+    dispatcher = numba.njit(cache=True, nogil=True, error_model="numpy", no_cfunc_wrapper=True, _nrt=False)(function)
     template = dispatcher.get_call_template
     dispatcher.get_call_template = lambda args, kws: template([_widened(kind) for kind in args], kws)
     return dispatcher  # type: ignore[no-any-return]
@@ -144,7 +144,7 @@ def compiled_inline(function: Function) -> Function:
     """
     if JIT_DISABLED:
         return function
-    return numba.njit(cache=True, nogil=True, error_model="numpy", no_cfunc_wrapper=True, inline="always")(  # type: ignore[no-any-return]
+    return numba.njit(cache=True, nogil=True, error_model="numpy", no_cfunc_wrapper=True, _nrt=False, inline="always")(  # type: ignore[no-any-return]
         function
     )
 

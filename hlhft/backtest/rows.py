@@ -121,7 +121,9 @@ _RIVAL_EXCHANGE, _RIVAL_LOCAL, _RIVAL_BUY, _RIVAL_SELL = 1 << 31, 1 << 30, 1 << 
 
 @compiled
 def rows_from_hftbacktest(data, ticks_per_unit, lots_per_unit, out):  # type: ignore[no-untyped-def]
-    """Rows of an hftbacktest event array; returns (rows written, index of the first row that is no whole tick or lot, -1).
+    """Rows of an hftbacktest event array; returns (rows written, index of the first row that is no whole tick, -1).
+
+    Sizes are rounded to lots: recordings hold orders from before a market's lot was coarsened.
 
     `data` has the fields ev, exch_ts, local_ts, px, qty; `out` room for two rows an event. Kinds beyond depth, trade,
     clear and snapshot are passed over, as that library's own exchange does.
@@ -137,7 +139,7 @@ def rows_from_hftbacktest(data, ticks_per_unit, lots_per_unit, out):  # type: ig
         size = data[index]["qty"] * lots_per_unit
         ticks = int(np.floor(price + 0.5))
         lots = int(np.floor(size + 0.5))
-        if abs(price - ticks) > 1e-4 or abs(size - lots) > 1e-4 or ticks < 0 or ticks > _TICKS_LIMIT:
+        if abs(price - ticks) > 1e-4 or ticks < 0 or ticks > _TICKS_LIMIT or lots < 0 or lots >= _LOTS_LIMIT:
             return count, index
         code = LEVEL
         if kind == 2:
