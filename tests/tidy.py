@@ -38,7 +38,7 @@ class Source:
     @property
     def is_compiled(self) -> bool:
         """Whether it decorates a function for compilation."""
-        return any(ast.unparse(d).split("(")[0] in COMPILERS for f in self.functions for d in f.decorator_list)
+        return any(_decorators(function) & COMPILERS for function in self.functions)
 
 
 def repository_files(root: Path) -> list[Path]:
@@ -138,11 +138,32 @@ def containers_read_when_compiled(source: Source) -> Iterator[Fault]:
         if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, displays):
             containers |= {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
     for function in source.functions:
-        if not any(ast.unparse(d).split("(")[0] in COMPILERS for d in function.decorator_list):
+        if not _decorators(function) & COMPILERS:
             continue
         for node in ast.walk(function):
             if isinstance(node, ast.Name) and node.id in containers:
                 yield node.lineno, f"compiled {function.name} reads the container {node.id}"
+
+
+def untyped_functions(source: Source) -> Iterator[Fault]:
+    """mypy lets the functions of compiled modules go without types, as numba infers them; the others it must not."""
+    owners = [source.tree, *(node for node in source.tree.body if isinstance(node, ast.ClassDef))]
+    for node in (node for owner in owners for node in owner.body):
+        if not isinstance(node, FUNCTIONS) or _decorators(node) & (COMPILERS | {"intrinsic"}):
+            continue
+        if node.name == "quote" and "/strategies/" in source.path:  # compiled by the loader of strategies
+            continue
+        given = node.args
+        named = [*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg]
+        bare = [a.arg for a in named if a is not None and a.annotation is None and a.arg not in {"self", "cls"}]
+        if bare or node.returns is None:
+            missing = [*bare, *(["its result"] if node.returns is None else [])]
+            yield node.lineno, f"{node.name} is not compiled and lacks the types of {', '.join(missing)}"
+
+
+def _decorators(function: ast.FunctionDef | ast.AsyncFunctionDef) -> set[str]:
+    """Names of the decorators, without their arguments."""
+    return {ast.unparse(decorator).split("(")[0] for decorator in function.decorator_list}
 
 
 def muted_tests(source: Source) -> Iterator[Fault]:
