@@ -37,6 +37,7 @@ from hlhft.venue.recorded import REPLY_DTYPE, RecordedVenue, new_venue
 WINDOW_ROWS = 65_536
 WINDOW_ROWS_MAX = 16 * 1024 * 1024
 BAND_MAX = 1 << 24  # ticks a side of the ladder: 2^24 cells of 8 bytes, touched only where levels are
+BAND_MARGIN = 50  # the band reaches a fiftieth of the price beyond the recorded range
 LOG_ROWS = 65_536
 COMMANDS_MAX = 512
 
@@ -194,7 +195,7 @@ def band_of(streams: Sequence[RowStream]) -> tuple[list[int], int]:
     bases, width = [], 64
     for stream in streams:
         span = stream.high_ticks - stream.low_ticks
-        margin = max(span, stream.high_ticks // 10, 64)
+        margin = max(span, stream.high_ticks // BAND_MARGIN, 64)
         if span + 2 * margin > BAND_MAX:
             raise ReplayError(
                 f"prices from {stream.low_ticks} to {stream.high_ticks} ticks span more than {BAND_MAX} ticks; "
@@ -239,10 +240,23 @@ def _new_venue(plan: ReplayPlan, records: np.ndarray, lanes: Lane, bases: list[i
     return venue
 
 
-def run_replay(plan: ReplayPlan, progress: Callable[[int, int], None] | None = None) -> ReplayOutput:
-    """Runs the plan to the end of its rows.
+@dataclass
+class Replay:
+    """A replay that is set up and has not run: books, lanes, venue, lines and the first windows of rows."""
 
-    `progress(rows done, rows in all)` is called between windows. Raises ReplayError when a bound is reached.
+    plan: ReplayPlan
+    loop: np.ndarray
+    data: MarketData
+    lanes: Lane
+    venue: RecordedVenue
+    bus: Bus
+    windows: _Windows
+
+
+def prepare(plan: ReplayPlan) -> Replay:
+    """Sets a replay up: everything is allocated here, nothing after.
+
+    Raises ReplayError when the recording's prices do not fit a ladder, StrategyError when the strategy does not compile.
     """
     assert plan.limits.dtype == LIMITS_DTYPE and len(plan.markets) == len(plan.streams) > 0 and plan.params
     records = np.concatenate([market.record() for market in plan.markets])
@@ -255,30 +269,35 @@ def run_replay(plan: ReplayPlan, progress: Callable[[int, int], None] | None = N
     loop["record_interval_ns"] = plan.record_interval_ns
     loop["funding"], loop["funding_rate_e12"] = int(plan.pay_funding), plan.funding_rate_e12
     loop["margin"] = int(plan.enforce_margin)
-    fills, log = _drive(plan, loop, data, lanes, venue, bus, progress)
+    return Replay(plan, loop, data, lanes, venue, bus, _Windows(plan.streams))
+
+
+def run_replay(plan: ReplayPlan, progress: Callable[[int, int], None] | None = None) -> ReplayOutput:
+    """Prepares the plan and runs it to the end of its rows; see `prepare` and `run`."""
+    return run(prepare(plan), progress)
+
+
+def run(replay: Replay, progress: Callable[[int, int], None] | None = None) -> ReplayOutput:
+    """Runs a prepared replay to the end of its rows, once.
+
+    `progress(rows done, rows in all)` is called between windows. Raises ReplayError when a bound is reached.
+    """
+    fills, log = _drive(replay, progress)
     return ReplayOutput(
         fills=fills,
         records=log,
-        lanes=lanes,
-        first_ns=int(loop["first_ns"][0]),
-        last_ns=int(loop["now_ns"][0]),
-        venue_rows=int(loop["venue_rows"][0]),
-        levels_outside=int(venue.ladders["updates_outside"].sum()),
-        liquidations=int(loop["liquidations"][0]),
-        holdings=venue.holdings,
+        lanes=replay.lanes,
+        first_ns=int(replay.loop["first_ns"][0]),
+        last_ns=int(replay.loop["now_ns"][0]),
+        venue_rows=int(replay.loop["venue_rows"][0]),
+        levels_outside=int(replay.venue.ladders["updates_outside"].sum()),
+        liquidations=int(replay.loop["liquidations"][0]),
+        holdings=replay.venue.holdings,
     )
 
 
-def _drive(
-    plan: ReplayPlan,
-    loop: np.ndarray,
-    data: MarketData,
-    lanes: Lane,
-    venue: RecordedVenue,
-    bus: Bus,
-    progress: Callable[[int, int], None] | None,
-) -> tuple[np.ndarray, np.ndarray]:
-    windows = _Windows(plan.streams)
+def _drive(replay: Replay, progress: Callable[[int, int], None] | None) -> tuple[np.ndarray, np.ndarray]:
+    plan, loop, windows, lanes = replay.plan, replay.loop, replay.windows, replay.lanes
     total = sum(stream.rows_total for stream in plan.streams)
     room = len(plan.params) * len(plan.markets)
     fills = _Log(np.zeros(max(LOG_ROWS // 8, 4096 + room), REPLY_DTYPE))
@@ -288,7 +307,7 @@ def _drive(
     woken = np.zeros(len(plan.params), np.int64)
     while True:
         status = advance(
-            loop, data, lanes, plan.limits, venue, bus, windows.rows, windows.cursors, windows.ends, windows.finished,
+            loop, replay.data, lanes, plan.limits, replay.venue, replay.bus, windows.rows, windows.cursors, windows.ends, windows.finished,
             scratch, out, fills.buffer, records.buffer, woken,
         )  # fmt: skip
         if status == Status.NEED_ROWS:
