@@ -1,5 +1,12 @@
 # `nix develop`: the Python of the Makefile, with everything pyproject.toml names but the training libraries.
-{ lib, mkShell, python3, gnumake, git, ruff }:
+{
+  lib,
+  mkShell,
+  python3,
+  gnumake,
+  git,
+  ruff,
+}:
 let
   requirements = import ./hlhft/requirements.nix { inherit lib; };
 in

@@ -1,5 +1,9 @@
 # The engine with what selection in sweeps needs; without torch, so that a trading host stays small.
-{ lib, makeWrapper, python3Packages }:
+{
+  lib,
+  makeWrapper,
+  python3Packages,
+}:
 let
   requirements = import ./requirements.nix { inherit lib; };
 in

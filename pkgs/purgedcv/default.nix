@@ -1,5 +1,14 @@
 # Deflated Sharpe ratios and purged splits; not in nixpkgs.
-{ lib, buildPythonPackage, fetchPypi, hatchling, numpy, pandas, scikit-learn, scipy }:
+{
+  lib,
+  buildPythonPackage,
+  fetchPypi,
+  hatchling,
+  numpy,
+  pandas,
+  scikit-learn,
+  scipy,
+}:
 buildPythonPackage rec {
   pname = "purgedcv";
   version = "0.1.11";
