@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hlhft.data.errors import DataError
 from hlhft.data.merge import Events, nothing, whole_frames
 from hlhft.events import EventFlag, EventKind, Side
 
@@ -71,7 +72,8 @@ class _Thinner:
         mine = self._snapshot_markets[rows["market"]] & ((rows["flags"] & _LOCAL) != 0)
         begins = np.flatnonzero(mine & (rows["kind"] == _BEGIN))
         ends = np.flatnonzero(mine & (rows["kind"] == _END))
-        assert len(begins) == len(ends), "frames are whole"
+        if len(begins) != len(ends) or (begins >= ends).any():
+            raise DataError("feed", None, "a snapshot has no end, expected SNAPSHOT_BEGIN and SNAPSHOT_END in pairs, repair it")
         pieces: list[Events] = []
         done = 0
         for begin, end in zip(begins.tolist(), (ends + 1).tolist(), strict=True):

@@ -25,6 +25,7 @@ import numpy as np
 from hlhft.data.errors import DataError
 from hlhft.data.files import LineFile, ProgressMeter
 from hlhft.data.merge import Events
+from hlhft.data.order import in_arrival_order
 from hlhft.data.readers.frames import FrameBlock
 from hlhft.data.sources import Source, market_for
 from hlhft.events import EventKind, Side
@@ -162,6 +163,9 @@ class BinanceSource(Source):
         return DataError(self._file.path, number, f"no Binance message ({error}), expected its JSON, drop the line")
 
     def _arrays(self, meter: ProgressMeter) -> Iterator[Events]:
+        return in_arrival_order(self._rows(meter), name=str(self._file.path))
+
+    def _rows(self, meter: ProgressMeter) -> Iterator[Events]:
         shift, median = self.clock(meter)
         self.counts["clock_shift_ns"] = shift
         block = FrameBlock(self._file.path, self.markets[0], cut_levels=True)
@@ -170,7 +174,8 @@ class BinanceSource(Source):
                 local_ns = self._local_ns(line, number) + shift
                 self._gather(block, line[_CLOCK_DIGITS + 1 :], number, local_ns, local_ns - median)
             yield block.events()
-        self.counts["levels_cut_to_whole_lots"] = block.cut
+        if block.cut:
+            self.counts["levels_cut_to_whole_lots"] = block.cut
 
     def _gather(self, block: FrameBlock, text: bytes, number: int, local_ns: int, modelled_ns: int) -> None:
         """Adds one message; `modelled_ns` is its exchange time where it names none."""

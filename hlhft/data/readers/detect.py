@@ -8,7 +8,7 @@ from typing import Any
 
 from hlhft.data.errors import DataError
 from hlhft.data.files import LineFile
-from hlhft.data.readers import binance, hyperliquid_csv
+from hlhft.data.readers import archive, binance, hyperliquid_csv, node_fills, websocket_log
 from hlhft.data.sources import Source
 from hlhft.units import Market
 
@@ -16,7 +16,12 @@ Specification = Mapping[str, Market] | None
 Opener = Callable[[LineFile, Market | None, Specification, Mapping[str, Any]], Source]
 
 _HEAD_LINES = 5
-_LINE_READERS: tuple[tuple[Callable[[list[bytes]], bool], Opener], ...] = ((binance.recognises, binance.open_binance),)
+_LINE_READERS: tuple[tuple[Callable[[list[bytes]], bool], Opener], ...] = (
+    (binance.recognises, binance.open_binance),
+    (websocket_log.recognises, websocket_log.open_log),
+    (node_fills.recognises, node_fills.open_fills),
+    (archive.recognises, archive.open_archive),
+)
 
 
 def open_one(path: Path, market: Market | None, specification: Specification, options: Mapping[str, Any]) -> list[Source]:
