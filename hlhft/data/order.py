@@ -77,7 +77,7 @@ def by_both_clocks(
 
     `block_ranked`, bool by market, says which markets follow the order within a block (default none). Rows that are
     already sorted for both sides come out as they are. Holds the rows of `window_ns` of exchange time. Raises DataError
-    naming the row that is late by more, or whose time is years away from the first one's.
+    naming the row that is late by more, arrives before the one above it, or whose time is years away from the first one's.
     """
     if window_ns < 0:
         raise ValueError(f"window_ns must not be negative, not {window_ns}")
@@ -109,6 +109,7 @@ class _Corrector:
         self._largest = _UNSEEN
         self._newest_ns = _UNSEEN
         self._released_ns = _UNSEEN
+        self._arrival_ns = _UNSEEN
         self._row = 0
 
     def take(self, array: Events) -> Events:
@@ -118,6 +119,7 @@ class _Corrector:
         venue = (array["flags"] & _EXCHANGE) != 0
         local = (array["flags"] & _LOCAL) != 0
         self._check(array["ts_exch_ns"], venue)
+        self._check_arrival(array["ts_local_ns"], local)
         own = self._own_keys(array)
         running = np.maximum.accumulate(np.where(local, own, _UNSEEN))
         np.maximum(running, self._largest, out=running)
@@ -151,6 +153,16 @@ class _Corrector:
         if len(beyond):
             at = int(beyond[0])
             raise _beyond_window(self._name, self._row + at, "exchange", self._released_ns - int(exch[at]), self._window_ns)
+
+    def _check_arrival(self, times: Int64, local: NDArray[np.bool_]) -> None:
+        places = np.flatnonzero(local)
+        arrivals = np.append(self._arrival_ns, times[places])
+        back = np.flatnonzero(arrivals[1:] < arrivals[:-1])
+        if len(back):
+            at = int(back[0])
+            late_ns = int(arrivals[at] - arrivals[at + 1])
+            raise _beyond_window(self._name, self._row + int(places[at]), "arrival", late_ns, 0)
+        self._arrival_ns = int(arrivals[-1])
 
     def _release(self, rows: Events, keys: Int64, exch: Int64) -> Events:
         if len(self.held):

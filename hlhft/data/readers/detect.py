@@ -7,8 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from hlhft.data.errors import DataError
-from hlhft.data.files import LineFile
-from hlhft.data.readers import archive, binance, hyperliquid_csv, node_fills, websocket_log
+from hlhft.data.files import LineFile, compression
+from hlhft.data.npz import members
+from hlhft.data.readers import (
+    archive,
+    binance,
+    events_npz,
+    hftbacktest_npz,
+    hyperliquid_csv,
+    node_fills,
+    websocket_log,
+)
 from hlhft.data.sources import Source
 from hlhft.units import Market
 
@@ -28,6 +37,8 @@ def open_one(path: Path, market: Market | None, specification: Specification, op
     """The sources that one path stands for. Raises DataError when no reader knows its content."""
     if path.is_dir():
         return hyperliquid_csv.open_folder(path, market, specification, options)
+    if compression(path) == "zip":
+        return [_open_archive_of_arrays(path, market, specification, options)]
     file = LineFile(path)
     head = file.head(_HEAD_LINES)
     if hyperliquid_csv.recognises(head):
@@ -42,3 +53,13 @@ def open_one(path: Path, market: Market | None, specification: Specification, op
         f'no known recording begins with "{shown}", expected a Binance or Hyperliquid log, CSV, archive, fills or .npz file, '
         "give another file",
     )
+
+
+def _open_archive_of_arrays(path: Path, market: Market | None, specification: Specification, options: Mapping[str, Any]) -> Source:
+    names = members(path)
+    if f"{events_npz.MEMBER}.npy" in names:
+        return events_npz.open_events(path, market, options)
+    if f"{hftbacktest_npz.MEMBER}.npy" in names:
+        return hftbacktest_npz.open_npz(path, market, specification, options)
+    shown = ", ".join(names[:5]) or "nothing"
+    raise DataError(path, None, f"the archive holds {shown}, expected an array named data or events, give another file")
