@@ -15,11 +15,11 @@ from hlhft.cli.errors import ExitCode, handled_errors, report, report_internal_f
 from hlhft.cli.group import LazyGroup
 
 COMMANDS = {
-    "backtest": "Replay recorded order flow against a strategy and report what it would have made.",
-    "sweep": "Run many parameter sets over the same order flow and select honestly.",
-    "data": "Check recordings and convert them between formats.",
-    "config": "Show the settings with their meaning, check a file, print the schema.",
-    "doctor": "Print what this installation is made of and where its compiled code lives.",
+    "backtest": "Replay recordings against a strategy and report what it made.",
+    "sweep": "Run many parameter sets over one replay and select honestly.",
+    "data": "Check recordings, and convert them between formats.",
+    "config": "Show the settings, check a file, print the schema.",
+    "doctor": "Print versions, processor, and where compiled code lives.",
     "completion": "Print the completion script for a shell.",
 }
 

@@ -117,6 +117,18 @@ def test_an_internal_failure_ends_the_process_with_one_sentence(repository: Path
     assert "Traceback" in result.stderr
 
 
+def test_an_interrupted_command_says_so(repository: Path) -> None:
+    script = (
+        "import hlhft.cli.doctor as d, os, signal\n"
+        "from hlhft.cli import run\n"
+        "d.command.callback = lambda **_: os.kill(os.getpid(), signal.SIGINT)\n"
+        "run()\n"
+    )
+    result = python("-c", script, "doctor", cwd=repository)
+    assert result.returncode == ExitCode.INTERRUPTED
+    assert result.stderr.strip() == "hlhft: interrupted"
+
+
 def test_a_reader_that_goes_away_is_no_traceback(repository: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)
