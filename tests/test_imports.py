@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from hlhft.compiled import compiled_sources
 from tests import tidy
 from tests.tidy import Source
 
@@ -69,17 +70,24 @@ def module_of(source: Source) -> str:
 
 
 def imports(source: Source) -> list[tuple[int, str]]:
-    """Line and full name of everything imported, anywhere in the file; `from hlhft import x` counts as `hlhft.x`."""
+    """Line and full name of every module imported, anywhere in the file."""
     found = []
     for node in ast.walk(source.tree):
         if isinstance(node, ast.Import):
             found += [(node.lineno, alias.name) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{source.path}:{node.lineno}: a relative import hides the arrow"
-            is_root = node.module == "hlhft"
-            names = [f"hlhft.{alias.name}" for alias in node.names] if is_root else [str(node.module)]
-            found += [(node.lineno, "hlhft" if name == "hlhft.__version__" else name) for name in names]
+            found += [(node.lineno, imported(str(node.module), alias.name)) for alias in node.names]
     return found
+
+
+def imported(module: str, name: str) -> str:
+    """`from hlhft.core import book` imports the module hlhft.core.book; `from hlhft import units` hlhft.units."""
+    values_of_the_package = {"__version__"}
+    if module == "hlhft" and name not in values_of_the_package:
+        return f"hlhft.{name}"
+    is_module = (ROOT / module.replace(".", "/") / f"{name}.py").is_file()
+    return f"{module}.{name}" if is_module else module
 
 
 def arrow_faults(source: Source) -> list[str]:
@@ -136,6 +144,17 @@ def test_rooms_have_no_cycle() -> None:
 def test_only_one_place_sets_up_compilation() -> None:
     users = {s.path for s in sources() for _, name in imports(s) if name.split(".")[0] in {"numba", "llvmlite"}}
     assert users <= MAY_IMPORT_NUMBA
+
+
+def test_the_code_key_covers_all_that_is_compiled() -> None:
+    """Compiled functions, and every module whose constants they may read: an edit of any must change the cache's folder."""
+    covered = {path.relative_to(ROOT).as_posix() for path in compiled_sources()}
+    by_module = {module_of(source): source for source in sources()}
+    compiled = [source for source in by_module.values() if source.is_compiled]
+    reached = {source.path for source in compiled}
+    for source in compiled:
+        reached |= {by_module[name].path for _, name in imports(source) if name in by_module and name != "hlhft"}
+    assert reached - covered == set(), "hlhft/compiled.py: compiled_sources must hold these files too"
 
 
 def test_every_import_is_declared() -> None:
