@@ -59,6 +59,7 @@ LOOP_DTYPE = np.dtype(
         ("venue_rows", np.int64),
         ("first_ns", np.int64),
         ("liquidations", np.int64),
+        ("rows_left", np.int64),
         ("moved", np.int64),  # a row reached us since the last decision
     ]
 )
@@ -145,14 +146,19 @@ def _last_resort(bus, rows, cursors, ends):  # type: ignore[no-untyped-def]
 
 
 @compiled_inline
-def _exhausted(bus, cursors, ends):  # type: ignore[no-untyped-def]
-    """Whether no row, request or reply is left."""
-    if bus.bus[0]["next_request_ns"] != FAR or bus.bus[0]["next_reply_ns"] != FAR:
-        return False
+def _rows_left(cursors, ends):  # type: ignore[no-untyped-def]
+    """Whether either side still has rows before it."""
     for market in range(len(ends)):
         if cursors[market, 0] < ends[market] or cursors[market, 1] < ends[market]:
-            return False
-    return True
+            return True
+    return False
+
+
+@compiled_inline
+def _under_way(bus, number):  # type: ignore[no-untyped-def]
+    """Whether a request or reply of the lane is on its line."""
+    line = bus.lines[number]
+    return line["request_head"] < line["request_tail"] or line["reply_head"] < line["reply_tail"]
 
 
 @compiled_inline
@@ -395,7 +401,8 @@ def _advance(loop, data, lanes, limits, venue, bus, rows, cursors, ends, finishe
             return 4
         if venue.venue[0]["dropped"] > 0:
             return 5
-        if _exhausted(bus, cursors, ends):
+        loop["rows_left"] = 1 if _rows_left(cursors, ends) else 0
+        if loop["rows_left"] == 0 and bus.bus[0]["next_request_ns"] == FAR and bus.bus[0]["next_reply_ns"] == FAR:
             loop["now_ns"] = loop["target_ns"]
             return 0
         _act(loop, data, lanes, limits, venue, bus, out, fills, records, woken)
@@ -407,16 +414,18 @@ def _act(loop, data, lanes, limits, venue, bus, out, fills, records, woken):  # 
     target = loop["target_ns"]
     if target >= loop["next_funding_ns"]:
         _pay_funding(loop, data, lanes, venue, fills)
-    if loop["margin"] != 0:
-        _maintain_margin(loop, data, lanes, venue, bus)
     timer = target >= loop["next_timer_ns"]
     everyone = timer or (loop["moved"] != 0 and limits["decide_on_frame"] != 0)
-    if (loop["record_interval_ns"] == 0 and everyone) or (
-        loop["record_interval_ns"] > 0 and target >= loop["next_record_ns"]
-    ):
+    # What a lane's results hold must not depend on when other lanes act: margin and records follow the common clock.
+    if everyone and loop["margin"] != 0:
+        _maintain_margin(loop, data, lanes, venue, bus)
+    if everyone and target >= loop["next_record_ns"]:
         _record(loop, data, lanes, records)
         loop["next_record_ns"] = target + loop["record_interval_ns"]
     for number in range(len(lanes.lane)):
+        # A lane with nothing before it and nothing under way is at its end, whatever the others still wait for.
+        if loop["rows_left"] == 0 and not _under_way(bus, number):
+            continue
         due = everyone or (woken[number] > 0 and limits["decide_on_fill"] != 0)
         if due or next_deadline_ns(lanes.lane[number, 0], limits) <= target:
             _decide_lane(loop, data, lanes, limits, bus, number, out)

@@ -32,13 +32,13 @@ from hlhft.core.step import prepare_view
 from hlhft.ladder import ASK_NONE, BID_NONE
 from hlhft.strategies import Strategy
 from hlhft.units import Market
-from hlhft.venue.recorded import REPLY_DTYPE, RecordedVenue, new_venue
+from hlhft.venue.recorded import REPLY_DTYPE, FillReason, RecordedVenue, new_venue
 
 WINDOW_ROWS = 65_536
 WINDOW_ROWS_MAX = 16 * 1024 * 1024
 BAND_MAX = 1 << 24  # ticks a side of the ladder: 2^24 cells of 8 bytes, touched only where levels are
 BAND_MARGIN = 50  # the band reaches a fiftieth of the price beyond the recorded range
-LOG_ROWS = 65_536
+RECORD_ROWS = 16_384
 COMMANDS_MAX = 512
 
 
@@ -96,8 +96,7 @@ class ReplayPlan:
     funding_rate_e12: int = 0
     pay_funding: bool = True
     enforce_margin: bool = True
-    maker_rate_e9: int | None = None  # None: the markets' own
-    taker_rate_e9: int | None = None
+    fees_e9: Sequence[tuple[int, int]] = ()  # maker and taker rate a lane; empty: the markets' own
     address_actions: int = 10_000
 
 
@@ -114,6 +113,25 @@ class ReplayOutput:
     levels_outside: int
     liquidations: int
     holdings: np.ndarray
+    interrupted: bool = False  # the user stopped it: everything up to `last_ns` is there
+
+    def lane(self, number: int) -> ReplayOutput:
+        """One lane's part, as a run of that lane alone would have given it."""
+        fills, records = (log[log["lane"] == number] for log in (self.fills, self.records))
+        fills["lane"] = records["lane"] = 0
+        part = slice(number, number + 1)
+        return ReplayOutput(
+            fills=fills,
+            records=records,
+            lanes=Lane(*(array[part] for array in self.lanes)),
+            first_ns=self.first_ns,
+            last_ns=self.last_ns,
+            venue_rows=self.venue_rows,
+            levels_outside=self.levels_outside,
+            liquidations=int((fills["reason"] == FillReason.LIQUIDATION).any()),
+            holdings=self.holdings[part],
+            interrupted=self.interrupted,
+        )
 
 
 @dataclass
@@ -226,8 +244,8 @@ def _new_lanes(plan: ReplayPlan, data: MarketData) -> Lane:
         lanes.params[number] = plan.strategy.params_bytes(values)
         for index, market in enumerate(plan.markets):
             position = lanes.positions[number, index]
-            position["maker_rate_e9"] = market.maker_rate_e9 if plan.maker_rate_e9 is None else plan.maker_rate_e9
-            position["taker_rate_e9"] = market.taker_rate_e9 if plan.taker_rate_e9 is None else plan.taker_rate_e9
+            own = (market.maker_rate_e9, market.taker_rate_e9)
+            position["maker_rate_e9"], position["taker_rate_e9"] = plan.fees_e9[number] if plan.fees_e9 else own
         prepare_view(data, Lane(*(array[number] for array in lanes)))
     return lanes
 
@@ -282,7 +300,7 @@ def run(replay: Replay, progress: Callable[[int, int], None] | None = None) -> R
 
     `progress(rows done, rows in all)` is called between windows. Raises ReplayError when a bound is reached.
     """
-    fills, log = _drive(replay, progress)
+    fills, log, interrupted = _drive(replay, progress)
     return ReplayOutput(
         fills=fills,
         records=log,
@@ -293,32 +311,37 @@ def run(replay: Replay, progress: Callable[[int, int], None] | None = None) -> R
         levels_outside=int(replay.venue.ladders["updates_outside"].sum()),
         liquidations=int(replay.loop["liquidations"][0]),
         holdings=replay.venue.holdings,
+        interrupted=interrupted,
     )
 
 
-def _drive(replay: Replay, progress: Callable[[int, int], None] | None) -> tuple[np.ndarray, np.ndarray]:
-    plan, loop, windows, lanes = replay.plan, replay.loop, replay.windows, replay.lanes
+def _drive(replay: Replay, progress: Callable[[int, int], None] | None) -> tuple[np.ndarray, np.ndarray, bool]:
+    plan, loop, windows = replay.plan, replay.loop, replay.windows
     total = sum(stream.rows_total for stream in plan.streams)
     room = len(plan.params) * len(plan.markets)
-    fills = _Log(np.zeros(max(LOG_ROWS // 8, 4096 + room), REPLY_DTYPE))
-    records = _Log(np.zeros(max(LOG_ROWS // 4, 4 * room), RECORD_DTYPE))
+    fills = _Log(np.zeros(4096 + room, REPLY_DTYPE))
+    records = _Log(np.zeros(max(RECORD_ROWS, 4 * room), RECORD_DTYPE))
     scratch = np.zeros((2, LEVELS), LEVEL_DTYPE)
     out = np.zeros(COMMANDS_MAX, COMMAND_DTYPE)
     woken = np.zeros(len(plan.params), np.int64)
+    interrupted = False
     while True:
-        status = advance(
-            loop, replay.data, lanes, plan.limits, replay.venue, replay.bus, windows.rows, windows.cursors, windows.ends, windows.finished,
-            scratch, out, fills.buffer, records.buffer, woken,
-        )  # fmt: skip
-        if status == Status.NEED_ROWS:
-            windows.refill()
-        elif status in (Status.FILLS_FULL, Status.RECORDS_FULL, Status.DONE):
+        try:
+            status = advance(
+                loop, replay.data, replay.lanes, plan.limits, replay.venue, replay.bus, windows.rows, windows.cursors,
+                windows.ends, windows.finished, scratch, out, fills.buffer, records.buffer, woken,
+            )  # fmt: skip
+            if status == Status.NEED_ROWS:
+                windows.refill()
+            elif status in (Status.BUS_FULL, Status.REPLIES_LOST):
+                raise ReplayError(f"the replay stopped with {Status(status).name}: more messages under way than its lines hold")
+            if progress is not None:
+                progress(int(loop["venue_rows"][0]), total)
+        except KeyboardInterrupt:
+            interrupted = True
+        if status != Status.NEED_ROWS or interrupted:
             fills.drain(int(loop["fill_count"][0]))
             records.drain(int(loop["record_count"][0]))
             loop["fill_count"] = loop["record_count"] = 0
-        else:
-            raise ReplayError(f"the replay stopped with {Status(status).name}: more messages in flight than its lines hold")
-        if progress is not None:
-            progress(int(loop["venue_rows"][0]), total)
-        if status == Status.DONE:
-            return fills.joined(), records.joined()
+        if status == Status.DONE or interrupted:
+            return fills.joined(), records.joined(), interrupted
