@@ -148,7 +148,7 @@ def test_only_one_place_sets_up_compilation() -> None:
 
 
 def test_the_code_key_covers_all_that_is_compiled() -> None:
-    """Compiled functions, and every module whose constants they may read: an edit of any must change the cache's folder."""
+    """Compiled functions, and modules whose constants they may read: an edit of any must change the cache folder."""
     covered = {path.relative_to(ROOT).as_posix() for path in compiled_sources()}
     compiled = [source for source in sources() if source.is_compiled]
     reached = {source.path for source in compiled}
