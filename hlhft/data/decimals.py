@@ -64,7 +64,7 @@ def read(text: bytes) -> tuple[Int64, Int64]:
 def finer(digits: Int64, decimals: Int64, wanted: int) -> NDArray[np.bool_]:
     """Which numbers have a part below 10^-wanted, bool[n]."""
     down = _POWERS[np.clip(decimals - wanted, 0, DIGITS_MAX)]
-    return (digits % down != 0) | ((decimals - wanted > DIGITS_MAX) & (digits != 0))
+    return np.asarray((digits % down != 0) | ((decimals - wanted > DIGITS_MAX) & (digits != 0)))
 
 
 def scale(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 class DataError(Exception):
-    """A recording that cannot be used as it is: names the file, the line (or field), what was expected and what to do."""
+    """A recording that cannot be used as it is: names file, line or field, what was expected, what to do."""
 
     def __init__(self, path: Path | str, line: int | str | None, message: str) -> None:
         """`line` is a line number, a named place ("row 12", "member data.npy"), or None for the whole file."""

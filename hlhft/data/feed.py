@@ -24,11 +24,13 @@ def replay_events(
     rows_max: int = ROWS_MAX,
     progress: Progress | None = None,
 ) -> Iterator[Events]:
-    """Yields arrays of EVENT_DTYPE, at most `rows_max` rows each: venue rows sorted by ts_exch_ns, local rows by ts_local_ns.
+    """Yields arrays of EVENT_DTYPE, at most `rows_max` rows each, sorted for both sides.
 
-    Markets whose book comes as snapshots get an incremental venue side; with `local_levels` the local side too (a ladder
-    can follow it), else it keeps snapshots as they are sent. `profile` thins what we see of those markets. Raises
-    DataError, and ValueError for an unknown profile.
+    Rows that the venue sees are sorted by ts_exch_ns, those that this machine sees by ts_local_ns.
+
+    Markets whose book comes as snapshots get an incremental venue side; with `local_levels` the local side too (a
+    ladder can follow it), else it keeps snapshots as they are sent. `profile` thins what we see of those markets.
+    Raises DataError, and ValueError for an unknown profile.
     """
     feed_profile = profile_named(profile)
     markets: NDArray[np.bool_] = np.array(source.snapshot_markets, dtype=np.bool_)

@@ -22,7 +22,13 @@ LINE_BYTES_MAX = 16 * 1024 * 1024  # the longest line seen is a 1000-level REST 
 
 Progress = Callable[[int, int], None]
 
-_MAGIC = {b"\x1f\x8b": "gzip", b"\x04\x22\x4d\x18": "lz4", b"PK\x03\x04": "zip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bzip2"}
+_MAGIC = {
+    b"\x1f\x8b": "gzip",
+    b"\x04\x22\x4d\x18": "lz4",
+    b"PK\x03\x04": "zip",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"BZh": "bzip2",
+}
 _SUFFIXES = {".gz": "gzip", ".lz4": "lz4", ".npz": "zip", ".zip": "zip", ".zst": "zstd", ".bz2": "bzip2"}
 _READABLE = ("gzip", "lz4", "plain")
 
@@ -69,7 +75,9 @@ def compression(path: Path) -> str:
     named = _SUFFIXES.get(path.suffix.lower())
     if named is not None and named != found:
         raise DataError(
-            path, None, f"the name says {named} but the content is {found}, expected {named}, download it again or rename it"
+            path,
+            None,
+            f"the name says {named} but the content is {found}, expected {named}, download it again or rename it",
         )
     return found
 
@@ -84,7 +92,9 @@ class LineFile:
         self.compression = compression(path)
         if self.compression not in _READABLE:
             raise DataError(
-                path, None, f"the file is packed with {self.compression}, expected gzip, LZ4 or plain text, unpack it first"
+                path,
+                None,
+                f"the file is packed with {self.compression}, expected gzip, LZ4 or plain text, unpack it first",
             )
 
     def blocks(self, meter: ProgressMeter | None = None, what: str = "") -> Iterator[tuple[int, list[bytes]]]:
@@ -106,7 +116,9 @@ class LineFile:
                     rest += block
                     if len(rest) > LINE_BYTES_MAX:
                         raise DataError(
-                            self.path, first_line, f"the line has more than {LINE_BYTES_MAX} bytes, expected a text recording"
+                            self.path,
+                            first_line,
+                            f"the line has more than {LINE_BYTES_MAX} bytes, expected a text recording",
                         )
                     continue
                 lines = (rest + block[:cut]).split(b"\n")

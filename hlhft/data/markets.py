@@ -70,15 +70,19 @@ def known() -> Mapping[str, Market]:
 
 
 def load(path: Path | str) -> Mapping[str, Market]:
-    """The markets of a specification file by name. Raises DataError when it is no TOML, JSON or `meta` of that shape."""
+    """The markets of a specification file by name. Raises DataError when it has none of the shapes above."""
     file = Path(path)
     try:
         with file.open("rb") as stream:
             text = stream.read(SPECIFICATION_BYTES_MAX + 1)
     except OSError as error:
-        raise DataError(file, None, f"the market specification cannot be read ({error.strerror}), give a readable file") from None
+        raise DataError(
+            file, None, f"the market specification cannot be read ({error.strerror}), give a readable file"
+        ) from None
     if len(text) > SPECIFICATION_BYTES_MAX:
-        raise DataError(file, None, f"a market specification has at most {SPECIFICATION_BYTES_MAX} bytes, give a smaller one")
+        raise DataError(
+            file, None, f"a market specification has at most {SPECIFICATION_BYTES_MAX} bytes, give a smaller one"
+        )
     try:
         if file.suffix == ".toml":
             return _markets(msgspec.toml.decode(text, type=Specification))
@@ -87,7 +91,9 @@ def load(path: Path | str) -> Mapping[str, Market]:
         return _markets(msgspec.json.decode(text, type=Specification))
     except (msgspec.MsgspecError, UnitsError, UnicodeDecodeError) as error:
         raise DataError(
-            file, None, f"{error}, expected a market specification (perpetual and fixed lists) or the venue's meta answer"
+            file,
+            None,
+            f"{error}, expected a market specification (perpetual and fixed lists) or the venue's meta answer",
         ) from None
 
 

@@ -38,8 +38,8 @@ def rows_of(
 ) -> Iterator[Rows]:
     """The rows of the one-dimensional array `member` (without .npy), ROWS_AT_ONCE each.
 
-    `at` is told the position in the file. Raises DataError when the member is missing, has another dtype or shape, or is
-    damaged or cut off.
+    `at` is told the position in the file. Raises DataError when the member is missing, has another dtype or shape, or
+    is damaged or cut off.
     """
     with open_file(path) as raw:
         try:
@@ -55,7 +55,9 @@ def rows_of(
                     at(raw.tell())
                     yield np.frombuffer(data, dtype=dtype)
         except KeyError:
-            raise DataError(path, None, f"there is no member {member}, expected an array of that name, give another file") from None
+            raise DataError(
+                path, None, f"there is no member {member}, expected an array of that name, give another file"
+            ) from None
         except _DAMAGED as error:
             raise _damaged(path, error) from None
 
@@ -67,7 +69,9 @@ def text_of(path: Path, member: str) -> bytes:
             with zipfile.ZipFile(raw) as archive, archive.open(member) as stream:
                 text = stream.read(TEXT_BYTES_MAX + 1)
         except KeyError:
-            raise DataError(path, None, f"there is no member {member}, expected it beside the array, convert the data again") from None
+            raise DataError(
+                path, None, f"there is no member {member}, expected it beside the array, convert the data again"
+            ) from None
         except _DAMAGED as error:
             raise _damaged(path, error) from None
     if len(text) > TEXT_BYTES_MAX:
@@ -76,7 +80,12 @@ def text_of(path: Path, member: str) -> bytes:
 
 
 def write(
-    path: Path, member: str, arrays: Iterable[Rows], dtype: np.dtype[np.void], *, texts: Mapping[str, object] | None = None
+    path: Path,
+    member: str,
+    arrays: Iterable[Rows],
+    dtype: np.dtype[np.void],
+    *,
+    texts: Mapping[str, object] | None = None,
 ) -> int:
     """Writes the rows as one array `member` and `texts` as JSON members; returns the number of rows.
 
@@ -118,7 +127,9 @@ def _header(stream: IO[bytes], path: Path, member: str, dtype: np.dtype[np.void]
     if found.names != dtype.names or found.itemsize != dtype.itemsize or found != dtype:
         names = ", ".join(found.names) if found.names else str(found)
         raise DataError(
-            path, f"member {member}", f"its columns are {names}, expected {', '.join(dtype.names or ())}, give another file"
+            path,
+            f"member {member}",
+            f"its columns are {names}, expected {', '.join(dtype.names or ())}, give another file",
         )
     if len(shape) != 1:
         raise DataError(path, f"member {member}", f"it has {len(shape)} dimensions, expected 1, give another file")
@@ -126,4 +137,6 @@ def _header(stream: IO[bytes], path: Path, member: str, dtype: np.dtype[np.void]
 
 
 def _damaged(path: Path, error: Exception) -> DataError:
-    return DataError(path, None, f"the archive is damaged or cut off ({error}), expected a whole .npz, write or download it again")
+    return DataError(
+        path, None, f"the archive is damaged or cut off ({error}), expected a whole .npz, write or download it again"
+    )

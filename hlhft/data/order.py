@@ -1,9 +1,9 @@
 """One array in the order of both clocks: events that overtook each other on the way become two rows.
 
-A replay walks one array from both sides: the venue sees the rows with EXCHANGE_VISIBLE by ts_exch_ns, this machine those
-with LOCAL_VISIBLE by ts_local_ns, and both must find their rows sorted. An event that arrives after one that happened
-later is split: a venue's row at its place in exchange time, a local row at its arrival. The rule and the resulting order
-are those of hftbacktest's `correct_event_order`; here memory is bounded by a window of time.
+A replay walks one array from both sides: the venue sees the rows with EXCHANGE_VISIBLE by ts_exch_ns, this machine
+those with LOCAL_VISIBLE by ts_local_ns, and both must find their rows sorted. An event that arrives after one that
+happened later is split: a venue's row at its place in exchange time, a local row at its arrival. The rule and the
+resulting order are those of hftbacktest's `correct_event_order`; here memory is bounded by a window of time.
 
 In a feed of the venue's own snapshots, events of one block share a time; there trades come first, then the best bid and
 offer, then the book, because the latter two are the state after the block (venue reference section 6.2).
@@ -76,8 +76,9 @@ def by_both_clocks(
     """The rows of `arrays` (local rows in order of arrival) sorted for both sides, late ones split.
 
     `block_ranked`, bool by market, says which markets follow the order within a block (default none). Rows that are
-    already sorted for both sides come out as they are. Holds the rows of `window_ns` of exchange time. Raises DataError
-    naming the row that is late by more, arrives before the one above it, or whose time is years away from the first one's.
+    already sorted for both sides come out as they are. Holds the rows of `window_ns` of exchange time. Raises
+    DataError naming the row that is late by more, arrives before the one above it, or whose time is years away from
+    the first one's.
     """
     if window_ns < 0:
         raise ValueError(f"window_ns must not be negative, not {window_ns}")
@@ -94,9 +95,9 @@ def by_both_clocks(
 class _Corrector:
     """What is held back between arrays.
 
-    Every row has a key: twice (exchange time, rank), plus one for rows that only the venue sees. A local row's key is the
-    largest among local rows so far, since it cannot come before what arrived before it; the row is late when its own is
-    smaller. Rows go out by key, equal ones in order of arrival.
+    Every row has a key: twice (exchange time, rank), plus one for rows that only the venue sees. A local row's key is
+    the largest among local rows so far, since it cannot come before what arrived before it; the row is late when its
+    own is smaller. Rows go out by key, equal ones in order of arrival.
     """
 
     def __init__(self, name: str, window_ns: int, block_ranked: NDArray[np.bool_] | None) -> None:
@@ -139,7 +140,7 @@ class _Corrector:
         keys = (array["ts_exch_ns"] - self._base_ns) * _RANKS
         if self._block_ranked is not None:
             keys += np.where(self._block_ranked[array["market"]], BLOCK_RANK[array["kind"]], 0)
-        return keys  # type: ignore[no-any-return]
+        return keys
 
     def _check(self, exch: Int64, venue: NDArray[np.bool_]) -> None:
         far = np.flatnonzero(np.abs(exch // 2 - self._base_ns // 2) > _SPAN_NS_MAX // 2)
@@ -147,12 +148,14 @@ class _Corrector:
             raise DataError(
                 self._name,
                 f"row {self._row + int(far[0])}",
-                f"exchange time {int(exch[far[0]])} is years away from the first one, expected one recording, split or repair it",
+                f"exchange time {int(exch[far[0]])} is years away from the first one, expected one recording, split it",
             )
         beyond = np.flatnonzero(venue & (exch < self._released_ns))
         if len(beyond):
             at = int(beyond[0])
-            raise _beyond_window(self._name, self._row + at, "exchange", self._released_ns - int(exch[at]), self._window_ns)
+            raise _beyond_window(
+                self._name, self._row + at, "exchange", self._released_ns - int(exch[at]), self._window_ns
+            )
 
     def _check_arrival(self, times: Int64, local: NDArray[np.bool_]) -> None:
         places = np.flatnonzero(local)

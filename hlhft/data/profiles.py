@@ -1,8 +1,8 @@
 """Feed profiles: what of a recording reaches this machine, in the cadence and depth of a live feed.
 
-Public recordings of the venue have twenty levels every 0.54 s. The live feed of 2026 has the best bid and offer per block
-with a change, five levels every 0.5 s on the fast channel, and twenty every 5 s (venue reference section 6.2). The venue's
-side of a replay keeps everything recorded; only what we see is thinned.
+Public recordings of the venue have twenty levels every 0.54 s. The live feed of 2026 has the best bid and offer per
+block with a change, five levels every 0.5 s on the fast channel, and twenty every 5 s (venue reference section 6.2).
+The venue's side of a replay keeps everything recorded; only what we see is thinned.
 """
 
 from __future__ import annotations
@@ -73,7 +73,9 @@ class _Thinner:
         begins = np.flatnonzero(mine & (rows["kind"] == _BEGIN))
         ends = np.flatnonzero(mine & (rows["kind"] == _END))
         if len(begins) != len(ends) or (begins >= ends).any():
-            raise DataError("feed", None, "a snapshot has no end, expected SNAPSHOT_BEGIN and SNAPSHOT_END in pairs, repair it")
+            raise DataError(
+                "feed", None, "a snapshot has no end, expected SNAPSHOT_BEGIN and SNAPSHOT_END in pairs, repair it"
+            )
         pieces: list[Events] = []
         done = 0
         for begin, end in zip(begins.tolist(), (ends + 1).tolist(), strict=True):
@@ -129,4 +131,4 @@ def _cut(frame: Events, levels: int, channel: int) -> Events:
     out["aux0"][0] = min(levels, int(frame["aux0"][0]))
     out["aux0"][-1] = len(bids) + len(asks)
     out["flags"][-1] |= _FRAME_END
-    return out
+    return np.asarray(out)

@@ -1,8 +1,8 @@
 """Where a recording of the venue's own feed starts anew: backfill, duplicate trades and gaps.
 
-On every subscription the venue sends the last thirty trades or so as ordinary data (venue reference section 6.3). They
-happened before any book that we hold, so they carry BACKFILL and are kept out of exchange visibility. After a gap longer
-than GAP_NS the recording is a new session: what was known of the book is cleared.
+On every subscription the venue sends the last thirty trades or so as ordinary data (venue reference section 6.3).
+They happened before any book that we hold, so they carry BACKFILL and are kept out of exchange visibility. After a
+gap longer than GAP_NS the recording is a new session: what was known of the book is cleared.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 The venue's book channel sends pictures, at best every half second, while a replay's exchange side needs a book that
 changes event by event. What is assumed, and tested:
 
-- The levels a snapshot shows are the book at its block time, from the touch to the last level shown; where it shows fewer
-  levels than its channel carries, the side is complete. Levels beyond are not touched: they stay as last seen.
+- The levels a snapshot shows are the book at its block time, from the touch to the last level shown; where it shows
+  fewer levels than its channel carries, the side is complete. Levels beyond are not touched: they stay as last seen.
 - The change from one snapshot to the next happens at the second one's block time, removals before additions, except for
   what trades and the best bid and offer say in between.
 - A trade takes from the level it printed at first, at its own time: that level is reduced by the traded size, at most
@@ -12,8 +12,8 @@ changes event by event. What is assumed, and tested:
 - A best bid or offer is the touch: better levels of its side are gone, the level has that size.
 
 Applying the resulting events to an empty book gives every snapshot exactly. The function runs on either side: for the
-venue's rows, in exchange time, or for the local ones, in order of arrival, where a picture older than the newest best bid
-and offer does not move the touch.
+venue's rows, in exchange time, or for the local ones, in order of arrival, where a picture older than the newest best
+bid and offer does not move the touch.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ _NO_TOUCH = -(2**62)
 
 
 class KnownBooks(NamedTuple):
-    """What is known of M markets' books. Keys are prices with the sign turned for bids: the best key is the smallest."""
+    """What is known of M markets' books. Keys are prices, negative for bids: the best key is the smallest."""
 
     keys: NDArray[np.int64]  # [M, 2, KNOWN_LEVELS_MAX]
     lots: NDArray[np.int64]  # the same
-    count: NDArray[np.int64]  # [M, 2]
+    counts: NDArray[np.int64]  # [M, 2]
     shown: NDArray[np.int64]  # [M, 2, SNAPSHOT_LEVELS_MAX, 3]: key, lots, orders of the snapshot being read
     shown_count: NDArray[np.int64]  # [M, 2]
     state: NDArray[np.int64]  # [M, 5]: collecting, levels the channel carries, time of the newest bbo, its touch keys
@@ -76,16 +76,17 @@ def levels_from_snapshots(
 ) -> Iterator[Events]:
     """Rows sorted by both clocks with the snapshots of one side made into levels.
 
-    On `side` (EXCHANGE_SIDE or LOCAL_SIDE) the snapshots of `snapshot_markets` (bool by market) become DEPTH_LEVEL rows
-    that only this side sees; for the other side they stay. All other rows pass; on the venue's side each trade is
-    followed by its effect on the book. A local picture that changes nothing still gives one row, so that the frame counts.
+    On `side` (EXCHANGE_SIDE or LOCAL_SIDE) the snapshots of `snapshot_markets` (bool by market) become DEPTH_LEVEL
+    rows that only this side sees; for the other side they stay. All other rows pass; on the venue's side each trade
+    is followed by its effect on the book. A local picture that changes nothing still gives one row, so that the frame
+    counts.
     """
     if side not in (EXCHANGE_SIDE, LOCAL_SIDE):
         raise ValueError(f"side must be EXCHANGE_SIDE or LOCAL_SIDE, not {side}")
     books = new_books(len(snapshot_markets))
     for array in arrays:
         # Every level added was shown by a row, every one removed was added before or is known now.
-        out = np.zeros(4 * len(array) + int(books.count.sum()) + 1, dtype=EVENT_DTYPE)
+        out = np.zeros(4 * len(array) + int(books.counts.sum()) + 1, dtype=EVENT_DTYPE)
         count = _convert(array, snapshot_markets, books, side, out)
         assert count < len(out), "the bound above holds"
         yield out[:count].copy()
@@ -238,13 +239,13 @@ def _rewrite(keys, lots, counts, shown, shown_count, row, guard, covered, spare,
 def _end_snapshot(books, market, event, side, flags, out, written):  # type: ignore[no-untyped-def]
     """Writes the difference between what is known and what was shown, removals first."""
     begin = written
-    keys, lots, counts = books.keys[market], books.lots[market], books.count[market]
+    keys, lots, counts = books.keys[market], books.lots[market], books.counts[market]
     shown, shown_counts, state = books.shown[market], books.shown_count[market], books.state[market]
     older = side == LOCAL_SIDE and event["ts_exch_ns"] < state[_BBO_TIME]
     for phase in range(2):
         for row in range(2):
             shown_count = shown_counts[row]
-            covered = shown[row, shown_count - 1, 0] if 0 < shown_count and shown_count >= state[_LIMIT] else 2**62
+            covered = shown[row, shown_count - 1, 0] if shown_count > 0 and shown_count >= state[_LIMIT] else 2**62
             guard = state[_TOUCH_BID + row] if older else _NO_TOUCH
             if phase == 0:
                 written = _remove_unshown(
@@ -266,7 +267,7 @@ def _end_snapshot(books, market, event, side, flags, out, written):  # type: ign
 @compiled
 def _apply_other(books, market, event, side, out, written):  # type: ignore[no-untyped-def]
     """Follows a row that is no snapshot; on the venue's side a trade's effect is written after it."""
-    keys, lots, counts, state = books.keys[market], books.lots[market], books.count[market], books.state[market]
+    keys, lots, counts, state = books.keys[market], books.lots[market], books.counts[market], books.state[market]
     kind, ticks, size = event["kind"], event["price_ticks"], event["size_lots"]
     row = 0 if event["side"] >= 0 else 1
     key = -ticks if row == 0 else ticks
@@ -311,7 +312,7 @@ def _convert(rows, snapshot_markets, books, side, out):  # type: ignore[no-untyp
             out[written] = event
             written += 1
             continue
-        in_snapshot = kind == _BEGIN or kind == _END or (kind == _LEVEL and state[_COLLECTING] != 0)
+        in_snapshot = kind in (_BEGIN, _END) or (kind == _LEVEL and state[_COLLECTING] != 0)
         if not in_snapshot:
             out[written] = event
             written = _apply_other(books, market, event, side, out, written + 1)

@@ -1,8 +1,8 @@
 """Any known recording as events: `open_source` looks at the content and picks the reader.
 
 A source yields events in order of arrival (ts_local_ns never decreases), both times set, flags EXCHANGE_VISIBLE and
-LOCAL_VISIBLE (an imported array keeps its own), FRAME_END on the last event of each received message, `market` the place
-in `Source.markets`. Memory is bounded whatever the file's size.
+LOCAL_VISIBLE (an imported array keeps its own), FRAME_END on the last event of each received message, `market` the
+place in `Source.markets`. Memory is bounded whatever the file's size.
 """
 
 from __future__ import annotations
@@ -51,7 +51,9 @@ class Source(ABC):
 
     def fingerprint(self) -> str:
         """32 hexadecimal digits over contents, reader, options and market specifications: equal means equal events."""
-        options = msgspec.json.encode([sorted(self.options.items()), [repr(market) for market in self.markets]]).decode()
+        options = msgspec.json.encode(
+            [sorted(self.options.items()), [repr(market) for market in self.markets]]
+        ).decode()
         return fingerprint(self.files, self.reader, options)
 
     def chunks(self, rows_max: int = ROWS_MAX, *, progress: Progress | None = None) -> Iterator[Events]:
@@ -75,7 +77,9 @@ class MergedSource(Source):
             for market in part.markets:
                 if markets.setdefault(market.name, market) != market:
                     raise DataError(
-                        part.name, None, f"market {market.name} is specified in two ways, give one specification for all files"
+                        part.name,
+                        None,
+                        f"market {market.name} is specified in two ways, give one specification for all files",
                     )
         files = [path for part in parts for path in part.files]
         super().__init__("+".join(part.name for part in parts), files, list(markets.values()), {})
@@ -130,7 +134,7 @@ def open_source(
     `market` says what the file holds where its content cannot; a name is looked up in `specification` (default: the
     shipped table). `options` go to the reader. Raises DataError for content that no reader knows.
     """
-    from hlhft.data.readers.detect import open_one  # noqa: PLC0415 - the readers import this module
+    from hlhft.data.readers.detect import open_one
 
     chosen = find(market, specification) if isinstance(market, str) else market
     given = [paths] if isinstance(paths, str | Path) else list(paths)

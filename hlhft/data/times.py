@@ -10,7 +10,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def utc_ns(text: str) -> int:
-    """Nanoseconds since the epoch of an ISO time in UTC with up to nine decimals, exact. Raises ValueError otherwise."""
+    """Nanoseconds since the epoch of an ISO time in UTC with up to nine decimals, exact. Else raises ValueError."""
     found = _TEXT.match(text)
     if found is None:
         raise ValueError(f'"{text[:40]}" is not a time as 2025-10-27T17:00:00.063787823')

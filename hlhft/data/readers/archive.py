@@ -1,8 +1,8 @@
 """The venue's archive of book snapshots: JSON lines, usually LZ4 frames (venue reference section 11).
 
-`time` is the archiver's UTC in nanoseconds without a zone and stands for the local clock, `raw.data.time` is the block's
-milliseconds. The archive holds no trades; open node fills beside it. A torn last line, which archives are known for, is
-left out and counted; a torn line elsewhere is an error.
+`time` is the archiver's UTC in nanoseconds without a zone and stands for the local clock, `raw.data.time` is the
+block's milliseconds. The archive holds no trades; open node fills beside it. A torn last line, which archives are
+known for, is left out and counted; a torn line elsewhere is an error.
 """
 
 from __future__ import annotations
@@ -56,7 +56,9 @@ class ArchiveSource(Source):
                     decoded = _LINE.decode(line)
                 except (msgspec.MsgspecError, UnicodeDecodeError) as error:
                     torn = DataError(
-                        self._file.path, number, f"no archive line ({error}), expected time and raw message, drop the line"
+                        self._file.path,
+                        number,
+                        f"no archive line ({error}), expected time and raw message, drop the line",
                     )
                     continue
                 block.add(number, self._time(decoded.time, number), decoded.raw)

@@ -8,15 +8,14 @@ Clock: where the receiver's clock runs behind, so that some message would arrive
 moved by the most negative latency plus `base_latency_ns`; otherwise nothing moves. That is the rule of hftbacktest's
 converter, so the same messages (`book_ticker=False`) give the same times.
 
-Levels of spot books hold sizes older than the lot, finer than it (25.426189 where the lot is 0.00001): the total at a level
-is cut to whole lots and counted. Trades are never cut.
+Levels of spot books hold sizes older than the lot, finer than it (25.426189 where the lot is 0.00001): the total at a
+level is cut to whole lots and counted. Trades are never cut.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -94,7 +93,9 @@ class BinanceSource(Source):
         """`base_latency_ns` >= 0 is added when the clock is moved; without `book_ticker` that channel is left out."""
         if base_latency_ns < 0:
             raise ValueError(f"base_latency_ns must not be negative, not {base_latency_ns}")
-        super().__init__(file.path.name, [file.path], [market], {"base_latency_ns": base_latency_ns, "book_ticker": book_ticker})
+        super().__init__(
+            file.path.name, [file.path], [market], {"base_latency_ns": base_latency_ns, "book_ticker": book_ticker}
+        )
         self._file = file
         self._base_latency_ns = base_latency_ns
         self._book_ticker = book_ticker
@@ -112,7 +113,8 @@ class BinanceSource(Source):
         return self._clock
 
     def _measure(self, meter: ProgressMeter | None) -> tuple[int, int]:
-        least, samples = 2**63 - 1, []
+        least = 2**63 - 1
+        samples: list[int] = []
         for first, lines in self._file.blocks(meter, "clock"):
             for number, line in enumerate(lines, first):
                 local_ns = self._local_ns(line, number)
@@ -123,7 +125,11 @@ class BinanceSource(Source):
                     if len(samples) < LATENCY_SAMPLES_MAX:
                         samples.append(latency)
         if not samples:
-            raise DataError(self._file.path, None, "no message has an exchange time, expected depth updates or trades, check the file")
+            raise DataError(
+                self._file.path,
+                None,
+                "no message has an exchange time, expected depth updates or trades, check the file",
+            )
         shift = self._base_latency_ns - least if least < 0 else 0
         return shift, int(np.median(np.array(samples, dtype=np.int64))) + shift
 
@@ -215,7 +221,11 @@ class BinanceSource(Source):
 
     def _snapshot(self, block: FrameBlock, message: _Message, number: int, exch_ns: int, local_ns: int) -> None:
         if not message.lastUpdateId:
-            raise DataError(self._file.path, number, "the message holds no data, expected a stream's data or a snapshot, drop the line")
+            raise DataError(
+                self._file.path,
+                number,
+                "the message holds no data, expected a stream's data or a snapshot, drop the line",
+            )
         bids, bid_text = self._levels(bytes(message.bids), number)
         asks, ask_text = self._levels(bytes(message.asks), number)
         block.frame(number, ts_exch_ns=exch_ns, ts_local_ns=local_ns)
@@ -260,8 +270,10 @@ def recognises(head: list[bytes]) -> bool:
     """Whether these first lines look like such a recording."""
     line = next((line for line in head if line), b"")
     text = line[_CLOCK_DIGITS + 1 :]
-    return line[:_CLOCK_DIGITS].isdigit() and line[_CLOCK_DIGITS : _CLOCK_DIGITS + 1] == b" " and (
-        text.startswith((b'{"stream"', b'{"lastUpdateId"', b'{"e"')) and b'"channel"' not in text[:80]
+    return (
+        line[:_CLOCK_DIGITS].isdigit()
+        and line[_CLOCK_DIGITS : _CLOCK_DIGITS + 1] == b" "
+        and (text.startswith((b'{"stream"', b'{"lastUpdateId"', b'{"e"')) and b'"channel"' not in text[:80])
     )
 
 
@@ -280,7 +292,11 @@ def _market_name(file: LineFile) -> str:
             message = _MESSAGE.decode(line[_CLOCK_DIGITS + 1 :])
             data = message.data or _SINGLE.decode(line[_CLOCK_DIGITS + 1 :])
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise DataError(file.path, number, f"no Binance message ({error}), expected its JSON, drop the line") from None
+            raise DataError(
+                file.path, number, f"no Binance message ({error}), expected its JSON, drop the line"
+            ) from None
         if data.e == "depthUpdate" and data.s:
             return ("usdm_" if data.T else "spot_") + data.s.lower()
-    raise DataError(file.path, None, f"no depth update in the first {_PROBE_LINES} lines names the market, name the market")
+    raise DataError(
+        file.path, None, f"no depth update in the first {_PROBE_LINES} lines names the market, name the market"
+    )

@@ -33,7 +33,9 @@ _LINE_READERS: tuple[tuple[Callable[[list[bytes]], bool], Opener], ...] = (
 )
 
 
-def open_one(path: Path, market: Market | None, specification: Specification, options: Mapping[str, Any]) -> list[Source]:
+def open_one(
+    path: Path, market: Market | None, specification: Specification, options: Mapping[str, Any]
+) -> list[Source]:
     """The sources that one path stands for. Raises DataError when no reader knows its content."""
     if path.is_dir():
         return hyperliquid_csv.open_folder(path, market, specification, options)
@@ -50,12 +52,14 @@ def open_one(path: Path, market: Market | None, specification: Specification, op
     raise DataError(
         path,
         1,
-        f'no known recording begins with "{shown}", expected a Binance or Hyperliquid log, CSV, archive, fills or .npz file, '
-        "give another file",
+        f'no known recording begins with "{shown}", expected a Binance or Hyperliquid log, CSV, archive, fills or .npz '
+        "file, give another file",
     )
 
 
-def _open_archive_of_arrays(path: Path, market: Market | None, specification: Specification, options: Mapping[str, Any]) -> Source:
+def _open_archive_of_arrays(
+    path: Path, market: Market | None, specification: Specification, options: Mapping[str, Any]
+) -> Source:
     names = members(path)
     if f"{events_npz.MEMBER}.npy" in names:
         return events_npz.open_events(path, market, options)

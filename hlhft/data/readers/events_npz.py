@@ -80,9 +80,13 @@ def open_events(path: Path, market: Market | None, options: Mapping[str, Any]) -
     try:
         contents = msgspec.json.decode(text_of(path, SPECIFICATION_MEMBER), type=_Contents)
     except (msgspec.MsgspecError, UnitsError, UnicodeDecodeError) as error:
-        raise DataError(path, f"member {SPECIFICATION_MEMBER}", f"{error}, expected a market list, convert the data again") from None
+        raise DataError(
+            path, f"member {SPECIFICATION_MEMBER}", f"{error}, expected a market list, convert the data again"
+        ) from None
     if contents.version != VERSION or len(contents.snapshot_markets) != len(contents.markets):
         raise DataError(
-            path, f"member {SPECIFICATION_MEMBER}", f"version {contents.version} is not {VERSION}, convert the data again"
+            path,
+            f"member {SPECIFICATION_MEMBER}",
+            f"version {contents.version} is not {VERSION}, convert the data again",
         )
     return EventsSource(path, contents)

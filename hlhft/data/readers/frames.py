@@ -26,8 +26,10 @@ class FrameBlock:
     """Messages of one market, gathered; `events` turns them into rows and empties it."""
 
     def __init__(self, path: Path, market: Market, *, cut_levels: bool = False) -> None:
-        """With `cut_levels` the total at a level loses what is finer than a lot, and `cut` counts such levels; without it,
-        and for trades always, that is an error."""
+        """With `cut_levels` the total at a level loses what is finer than a lot, and `cut` counts such levels.
+
+        Without it, and for trades always, that is an error.
+        """
         self.cut = 0
         self._cut_levels = cut_levels
         self._path = path
@@ -150,5 +152,7 @@ class FrameBlock:
 
     def _refusal(self, line: int, error: Exception) -> DataError:
         return DataError(
-            self._path, line, f"{error}, expected a positive price and size of {self._market.name}, correct or drop the line"
+            self._path,
+            line,
+            f"{error}, expected a positive price and size of {self._market.name}, correct or drop the line",
         )

@@ -1,9 +1,10 @@
 """hftbacktest's event arrays, both ways, exactly.
 
-A file holds one array `data` of 64-byte rows: ev, exch_ts, local_ts, px, qty, order_id, ival, fval. `ev` is a kind in the
-low byte and four flags: seen by the exchange, seen locally, buy, sell. Prices and sizes become whole ticks and lots within
-1e-9, or the row is an error; going out they are the nearest floats, so a file that came from that library's converters
-comes out as it went in. A level of a snapshot (its kind 4) is a DEPTH_LEVEL with aux1 = 1. Its arrays name no market.
+A file holds one array `data` of 64-byte rows: ev, exch_ts, local_ts, px, qty, order_id, ival, fval. `ev` is a kind in
+the low byte and four flags: seen by the exchange, seen locally, buy, sell. Prices and sizes become whole ticks and
+lots within 1e-9, or the row is an error; going out they are the nearest floats, so a file that came from that
+library's converters comes out as it went in. A level of a snapshot (its kind 4) is a DEPTH_LEVEL with aux1 = 1. Its
+arrays name no market.
 """
 
 from __future__ import annotations
@@ -121,7 +122,9 @@ def import_rows(rows: Rows, market: Market, *, path: Path | str = "(array)", fir
     return out
 
 
-def _whole(values: NDArray[np.float64], decimals: int, maximum: int, refuse: Any, what: str, unit: str) -> NDArray[np.int64]:
+def _whole(
+    values: NDArray[np.float64], decimals: int, maximum: int, refuse: Any, what: str, unit: str
+) -> NDArray[np.int64]:
     refuse(~np.isfinite(values), f"{what} is not finite, expected a number")
     refuse((values < 0) | (values > maximum / 10.0**decimals), f"{what} is out of range, expected 0 or more")
     whole = np.rint(values * 10.0**decimals)
@@ -132,9 +135,9 @@ def _whole(values: NDArray[np.float64], decimals: int, maximum: int, refuse: Any
 def export_rows(events: Events, market: Market, *, row: int = 0) -> Rows:
     """Events of one market as HFTBACKTEST_DTYPE rows; the inverse of `import_rows`.
 
-    A whole snapshot frame becomes, as that library's converters write it, a clear of the bids down to the last one shown,
-    the bids, and the same for asks. Asset contexts must be left out first. Raises DataError for other kinds, and for a
-    frame that is cut in two, naming the row counted from `row`.
+    A whole snapshot frame becomes, as that library's converters write it, a clear of the bids down to the last one
+    shown, the bids, and the same for asks. Asset contexts must be left out first. Raises DataError for other kinds,
+    and for a frame that is cut in two, naming the row counted from `row`.
     """
     events, snapshot = _spread_snapshots(events, row)
     table = np.zeros(256, dtype=np.uint64)
@@ -169,7 +172,9 @@ def _spread_snapshots(events: Events, row: int) -> tuple[Events, NDArray[np.bool
     if len(begins) == 0 and len(ends) == 0:
         return events, np.zeros(len(events), dtype=np.bool_)
     if len(begins) != len(ends) or (begins > ends).any():
-        raise DataError("events", f"row {row}", "a snapshot is cut in two, expected whole frames, convert the data again")
+        raise DataError(
+            "events", f"row {row}", "a snapshot is cut in two, expected whole frames, convert the data again"
+        )
     pieces, marks, done = [], [], 0
     for begin, end in zip(begins.tolist(), ends.tolist(), strict=True):
         pieces.append(events[done:begin])
@@ -214,10 +219,14 @@ def _exported(arrays: Iterable[Events], market: Market, counts: Counter[str]) ->
         yield export_rows(held, market, row=row)
 
 
-def open_npz(path: Path, market: Market | None, specification: Mapping[str, Market] | None, options: Mapping[str, Any]) -> Source:
+def open_npz(
+    path: Path, market: Market | None, specification: Mapping[str, Market] | None, options: Mapping[str, Any]
+) -> Source:
     """The source; the market is `market`, or the known one whose name the file's name begins with."""
     if options:
-        raise DataError(path, None, f"the reader of hftbacktest arrays has no option {next(iter(options))}, leave it out")
+        raise DataError(
+            path, None, f"the reader of hftbacktest arrays has no option {next(iter(options))}, leave it out"
+        )
     if market is None:
         table = known() if specification is None else specification
         names = [name for name in table if path.name.casefold().startswith(name.casefold())]

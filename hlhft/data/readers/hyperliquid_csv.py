@@ -1,9 +1,9 @@
 """Hyperliquid recordings as CSV files, up to three a coin: orderbooks_, prices_ (the bbo channel) and trades_.
 
-Columns: `timestamp` is the receiver's clock in seconds, `exchange_timestamp` the block's milliseconds. A book row is one
-full snapshot; the bbo rows of one message follow each other; trades of one message share their `timestamp`. Files are
-merged in order of arrival, at equal times book before bbo before trades. Repeated trades are dropped, the backfill of a
-subscription is marked, and a silence of more than a minute starts a new session.
+Columns: `timestamp` is the receiver's clock in seconds, `exchange_timestamp` the block's milliseconds. A book row is
+one full snapshot; the bbo rows of one message follow each other; trades of one message share their `timestamp`. Files
+are merged in order of arrival, at equal times book before bbo before trades. Repeated trades are dropped, the
+backfill of a subscription is marked, and a silence of more than a minute starts a new session.
 """
 
 from __future__ import annotations
@@ -56,7 +56,9 @@ class Table:
         missing = [name for name in _COLUMNS[kind] if name not in self.columns]
         if missing:
             raise DataError(
-                file.path, 1, f"column {missing[0]} is missing, expected {', '.join(_COLUMNS[kind])}, give a {kind} file"
+                file.path,
+                1,
+                f"column {missing[0]} is missing, expected {', '.join(_COLUMNS[kind])}, give a {kind} file",
             )
         self.place = {name: index for index, name in enumerate(self.columns)}
 
@@ -178,7 +180,9 @@ class HyperliquidCsvSource(Source):
             out = self._rows(table, block, EventKind.BBO, last, empty_allowed=True)
             last = int(out["ts_local_ns"][-1])
             # A message is a bid, an ask, or a bid and then an ask of the same times.
-            same = (out["ts_local_ns"][1:] == out["ts_local_ns"][:-1]) & (out["ts_exch_ns"][1:] == out["ts_exch_ns"][:-1])
+            same = (out["ts_local_ns"][1:] == out["ts_local_ns"][:-1]) & (
+                out["ts_exch_ns"][1:] == out["ts_exch_ns"][:-1]
+            )
             within = same & (out["side"][:-1] == int(Side.BUY)) & (out["side"][1:] == int(Side.SELL))
             bid_last = int(out["side"][-1]) == int(Side.BUY)
             out["flags"] |= np.where(np.append(~within, not bid_last), np.uint16(_FRAME_END), np.uint16(0))
@@ -238,7 +242,9 @@ def set_of(path: Path) -> tuple[str, dict[str, Path]]:
     coin = rest.partition(".csv")[0]
     if kind not in KINDS or not coin:
         raise DataError(
-            path, None, f"the name does not say what it holds, expected one of {', '.join(KINDS)}, _, coin, .csv: rename it"
+            path,
+            None,
+            f"the name does not say what it holds, expected one of {', '.join(KINDS)}, _, coin, .csv: rename it",
         )
     found = {}
     for other, suffix in itertools.product(KINDS, (".csv.gz", ".csv")):
@@ -249,7 +255,9 @@ def set_of(path: Path) -> tuple[str, dict[str, Path]]:
     return coin, found
 
 
-def open_csv(path: Path, market: Market | None, specification: Mapping[str, Market] | None, options: Mapping[str, Any]) -> Source:
+def open_csv(
+    path: Path, market: Market | None, specification: Mapping[str, Market] | None, options: Mapping[str, Any]
+) -> Source:
     """The set of files that `path` is one of."""
     if options:
         raise DataError(path, None, f"the reader of CSV sets has no option {next(iter(options))}, leave it out")
@@ -269,5 +277,7 @@ def open_folder(
         by_coin = {coin: file for coin, file in by_coin.items() if coin == market.name}
     if not by_coin:
         wanted = f" of {market.name}" if market is not None else ""
-        raise DataError(path, None, f"the folder holds no CSV recording{wanted}, expected files as trades_BTC.csv.gz, give another")
+        raise DataError(
+            path, None, f"the folder holds no CSV recording{wanted}, expected files as trades_BTC.csv.gz, give another"
+        )
     return [open_csv(file, market, specification, options) for file in by_coin.values()]

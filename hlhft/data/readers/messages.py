@@ -1,7 +1,8 @@
 """Hyperliquid market-data messages as events, shared by the raw logs and the archive (venue reference section 6).
 
-Channels l2Book (also its fast form), bbo, trades and the asset contexts become events; others are counted and left out. A
-context names no time: it is given the newest exchange time seen before it. A fast book is known by its `fast` field.
+Channels l2Book (also its fast form), bbo, trades and the asset contexts become events; others are counted and left
+out. A context names no time: it is given the newest exchange time seen before it. A fast book is known by its `fast`
+field.
 """
 
 from __future__ import annotations
@@ -91,7 +92,9 @@ def coins_in(file: LineFile) -> list[str]:
         for coin in _COIN.findall(b"\n".join(lines)):
             found.setdefault(coin.decode("utf-8", "replace"))
         if len(found) > COINS_MAX:
-            raise DataError(file.path, first, f"the file names more than {COINS_MAX} coins, expected a market-data recording")
+            raise DataError(
+                file.path, first, f"the file names more than {COINS_MAX} coins, expected a market-data recording"
+            )
     return list(found)
 
 
@@ -153,7 +156,7 @@ class MessageBlock:
         if not contexts and sum(len(part) for part in parts) == 0:
             return nothing()
         order = np.argsort(np.concatenate(lines), kind="stable")
-        return np.concatenate(parts)[order]  # type: ignore[no-any-return]
+        return np.concatenate(parts)[order]
 
     def _take_contexts(self, parts: list[Events], lines: list[np.ndarray]) -> bool:
         if not self._contexts:
@@ -214,7 +217,9 @@ class MessageBlock:
             block.frame(line, ts_exch_ns=0, ts_local_ns=local_ns)
             for trade in sorted(trades, key=lambda trade: trade.time):
                 if trade.side not in ("A", "B") or not 0 <= trade.tid <= _INT64_MAX:
-                    raise DataError(self._path, line, "a trade's side or tid is unknown, expected A or B, drop the line")
+                    raise DataError(
+                        self._path, line, "a trade's side or tid is unknown, expected A or B, drop the line"
+                    )
                 side = Side.BUY if trade.side == "B" else Side.SELL
                 text = f"{trade.px},{trade.sz}".encode(errors="replace")
                 exch_ns = self._exch_ns(trade.time, line)

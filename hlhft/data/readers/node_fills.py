@@ -1,9 +1,9 @@
 """Fills as a node writes them, block by block: both sides of every trade, all markets (venue reference section 11).
 
 A line is {"local_time","block_time","block_number","events":[[user, fill],...]}. The side of a trade whose fill has
-`crossed` true is the aggressor and gives the TRADE event; the two fills of a trade share their `tid`. A `tid` of 0 is a
-dust conversion or the like and never a trade. The exchange time is the fill's block time in milliseconds, as in the other
-feeds; the local clock is the node's.
+`crossed` true is the aggressor and gives the TRADE event; the two fills of a trade share their `tid`. A `tid` of 0 is
+a dust conversion or the like and never a trade. The exchange time is the fill's block time in milliseconds, as in the
+other feeds; the local clock is the node's.
 """
 
 from __future__ import annotations
@@ -146,7 +146,9 @@ def read_block(line: bytes, path: Path, number: int) -> tuple[_Block, int]:
         raise DataError(path, number, f"no block of fills ({error}), expected the node's JSON, drop the line") from None
     for _, fill in block.events:
         if fill.side not in ("A", "B") or not 0 < fill.time < 9_000_000_000_000 or not 0 <= fill.tid <= _INT64_MAX:
-            raise DataError(path, number, "a fill's side, time or tid is out of range, expected the venue's fill, drop the line")
+            raise DataError(
+                path, number, "a fill's side, time or tid is out of range, expected the venue's fill, drop the line"
+            )
     return block, local_ns
 
 
@@ -162,7 +164,9 @@ def fills_table(path: Path | str, *, rows_max: int = 1_000_000) -> Iterator[pa.R
             block, local_ns = read_block(line, file.path, number)
             rows.extend(_fill_row(block, local_ns, user, fill, file.path, number) for user, fill in block.events)
             if len(rows) > rows_max:
-                raise DataError(file.path, number, f"a megabyte of lines holds more than {rows_max} fills, check the file")
+                raise DataError(
+                    file.path, number, f"a megabyte of lines holds more than {rows_max} fills, check the file"
+                )
         yield pa.RecordBatch.from_pylist(rows, schema=FILLS_SCHEMA)
 
 
@@ -223,5 +227,7 @@ def open_fills(
             for _, fill in read_block(line, file.path, number)[0].events}  # fmt: skip
     markets = [find(coin, table) for coin in held if coin in table]
     if not markets:
-        raise DataError(file.path, None, "no coin of the file is in the market specification, give a fuller specification")
+        raise DataError(
+            file.path, None, "no coin of the file is in the market specification, give a fuller specification"
+        )
     return NodeFillsSource(file, markets)

@@ -1,7 +1,7 @@
 """Raw WebSocket logs of Hyperliquid: `<local ns> <json>` a line, or JSON lines {"ts_local": ns, "msg": {...}}.
 
-Plain, gzip or LZ4. Repeated trades are dropped, a subscription's backfill is marked, and a silence of more than a minute
-starts a new session, as in every recording of the venue's own feed.
+Plain, gzip or LZ4. Repeated trades are dropped, a subscription's backfill is marked, and a silence of more than a
+minute starts a new session, as in every recording of the venue's own feed.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class WebsocketLogSource(Source):
             raise DataError(
                 self._file.path,
                 number,
-                f'the line begins with "{shown}", expected a clock of {_CLOCK_DIGITS} digits and a space, drop the line',
+                f'the line begins with "{shown}", expected {_CLOCK_DIGITS} digits of nanoseconds and a space, drop it',
             )
         return int(clock), text
 
@@ -88,5 +88,7 @@ def open_log(
 ) -> Source:
     """The source of every coin in the log, or of `market` alone."""
     if options:
-        raise DataError(file.path, None, f"the reader of WebSocket logs has no option {next(iter(options))}, leave it out")
+        raise DataError(
+            file.path, None, f"the reader of WebSocket logs has no option {next(iter(options))}, leave it out"
+        )
     return WebsocketLogSource(file, markets_in(file, market, specification))
