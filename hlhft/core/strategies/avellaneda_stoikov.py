@@ -109,9 +109,9 @@ def distances_bp(view, params, memory, mid, inventory, inventory_max):  # type: 
     return infinite(params["gamma"], sigma, k, inventory, inventory_max)
 
 
-def quote(view, params, memory, quotes):  # type: ignore[no-untyped-def]
-    """Two sides around the reservation price in the first market."""
-    market = view[0]
+@compiled
+def quote_market(market, params, memory, quotes):  # type: ignore[no-untyped-def]
+    """Quotes one market; returns the number of quotes."""
     if not has_touch(market):
         return 0
     mid = mid_ticks(market)
@@ -132,3 +132,11 @@ def quote(view, params, memory, quotes):  # type: ignore[no-untyped-def]
         quotes, market, mid + shift_bp * unit, half_bp * unit, lots, cap_lots, int(params["levels"]),
         params["level_gap_bp"] * unit,
     )  # fmt: skip
+
+
+def quote(view, params, memory, quotes):  # type: ignore[no-untyped-def]
+    """Two sides around the reservation price in every market; all share one session."""
+    count = 0
+    for index in range(len(view)):
+        count += quote_market(view[index], params, memory, quotes[count:])
+    return count

@@ -126,6 +126,9 @@ def quote_market(view, params, quotes):  # type: ignore[no-untyped-def]
 
 
 def quote(view, params, memory, quotes):  # type: ignore[no-untyped-def]
-    """Two sides around the risk-adjusted centre in the first market."""
+    """Two sides around the risk-adjusted centre in every market."""
     memory["decisions"] += 1
-    return quote_market(view[0], params, quotes)
+    count = 0
+    for index in range(len(view)):
+        count += quote_market(view[index], params, quotes[count:])
+    return count

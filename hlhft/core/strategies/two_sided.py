@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from hlhft.compiled import compiled
 from hlhft.core.state import Feature
 from hlhft.core.strategies.common import (
     BP,
@@ -33,10 +34,9 @@ PARAMS = {
 MEMORY_DTYPE = np.dtype([("decisions", np.int64)])
 
 
-def quote(view, params, memory, quotes):  # type: ignore[no-untyped-def]
-    """Two sides in the first market."""
-    market = view[0]
-    memory["decisions"] += 1
+@compiled
+def quote_market(market, params, quotes):  # type: ignore[no-untyped-def]
+    """Quotes one market; returns the number of quotes."""
     if not has_touch(market):
         return 0
     mid = mid_ticks(market)
@@ -51,3 +51,12 @@ def quote(view, params, memory, quotes):  # type: ignore[no-untyped-def]
     return put_ladder(
         quotes, market, centre, half, lots, cap_lots, int(params["levels"]), params["level_gap_bp"] * unit
     )
+
+
+def quote(view, params, memory, quotes):  # type: ignore[no-untyped-def]
+    """Two sides in every market."""
+    memory["decisions"] += 1
+    count = 0
+    for index in range(len(view)):
+        count += quote_market(view[index], params, quotes[count:])
+    return count

@@ -1,0 +1,187 @@
+"""The words in which a user names models: latency, queue and fees, each parsed in one place.
+
+    latency   15 | constant:ENTRY[,REPLY] | sampled:MEDIAN,P99 | blocks | blocks:MEDIAN,P99 | history:FILE
+    queue     risk-averse | power:N | power-total:N | power-complement:N | log | log-total
+    fees      scenarios | tier:0 .. tier:6 | MAKER,TAKER
+
+Latencies in milliseconds, fees in basis points.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hlhft.backtest.latency import (
+    block_quantiles,
+    blocks,
+    constant,
+    empirical_quantiles,
+    interpolated,
+    lognormal_quantiles,
+    sampled,
+)
+from hlhft.venue.queue import QueueModel
+
+MS = 1_000_000
+LATENCY_MS_MAX = 60_000.0
+# Venue reference section 8 and appendix D: way to a block for a co-located client, publishing, and block spacing.
+ENTRY_MEDIAN_MS, ENTRY_P99_MS = 200.0, 900.0
+REPLY_MEDIAN_MS, REPLY_P99_MS = 100.0, 300.0
+BLOCK_MEAN_MS, BLOCK_DEVIATION_MS, BLOCK_MINIMUM_MS, BLOCK_MAXIMUM_MS = 78, 30, 1, 215
+
+# Venue reference section 10: maker and taker in basis points by tier.
+TIERS_BP = ((1.5, 4.5), (1.2, 4.0), (0.8, 3.5), (0.4, 3.0), (0.0, 2.8), (0.0, 2.6), (0.0, 2.4))
+_QUEUES = {
+    "risk-averse": QueueModel.RISK_AVERSE,
+    "power": QueueModel.POWER,
+    "power-total": QueueModel.POWER_TOTAL,
+    "power-complement": QueueModel.POWER_COMPLEMENT,
+    "log": QueueModel.LOG,
+    "log-total": QueueModel.LOG_TOTAL,
+}
+
+
+class ModelError(ValueError):
+    """A latency, queue or fee specification that cannot be understood."""
+
+
+@dataclass(frozen=True)
+class FeeScenario:
+    """What a fill costs: rates in 1e-9 of notional, negative for a rebate."""
+
+    name: str
+    maker_rate_e9: int
+    taker_rate_e9: int
+
+
+# Every backtest is run under these three, decisions re-made: a new account, tier 4, and the best rebate.
+SCENARIOS = (
+    FeeScenario("new account, maker +1.5 bp", 150_000, 450_000),
+    FeeScenario("tier 4, maker 0 bp", 0, 280_000),
+    FeeScenario("top rebate, maker -0.3 bp", -30_000, 240_000),
+)
+
+
+def parse_latency(text: str, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """The latency record and table that `text` names. Raises ModelError, and OSError for a history that cannot be read."""
+    kind, _, rest = text.partition(":")
+    if kind == "history":
+        return _history(Path(rest))
+    if kind == "blocks":
+        median, p99 = _pair(text, rest) if rest else (ENTRY_MEDIAN_MS, ENTRY_P99_MS)
+        spacing = block_quantiles(
+            mean_ns=BLOCK_MEAN_MS * MS,
+            deviation_ns=BLOCK_DEVIATION_MS * MS,
+            minimum_ns=BLOCK_MINIMUM_MS * MS,
+            maximum_ns=BLOCK_MAXIMUM_MS * MS,
+        )
+        reply = lognormal_quantiles(round(REPLY_MEDIAN_MS * MS), round(REPLY_P99_MS * MS))
+        return blocks(_lognormal(text, median, p99), reply, spacing, mean_ns=BLOCK_MEAN_MS * MS, seed=seed)
+    if kind == "sampled":
+        quantiles = _lognormal(text, *_pair(text, rest))
+        return sampled(quantiles, quantiles, seed=seed)
+    numbers = rest if kind == "constant" else text
+    entry, _, reply_text = numbers.partition(",")
+    entry_ms = _milliseconds(text, entry)
+    reply_ms = _milliseconds(text, reply_text) if reply_text else entry_ms
+    return constant(entry_ns=round(entry_ms * MS), reply_ns=round(reply_ms * MS))
+
+
+def _lognormal(text: str, median_ms: float, p99_ms: float) -> np.ndarray:
+    try:
+        return lognormal_quantiles(round(median_ms * MS), round(p99_ms * MS))
+    except ValueError as error:
+        raise ModelError(f"latency {text!r}: {error}") from None
+
+
+def _pair(text: str, numbers: str) -> tuple[float, float]:
+    parts = numbers.split(",")
+    if len(parts) != 2:
+        raise ModelError(f"latency {text!r} needs a median and a 99th percentile, as in sampled:200,900")
+    return _milliseconds(text, parts[0]), _milliseconds(text, parts[1])
+
+
+def _milliseconds(text: str, number: str) -> float:
+    try:
+        value = float(number)
+    except ValueError:
+        raise ModelError(
+            f"latency {text!r} is none: give milliseconds (15), constant:10,12, sampled:200,900, blocks or history:FILE"
+        ) from None
+    if not 0.0 <= value <= LATENCY_MS_MAX:
+        raise ModelError(f"latency {text!r}: {number} ms is outside 0..{LATENCY_MS_MAX:g} ms")
+    return value
+
+
+def _history(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    if path.suffix == ".npz":
+        with np.load(path, allow_pickle=False) as archive:
+            table = archive[archive.files[0]]
+        if table.dtype.names:
+            table = np.stack([table[name] for name in table.dtype.names[:3]], axis=1)
+    else:
+        try:
+            table = np.loadtxt(path, delimiter=",", dtype=np.int64, ndmin=2, comments="#")
+        except ValueError as error:
+            raise ModelError(f"latency history {path}: {error}; it needs request, exchange and response time in ns") from None
+    try:
+        return interpolated(table.astype(np.int64))
+    except ValueError as error:
+        raise ModelError(f"latency history {path}: {error}") from None
+
+
+def measured(entry_ns: np.ndarray, reply_ns: np.ndarray, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """A sampled latency from measured figures, int64 arrays in ns."""
+    return sampled(empirical_quantiles(entry_ns), empirical_quantiles(reply_ns), seed=seed)
+
+
+def parse_queue(text: str) -> tuple[QueueModel, float]:
+    """The queue model and its power. Raises ModelError."""
+    name, _, number = text.partition(":")
+    if name not in _QUEUES:
+        raise ModelError(f"queue model {text!r} is none: give one of {', '.join(_QUEUES)}, with a power as in power:2")
+    try:
+        power = float(number) if number else 2.0
+    except ValueError:
+        raise ModelError(f"queue model {text!r}: {number!r} is not a number") from None
+    if not 0.0 < power <= 16.0:
+        raise ModelError(f"queue model {text!r}: the power must lie in 0..16")
+    return _QUEUES[name], power
+
+
+def parse_fees(text: str) -> list[FeeScenario]:
+    """The scenarios to run, the user's first; the three standard ones are always among them. Raises ModelError."""
+    if text == "scenarios":
+        return list(SCENARIOS)
+    if text.startswith("tier:"):
+        number = text.removeprefix("tier:")
+        if number not in {str(tier) for tier in range(len(TIERS_BP))}:
+            raise ModelError(f"fees {text!r}: tiers are tier:0 to tier:{len(TIERS_BP) - 1}")
+        maker, taker = TIERS_BP[int(number)]
+        return _with_standard(FeeScenario(f"tier {number}, maker {maker:+g} bp", _rate(text, maker), _rate(text, taker)))
+    parts = text.split(",")
+    try:
+        maker, taker = (float(part) for part in parts)
+    except ValueError:
+        raise ModelError(f"fees {text!r} are none: give scenarios, tier:0 or maker and taker in bp as in 1.5,4.5") from None
+    return _with_standard(FeeScenario(f"maker {maker:+g} bp, taker {taker:+g} bp", _rate(text, maker), _rate(text, taker)))
+
+
+def _rate(text: str, basis_points: float) -> int:
+    if not -100.0 <= basis_points <= 1000.0:
+        raise ModelError(f"fees {text!r}: {basis_points} bp is outside -100..1000 bp")
+    return round(basis_points * 100_000)
+
+
+def _with_standard(first: FeeScenario) -> list[FeeScenario]:
+    rates = (first.maker_rate_e9, first.taker_rate_e9)
+    return [first, *(item for item in SCENARIOS if (item.maker_rate_e9, item.taker_rate_e9) != rates)]
+
+
+def describe(latency: str, queue: str, fees: str) -> Mapping[str, str]:
+    """The specifications as they go into a run's record."""
+    return {"latency": latency, "queue": queue, "fees": fees}
