@@ -32,9 +32,27 @@ def replay_events(
     ladder can follow it), else it keeps snapshots as they are sent. `profile` thins what we see of those markets.
     Raises DataError, and ValueError for an unknown profile.
     """
+    arrays = replay_arrays(
+        source.chunks(ROWS_MAX, progress=progress),
+        source,
+        profile=profile,
+        local_levels=local_levels,
+        window_ns=window_ns,
+    )
+    return rechunk(arrays, rows_max)
+
+
+def replay_arrays(
+    arrays: Iterator[Events],
+    source: Source,
+    *,
+    profile: str = "recorded",
+    local_levels: bool = True,
+    window_ns: int = WINDOW_NS,
+) -> Iterator[Events]:
+    """As `replay_events`, for rows in order of arrival that come from `source` by another way, repaired for one."""
     feed_profile = profile_named(profile)
     markets: NDArray[np.bool_] = np.array(source.snapshot_markets, dtype=np.bool_)
-    arrays = source.chunks(ROWS_MAX, progress=progress)
     if feed_profile is not None and markets.any():
         arrays = thinned(arrays, feed_profile, snapshot_markets=markets)
     if not source.ordered:
@@ -43,4 +61,4 @@ def replay_events(
         arrays = levels_from_snapshots(arrays, snapshot_markets=markets, side=EXCHANGE_SIDE)
         if local_levels:
             arrays = levels_from_snapshots(arrays, snapshot_markets=markets, side=LOCAL_SIDE)
-    return rechunk(arrays, rows_max)
+    return arrays

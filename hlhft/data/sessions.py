@@ -49,11 +49,11 @@ class TradeMemory:
         if len(dropped) == 0:
             return events
         counts["duplicate_trades"] += len(dropped)
-        return _drop(events, keep)
+        return without_rows(events, keep)
 
 
-def _drop(events: Events, keep: NDArray[np.bool_]) -> Events:
-    """Rows to keep; the last one kept of each frame ends it."""
+def without_rows(events: Events, keep: NDArray[np.bool_]) -> Events:
+    """The rows where `keep`, bool[n]; the last one kept of each frame ends it."""
     end = (events["flags"] & int(EventFlag.FRAME_END)) != 0
     frame = np.append(0, np.cumsum(end)[:-1])[keep]
     out = events[keep].copy()

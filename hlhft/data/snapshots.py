@@ -93,7 +93,7 @@ def levels_from_snapshots(
 
 
 @compiled
-def _place_of(keys, count, key):  # type: ignore[no-untyped-def]
+def _place_of(keys, count, key):
     """The place of the first of `count` ascending keys that is not below `key`."""
     low, high = 0, count
     while low < high:
@@ -106,7 +106,7 @@ def _place_of(keys, count, key):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _emit(out, written, event, row, key, lots, orders, flags):  # type: ignore[no-untyped-def]
+def _emit(out, written, event, row, key, lots, orders, flags):
     """Writes one level at the time of `event`; row 0 is bids, 1 asks."""
     out[written]["ts_exch_ns"] = event["ts_exch_ns"]
     out[written]["ts_local_ns"] = event["ts_local_ns"]
@@ -121,7 +121,7 @@ def _emit(out, written, event, row, key, lots, orders, flags):  # type: ignore[n
 
 
 @compiled
-def _set_known(keys, lots, counts, row, key, value, out, written, event, flags):  # type: ignore[no-untyped-def]
+def set_known(keys, lots, counts, row, key, value, out, written, event, flags):
     """Sets one known level, 0 removes it; writes an event only for a level that is forgotten for want of room."""
     count = counts[row]
     place = _place_of(keys[row], count, key)
@@ -150,7 +150,7 @@ def _set_known(keys, lots, counts, row, key, value, out, written, event, flags):
 
 
 @compiled
-def _drop_better(keys, lots, counts, row, key):  # type: ignore[no-untyped-def]
+def drop_better(keys, lots, counts, row, key):
     """Forgets the levels better than `key`."""
     place = _place_of(keys[row], counts[row], key)
     if place > 0:
@@ -161,7 +161,7 @@ def _drop_better(keys, lots, counts, row, key):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _show(shown, shown_counts, row, key, lots, orders):  # type: ignore[no-untyped-def]
+def _show(shown, shown_counts, row, key, lots, orders):
     """Adds a level to the snapshot being read, in its place; a repeated price takes the later size."""
     count = shown_counts[row]
     place = count
@@ -183,7 +183,7 @@ def _show(shown, shown_counts, row, key, lots, orders):  # type: ignore[no-untyp
 
 
 @compiled
-def _remove_unshown(keys, count, shown, shown_count, row, guard, covered, out, written, event, flags):  # type: ignore[no-untyped-def]
+def _remove_unshown(keys, count, shown, shown_count, row, guard, covered, out, written, event, flags):
     """Writes a removal for every known level in (guard, covered] that the snapshot does not show."""
     place = 0
     for index in range(count):
@@ -198,7 +198,7 @@ def _remove_unshown(keys, count, shown, shown_count, row, guard, covered, out, w
 
 
 @compiled
-def _rewrite(keys, lots, counts, shown, shown_count, row, guard, covered, spare, out, written, event, flags):  # type: ignore[no-untyped-def]
+def _rewrite(keys, lots, counts, shown, shown_count, row, guard, covered, spare, out, written, event, flags):
     """Writes additions and changes and rewrites the known side: as it was up to `guard` and beyond `covered`, as shown
     between."""
     count = counts[row]
@@ -236,7 +236,7 @@ def _rewrite(keys, lots, counts, shown, shown_count, row, guard, covered, spare,
 
 
 @compiled
-def _end_snapshot(books, market, event, side, flags, out, written):  # type: ignore[no-untyped-def]
+def _end_snapshot(books, market, event, side, flags, out, written):
     """Writes the difference between what is known and what was shown, removals first."""
     begin = written
     keys, lots, counts = books.keys[market], books.lots[market], books.counts[market]
@@ -265,7 +265,7 @@ def _end_snapshot(books, market, event, side, flags, out, written):  # type: ign
 
 
 @compiled
-def _apply_other(books, market, event, side, out, written):  # type: ignore[no-untyped-def]
+def _apply_other(books, market, event, side, out, written):
     """Follows a row that is no snapshot; on the venue's side a trade's effect is written after it."""
     keys, lots, counts, state = books.keys[market], books.lots[market], books.counts[market], books.state[market]
     kind, ticks, size = event["kind"], event["price_ticks"], event["size_lots"]
@@ -279,15 +279,15 @@ def _apply_other(books, market, event, side, out, written):  # type: ignore[no-u
             state[_TOUCH_BID + row] = _NO_TOUCH
         else:
             state[_TOUCH_BID + row] = key
-            _drop_better(keys, lots, counts, row, key)
-            written = _set_known(keys, lots, counts, row, key, size, out, written, event, side | _SYNTHETIC)
+            drop_better(keys, lots, counts, row, key)
+            written = set_known(keys, lots, counts, row, key, size, out, written, event, side | _SYNTHETIC)
     elif kind == _CLEAR and ticks == 0:
         if event["side"] >= 0:
             counts[0] = 0
         if event["side"] <= 0:
             counts[1] = 0
     elif kind == _LEVEL and ticks > 0:
-        written = _set_known(keys, lots, counts, row, key, size, out, written, event, side | _SYNTHETIC)
+        written = set_known(keys, lots, counts, row, key, size, out, written, event, side | _SYNTHETIC)
     elif kind == _TRADE and side == EXCHANGE_SIDE:
         hit = 1 - row
         hit_key = -ticks if hit == 0 else ticks
@@ -295,12 +295,12 @@ def _apply_other(books, market, event, side, out, written):  # type: ignore[no-u
         if place < counts[hit] and keys[hit, place] == hit_key:
             left = max(lots[hit, place] - size, 0)
             written = _emit(out, written, event, hit, hit_key, left, 0, side | _SYNTHETIC)
-            written = _set_known(keys, lots, counts, hit, hit_key, left, out, written, event, side | _SYNTHETIC)
+            written = set_known(keys, lots, counts, hit, hit_key, left, out, written, event, side | _SYNTHETIC)
     return written
 
 
 @compiled
-def _convert(rows, snapshot_markets, books, side, out):  # type: ignore[no-untyped-def]
+def _convert(rows, snapshot_markets, books, side, out):
     """Writes `rows` to `out` with one side's snapshots made into levels; returns the number of rows written."""
     written = 0
     for index in range(len(rows)):

@@ -8,6 +8,10 @@ Clock: where the receiver's clock runs behind, so that some message would arrive
 moved by the most negative latency plus `base_latency_ns`; otherwise nothing moves. That is the rule of hftbacktest's
 converter, so the same messages (`book_ticker=False`) give the same times.
 
+A REST snapshot is older than some updates that were received before it. Taken as it is, it would bring back levels
+that are long gone; so the updates it lacks are applied again behind it, in its frame (`mend_snapshots=False` leaves
+it bare).
+
 Levels of spot books hold sizes older than the lot, finer than it (25.426189 where the lot is 0.00001): the total at a
 level is cut to whole lots and counted. Trades are never cut.
 """
@@ -15,6 +19,7 @@ level is cut to whole lots and counted. Trades are never cut.
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -25,14 +30,15 @@ from hlhft.data.errors import DataError
 from hlhft.data.files import LineFile, ProgressMeter
 from hlhft.data.merge import Events
 from hlhft.data.order import in_arrival_order
-from hlhft.data.readers.frames import FrameBlock
+from hlhft.data.readers.frames import VISIBLE, FrameBlock
 from hlhft.data.sources import Source, market_for
-from hlhft.events import EventKind, Side
+from hlhft.events import EventFlag, EventKind, Side
 from hlhft.units import Market
 
 _MILLISECOND_NS = 1_000_000
 _CLOCK_DIGITS = 19
 _TIME_MAX_MS = 9_000_000_000_000  # in nanoseconds still an int64
+RECENT_UPDATES_MAX = 1024  # a minute and more of updates: no REST answer takes that long
 LATENCY_SAMPLES_MAX = 65_536  # the median latency is taken over so many messages
 _PAIR = b'["",""]'
 _NUMBER_BYTES = b"0123456789.eE+-"
@@ -44,6 +50,7 @@ class _Data(msgspec.Struct):
     E: int = 0
     T: int = 0
     s: str = ""
+    u: int = 0
     t: int = 0
     p: str = ""
     q: str = ""
@@ -89,17 +96,27 @@ class BinanceSource(Source):
 
     reader = "binance-1"
 
-    def __init__(self, file: LineFile, market: Market, *, base_latency_ns: int = 0, book_ticker: bool = True) -> None:
+    def __init__(
+        self,
+        file: LineFile,
+        market: Market,
+        *,
+        base_latency_ns: int = 0,
+        book_ticker: bool = True,
+        mend_snapshots: bool = True,
+    ) -> None:
         """`base_latency_ns` >= 0 is added when the clock is moved; without `book_ticker` that channel is left out."""
         if base_latency_ns < 0:
             raise ValueError(f"base_latency_ns must not be negative, not {base_latency_ns}")
-        super().__init__(
-            file.path.name, [file.path], [market], {"base_latency_ns": base_latency_ns, "book_ticker": book_ticker}
-        )
+        options = {"base_latency_ns": base_latency_ns, "book_ticker": book_ticker, "mend_snapshots": mend_snapshots}
+        super().__init__(file.path.name, [file.path], [market], options)
         self._file = file
         self._base_latency_ns = base_latency_ns
         self._book_ticker = book_ticker
         self._clock: tuple[int, int] | None = None
+        self._mend_snapshots = mend_snapshots
+        # Last update id, exchange time, bids and asks of the newest depth updates.
+        self._recent: deque[tuple[int, int, tuple[int, bytes], tuple[int, bytes]]] = deque(maxlen=RECENT_UPDATES_MAX)
 
     @property
     def bytes_total(self) -> int:
@@ -174,6 +191,7 @@ class BinanceSource(Source):
     def _rows(self, meter: ProgressMeter) -> Iterator[Events]:
         shift, median = self.clock(meter)
         self.counts["clock_shift_ns"] = shift
+        self._recent.clear()
         block = FrameBlock(self._file.path, self.markets[0], cut_levels=True)
         for first, lines in self._file.blocks(meter, "events"):
             for number, line in enumerate(lines, first):
@@ -215,9 +233,10 @@ class BinanceSource(Source):
         elif channel is EventKind.BBO:
             self._ticker(block, data)
         else:
-            for side, raw in ((1, bytes(data.b)), (-1, bytes(data.a))):
-                count, pairs = self._levels(raw, number)
-                block.pairs(EventKind.DEPTH_LEVEL, side, count, pairs)
+            bids, asks = self._levels(bytes(data.b), number), self._levels(bytes(data.a), number)
+            block.pairs(EventKind.DEPTH_LEVEL, 1, *bids)
+            block.pairs(EventKind.DEPTH_LEVEL, -1, *asks)
+            self._recent.append((data.u, time_ms * _MILLISECOND_NS, bids, asks))
 
     def _snapshot(self, block: FrameBlock, message: _Message, number: int, exch_ns: int, local_ns: int) -> None:
         if not message.lastUpdateId:
@@ -234,6 +253,18 @@ class BinanceSource(Source):
         block.pairs(EventKind.DEPTH_LEVEL, -1, asks, ask_text)
         block.mark(EventKind.SNAPSHOT_END, aux0=bids + asks)
         self.counts["snapshot"] += 1
+        if self._mend_snapshots:
+            self._mend(block, message.lastUpdateId, exch_ns)
+
+    def _mend(self, block: FrameBlock, update_id: int, snapshot_exch_ns: int) -> None:
+        """Applies the updates again that a snapshot of `update_id` lacks and that were received before it."""
+        for last_id, exch_ns, bids, asks in self._recent:
+            if last_id > update_id:
+                # In exchange time a later update follows the snapshot anyway: only our side got them in turned order.
+                flags = int(EventFlag.LOCAL_VISIBLE) if exch_ns > snapshot_exch_ns else VISIBLE
+                block.pairs(EventKind.DEPTH_LEVEL, 1, *bids, flags=flags | int(EventFlag.SYNTHETIC))
+                block.pairs(EventKind.DEPTH_LEVEL, -1, *asks, flags=flags | int(EventFlag.SYNTHETIC))
+                self.counts["updates_applied_again"] += 1
 
     def _ticker(self, block: FrameBlock, data: _Data) -> None:
         for side, price, size in ((1, data.b, data.B), (-1, data.a, data.A)):

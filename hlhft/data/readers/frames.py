@@ -38,7 +38,8 @@ class FrameBlock:
 
     def _clear(self) -> None:
         self._texts: list[bytes] = []
-        self._runs: list[tuple[int, int, int, int, int, int, int]] = []  # kind, side, rows, time, order_id, aux0, aux1
+        # Kind, side, rows, exchange time, order_id, aux0, aux1, flags.
+        self._runs: list[tuple[int, int, int, int, int, int, int, int]] = []
         self._orders: dict[int, Sequence[int]] = {}  # orders at each level, by run
         self._frames: list[tuple[int, int, int]] = []  # line, ts_local_ns, first run
         self._ts_exch_ns = 0
@@ -60,6 +61,7 @@ class FrameBlock:
         order_id: int = 0,
         orders: Sequence[int] = (),
         ts_exch_ns: int | None = None,
+        flags: int = VISIBLE,
     ) -> None:
         """`count` rows of a kind and side of this message; `text` is "price,size,price,size...", unscaled.
 
@@ -69,17 +71,16 @@ class FrameBlock:
             if orders:
                 self._orders[len(self._runs)] = orders
             self._texts.append(text)
-            self._runs.append(
-                (int(kind), side, count, self._ts_exch_ns if ts_exch_ns is None else ts_exch_ns, order_id, 0, 0)
-            )
+            exch_ns = self._ts_exch_ns if ts_exch_ns is None else ts_exch_ns
+            self._runs.append((int(kind), side, count, exch_ns, order_id, 0, 0, flags))
 
     def mark(self, kind: EventKind, *, aux0: int = 0, aux1: int = 0) -> None:
         """One row without price and size."""
         self._texts.append(_NOTHING)
-        self._runs.append((int(kind), 0, 1, self._ts_exch_ns, 0, aux0, aux1))
+        self._runs.append((int(kind), 0, 1, self._ts_exch_ns, 0, aux0, aux1, VISIBLE))
 
     def events(self) -> Events:
-        """The rows of all messages gathered, flags EXCHANGE_VISIBLE, LOCAL_VISIBLE and FRAME_END set; market 0.
+        """The rows of all messages gathered, the last one of each with FRAME_END; market 0.
 
         Raises DataError naming the line of a price or size that this market cannot have.
         """
@@ -96,13 +97,13 @@ class FrameBlock:
         run_of_row = np.repeat(np.arange(len(runs)), runs[:, 2])
         frame_of_row = frame_of_run[run_of_row]
         out = np.zeros(len(run_of_row), dtype=EVENT_DTYPE)
-        for column, field in enumerate(("kind", "side", "", "ts_exch_ns", "order_id", "aux0", "aux1")):
+        for column, field in enumerate(("kind", "side", "", "ts_exch_ns", "order_id", "aux0", "aux1", "flags")):
             if field:
                 out[field] = runs[run_of_row, column]
         out["ts_local_ns"] = frames[frame_of_row, 1]
         self._fill_orders(out, runs)
         last = np.append(frame_of_row[1:] != frame_of_row[:-1], True)
-        out["flags"] = np.where(last, VISIBLE | int(EventFlag.FRAME_END), VISIBLE)
+        out["flags"][last] |= int(EventFlag.FRAME_END)
         lines = frames[frame_of_row, 0]
         self._fill_numbers(out, runs, lines)
         self._clear()
