@@ -1,9 +1,10 @@
 """The one place that sets up numba: where compiled code is cached, under which key, and how it is compiled.
 
 numba's own cache notices a change of the decorated function's file only, not of a helper or a constant in another file,
-so an old exposure cap would survive an update. Here the cache folder's name is a hash of every source that compiled code
-is made of, of the versions of numba, llvmlite and numpy, and of the CPU's features; the folder is set before anything is
-compiled.
+so an old exposure cap would survive an update. Here the cache folder's name is a hash of every source that compiled
+code
+is made of, of the versions of numba, llvmlite and numpy, and of the CPU's features; the folder is set before anything
+is compiled.
 
 Rules of the compiled subset, held by a lint test so that everything also runs with NUMBA_DISABLE_JIT=1: item syntax on
 records (`row["field"]`), guarded logarithm, division and float-to-int conversion, no reliance on integer overflow, no
@@ -33,7 +34,7 @@ JIT_DISABLED: bool = bool(numba.config.DISABLE_JIT)
 
 _PACKAGE = Path(__file__).resolve().parent
 _COMPILED_FOLDERS = ("core", "venue", "backtest")
-_COMPILED_FILES = ("compiled.py", "data/snapshots.py", "events.py", "ladder.py", "units.py")
+_COMPILED_FILES = ("compiled.py", "data/snapshots.py", "data/validate.py", "events.py", "ladder.py", "units.py")
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -62,11 +63,12 @@ def code_key(package: Path = _PACKAGE) -> str:
 
 
 def _cpu() -> str:
-    return llvmlite.binding.get_host_cpu_name() + llvmlite.binding.get_host_cpu_features().flatten()
+    return f"{llvmlite.binding.get_host_cpu_name()}{llvmlite.binding.get_host_cpu_features().flatten()}"
 
 
 def cache_root() -> Path:
-    """The folder for everything we may recompute: systemd's CacheDirectory, else the user's cache folder, else a private
+    """The folder for everything we may recompute: systemd's CacheDirectory, else the user's cache folder, else a
+    private
     folder of this user under the temporary directory. It exists and is writable. Raises CacheError when none is."""
     tried: list[str] = []
     for candidate in _cache_candidates(os.environ):
@@ -197,12 +199,12 @@ if JIT_DISABLED:
 else:
 
     @intrinsic
-    def _call_address(typingctx, address, view, markets, params, memory, quotes, capacity):  # type: ignore[no-untyped-def]
+    def _call_address(typingctx, address, view, markets, params, memory, quotes, capacity):
         int64 = numba.types.int64
         intp = numba.types.intp
 
-        def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-            from llvmlite import ir  # noqa: PLC0415 - needed only where machine code is generated
+        def generate(context, builder, signature, arguments):
+            from llvmlite import ir
 
             word, byte_pointer = ir.IntType(64), ir.IntType(8).as_pointer()
             kinds = [byte_pointer, word, byte_pointer, byte_pointer, byte_pointer, word]
@@ -228,7 +230,7 @@ else:
         return context.make_tuple(builder, kind, parts)
 
     @intrinsic
-    def borrowed(typingctx, arrays):  # type: ignore[no-untyped-def]
+    def borrowed(typingctx, arrays):
         """The same array, or tuple of arrays, without its owner.
 
         numba counts references with atomic operations at every slice; a loop that only works on what its caller keeps
@@ -237,7 +239,7 @@ else:
         if not isinstance(arrays, numba.types.Array | numba.types.BaseTuple):
             return None
 
-        def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        def generate(context, builder, signature, arguments):
             return _without_owner(context, builder, signature.args[0], arguments[0])
 
         return arrays(arrays), generate
@@ -246,5 +248,11 @@ else:
     def call_strategy(address: int, view: Any, params: Any, memory: Any, quotes: Any) -> int:
         """Calls the strategy at `address`; returns the number of quotes plus one, or 0 when it failed."""
         return _call_address(  # type: ignore[no-any-return]
-            address, view.ctypes.data, len(view), params.ctypes.data, memory.ctypes.data, quotes.ctypes.data, len(quotes)
+            address,
+            view.ctypes.data,
+            len(view),
+            params.ctypes.data,
+            memory.ctypes.data,
+            quotes.ctypes.data,
+            len(quotes),
         )

@@ -1,6 +1,7 @@
 """The price ladder: one array cell a tick and side, for books that change level by level.
 
-Shared by the core (what we believe the book is) and the venue kernel (what it is); each keeps its own. The touch is kept
+Shared by the core (what we believe the book is) and the venue kernel (what it is); each keeps its own. The touch is
+kept
 by scanning from where it was; a level that the other side's update crosses stays in its cell but is no longer reachable
 from the touch until an update names it again, as real feeds do.
 
@@ -43,7 +44,7 @@ def new_cells(width: int) -> np.ndarray:
 
 
 @compiled
-def bid_below(header, cells, ticks):  # type: ignore[no-untyped-def]
+def bid_below(header, cells, ticks):
     """The highest bid strictly below `ticks`, or BID_NONE."""
     base = header["base_ticks"]
     index = min(ticks - base, header["width"]) - 1
@@ -56,7 +57,7 @@ def bid_below(header, cells, ticks):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def ask_above(header, cells, ticks):  # type: ignore[no-untyped-def]
+def ask_above(header, cells, ticks):
     """The lowest ask strictly above `ticks`, or ASK_NONE."""
     base = header["base_ticks"]
     index = max(ticks - base, -1) + 1
@@ -69,7 +70,7 @@ def ask_above(header, cells, ticks):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def set_bid(header, cells, ticks, lots):  # type: ignore[no-untyped-def]
+def set_bid(header, cells, ticks, lots):
     """Sets the bid level to `lots` (0 removes it), moves the touch, and returns what was there; -1 outside the band."""
     index = ticks - header["base_ticks"]
     if index < 0 or index >= header["width"]:
@@ -94,7 +95,7 @@ def set_bid(header, cells, ticks, lots):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def set_ask(header, cells, ticks, lots):  # type: ignore[no-untyped-def]
+def set_ask(header, cells, ticks, lots):
     """Sets the ask level to `lots` (0 removes it), moves the touch, and returns what was there; -1 outside the band."""
     index = ticks - header["base_ticks"]
     if index < 0 or index >= header["width"]:
@@ -119,7 +120,7 @@ def set_ask(header, cells, ticks, lots):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def lots_at(header, cells, row, ticks):  # type: ignore[no-untyped-def]
+def lots_at(header, cells, row, ticks):
     """Lots at a level; row 0 bids, 1 asks; 0 outside the band."""
     index = ticks - header["base_ticks"]
     if index < 0 or index >= header["width"]:
@@ -128,7 +129,7 @@ def lots_at(header, cells, row, ticks):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def clear_bids(header, cells, ticks):  # type: ignore[no-untyped-def]
+def clear_bids(header, cells, ticks):
     """Removes bids from the touch down to `ticks` inclusive; the whole side when `ticks` is 0."""
     base = header["base_ticks"]
     low = max(header["lowest_bid_ticks"], ticks) if ticks > 0 else header["lowest_bid_ticks"]
@@ -142,7 +143,7 @@ def clear_bids(header, cells, ticks):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def clear_asks(header, cells, ticks):  # type: ignore[no-untyped-def]
+def clear_asks(header, cells, ticks):
     """Removes asks from the touch up to `ticks` inclusive; the whole side when `ticks` is 0."""
     base = header["base_ticks"]
     high = min(header["highest_ask_ticks"], ticks) if ticks > 0 else header["highest_ask_ticks"]
@@ -156,7 +157,7 @@ def clear_asks(header, cells, ticks):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def top_levels(header, cells, row, levels):  # type: ignore[no-untyped-def]
+def top_levels(header, cells, row, levels):
     """Fills `levels` (LEVEL records with price_ticks and size_lots) from the touch outward; returns how many exist."""
     count = 0
     if row == 0:

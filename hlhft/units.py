@@ -80,7 +80,9 @@ class Market:
 
     def __post_init__(self) -> None:
         if not 0 <= self.price_decimals <= 12 or not 0 <= self.size_decimals <= 12:
-            raise UnitsError(f"market {self.name}: decimals must lie in 0..12, not {self.price_decimals} and {self.size_decimals}")
+            raise UnitsError(
+                f"market {self.name}: decimals must lie in 0..12, not {self.price_decimals} and {self.size_decimals}"
+            )
         if self.grid_step_ticks < 1:
             raise UnitsError(f"market {self.name}: grid_step_ticks must be at least 1, not {self.grid_step_ticks}")
 
@@ -151,9 +153,9 @@ class Market:
         exponent = 6 - self.price_decimals - self.size_decimals
         product = ticks * lots
         if exponent >= 0:
-            return product * 10**exponent
+            return product * int(10**exponent)
         sign = -1 if product < 0 else 1
-        return sign * (abs(product) // 10**-exponent)
+        return sign * (abs(product) // int(10**-exponent))
 
     def grid_step(self, ticks: int) -> int:
         """Distance in ticks between valid prices at this price. `ticks` must be positive."""
@@ -164,7 +166,8 @@ class Market:
         return ticks > 0 and ticks % self.grid_step(ticks) == 0
 
     def quantise(self, ticks: float, *, side: int) -> int:
-        """The nearest valid price that is not more aggressive: down for a buy (+1), up for a sell (-1); at least one step."""
+        """The nearest valid price that is not more aggressive: down for a buy (+1), up for a sell (-1); at least one
+        step."""
         return quantise(ticks, side, int(self.grid_rule), self.grid_step_ticks, 10**self.price_decimals)
 
 
@@ -184,8 +187,8 @@ def grid_step(ticks: int, grid_rule: int, grid_step_ticks: int, whole_unit_ticks
 def quantise(ticks: float, side: int, grid_rule: int, grid_step_ticks: int, whole_unit_ticks: int) -> int:
     """`ticks` rounded to a valid price away from the touch: down for side +1, up for side -1; never below one step.
 
-    Finite input below 2^31; the caller refuses NaN and infinities. Rounding up across a power of ten lands on the power,
-    which is valid on both grids.
+    Finite input below 2^31; the caller refuses NaN and infinities. Rounding up across a power of ten lands on the
+    power, which is valid on both grids.
     """
     floor = int(np.floor(ticks))
     if floor < 1:

@@ -35,7 +35,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "live": LOWER | UPPER - {"exchange"},
     # The embedded exchange has none of our side's machines: it meets `live` on the wire only.
     "exchange": BASE | {"venue", "config", "data"},
-    "backtest": LOWER | {"data", "report"},
+    "backtest": LOWER | {"data", "report", ""},
     "simulation": LOWER | UPPER,
     "alpha": LOWER | {"backtest", "data"},
     "data": LOWER,

@@ -73,7 +73,7 @@ def new_bus(lanes: int, latency: np.ndarray, table: np.ndarray, lines: np.ndarra
 
 
 @compiled
-def send(bus, lane, commands, count, ts_ns):  # type: ignore[no-untyped-def]
+def send(bus, lane, commands, count, ts_ns):
     """Puts the first `count` COMMAND records of a lane on the line at `ts_ns`."""
     line = bus.lines[lane]
     for index in range(count):
@@ -107,7 +107,7 @@ def send(bus, lane, commands, count, ts_ns):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _lose(bus, lane, command, ts_ns, known_ns):  # type: ignore[no-untyped-def]
+def _lose(bus, lane, command, ts_ns, known_ns):
     """The request never reaches the venue; the lane learns of it at `known_ns`."""
     line = bus.lines[lane]
     line["lost"] += 1
@@ -121,7 +121,7 @@ def _lose(bus, lane, command, ts_ns, known_ns):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _next_reply(bus, lane, arrival):  # type: ignore[no-untyped-def]
+def _next_reply(bus, lane, arrival):
     line = bus.lines[lane]
     arrival = max(arrival, line["reply_last_ns"])
     line["reply_last_ns"] = arrival
@@ -138,7 +138,7 @@ def _next_reply(bus, lane, arrival):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def deliver(bus, venue_row, replies):  # type: ignore[no-untyped-def]
+def deliver(bus, venue_row, replies):
     """Moves what the kernel just said onto the lines back; returns the earliest arrival among it, FAR when nothing."""
     earliest = FAR
     for index in range(venue_row["reply_count"]):
@@ -170,7 +170,7 @@ def deliver(bus, venue_row, replies):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def refresh_next_request(bus):  # type: ignore[no-untyped-def]
+def refresh_next_request(bus):
     """Finds the earliest request again after some were taken off the lines."""
     earliest = FAR
     for lane in range(len(bus.lines)):
@@ -181,7 +181,7 @@ def refresh_next_request(bus):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def refresh_next_reply(bus):  # type: ignore[no-untyped-def]
+def refresh_next_reply(bus):
     """Finds the earliest reply again after some were read."""
     earliest = FAR
     for lane in range(len(bus.lines)):

@@ -2,7 +2,8 @@
 
 - CONSTANT: one figure for placements, one for cancels, one for answers, one for fills.
 - SAMPLED: drawn from a table of quantiles (lognormal, or measured), with a seed.
-- INTERPOLATED: from recorded (request, exchange, response) times; a missing exchange time is a lost request, which shows
+- INTERPOLATED: from recorded (request, exchange, response) times; a missing exchange time is a lost request, which
+shows
   as a rejection after the recorded time, as hftbacktest's interpolated model has it (tests/parity).
 - BLOCKS: Hyperliquid's way (venue reference section 8): the sampled way to the venue, then inclusion at the next block;
   the kernel orders the classes inside a block.
@@ -72,7 +73,7 @@ _MODULUS_B, _FACTOR_B = 2147483399, 40692
 
 
 @compiled
-def _draw(line):  # type: ignore[no-untyped-def]
+def _draw(line):
     """The next draw of the line's generator, uniform on 0 .. _MODULUS_A - 2."""
     a = line["random_a"] * _FACTOR_A % _MODULUS_A
     b = line["random_b"] * _FACTOR_B % _MODULUS_B
@@ -82,7 +83,7 @@ def _draw(line):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _draw_block(line):  # type: ignore[no-untyped-def]
+def _draw_block(line):
     """The same generator with the block clock's own state, so that every lane meets the same blocks."""
     a = line["block_a"] * _FACTOR_A % _MODULUS_A
     b = line["block_b"] * _FACTOR_B % _MODULUS_B
@@ -92,7 +93,7 @@ def _draw_block(line):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _next_block(line, latency, table, ts_ns):  # type: ignore[no-untyped-def]
+def _next_block(line, latency, table, ts_ns):
     """The first block at or after `ts_ns`; the third row of `table` holds quantiles of the spacing."""
     if line["block_ns"] == 0:
         line["block_ns"] = ts_ns - ts_ns % latency["block_mean_ns"]
@@ -102,13 +103,13 @@ def _next_block(line, latency, table, ts_ns):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _interpolate(x, x1, y1, x2, y2):  # type: ignore[no-untyped-def]
+def _interpolate(x, x1, y1, x2, y2):
     # The grouping and the truncation are the rule set's; parity to the nanosecond needs both.
     return int(float(y2 - y1) / float(x2 - x1) * float(x - x1)) + y1
 
 
 @compiled
-def _recorded_entry(line, table, ts_ns):  # type: ignore[no-untyped-def]
+def _recorded_entry(line, table, ts_ns):
     """Interpolated way to the venue in ns; negative: lost, and its magnitude is when we learn of it."""
     rows = table.shape[1]
     if ts_ns < table[0, 0]:
@@ -126,7 +127,7 @@ def _recorded_entry(line, table, ts_ns):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _recorded_reply(line, table, ts_ns):  # type: ignore[no-untyped-def]
+def _recorded_reply(line, table, ts_ns):
     rows = table.shape[1]
     if ts_ns < table[1, 0]:
         return table[2, 0] - table[1, 0]
@@ -141,7 +142,7 @@ def _recorded_reply(line, table, ts_ns):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def entry_delay(line, latency, table, ts_ns, is_cancel):  # type: ignore[no-untyped-def]
+def entry_delay(line, latency, table, ts_ns, is_cancel):
     """Nanoseconds from sending at `ts_ns` to the venue acting on it; negative when the request is lost."""
     kind = latency["kind"]
     if kind == 0:
@@ -155,7 +156,7 @@ def entry_delay(line, latency, table, ts_ns, is_cancel):  # type: ignore[no-unty
 
 
 @compiled
-def reply_delay(line, latency, table, ts_ns, is_fill):  # type: ignore[no-untyped-def]
+def reply_delay(line, latency, table, ts_ns, is_fill):
     """Nanoseconds from the venue acting at `ts_ns` to our knowing."""
     kind = latency["kind"]
     if kind == 0:
@@ -177,7 +178,8 @@ def constant(*, entry_ns: int, reply_ns: int, cancel_entry_ns: int | None = None
 
 
 def lognormal_quantiles(median_ns: int, p99_ns: int) -> np.ndarray:
-    """int64[QUANTILES] mid-quantiles of the lognormal with this median and 99th percentile (p99 at least the median)."""
+    """int64[QUANTILES] mid-quantiles of the lognormal with this median and 99th percentile (p99 at least the
+    median)."""
     if median_ns <= 0 or p99_ns < median_ns:
         raise ValueError(f"a latency needs 0 < median <= p99, not {median_ns} and {p99_ns} ns")
     sigma = math.log(p99_ns / median_ns) / NormalDist().inv_cdf(0.99)
@@ -195,7 +197,8 @@ def empirical_quantiles(samples_ns: np.ndarray) -> np.ndarray:
 
 
 def block_quantiles(*, mean_ns: int, deviation_ns: int, minimum_ns: int, maximum_ns: int) -> np.ndarray:
-    """int64[QUANTILES] quantiles of a block spacing: normal, clipped (venue reference section 8: 78, 30, 1 and 215 ms)."""
+    """int64[QUANTILES] quantiles of a block spacing: normal, clipped (venue reference section 8: 78, 30, 1 and 215
+    ms)."""
     if not 0 < minimum_ns <= mean_ns <= maximum_ns:
         raise ValueError("block spacing needs 0 < minimum <= mean <= maximum")
     normal = NormalDist(mean_ns, max(deviation_ns, 1))
@@ -223,7 +226,8 @@ def blocks(
 
 
 def interpolated(history: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The record and table of an interpolated latency; `history` int64[n, 3]: request, exchange, response time, sorted."""
+    """The record and table of an interpolated latency; `history` int64[n, 3]: request, exchange, response time,
+    sorted."""
     if history.ndim != 2 or history.shape[1] != 3 or len(history) == 0:
         raise ValueError(f"a latency history has three columns and at least one row, not shape {history.shape}")
     if np.any(np.diff(history[:, 0]) <= 0):

@@ -32,7 +32,7 @@ _FILLED = 18
 
 
 @compiled
-def local_time_ns(row):  # type: ignore[no-untyped-def]
+def local_time_ns(row):
     """When a row reached us."""
     if row["word"] & EXCHANGE_BIT:
         return row["ts_ns"] + int(row["delay_ns"])
@@ -40,7 +40,7 @@ def local_time_ns(row):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def next_local_row_ns(rows, cursor, end):  # type: ignore[no-untyped-def]
+def next_local_row_ns(rows, cursor, end):
     """Local time of the next row that reaches us, FAR when the window holds none."""
     while cursor < end:
         if rows[cursor]["word"] & LOCAL_BIT:
@@ -50,7 +50,7 @@ def next_local_row_ns(rows, cursor, end):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def run_local_rows(data, lane, market, rows, cursor, end, until_ns, scratch, mask):  # type: ignore[no-untyped-def]
+def run_local_rows(data, lane, market, rows, cursor, end, until_ns, scratch, mask):
     """Applies rows that reached us up to `until_ns` inclusive; returns the cursor of the first row not applied."""
     ladder = data.ladders[market]
     cells = data.cells[market]
@@ -89,7 +89,7 @@ def run_local_rows(data, lane, market, rows, cursor, end, until_ns, scratch, mas
 
 
 @compiled
-def _trade_row(data, market, word, ticks, ts_ns, mask):  # type: ignore[no-untyped-def]
+def _trade_row(data, market, word, ticks, ts_ns, mask):
     book = data.books[market]
     side = -1 if word & SELL_BIT else 1
     on_trade(
@@ -99,7 +99,7 @@ def _trade_row(data, market, word, ticks, ts_ns, mask):  # type: ignore[no-untyp
 
 
 @compiled
-def _rare_row(book, ladder, cells, kind, word, ticks):  # type: ignore[no-untyped-def]
+def _rare_row(book, ladder, cells, kind, word, ticks):
     if kind == BBO:
         ladder_bbo(ladder, cells, 1 if word & SELL_BIT else 0, ticks, word >> LOTS_SHIFT)
     elif kind == CLEAR:
@@ -119,7 +119,7 @@ def _rare_row(book, ladder, cells, kind, word, ticks):  # type: ignore[no-untype
 
 
 @compiled
-def read_replies(lane, limits, bus, number, until_ns, fills, fill_count):  # type: ignore[no-untyped-def]
+def read_replies(lane, limits, bus, number, until_ns, fills, fill_count):
     """Applies one lane's replies up to `until_ns` inclusive; returns (fills logged so far, replies read).
 
     Fills are copied to `fills`, REPLY_DTYPE, from `fill_count` on; the caller leaves room for a ring of them.
@@ -147,6 +147,6 @@ def read_replies(lane, limits, bus, number, until_ns, fills, fill_count):  # typ
 
 
 @compiled
-def replies_read(bus):  # type: ignore[no-untyped-def]
+def replies_read(bus):
     """Call after reading: finds the next reply's time again."""
     refresh_next_reply(bus)

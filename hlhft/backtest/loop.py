@@ -1,6 +1,7 @@
 """The replay itself: the venue's side and ours, apart in space and joined only by the lines between them.
 
-Both sides walk the same rows, each by its own clock. Our side acts at targets: a timer, the next frame that reaches us, a
+Both sides walk the same rows, each by its own clock. Our side acts at targets: a timer, the next frame that reaches
+us, a
 reply, a batch's deadline, a funding hour. The venue runs ahead to the target and no further, and stops earlier when it
 says something that reaches us earlier and may make us act; so no decision ever sees what it could not have seen, and no
 request arrives in the venue's past.
@@ -85,7 +86,7 @@ RECORD_DTYPE = np.dtype(
 
 
 @compiled_inline
-def lane_of(lanes, number):  # type: ignore[no-untyped-def]
+def lane_of(lanes, number):
     """One lane's arrays, as views."""
     return Lane(
         lanes.lane[number],
@@ -101,7 +102,7 @@ def lane_of(lanes, number):  # type: ignore[no-untyped-def]
 
 
 @compiled_inline
-def _start(loop, limits, rows, cursors, ends):  # type: ignore[no-untyped-def]
+def _start(loop, limits, rows, cursors, ends):
     """Sets the clock to the first event on either side."""
     first = FAR
     for market in range(len(ends)):
@@ -115,7 +116,7 @@ def _start(loop, limits, rows, cursors, ends):  # type: ignore[no-untyped-def]
 
 
 @compiled_inline
-def _choose_target(loop, limits, lanes, bus, rows, cursors, ends, finished):  # type: ignore[no-untyped-def]
+def _choose_target(loop, limits, lanes, bus, rows, cursors, ends, finished):
     """The next time our side acts, FAR when nothing is left to wait for, -1 when only more rows can tell."""
     target = loop["next_timer_ns"]
     if limits["decide_on_frame"] != 0:
@@ -136,7 +137,7 @@ def _choose_target(loop, limits, lanes, bus, rows, cursors, ends, finished):  # 
 
 
 @compiled
-def _last_resort(bus, rows, cursors, ends):  # type: ignore[no-untyped-def]
+def _last_resort(bus, rows, cursors, ends):
     """Without a wake of our own: follow whatever is still under way."""
     target = min(bus.bus[0]["next_request_ns"], bus.bus[0]["next_reply_ns"])
     for market in range(len(ends)):
@@ -146,7 +147,7 @@ def _last_resort(bus, rows, cursors, ends):  # type: ignore[no-untyped-def]
 
 
 @compiled_inline
-def _rows_left(cursors, ends):  # type: ignore[no-untyped-def]
+def _rows_left(cursors, ends):
     """Whether either side still has rows before it."""
     for market in range(len(ends)):
         if cursors[market, 0] < ends[market] or cursors[market, 1] < ends[market]:
@@ -155,14 +156,14 @@ def _rows_left(cursors, ends):  # type: ignore[no-untyped-def]
 
 
 @compiled_inline
-def _under_way(bus, number):  # type: ignore[no-untyped-def]
+def _under_way(bus, number):
     """Whether a request or reply of the lane is on its line."""
     line = bus.lines[number]
     return line["request_head"] < line["request_tail"] or line["reply_head"] < line["reply_tail"]
 
 
 @compiled_inline
-def _bound(limits, rows, cursors, ends, bound):  # type: ignore[no-untyped-def]
+def _bound(limits, rows, cursors, ends, bound):
     """How far the venue's markets may run before looking at each other: with several, one instant at a time."""
     if len(ends) == 1 or limits["decide_on_fill"] == 0:
         return bound
@@ -173,7 +174,7 @@ def _bound(limits, rows, cursors, ends, bound):  # type: ignore[no-untyped-def]
 
 
 @compiled_inline
-def run_venue(loop, limits, venue, bus, rows, cursors, ends, finished):  # type: ignore[no-untyped-def]
+def run_venue(loop, limits, venue, bus, rows, cursors, ends, finished):
     """Brings the venue to the target, which a reply that may wake us lowers; False when rows are missing."""
     wakes = limits["decide_on_fill"] != 0
     while True:
@@ -203,7 +204,7 @@ def run_venue(loop, limits, venue, bus, rows, cursors, ends, finished):  # type:
 
 
 @compiled
-def _record(loop, data, lanes, records):  # type: ignore[no-untyped-def]
+def _record(loop, data, lanes, records):
     """Writes one record a lane and market."""
     count = loop["record_count"]
     for number in range(len(lanes.lane)):
@@ -230,7 +231,7 @@ def _record(loop, data, lanes, records):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _pay_funding(loop, data, lanes, venue, fills):  # type: ignore[no-untyped-def]
+def _pay_funding(loop, data, lanes, venue, fills):
     """Funding on the hour: position x oracle x hourly rate, longs pay a positive rate (venue reference section 10)."""
     for number in range(len(lanes.lane)):
         for market in range(len(data.books)):
@@ -263,7 +264,7 @@ def _pay_funding(loop, data, lanes, venue, fills):  # type: ignore[no-untyped-de
 
 
 @compiled
-def funding_micro(market, lots, oracle_ticks, rate_e12):  # type: ignore[no-untyped-def]
+def funding_micro(market, lots, oracle_ticks, rate_e12):
     """-position x oracle x rate in micro-USDC, truncated toward zero; exact without a 128-bit product."""
     quanta = abs(lots) * oracle_ticks
     notional = quanta * market["micro_numerator"] // market["micro_denominator"]
@@ -277,7 +278,7 @@ def funding_micro(market, lots, oracle_ticks, rate_e12):  # type: ignore[no-unty
 
 
 @compiled_inline
-def _maintain_margin(loop, data, lanes, venue, bus):  # type: ignore[no-untyped-def]
+def _maintain_margin(loop, data, lanes, venue, bus):
     """Liquidates a lane whose equity is below its maintenance margin (venue reference section 10)."""
     for number in range(len(lanes.lane)):
         lane = lanes.lane[number, 0]
@@ -301,7 +302,7 @@ def _maintain_margin(loop, data, lanes, venue, bus):  # type: ignore[no-untyped-
 
 
 @compiled_inline
-def _note_uptime(position, now_ns):  # type: ignore[no-untyped-def]
+def _note_uptime(position, now_ns):
     """Accumulates the time with orders on both sides."""
     both = position["open_buy_lots"] > 0 and position["open_sell_lots"] > 0
     since = position["quoted_since_ns"]
@@ -311,7 +312,7 @@ def _note_uptime(position, now_ns):  # type: ignore[no-untyped-def]
 
 
 @compiled_inline
-def _decide_lane(loop, data, lanes, limits, bus, number, out):  # type: ignore[no-untyped-def]
+def _decide_lane(loop, data, lanes, limits, bus, number, out):
     lane = lane_of(lanes, number)
     count = decide(data, lane, limits, loop["target_ns"], out)
     if count > 0:
@@ -321,7 +322,7 @@ def _decide_lane(loop, data, lanes, limits, bus, number, out):  # type: ignore[n
 
 
 @compiled_inline
-def _read_all(loop, lanes, limits, bus, fills, woken):  # type: ignore[no-untyped-def]
+def _read_all(loop, lanes, limits, bus, fills, woken):
     """Lets every lane read its replies; False when the fill log has no room."""
     for number in range(len(lanes.lane)):
         woken[number] = 0
@@ -343,7 +344,7 @@ def _read_all(loop, lanes, limits, bus, fills, woken):  # type: ignore[no-untype
 
 
 @compiled_inline
-def _run_local(loop, data, lanes, limits, rows, cursors, ends, finished, scratch):  # type: ignore[no-untyped-def]
+def _run_local(loop, data, lanes, limits, rows, cursors, ends, finished, scratch):
     """Brings our books to the target; False when rows are missing."""
     first = lane_of(lanes, 0)
     for market in range(len(ends)):
@@ -361,12 +362,12 @@ def _run_local(loop, data, lanes, limits, rows, cursors, ends, finished, scratch
 
 
 @compiled
-def advance(loops, data, lanes, limits, venue, bus, rows, cursors, ends, finished, scratch, out, fills, records, woken):  # type: ignore[no-untyped-def]
+def advance(loops, data, lanes, limits, venue, bus, rows, cursors, ends, finished, scratch, out, fills, records, woken):
     """Runs the replay until a Status is reached and returns it.
 
     `loops` LOOP_DTYPE[1]; `rows` ROW_DTYPE[M, n] windows with `ends` int64[M] rows each, `cursors` int64[M, 2] (venue,
-    local), `finished` int64[M] (1: no more rows come); `scratch` LEVEL_DTYPE[2, LEVELS]; `out` COMMAND_DTYPE[n]; `fills`
-    REPLY_DTYPE[n]; `records` RECORD_DTYPE[n]; `woken` int64[L].
+    local), `finished` int64[M] (1: no more rows come); `scratch` LEVEL_DTYPE[2, LEVELS]; `out` COMMAND_DTYPE[n];
+    `fills` REPLY_DTYPE[n]; `records` RECORD_DTYPE[n]; `woken` int64[L].
     """
     return _advance(
         borrowed(loops)[0], borrowed(data), borrowed(lanes), borrowed(limits)[0], borrowed(venue), borrowed(bus),
@@ -376,7 +377,7 @@ def advance(loops, data, lanes, limits, venue, bus, rows, cursors, ends, finishe
 
 
 @compiled
-def _advance(loop, data, lanes, limits, venue, bus, rows, cursors, ends, finished, scratch, out, fills, records, woken):  # type: ignore[no-untyped-def]
+def _advance(loop, data, lanes, limits, venue, bus, rows, cursors, ends, finished, scratch, out, fills, records, woken):
     if loop["started"] == 0:
         _start(loop, limits, rows, cursors, ends)
     while True:
@@ -409,7 +410,7 @@ def _advance(loop, data, lanes, limits, venue, bus, rows, cursors, ends, finishe
 
 
 @compiled_inline
-def _act(loop, data, lanes, limits, venue, bus, out, fills, records, woken):  # type: ignore[no-untyped-def]
+def _act(loop, data, lanes, limits, venue, bus, out, fills, records, woken):
     """At the target: funding, margin, a record, and the decisions that are due."""
     target = loop["target_ns"]
     if target >= loop["next_funding_ns"]:

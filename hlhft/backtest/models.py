@@ -67,7 +67,8 @@ SCENARIOS = (
 
 
 def parse_latency(text: str, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """The latency record and table that `text` names. Raises ModelError, and OSError for a history that cannot be read."""
+    """The latency record and table that `text` names. Raises ModelError, and OSError for a history that cannot be
+    read."""
     kind, _, rest = text.partition(":")
     if kind == "history":
         return _history(Path(rest))
@@ -127,7 +128,9 @@ def _history(path: Path) -> tuple[np.ndarray, np.ndarray]:
         try:
             table = np.loadtxt(path, delimiter=",", dtype=np.int64, ndmin=2, comments="#")
         except ValueError as error:
-            raise ModelError(f"latency history {path}: {error}; it needs request, exchange and response time in ns") from None
+            raise ModelError(
+                f"latency history {path}: {error}; it needs request, exchange and response time in ns"
+            ) from None
     try:
         return interpolated(table.astype(np.int64))
     except ValueError as error:
@@ -162,13 +165,19 @@ def parse_fees(text: str) -> list[FeeScenario]:
         if number not in {str(tier) for tier in range(len(TIERS_BP))}:
             raise ModelError(f"fees {text!r}: tiers are tier:0 to tier:{len(TIERS_BP) - 1}")
         maker, taker = TIERS_BP[int(number)]
-        return _with_standard(FeeScenario(f"tier {number}, maker {maker:+g} bp", _rate(text, maker), _rate(text, taker)))
+        return _with_standard(
+            FeeScenario(f"tier {number}, maker {maker:+g} bp", _rate(text, maker), _rate(text, taker))
+        )
     parts = text.split(",")
     try:
         maker, taker = (float(part) for part in parts)
     except ValueError:
-        raise ModelError(f"fees {text!r} are none: give scenarios, tier:0 or maker and taker in bp as in 1.5,4.5") from None
-    return _with_standard(FeeScenario(f"maker {maker:+g} bp, taker {taker:+g} bp", _rate(text, maker), _rate(text, taker)))
+        raise ModelError(
+            f"fees {text!r} are none: give scenarios, tier:0 or maker and taker in bp as in 1.5,4.5"
+        ) from None
+    return _with_standard(
+        FeeScenario(f"maker {maker:+g} bp, taker {taker:+g} bp", _rate(text, maker), _rate(text, taker))
+    )
 
 
 def _rate(text: str, basis_points: float) -> int:

@@ -1,7 +1,7 @@
 """Recordings as replay rows: compiled once, kept in the cache folder, read in bounded pieces.
 
-A recording's rows are one file a market. The folder's name is a hash of what decides them: the recording's contents, the
-reader, the market specifications, the feed profile and the code; so nothing stale is ever read. It is written under
+A recording's rows are one file a market. The folder's name is a hash of what decides them: the recording's contents,
+the reader, the market specifications, the feed profile and the code; so nothing stale is ever read. It is written under
 another name and renamed when complete. The cache holds at most CACHE_BYTES_MAX; the longest unused goes first.
 """
 
@@ -94,8 +94,8 @@ class Recording:
 def compile_recording(source: Source, *, profile: str, progress: Progress | None = None) -> Recording:
     """The source's rows, from the cache when they are there.
 
-    `progress(bytes done, bytes in all)` while reading. Raises DataError for what the reader refuses, for an event that does
-    not fit a row and for a market without any event, and OSError when the cache cannot be written.
+    `progress(bytes done, bytes in all)` while reading. Raises DataError for what the reader refuses, for an event
+    that does not fit a row and for a market without any event, and OSError when the cache cannot be written.
     """
     root = cache_root() / "rows"
     folder = root / _key(source, profile)
@@ -134,8 +134,8 @@ class _Writer:
             raise DataError(
                 self.source.name,
                 first + int(place),
-                f"{_FAULTS[fault]} in market {self.source.markets[self.index].name} (kind {event['kind']}, exchange time "
-                f"{event['ts_exch_ns']}, local time {event['ts_local_ns']}); see `hlhft data check`",
+                f"{_FAULTS[fault]} in market {self.source.markets[self.index].name} (kind {event['kind']}, exchange "
+                f"time {event['ts_exch_ns']}, local time {event['ts_local_ns']}); see `hlhft data check`",
             )
         low, high = price_range(out, count)
         if high >= 0:

@@ -1,7 +1,7 @@
 """Sets up a replay, feeds it rows in bounded windows, and collects what it logged.
 
-The compiled loop asks for rows, or for room, and is called again; memory is one window of rows a market, the books' band
-and the logs, whatever the recording's length.
+The compiled loop asks for rows, or for room, and is called again; memory is one window of rows a market, the books'
+band and the logs, whatever the recording's length.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ class _Log:
 
 
 @compiled
-def _shift(rows, start, end):  # type: ignore[no-untyped-def]
+def _shift(rows, start, end):
     for index in range(end - start):
         rows[index] = rows[start + index]
 
@@ -161,7 +161,7 @@ class _Windows:
     def __init__(self, streams: Sequence[RowStream]) -> None:
         self.streams = streams
         count = len(streams)
-        size = min(WINDOW_ROWS, max(max(stream.rows_total for stream in streams), 1) + 1)
+        size = min(WINDOW_ROWS, max(1, *(stream.rows_total for stream in streams)) + 1)
         self.rows = np.zeros((count, size), ROW_DTYPE)
         self.cursors = np.zeros((count, 2), np.int64)
         self.ends = np.zeros(count, np.int64)
@@ -197,8 +197,8 @@ class _Windows:
         size = self.rows.shape[1] * 2
         if size > WINDOW_ROWS_MAX:
             raise ReplayError(
-                f"the two clocks of the recording lie more than {WINDOW_ROWS_MAX} rows apart; check its clock offset with "
-                "`hlhft data check`"
+                f"the two clocks of the recording lie more than {WINDOW_ROWS_MAX} rows apart; check its clock offset "
+                "with `hlhft data check`"
             )
         grown = np.zeros((len(self.streams), size), ROW_DTYPE)
         grown[:, : self.rows.shape[1]] = self.rows
@@ -274,7 +274,8 @@ class Replay:
 def prepare(plan: ReplayPlan) -> Replay:
     """Sets a replay up: everything is allocated here, nothing after.
 
-    Raises ReplayError when the recording's prices do not fit a ladder, StrategyError when the strategy does not compile.
+    Raises ReplayError when the recording's prices do not fit a ladder, StrategyError when the strategy does not
+    compile.
     """
     assert plan.limits.dtype == LIMITS_DTYPE and len(plan.markets) == len(plan.streams) > 0 and plan.params
     records = np.concatenate([market.record() for market in plan.markets])
@@ -324,7 +325,7 @@ def _drive(replay: Replay, progress: Callable[[int, int], None] | None) -> tuple
     scratch = np.zeros((2, LEVELS), LEVEL_DTYPE)
     out = np.zeros(COMMANDS_MAX, COMMAND_DTYPE)
     woken = np.zeros(len(plan.params), np.int64)
-    interrupted = False
+    interrupted, status = False, int(Status.NEED_ROWS)
     while True:
         try:
             status = advance(
@@ -334,7 +335,9 @@ def _drive(replay: Replay, progress: Callable[[int, int], None] | None) -> tuple
             if status == Status.NEED_ROWS:
                 windows.refill()
             elif status in (Status.BUS_FULL, Status.REPLIES_LOST):
-                raise ReplayError(f"the replay stopped with {Status(status).name}: more messages under way than its lines hold")
+                raise ReplayError(
+                    f"the replay stopped with {Status(status).name}: more messages under way than its lines hold"
+                )
             if progress is not None:
                 progress(int(loop["venue_rows"][0]), total)
         except KeyboardInterrupt:

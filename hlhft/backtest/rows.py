@@ -37,7 +37,7 @@ FAULT_PRICE, FAULT_SIZE, FAULT_KIND, FAULT_ORDER_EXCHANGE, FAULT_ORDER_LOCAL = -
 
 
 @compiled
-def _put(out, count, ts_exch_ns, ts_local_ns, lots, code, ticks, visible):  # type: ignore[no-untyped-def]
+def _put(out, count, ts_exch_ns, ts_local_ns, lots, code, ticks, visible):
     delay = ts_local_ns - ts_exch_ns
     both = EXCHANGE_BIT | LOCAL_BIT
     if visible == both and delay >= 0 and delay <= DELAY_LIMIT_NS:
@@ -62,11 +62,12 @@ def _put(out, count, ts_exch_ns, ts_local_ns, lots, code, ticks, visible):  # ty
 
 
 @compiled
-def rows_from_events(events, market, last, out):  # type: ignore[no-untyped-def]
+def rows_from_events(events, market, last, out):
     """Rows of one market's events; returns (rows written, events read, fault code, index of the fault or -1).
 
-    `events` EVENT_DTYPE, `out` ROW_DTYPE with room for ROWS_PER_EVENT_MAX rows an event, `last` int64[2]: newest exchange
-    and local time written so far, carried between calls. Events of other markets are passed over. Faults are FAULT_PRICE,
+    `events` EVENT_DTYPE, `out` ROW_DTYPE with room for ROWS_PER_EVENT_MAX rows an event, `last` int64[2]: newest
+    exchange and local time written so far, carried between calls. Events of other markets are passed over. Faults are
+    FAULT_PRICE,
     FAULT_SIZE (out of a row's range), FAULT_KIND (no market data) and FAULT_ORDER_* (a clock runs backwards).
     """
     count = 0
@@ -110,7 +111,7 @@ def rows_from_events(events, market, last, out):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _put_context(out, count, event, ts_exch, ts_local, end, visible):  # type: ignore[no-untyped-def]
+def _put_context(out, count, event, ts_exch, ts_local, end, visible):
     count = _put(out, count, ts_exch, ts_local, 0, MARK, event["price_ticks"], visible)
     count = _put(out, count, ts_exch, ts_local, 0, ORACLE, min(event["order_id"], _TICKS_LIMIT), visible)
     return _put(out, count, ts_exch, ts_local, event["aux0"], FUNDING | end, 0, visible)
@@ -120,7 +121,7 @@ _RIVAL_EXCHANGE, _RIVAL_LOCAL, _RIVAL_BUY, _RIVAL_SELL = 1 << 31, 1 << 30, 1 << 
 
 
 @compiled
-def rows_from_hftbacktest(data, ticks_per_unit, lots_per_unit, out):  # type: ignore[no-untyped-def]
+def rows_from_hftbacktest(data, ticks_per_unit, lots_per_unit, out):
     """Rows of an hftbacktest event array; returns (rows written, index of the first row that is no whole tick, -1).
 
     Sizes are rounded to lots: recordings hold orders from before a market's lot was coarsened.
@@ -160,11 +161,11 @@ def rows_from_hftbacktest(data, ticks_per_unit, lots_per_unit, out):  # type: ig
 
 
 @compiled
-def price_range(rows, count):  # type: ignore[no-untyped-def]
+def price_range(rows, count):
     """Lowest and highest price of trades and best prices among the first `count` rows, of levels when there are none.
 
-    (0, -1) when no row has a price. Levels far from every trade are left out on purpose: they never become the touch, and
-    one stray order at a thousandth of the price would make the ladder a thousand times wider.
+    (0, -1) when no row has a price. Levels far from every trade are left out on purpose: they never become the touch,
+    and one stray order at a thousandth of the price would make the ladder a thousand times wider.
     """
     low = low_level = _TICKS_LIMIT
     high = high_level = -1

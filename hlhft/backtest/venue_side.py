@@ -31,7 +31,7 @@ assert DELAY_LIMIT_NS and LOCAL_BIT
 
 
 @compiled
-def venue_bbo(venue, market, row, ticks, lots, ts_ns):  # type: ignore[no-untyped-def]
+def venue_bbo(venue, market, row, ticks, lots, ts_ns):
     """A recorded best price: levels better than it on its side are gone, the level itself has these lots."""
     ladder = venue.ladders[market]
     cells = venue.cells[market]
@@ -46,7 +46,7 @@ def venue_bbo(venue, market, row, ticks, lots, ts_ns):  # type: ignore[no-untype
 
 
 @compiled
-def _set_level(venue, market, row, ticks, lots, ts_ns):  # type: ignore[no-untyped-def]
+def _set_level(venue, market, row, ticks, lots, ts_ns):
     ladder = venue.ladders[market]
     cells = venue.cells[market]
     if row == 0:
@@ -70,7 +70,7 @@ def _set_level(venue, market, row, ticks, lots, ts_ns):  # type: ignore[no-untyp
 
 
 @compiled
-def run_rows(venue, market, rows, cursor, end, until_ns, stop_on_reply):  # type: ignore[no-untyped-def]
+def run_rows(venue, market, rows, cursor, end, until_ns, stop_on_reply):
     """Applies recorded rows up to `until_ns` inclusive; returns the cursor of the first row not applied.
 
     With `stop_on_reply` it returns after the row that made the kernel speak.
@@ -123,7 +123,7 @@ def run_rows(venue, market, rows, cursor, end, until_ns, stop_on_reply):  # type
 
 
 @compiled
-def _rare_row(venue, market, kind, word, ticks, lots, ts_ns):  # type: ignore[no-untyped-def]
+def _rare_row(venue, market, kind, word, ticks, lots, ts_ns):
     ladder = venue.ladders[market]
     cells = venue.cells[market]
     if kind == BBO:
@@ -139,7 +139,7 @@ def _rare_row(venue, market, kind, word, ticks, lots, ts_ns):  # type: ignore[no
 
 
 @compiled
-def next_venue_row_ns(rows, cursor, end):  # type: ignore[no-untyped-def]
+def next_venue_row_ns(rows, cursor, end):
     """Exchange time of the next row the venue sees, FAR when the window holds none."""
     while cursor < end:
         if rows[cursor]["word"] & EXCHANGE_BIT:
@@ -149,7 +149,7 @@ def next_venue_row_ns(rows, cursor, end):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _act(venue, request, lane, ts_ns):  # type: ignore[no-untyped-def]
+def _act(venue, request, lane, ts_ns):
     if request["kind"] == _PLACE:
         place(
             venue, lane, request["market"], request["order_id"], request["side"], request["price_ticks"],
@@ -160,7 +160,7 @@ def _act(venue, request, lane, ts_ns):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def take_requests(venue, bus, ts_ns):  # type: ignore[no-untyped-def]
+def take_requests(venue, bus, ts_ns):
     """Acts on every request that arrives at or before `ts_ns`; returns the earliest reply's arrival, FAR when none."""
     by_class = bus.latency[0]["kind"] == _BLOCKS
     earliest = FAR

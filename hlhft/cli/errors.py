@@ -39,6 +39,7 @@ MEANING: Mapping[ExitCode, str] = {
 
 # Every exception type that hlhft declares, by its full name; tests/cli/test_errors.py holds the table complete.
 DECLARED: Mapping[str, ExitCode] = {
+    "hlhft.backtest.models.ModelError": ExitCode.USAGE,
     "hlhft.backtest.replay.ReplayError": ExitCode.DATA,
     "hlhft.compiled.CacheError": ExitCode.FAILURE,
     "hlhft.data.decimals.DecimalError": ExitCode.DATA,

@@ -1,10 +1,11 @@
 """Commands become actions: one class each, at once when nothing of the class is in flight, else after a short wait.
 
-The venue orders the classes differently inside a block and a mixed action loses its priority (venue reference section 8),
+The venue orders the classes differently inside a block and a mixed action loses its priority (venue reference section
+8),
 so an action holds only cancels, only post-only orders, or only orders that may take. Leading edge: with nothing of the
 class in flight the commands of one step leave at once. What follows while an action is unanswered collects for at most
-`batch_window_ns`, or until the answer is due by the newest measured acknowledgement time. Cancels and orders that reduce
-the position never wait. An action has at most `legs_max` legs.
+`batch_window_ns`, or until the answer is due by the newest measured acknowledgement time. Cancels and orders that
+reduce the position never wait. An action has at most `legs_max` legs.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ _CLASS_CANCEL, _CLASS_ALO, _CLASS_OTHER = 0, 1, 2
 
 
 @compiled
-def _copy(source, target):  # type: ignore[no-untyped-def]
+def _copy(source, target):
     target["ts_ns"] = source["ts_ns"]
     target["order_id"] = source["order_id"]
     target["price_ticks"] = source["price_ticks"]
@@ -33,7 +34,7 @@ def _copy(source, target):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _seal(lane, limits, commands, first, count, command_class, now_ns):  # type: ignore[no-untyped-def]
+def _seal(lane, limits, commands, first, count, command_class, now_ns):
     """Numbers the actions of one class among commands[first:count] and takes them out of the budgets."""
     legs = 0
     total = 0
@@ -58,14 +59,14 @@ def _seal(lane, limits, commands, first, count, command_class, now_ns):  # type:
 
 
 @compiled
-def seal_all(lane, limits, commands, first, count, now_ns):  # type: ignore[no-untyped-def]
+def seal_all(lane, limits, commands, first, count, now_ns):
     """Numbers the actions of commands[first:count], class by class."""
     for command_class in range(3):
         _seal(lane, limits, commands, first, count, command_class, now_ns)
 
 
 @compiled
-def _must_wait(lane, limits, command, now_ns):  # type: ignore[no-untyped-def]
+def _must_wait(lane, limits, command, now_ns):
     command_class = command["command_class"]
     if command_class == _CLASS_CANCEL or command["reduce_only"] != 0:
         return False
@@ -75,7 +76,7 @@ def _must_wait(lane, limits, command, now_ns):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def collect(lane, waiting, limits, commands, count, now_ns):  # type: ignore[no-untyped-def]
+def collect(lane, waiting, limits, commands, count, now_ns):
     """Keeps what leaves now in commands[0:n], in order, holds the rest back in `waiting`; returns n.
 
     Call `release_due` first: what waits is older than what comes.
@@ -102,8 +103,9 @@ def collect(lane, waiting, limits, commands, count, now_ns):  # type: ignore[no-
 
 
 @compiled
-def deadline_ns(lane, limits, command_class):  # type: ignore[no-untyped-def]
-    """When what waits in a class must leave: the window's end or the due answer, whichever is first; NEVER when none."""
+def deadline_ns(lane, limits, command_class):
+    """When what waits in a class must leave: the window's end or the due answer, whichever is first; NEVER when
+    none."""
     since = lane["batch_waiting_since_ns"][command_class]
     if since == 0:
         return NEVER
@@ -111,7 +113,7 @@ def deadline_ns(lane, limits, command_class):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def next_deadline_ns(lane, limits):  # type: ignore[no-untyped-def]
+def next_deadline_ns(lane, limits):
     """The earliest deadline over the classes, NEVER when nothing waits."""
     if lane["waiting_count"] == 0:
         return NEVER
@@ -119,7 +121,7 @@ def next_deadline_ns(lane, limits):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def release_due(lane, waiting, limits, out, now_ns):  # type: ignore[no-untyped-def]
+def release_due(lane, waiting, limits, out, now_ns):
     """Moves what is due from `waiting` into `out`; returns how many."""
     if lane["waiting_count"] == 0:
         return 0

@@ -23,7 +23,7 @@ _LEVEL, _CLEAR, _SNAPSHOT_BEGIN, _SNAPSHOT_END, _BBO, _TRADE, _CONTEXT = 1, 2, 3
 
 
 @compiled
-def refresh_touch(book, ladders, cells):  # type: ignore[no-untyped-def]
+def refresh_touch(book, ladders, cells):
     """Brings the best prices and lots of a ladder book's row up to its ladder; 0 where a side is empty."""
     ladder = ladders[book["ladder_index"]]
     depth = cells[book["ladder_index"]]
@@ -44,7 +44,7 @@ def refresh_touch(book, ladders, cells):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def ladder_bbo(ladder, cells, row, ticks, lots):  # type: ignore[no-untyped-def]
+def ladder_bbo(ladder, cells, row, ticks, lots):
     """A best price reported for a ladder book: better levels of its side are gone; price 0 empties the side."""
     if row == 0:
         if ticks == 0:
@@ -63,16 +63,17 @@ def ladder_bbo(ladder, cells, row, ticks, lots):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _better(row, ticks, other):  # type: ignore[no-untyped-def]
+def _better(row, ticks, other):
     """Whether `ticks` is nearer the other side than `other` on side row 0 (bids) or 1 (asks)."""
     return ticks > other if row == 0 else ticks < other
 
 
 @compiled
-def _merge_side(book, sources, out, row, opposite_ticks, opposite_time_ns):  # type: ignore[no-untyped-def]
+def _merge_side(book, sources, out, row, opposite_ticks, opposite_time_ns):
     """Merges one side of the sources into `out`; returns the number of levels.
 
-    `opposite_ticks` is the newest touch of the other side (0 unknown) and its time: older levels it crosses are dropped.
+    `opposite_ticks` is the newest touch of the other side (0 unknown) and its time: older levels it crosses are
+    dropped.
     """
     newest, middle, oldest = _ranks(book)
     count = 0
@@ -105,7 +106,7 @@ def _merge_side(book, sources, out, row, opposite_ticks, opposite_time_ns):  # t
 
 
 @compiled
-def _ranks(book):  # type: ignore[no-untyped-def]
+def _ranks(book):
     """The sources, newest block time first; on a tie the narrower one first."""
     a, b, c = 2, 1, 0
     if book["source_time_ns"][b] > book["source_time_ns"][a]:
@@ -118,7 +119,7 @@ def _ranks(book):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _newest_touch(book, sources, row):  # type: ignore[no-untyped-def]
+def _newest_touch(book, sources, row):
     """The touch of a side in the newest source that has one, and its time; (0, 0) when none has."""
     newest, middle, oldest = _ranks(book)
     for rank in range(3):
@@ -129,7 +130,7 @@ def _newest_touch(book, sources, row):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def merge(book, levels, sources):  # type: ignore[no-untyped-def]
+def merge(book, levels, sources):
     """Writes the merged book into the back buffer, swaps, and brings the touch up to date."""
     back = 1 - book["front"]
     out = levels[back]
@@ -147,7 +148,7 @@ def merge(book, levels, sources):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _begin_source(book, source, limit, ts_exch_ns):  # type: ignore[no-untyped-def]
+def _begin_source(book, source, limit, ts_exch_ns):
     """Opens a source for writing; an older frame than the source's own is not opened."""
     if ts_exch_ns < book["source_time_ns"][source]:
         book["writing"] = -1
@@ -160,7 +161,7 @@ def _begin_source(book, source, limit, ts_exch_ns):  # type: ignore[no-untyped-d
 
 
 @compiled
-def _write_level(book, sources, source, row, ticks, lots, orders):  # type: ignore[no-untyped-def]
+def _write_level(book, sources, source, row, ticks, lots, orders):
     count = book["source_count"][source, row]
     if count >= book["source_limit"][source] or lots == 0 or ticks == 0:
         return
@@ -172,15 +173,13 @@ def _write_level(book, sources, source, row, ticks, lots, orders):  # type: igno
 
 
 @compiled
-def _apply_snapshot_event(book, levels, sources, event, kind, row):  # type: ignore[no-untyped-def]
+def _apply_snapshot_event(book, levels, sources, event, kind, row):
     ts_ns = event["ts_exch_ns"]
     if kind == _SNAPSHOT_BEGIN:
         _begin_source(book, 1 if event["aux1"] == 1 else 0, event["aux0"], ts_ns)
     elif kind == _LEVEL:
         if book["writing"] >= 0:
-            _write_level(
-                book, sources, book["writing"], row, event["price_ticks"], event["size_lots"], event["aux0"]
-            )
+            _write_level(book, sources, book["writing"], row, event["price_ticks"], event["size_lots"], event["aux0"])
     elif kind == _SNAPSHOT_END:
         if book["writing"] >= 0:
             book["writing"] = -1
@@ -206,7 +205,7 @@ def _apply_snapshot_event(book, levels, sources, event, kind, row):  # type: ign
 
 
 @compiled
-def _apply_ladder_event(ladder, cells, event, kind, row):  # type: ignore[no-untyped-def]
+def _apply_ladder_event(ladder, cells, event, kind, row):
     if kind == _LEVEL:
         if row == 0:
             set_bid(ladder, cells, event["price_ticks"], event["size_lots"])
@@ -225,7 +224,7 @@ def _apply_ladder_event(ladder, cells, event, kind, row):  # type: ignore[no-unt
 
 
 @compiled
-def apply_event(data, market, event):  # type: ignore[no-untyped-def]
+def apply_event(data, market, event):
     """Applies one market-data event to a market's book and times.
 
     A ladder book's touch in the book row is brought up to date by `refresh_touch`, once a frame.
@@ -254,7 +253,7 @@ def apply_event(data, market, event):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def read_levels(data, market, row, out):  # type: ignore[no-untyped-def]
+def read_levels(data, market, row, out):
     """Copies the side (row 0 bids, 1 asks) from the touch outward into `out`, LEVEL_DTYPE[n]; returns how many."""
     book = data.books[market]
     if book["kind"] == _LADDER:
@@ -272,7 +271,7 @@ def read_levels(data, market, row, out):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def own_lots_at(orders, active, active_count, side, ticks):  # type: ignore[no-untyped-def]
+def own_lots_at(orders, active, active_count, side, ticks):
     """Lots of ours that rest at a price, by orders the venue has acknowledged and not yet ended."""
     total = 0
     for position in range(active_count):
@@ -283,7 +282,7 @@ def own_lots_at(orders, active, active_count, side, ticks):  # type: ignore[no-u
 
 
 @compiled
-def without_own(levels, count, orders, active, active_count, side):  # type: ignore[no-untyped-def]
+def without_own(levels, count, orders, active, active_count, side):
     """Subtracts our resting lots from the first `count` levels in place; a level that was only ours goes. Returns how
     many are left."""
     kept = 0

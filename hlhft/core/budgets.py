@@ -31,7 +31,7 @@ class BudgetCode(IntEnum):
 
 
 @compiled
-def _fill(tokens_e3, time_ns, per_minute, now_ns):  # type: ignore[no-untyped-def]
+def _fill(tokens_e3, time_ns, per_minute, now_ns):
     """The bucket's thousandths at `now_ns` and the time they are exact for; never more than a minute's worth."""
     if time_ns == 0:
         return per_minute * 1000, now_ns
@@ -47,7 +47,7 @@ def _fill(tokens_e3, time_ns, per_minute, now_ns):  # type: ignore[no-untyped-de
 
 
 @compiled
-def refresh(lane, limits, now_ns):  # type: ignore[no-untyped-def]
+def refresh(lane, limits, now_ns):
     """Brings both token buckets up to `now_ns`."""
     lane["ip_weight_e3"], lane["ip_time_ns"] = _fill(
         lane["ip_weight_e3"], lane["ip_time_ns"], limits["ip_weight_per_minute"], now_ns
@@ -58,13 +58,13 @@ def refresh(lane, limits, now_ns):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def weight_of(legs):  # type: ignore[no-untyped-def]
+def weight_of(legs):
     """IP weight of an action with this many orders or cancels."""
     return 1 + legs // LEGS_PER_WEIGHT
 
 
 @compiled
-def address_room(lane, limits, is_cancel):  # type: ignore[no-untyped-def]
+def address_room(lane, limits, is_cancel):
     """Actions the address may still send; placements stop at the reserve."""
     allowance = lane["address_allowance"]
     if is_cancel:
@@ -73,7 +73,7 @@ def address_room(lane, limits, is_cancel):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def check(lane, limits, legs, is_cancel):  # type: ignore[no-untyped-def]
+def check(lane, limits, legs, is_cancel):
     """The budget that refuses an action of `legs` now, 0 when all allow it. Buckets must be fresh."""
     if limits["address_enforced"] == 0:
         return 0
@@ -89,7 +89,7 @@ def check(lane, limits, legs, is_cancel):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def spend(lane, limits, legs):  # type: ignore[no-untyped-def]
+def spend(lane, limits, legs):
     """Takes an action of `legs` out of the budgets."""
     if limits["address_enforced"] == 0:
         return
@@ -100,14 +100,14 @@ def spend(lane, limits, legs):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def on_answer(lane, limits):  # type: ignore[no-untyped-def]
+def on_answer(lane, limits):
     """An action was answered: it is no longer in flight."""
     if limits["address_enforced"] != 0 and lane["posts_in_flight"] > 0:
         lane["posts_in_flight"] -= 1
 
 
 @compiled
-def on_volume(lane, notional_micro):  # type: ignore[no-untyped-def]
+def on_volume(lane, notional_micro):
     """Every USDC traded buys one action; fractions are kept."""
     lane["volume_micro"] += notional_micro
     lane["address_allowance"] = lane["address_initial"] + lane["volume_micro"] // 1_000_000

@@ -9,8 +9,8 @@
 - intensity: trades reaching a distance from the mid, lambda(d) = A exp(-k d), regressed on decayed counts, bounded.
 
 Memory is float64[128] a market, laid out by the constants below; times are kept in seconds since the market's first
-event, so nothing depends on the epoch. Prices and distances in ticks. No value is ever NaN or infinite: a feature without
-data is 0 and its bit of `ready` is not set.
+event, so nothing depends on the epoch. Prices and distances in ticks. No value is ever NaN or infinite: a feature
+without data is 0 and its bit of `ready` is not set.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _COUNTS = 52  # INTENSITY_BINS
 
 
 @compiled
-def _seconds(memory, ts_ns):  # type: ignore[no-untyped-def]
+def _seconds(memory, ts_ns):
     """Seconds since the market's first event."""
     if memory[_STARTED] == 0.0:
         memory[_STARTED] = 1.0
@@ -55,12 +55,12 @@ def _seconds(memory, ts_ns):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _decay(elapsed_s, half_life_s):  # type: ignore[no-untyped-def]
+def _decay(elapsed_s, half_life_s):
     return math.exp(-LN2 * max(elapsed_s, 0.0) / half_life_s)
 
 
 @compiled
-def on_trade(features, memory, best_bid_ticks, best_ask_ticks, step_ticks, side, ticks, lots, ts_ns, mask):  # type: ignore[no-untyped-def]
+def on_trade(features, memory, best_bid_ticks, best_ask_ticks, step_ticks, side, ticks, lots, ts_ns, mask):
     """A trade of `lots` at `ticks` by an aggressor on `side`; the touch is the one we believed in when it arrived."""
     now_s = _seconds(memory, ts_ns)
     if mask & _TRADES:
@@ -80,7 +80,7 @@ def on_trade(features, memory, best_bid_ticks, best_ask_ticks, step_ticks, side,
 
 
 @compiled
-def _age_intensity(memory, now_s):  # type: ignore[no-untyped-def]
+def _age_intensity(memory, now_s):
     elapsed = max(now_s - memory[_INTENSITY_S], 0.0)
     memory[_INTENSITY_S] = now_s
     decay = _decay(elapsed, INTENSITY_HALF_LIFE_S)
@@ -90,7 +90,7 @@ def _age_intensity(memory, now_s):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _fit_intensity(features, memory, step_ticks, now_s):  # type: ignore[no-untyped-def]
+def _fit_intensity(features, memory, step_ticks, now_s):
     """Least squares of ln(count / exposure) on distance; at most once a second."""
     if memory[_EXPOSURE] < INTENSITY_SECONDS_MIN or now_s - memory[_FIT_S] < 1.0:
         return
@@ -119,7 +119,7 @@ def _fit_intensity(features, memory, step_ticks, now_s):  # type: ignore[no-unty
 
 
 @compiled
-def _update_volatility(features, memory, mid, elapsed_s):  # type: ignore[no-untyped-def]
+def _update_volatility(features, memory, mid, elapsed_s):
     if elapsed_s <= 0.0:
         return
     move = mid - memory[_MID]
@@ -139,7 +139,7 @@ def _update_volatility(features, memory, mid, elapsed_s):  # type: ignore[no-unt
 
 
 @compiled
-def _level_flow(price, lots, before_price, before_lots):  # type: ignore[no-untyped-def]
+def _level_flow(price, lots, before_price, before_lots):
     """Signed change of demand at a level whose price counts upward as better."""
     flow = 0.0
     if price >= before_price:
@@ -150,7 +150,7 @@ def _level_flow(price, lots, before_price, before_lots):  # type: ignore[no-unty
 
 
 @compiled
-def _update_flow(features, memory, bids, asks, depth, now_s):  # type: ignore[no-untyped-def]
+def _update_flow(features, memory, bids, asks, depth, now_s):
     decay = _decay(now_s - memory[_OFI_S], OFI_HALF_LIFE_S)
     memory[_OFI_S] = now_s
     known = memory[_HAS_PREVIOUS]
@@ -171,7 +171,7 @@ def _update_flow(features, memory, bids, asks, depth, now_s):  # type: ignore[no
 
 
 @compiled
-def _update_depth(features, bids, asks, depth, mask):  # type: ignore[no-untyped-def]
+def _update_depth(features, bids, asks, depth, mask):
     bid_total = ask_total = weighted = 0.0
     for level in range(VIEW_LEVELS):
         if level < depth:
@@ -187,7 +187,7 @@ def _update_depth(features, bids, asks, depth, mask):  # type: ignore[no-untyped
 
 
 @compiled
-def on_frame(features, memory, bids, asks, bid_count, ask_count, step_ticks, ts_ns, mask):  # type: ignore[no-untyped-def]
+def on_frame(features, memory, bids, asks, bid_count, ask_count, step_ticks, ts_ns, mask):
     """The book after a frame: `bids` and `asks` LEVEL_DTYPE arrays from the touch, without our own size.
 
     A one-sided or crossed book changes nothing but the clock.
@@ -205,7 +205,7 @@ def on_frame(features, memory, bids, asks, bid_count, ask_count, step_ticks, ts_
     if mask & _MICRO and bid_lots + ask_lots > 0.0:
         features["micro_price"] = (bid * ask_lots + ask * bid_lots) / (bid_lots + ask_lots)
         features["ready"] |= _MICRO
-    depth = min(min(bid_count, ask_count), VIEW_LEVELS)
+    depth = min(bid_count, ask_count, VIEW_LEVELS)
     if mask & (_IMBALANCE | _VAMP):
         _update_depth(features, bids, asks, depth, mask)
     if mask & _OFI:

@@ -124,7 +124,7 @@ _MAKER_FLAG = 8
 
 
 @compiled
-def create(lane, position, orders, active, side, ticks, lots, time_in_force, reduce_only, now_ns, expires_ns):  # type: ignore[no-untyped-def]
+def create(lane, position, orders, active, side, ticks, lots, time_in_force, reduce_only, now_ns, expires_ns):
     """Puts a new order into the table as SENT and into the worst case; returns its id, 0 when no slot is free.
 
     `orders` and `active` are one market's rows. The id's low SLOT_BITS bits are the slot, the rest a sequence number.
@@ -162,7 +162,7 @@ def create(lane, position, orders, active, side, ticks, lots, time_in_force, red
 
 
 @compiled
-def find(orders, order_id):  # type: ignore[no-untyped-def]
+def find(orders, order_id):
     """The slot of an order in the table, -1 when it is not there any more."""
     slot = order_id & _SLOT_MASK
     if slot >= len(orders) or orders[slot]["order_id"] != order_id or orders[slot]["state"] == _FREE:
@@ -171,7 +171,7 @@ def find(orders, order_id):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def request_cancel(orders, slot):  # type: ignore[no-untyped-def]
+def request_cancel(orders, slot):
     """Moves an order to CANCEL_SENT; False when its state does not allow a cancel (then nothing changes)."""
     following = TABLE[orders[slot]["state"], _CANCEL_SEND]
     if following == ILLEGAL:
@@ -181,7 +181,7 @@ def request_cancel(orders, slot):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _release(lane, position, orders, active, slot):  # type: ignore[no-untyped-def]
+def _release(lane, position, orders, active, slot):
     """Takes a finished order out of the table; the active list keeps its order of age."""
     order = orders[slot]
     if order["side"] > 0:
@@ -200,7 +200,7 @@ def _release(lane, position, orders, active, slot):  # type: ignore[no-untyped-d
 
 
 @compiled
-def book_fill(position, side, ticks, lots, fee_micro, maker):  # type: ignore[no-untyped-def]
+def book_fill(position, side, ticks, lots, fee_micro, maker):
     """Books a fill into the lane's position: the only place where position, cash and fees change."""
     quanta = ticks * lots
     position["position_lots"] += side * lots
@@ -215,7 +215,7 @@ def book_fill(position, side, ticks, lots, fee_micro, maker):  # type: ignore[no
 
 
 @compiled
-def _event_of(kind, left):  # type: ignore[no-untyped-def]
+def _event_of(kind, left):
     """The order event that an event kind stands for, -1 when it is none."""
     if kind == _KIND_FILLED:
         return _FILL_ALL if left == 0 else _FILL_PART
@@ -237,7 +237,7 @@ def _event_of(kind, left):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def apply(lane, position, orders, active, kind, order_id, side, ticks, lots, left, aux1, maker, ts_ns):  # type: ignore[no-untyped-def]
+def apply(lane, position, orders, active, kind, order_id, side, ticks, lots, left, aux1, maker, ts_ns):
     """Applies what the venue or the gateway said about an order; returns APPLIED, ORPHAN_FILL, IGNORED or FAULT.
 
     `kind` is an event kind; for a fill `side`, `ticks`, `lots`, `left` (lots left) and `aux1` (fee) are used; for an
@@ -275,7 +275,7 @@ def apply(lane, position, orders, active, kind, order_id, side, ticks, lots, lef
 
 
 @compiled
-def _shrink(position, order, left):  # type: ignore[no-untyped-def]
+def _shrink(position, order, left):
     """Lowers what an order can still fill; never raises it (a late acknowledgement says the size before the fills)."""
     gone = order["remaining_lots"] - left
     if gone <= 0:

@@ -34,7 +34,7 @@ MEANING: dict[QuoteFault, str] = {
 
 
 @compiled
-def validate(quotes, count, markets):  # type: ignore[no-untyped-def]
+def validate(quotes, count, markets):
     """The QuoteFault of the first `count` quotes, 0 when all are well-formed."""
     if count < 0 or count > len(quotes):
         return 2

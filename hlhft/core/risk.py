@@ -1,7 +1,8 @@
 """The gate between what a strategy proposes and what may reach the wire, and the breakers that run before it.
 
 `assess` looks at the account, the feed and our own reactions before any strategy is asked. `approve` lets a quote
-through, shrinks it or refuses it with a code; nothing else can create an order. The mission's two breakers, tick-to-trade
+through, shrinks it or refuses it with a code; nothing else can create an order. The mission's two breakers,
+tick-to-trade
 above 150 ms and a drawdown above 3 % within one hour, can be tightened by the configuration, never loosened.
 
 Money is int64 micro-USDC: equities up to 9e12 USDC and positions up to 9e18 quanta fit.
@@ -52,19 +53,35 @@ class BreakerRule(NamedTuple):
 
 BREAKERS: dict[Breaker, BreakerRule] = {
     Breaker.TICK_TO_TRADE: BreakerRule(False, "hlhft_tick_to_trade_seconds", "we reacted too late: cancel all, pause"),
-    Breaker.DRAWDOWN: BreakerRule(True, "hlhft_drawdown_ratio", "equity fell too far below its one-hour peak: cancel all, close"),
+    Breaker.DRAWDOWN: BreakerRule(
+        True, "hlhft_drawdown_ratio", "equity fell too far below its one-hour peak: cancel all, close"
+    ),
     Breaker.STALE_DATA: BreakerRule(False, "hlhft_feed_age_seconds", "the market's data is old: its quotes are pulled"),
-    Breaker.ACKNOWLEDGEMENT: BreakerRule(False, "hlhft_acknowledgement_seconds", "the venue answers too late: cancel all, pause"),
-    Breaker.EXPOSURE: BreakerRule(True, "hlhft_exposure_usdc", "the position exceeds its cap although the gate holds: halt"),
-    Breaker.MARGIN_DISTANCE: BreakerRule(True, "hlhft_margin_distance_ratio", "too near to liquidation: cancel all, reduce"),
+    Breaker.ACKNOWLEDGEMENT: BreakerRule(
+        False, "hlhft_acknowledgement_seconds", "the venue answers too late: cancel all, pause"
+    ),
+    Breaker.EXPOSURE: BreakerRule(
+        True, "hlhft_exposure_usdc", "the position exceeds its cap although the gate holds: halt"
+    ),
+    Breaker.MARGIN_DISTANCE: BreakerRule(
+        True, "hlhft_margin_distance_ratio", "too near to liquidation: cancel all, reduce"
+    ),
     Breaker.REJECTION_STORM: BreakerRule(True, "hlhft_rejections_total", "the venue keeps refusing: halt"),
-    Breaker.BUDGET: BreakerRule(False, "hlhft_budget_ratio", "an action budget is used up: only cancels and reductions"),
+    Breaker.BUDGET: BreakerRule(
+        False, "hlhft_budget_ratio", "an action budget is used up: only cancels and reductions"
+    ),
     Breaker.CLOCK_STEP: BreakerRule(True, "hlhft_clock_step_seconds", "time ran backwards or jumped: halt"),
-    Breaker.UNKNOWN_ORDER: BreakerRule(True, "hlhft_unknown_order_age_seconds", "an order's fate is unknown for too long: halt"),
-    Breaker.ILLEGAL_TRANSITION: BreakerRule(True, "hlhft_illegal_transitions_total", "an order did what it cannot do: halt"),
+    Breaker.UNKNOWN_ORDER: BreakerRule(
+        True, "hlhft_unknown_order_age_seconds", "an order's fate is unknown for too long: halt"
+    ),
+    Breaker.ILLEGAL_TRANSITION: BreakerRule(
+        True, "hlhft_illegal_transitions_total", "an order did what it cannot do: halt"
+    ),
     Breaker.STRATEGY: BreakerRule(True, "hlhft_strategy_failures_total", "the strategy failed: halt"),
     Breaker.OPERATOR: BreakerRule(True, "hlhft_halted", "an operator halted trading"),
-    Breaker.DISCONNECTED: BreakerRule(False, "hlhft_connected", "no connection to the venue: no quotes until it agrees again"),
+    Breaker.DISCONNECTED: BreakerRule(
+        False, "hlhft_connected", "no connection to the venue: no quotes until it agrees again"
+    ),
 }
 
 
@@ -108,8 +125,9 @@ _ACTIVE, _REDUCING, _HALTED = 0, 1, 2
 _POST_ONLY_REJECTION = 5
 _UNKNOWN_STATE = 3
 
+
 @compiled
-def trip(lane, breaker, latched):  # type: ignore[no-untyped-def]
+def trip(lane, breaker, latched):
     """Stops the lane for `breaker`; the first cause is kept."""
     if lane["halt_code"] == 0:
         lane["halt_code"] = breaker
@@ -119,7 +137,7 @@ def trip(lane, breaker, latched):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def resume(lane, now_ns):  # type: ignore[no-untyped-def]
+def resume(lane, now_ns):
     """Clears every latch (an operator's word); the peak starts again from the present equity."""
     lane["latches"] = 0
     lane["halt_code"] = 0
@@ -134,14 +152,14 @@ def resume(lane, now_ns):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def strategy_failed(lane):  # type: ignore[no-untyped-def]
+def strategy_failed(lane):
     """The strategy raised, wrote out of bounds, returned nonsense or was too slow: halt until an operator looks."""
     lane["strategy_failures"] += 1
     trip(lane, 12, True)
 
 
 @compiled
-def on_sent(lane, limits, received_ns, written_ns):  # type: ignore[no-untyped-def]
+def on_sent(lane, limits, received_ns, written_ns):
     """Tick-to-trade of one action: from receipt of the frame that caused it to its last byte written."""
     elapsed = written_ns - received_ns
     lane["tick_to_trade_ns"] = elapsed
@@ -151,7 +169,7 @@ def on_sent(lane, limits, received_ns, written_ns):  # type: ignore[no-untyped-d
 
 
 @compiled
-def on_rejection(lane, limits, code, ts_ns):  # type: ignore[no-untyped-def]
+def on_rejection(lane, limits, code, ts_ns):
     """Counts a rejection toward a storm; post-only rejections are normal business and do not count."""
     if code == _POST_ONLY_REJECTION or limits["rejections_max"] == 0:
         return
@@ -164,7 +182,7 @@ def on_rejection(lane, limits, code, ts_ns):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def position_value_micro(position, book, market):  # type: ignore[no-untyped-def]
+def position_value_micro(position, book, market):
     """Cash plus position at the mark (at the mid where the venue names none) minus fees plus funding, micro-USDC."""
     quanta = 2 * position["cash_quanta"]
     lots = position["position_lots"]
@@ -180,7 +198,7 @@ def position_value_micro(position, book, market):  # type: ignore[no-untyped-def
 
 
 @compiled
-def _update_peak(lane, now_ns):  # type: ignore[no-untyped-def]
+def _update_peak(lane, now_ns):
     """The highest equity of the last hour, by minute: sixty whole minutes and the running one."""
     equity = lane["equity_micro"]
     if now_ns >= lane["peak_next_ns"]:
@@ -206,11 +224,13 @@ def _update_peak(lane, now_ns):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _check_money(lane, limits, now_ns):  # type: ignore[no-untyped-def]
+def _check_money(lane, limits, now_ns):
     _update_peak(lane, now_ns)
     peak = lane["peak_max_micro"]
     if peak > 0 and lane["latches"] & 4 == 0:
-        allowed = peak // 1_000_000 * limits["drawdown_e6_max"] + peak % 1_000_000 * limits["drawdown_e6_max"] // 1_000_000
+        allowed = (
+            peak // 1_000_000 * limits["drawdown_e6_max"] + peak % 1_000_000 * limits["drawdown_e6_max"] // 1_000_000
+        )
         if peak - lane["equity_micro"] > allowed:
             trip(lane, 2, True)
             lane["close_at_market"] = 1
@@ -221,7 +241,7 @@ def _check_money(lane, limits, now_ns):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _check_time(lane, limits, now_ns):  # type: ignore[no-untyped-def]
+def _check_time(lane, limits, now_ns):
     step = now_ns - lane["now_ns"]
     if lane["now_ns"] != 0 and limits["clock_step_ns_max"] > 0 and (step < 0 or step > limits["clock_step_ns_max"]):
         trip(lane, 9, True)
@@ -235,7 +255,7 @@ def _check_time(lane, limits, now_ns):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def check_unknown(lane, orders, active, active_count, limits, now_ns):  # type: ignore[no-untyped-def]
+def check_unknown(lane, orders, active, active_count, limits, now_ns):
     """Trips when an order's fate has been unknown for longer than allowed."""
     if limits["unknown_age_ns_max"] == 0:
         return
@@ -246,7 +266,7 @@ def check_unknown(lane, orders, active, active_count, limits, now_ns):  # type: 
 
 
 @compiled
-def is_stale(book, limits, now_ns):  # type: ignore[no-untyped-def]
+def is_stale(book, limits, now_ns):
     """Whether a market's data is too old to quote on; also before the first frame."""
     if book["best_bid_ticks"] == 0 or book["best_ask_ticks"] == 0:
         return True
@@ -254,7 +274,7 @@ def is_stale(book, limits, now_ns):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def assess(lane, positions, books, markets, limits, now_ns):  # type: ignore[no-untyped-def]
+def assess(lane, positions, books, markets, limits, now_ns):
     """Runs the breakers before a decision; returns bits of CANCEL_ALL, CLOSE_AT_MARKET and NO_QUOTES.
 
     `positions` POSITION_DTYPE[M], `books` BOOK_DTYPE[M] with a current touch, `markets` MARKET_DTYPE[M]. Brings
@@ -284,9 +304,13 @@ def assess(lane, positions, books, markets, limits, now_ns):  # type: ignore[no-
 
 
 @compiled
-def _shrink_to_position(position, limits, market, side, ticks, lots):  # type: ignore[no-untyped-def]
+def _shrink_to_position(position, limits, market, side, ticks, lots):
     """The largest size that keeps the worst case within the position caps; may be 0 or less."""
-    worst = position["open_buy_lots"] + position["position_lots"] if side > 0 else position["open_sell_lots"] - position["position_lots"]
+    worst = (
+        position["open_buy_lots"] + position["position_lots"]
+        if side > 0
+        else position["open_sell_lots"] - position["position_lots"]
+    )
     if limits["position_lots_max"] > 0:
         lots = min(lots, limits["position_lots_max"] - worst)
     cap = limits["position_notional_micro_max"]
@@ -298,7 +322,7 @@ def _shrink_to_position(position, limits, market, side, ticks, lots):  # type: i
 
 
 @compiled
-def approve(lane, position, book, market, limits, side, ticks, lots, reduce_only):  # type: ignore[no-untyped-def]
+def approve(lane, position, book, market, limits, side, ticks, lots, reduce_only):
     """The lots of a quote that may become an order, and the code of the refusal (0 approved).
 
     Worst case: every order that could still fill on this side fills, and nothing on the other does.
@@ -311,9 +335,10 @@ def approve(lane, position, book, market, limits, side, ticks, lots, reduce_only
         lots = min(lots, closable)
         if lots <= 0:
             return 0, 2
-    if ticks <= 0 or ticks % grid_step(
-        ticks, market["grid_rule"], market["grid_step_ticks"], market["whole_unit_ticks"]
-    ) != 0:
+    if (
+        ticks <= 0
+        or ticks % grid_step(ticks, market["grid_rule"], market["grid_step_ticks"], market["whole_unit_ticks"]) != 0
+    ):
         return 0, 3
     if lots <= 0:
         return 0, 5
@@ -340,7 +365,7 @@ def approve(lane, position, book, market, limits, side, ticks, lots, reduce_only
 
 
 @compiled
-def exposure_micro(positions, books, markets):  # type: ignore[no-untyped-def]
+def exposure_micro(positions, books, markets):
     """Worst case over all markets in micro-USDC: the larger of all bought and all sold, each at the touch."""
     total = 0
     for index in range(len(positions)):

@@ -99,7 +99,9 @@ class BookKind(IntEnum):
     SNAPSHOT = 1  # full snapshots merged by level range
 
 
-LEVEL_DTYPE = np.dtype([("price_ticks", np.int64), ("size_lots", np.int64), ("orders", np.int64), ("time_ns", np.int64)])
+LEVEL_DTYPE = np.dtype(
+    [("price_ticks", np.int64), ("size_lots", np.int64), ("orders", np.int64), ("time_ns", np.int64)]
+)
 
 BOOK_DTYPE = np.dtype(
     [

@@ -42,9 +42,8 @@ _ORDER_KINDS_FIRST, _ORDER_KINDS_LAST = 16, 34
 _CLOSE_SLIPPAGE = 0.05  # venue reference section 1: the SDK's own default for market orders
 
 
-
 @compiled_inline
-def fill_view(data, lane, limits, now_ns):  # type: ignore[no-untyped-def]
+def fill_view(data, lane, limits, now_ns):
     """Copies what the strategy may see into `lane.views`, one record a market."""
     mask = limits["features"]
     lane_row = lane.lane[0]
@@ -78,7 +77,7 @@ def fill_view(data, lane, limits, now_ns):  # type: ignore[no-untyped-def]
 
 
 @compiled_inline
-def _fill_features(view, features, levels):  # type: ignore[no-untyped-def]
+def _fill_features(view, features, levels):
     seen = view["features"]
     seen["ready"] = features["ready"]
     seen["micro_price"] = features["micro_price"]
@@ -100,7 +99,7 @@ def _fill_features(view, features, levels):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def prepare_view(data, lane):  # type: ignore[no-untyped-def]
+def prepare_view(data, lane):
     """Writes what never changes during a run into the view: indices, grids and unit sizes."""
     for index in range(len(data.books)):
         view = lane.views[index]
@@ -114,7 +113,7 @@ def prepare_view(data, lane):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def update_features(data, lane, market, scratch, mask, ts_ns):  # type: ignore[no-untyped-def]
+def update_features(data, lane, market, scratch, mask, ts_ns):
     """Features of a market after a frame, from the book without our own orders.
 
     Also leaves the first VIEW_LEVELS levels of a ladder book in its level buffer, where the view reads them.
@@ -131,11 +130,13 @@ def update_features(data, lane, market, scratch, mask, ts_ns):  # type: ignore[n
     if book["kind"] == 0:
         _show_levels(data.levels[market, book["front"]], bids, asks, bid_count, ask_count)
     step_ticks = step_at(data.markets[market], book["best_bid_ticks"])
-    on_frame(data.features[market], data.feature_memory[market], bids, asks, bid_count, ask_count, step_ticks, ts_ns, mask)
+    on_frame(
+        data.features[market], data.feature_memory[market], bids, asks, bid_count, ask_count, step_ticks, ts_ns, mask
+    )
 
 
 @compiled
-def _show_levels(front, bids, asks, bid_count, ask_count):  # type: ignore[no-untyped-def]
+def _show_levels(front, bids, asks, bid_count, ask_count):
     for level in range(VIEW_LEVELS):
         front[0, level]["price_ticks"] = bids[level]["price_ticks"] if level < bid_count else 0
         front[0, level]["size_lots"] = bids[level]["size_lots"] if level < bid_count else 0
@@ -144,13 +145,13 @@ def _show_levels(front, bids, asks, bid_count, ask_count):  # type: ignore[no-un
 
 
 @compiled
-def step_at(market, ticks):  # type: ignore[no-untyped-def]
+def step_at(market, ticks):
     """The market's grid step at a price in ticks (any price below one tick counts as one)."""
     return grid_step(max(ticks, 1), market["grid_rule"], market["grid_step_ticks"], market["whole_unit_ticks"])
 
 
 @compiled
-def _command(out, count, kind, command_class, market, order, expires_ns):  # type: ignore[no-untyped-def]
+def _command(out, count, kind, command_class, market, order, expires_ns):
     command = out[count]
     command["ts_ns"] = 0
     command["batch_id"] = 0
@@ -168,13 +169,13 @@ def _command(out, count, kind, command_class, market, order, expires_ns):  # typ
 
 
 @compiled
-def _refuse(lane_row, code):  # type: ignore[no-untyped-def]
+def _refuse(lane_row, code):
     lane_row["refused"] += 1
     lane_row["refusals"][code] += 1
 
 
 @compiled
-def place_order(data, lane, limits, market, side, ticks, lots, time_in_force, reduce_only, now_ns, out, count):  # type: ignore[no-untyped-def]
+def place_order(data, lane, limits, market, side, ticks, lots, time_in_force, reduce_only, now_ns, out, count):
     """Asks the gate; when it approves, creates the order and its command. Returns the number of commands."""
     lane_row = lane.lane[0]
     position = lane.positions[market]
@@ -203,7 +204,7 @@ def place_order(data, lane, limits, market, side, ticks, lots, time_in_force, re
 
 
 @compiled
-def cancel_order(lane, limits, market, slot, out, count):  # type: ignore[no-untyped-def]
+def cancel_order(lane, limits, market, slot, out, count):
     """Cancels an order that is open; returns the number of commands."""
     lane_row = lane.lane[0]
     if count >= len(out):
@@ -218,7 +219,7 @@ def cancel_order(lane, limits, market, slot, out, count):  # type: ignore[no-unt
 
 
 @compiled
-def _cancel_market(lane, limits, market, out, count):  # type: ignore[no-untyped-def]
+def _cancel_market(lane, limits, market, out, count):
     position = lane.positions[market]
     active = lane.active[market]
     for index in range(position["active_count"]):
@@ -227,7 +228,7 @@ def _cancel_market(lane, limits, market, out, count):  # type: ignore[no-untyped
 
 
 @compiled
-def _close_market(data, lane, limits, market, now_ns, out, count):  # type: ignore[no-untyped-def]
+def _close_market(data, lane, limits, market, now_ns, out, count):
     """A reduce-only order that takes what closes the position, unless one is on its way."""
     position = lane.positions[market]
     book = data.books[market]
@@ -247,7 +248,7 @@ def _close_market(data, lane, limits, market, now_ns, out, count):  # type: igno
 
 
 @compiled
-def _wanted_at(quotes, count, market, side, ticks):  # type: ignore[no-untyped-def]
+def _wanted_at(quotes, count, market, side, ticks):
     """Whether a resting quote for this price is among the quotes."""
     for index in range(count):
         quote = quotes[index]
@@ -258,7 +259,7 @@ def _wanted_at(quotes, count, market, side, ticks):  # type: ignore[no-untyped-d
 
 
 @compiled
-def _works_at(orders, active, active_count, side, ticks):  # type: ignore[no-untyped-def]
+def _works_at(orders, active, active_count, side, ticks):
     """Whether an order of ours, in any state, occupies this price."""
     for index in range(active_count):
         order = orders[active[index]]
@@ -268,7 +269,7 @@ def _works_at(orders, active, active_count, side, ticks):  # type: ignore[no-unt
 
 
 @compiled_inline
-def requote(data, lane, limits, count, now_ns, out, commands):  # type: ignore[no-untyped-def]
+def requote(data, lane, limits, count, now_ns, out, commands):
     """Turns the first `count` quotes into commands: cancels first, then placements.
 
     Matched by price: an order at a wanted price is never touched, so it keeps its place in the queue; a price that an
@@ -307,11 +308,11 @@ def requote(data, lane, limits, count, now_ns, out, commands):  # type: ignore[n
 
 
 @compiled_inline
-def decide(data, lane, limits, now_ns, out):  # type: ignore[no-untyped-def]
+def decide(data, lane, limits, now_ns, out):
     """One decision of one lane at `now_ns`: commands into `out`, COMMAND_DTYPE[n]; returns how many.
 
-    The books' touch must be current. Runs the breakers, asks the strategy, passes its quotes through the gate and matches
-    them with the working orders.
+    The books' touch must be current. Runs the breakers, asks the strategy, passes its quotes through the gate and
+    matches them with the working orders.
     """
     lane_row = lane.lane[0]
     lane_row["decisions"] += 1
@@ -346,7 +347,7 @@ def decide(data, lane, limits, now_ns, out):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def apply_account_event(lane, limits, event):  # type: ignore[no-untyped-def]
+def apply_account_event(lane, limits, event):
     """Applies an event that is not market data to one lane."""
     lane_row = lane.lane[0]
     kind = int(event["kind"])
@@ -387,7 +388,7 @@ def apply_account_event(lane, limits, event):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _operator(lane_row, command, now_ns):  # type: ignore[no-untyped-def]
+def _operator(lane_row, command, now_ns):
     if command == 1:
         resume(lane_row, now_ns)
     elif command == 3:
@@ -399,7 +400,7 @@ def _operator(lane_row, command, now_ns):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def apply_order_news(lane, limits, market, kind, order_id, side, ticks, lots, aux0, aux1, maker, ts_ns):  # type: ignore[no-untyped-def]
+def apply_order_news(lane, limits, market, kind, order_id, side, ticks, lots, aux0, aux1, maker, ts_ns):
     """What the venue or the gateway said about one order: table, position, budgets and the rejection count."""
     lane_row = lane.lane[0]
     apply_order(
@@ -413,11 +414,13 @@ def apply_order_news(lane, limits, market, kind, order_id, side, ticks, lots, au
 
 
 @compiled
-def step(data, lane, limits, scratch, events, count, out):  # type: ignore[no-untyped-def]
+def step(data, lane, limits, scratch, events, count, out):
     """Applies the first `count` events of one frame atomically and decides once; returns the number of commands.
 
-    `limits` LIMITS_DTYPE[1], `scratch` LEVEL_DTYPE[2, LEVELS], `events` EVENT_DTYPE, `out` COMMAND_DTYPE. A decision is due
-    when the frame holds market data and `decide_on_frame` is set, an order's fate and `decide_on_fill` is set, or a timer.
+    `limits` LIMITS_DTYPE[1], `scratch` LEVEL_DTYPE[2, LEVELS], `events` EVENT_DTYPE, `out` COMMAND_DTYPE. A decision
+    is due
+    when the frame holds market data and `decide_on_frame` is set, an order's fate and `decide_on_fill` is set, or a
+    timer.
     """
     rules = limits[0]
     now_ns = 0
@@ -447,7 +450,7 @@ def step(data, lane, limits, scratch, events, count, out):  # type: ignore[no-un
 
 
 @compiled
-def _note_trade(data, market, event, mask):  # type: ignore[no-untyped-def]
+def _note_trade(data, market, event, mask):
     book = data.books[market]
     if mask != 0:
         on_trade(
@@ -458,7 +461,7 @@ def _note_trade(data, market, event, mask):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _finish_frame(data, lane, market, scratch, mask, ts_ns):  # type: ignore[no-untyped-def]
+def _finish_frame(data, lane, market, scratch, mask, ts_ns):
     book = data.books[market]
     if book["kind"] == 0:
         refresh_touch(book, data.ladders, data.cells)

@@ -111,7 +111,7 @@ def spacing_quantiles(*, mean_ns: int, deviation_ns: int, ns_min: int, ns_max: i
 
 
 @compiled
-def next_random(clock):  # type: ignore[no-untyped-def]
+def next_random(clock):
     """The next whole number of the clock's generator, uniform in 0 .. 2147483561."""
     first = clock["seed_1"] * _MULTIPLIER_1 % _MODULUS_1
     second = clock["seed_2"] * _MULTIPLIER_2 % _MODULUS_2
@@ -121,7 +121,7 @@ def next_random(clock):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def next_block_time(clock, table):  # type: ignore[no-untyped-def]
+def next_block_time(clock, table):
     """Moves the clock to the next block and returns its time in ns, or BLOCK_NONE when given times are used up.
 
     `table` is int64: ascending block times when the clock is given them, else the quantiles of the spacing.
@@ -140,7 +140,7 @@ def next_block_time(clock, table):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def block_including(clock, table, arrival_ns):  # type: ignore[no-untyped-def]
+def block_including(clock, table, arrival_ns):
     """Moves the clock to the first block at or after `arrival_ns` and returns its time; the latest block counts."""
     time_ns = clock["time_ns"] if clock["height"] > 0 else -BLOCK_NONE
     while time_ns < arrival_ns:
@@ -149,13 +149,13 @@ def block_including(clock, table, arrival_ns):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _takes(leg):  # type: ignore[no-untyped-def]
+def _takes(leg):
     """Whether the leg holds a GTC or IOC order. A modify counts as its new order."""
     return leg["kind"] != 1 and leg["time_in_force"] != 0
 
 
 @compiled
-def sort_actions(actions, count, order_out):  # type: ignore[no-untyped-def]
+def sort_actions(actions, count, order_out):
     """Writes to order_out[:count] the rows of actions[:count] in the order in which a block executes them.
 
     `actions` is ACTION_DTYPE in order of arrival, the legs of one action adjacent; they stay together and in order.

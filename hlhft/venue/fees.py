@@ -11,7 +11,7 @@ RATE_SCALE = 1_000_000_000
 
 
 @compiled
-def fee_micro(notional_micro, rate_e9):  # type: ignore[no-untyped-def]
+def fee_micro(notional_micro, rate_e9):
     """The fee in micro-USDC for a notional in micro-USDC at a rate in 1e-9; negative for a rebate.
 
     Exact for |notional| below 9.2e18 micro-USDC and |rate| below 1e9: the product is split so that it cannot overflow.
@@ -25,7 +25,7 @@ def fee_micro(notional_micro, rate_e9):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def notional_micro(market, ticks, lots):  # type: ignore[no-untyped-def]
+def notional_micro(market, ticks, lots):
     """ticks x lots of a MARKET_DTYPE record in micro-USDC, truncated toward zero where the market is finer."""
     quanta = ticks * lots
     if quanta < 0:

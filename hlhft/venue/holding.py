@@ -29,7 +29,7 @@ HOLDING_DTYPE = np.dtype(
 
 
 @compiled
-def apply_fill(holding, market, side, ticks, lots, maker):  # type: ignore[no-untyped-def]
+def apply_fill(holding, market, side, ticks, lots, maker):
     """Books a fill of `lots` > 0 at `ticks` for side +1 or -1 and returns its fee in micro-USDC."""
     quanta = ticks * lots
     holding["position_lots"] += side * lots

@@ -1,10 +1,11 @@
 """Where our order stands in a recorded price level: the queue models.
 
-A recorded level shows how many lots rest there, not whose. A model keeps `front`, the lots ahead of our order, and moves
-it when trades print at the price and when the level's total changes. `front` is a float64 in lots, never negative after a
-change of the level, possibly negative after a trade: then that many lots of the trade were ours.
+A recorded level shows how many lots rest there, not whose. A model keeps `front`, the lots ahead of our order, and
+moves it when trades print at the price and when the level's total changes. `front` is a float64 in lots, never negative
+after a change of the level, possibly negative after a trade: then that many lots of the trade were ours.
 
-Bias, stated: RISK_AVERSE advances on trades only, so it fills latest; the probability models assume that a decrease which
+Bias, stated: RISK_AVERSE advances on trades only, so it fills latest; the probability models assume that a decrease
+which
 no trade explains is spread over the queue by position, f(back) / (f(back) + f(front)) and relatives. Their arithmetic,
 clamps and treatment of 0/0 (the new total decides) agree with hftbacktest's models to the record (tests/parity).
 """
@@ -29,7 +30,7 @@ class QueueModel(IntEnum):
 
 
 @compiled
-def _power(x, n):  # type: ignore[no-untyped-def]
+def _power(x, n):
     if n == 2.0:
         return x * x
     if x < 0.0 and n != math.floor(n):
@@ -40,21 +41,21 @@ def _power(x, n):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _log(x):  # type: ignore[no-untyped-def]
+def _log(x):
     if x <= -1.0:
         return -math.inf if x == -1.0 else math.nan
     return math.log(1.0 + x)
 
 
 @compiled
-def _ratio(numerator, denominator):  # type: ignore[no-untyped-def]
+def _ratio(numerator, denominator):
     if denominator == 0.0:
         return math.nan if numerator == 0.0 or math.isnan(numerator) else math.inf
     return numerator / denominator
 
 
 @compiled
-def probability_behind(model, power, lot_size, front, back):  # type: ignore[no-untyped-def]
+def probability_behind(model, power, lot_size, front, back):
     """The probability that a lot which left the level stood behind us; NaN when the level was empty.
 
     `front` and `back` in lots; the logarithmic family works on base units, hence `lot_size`.
@@ -73,7 +74,7 @@ def probability_behind(model, power, lot_size, front, back):  # type: ignore[no-
 
 
 @compiled
-def front_after_change(model, power, lot_size, front, traded, before, after):  # type: ignore[no-untyped-def]
+def front_after_change(model, power, lot_size, front, traded, before, after):
     """Lots ahead after the level went from `before` to `after` lots, `traded` of it already counted from trades."""
     if model == 0:
         return min(front, float(after))
@@ -91,7 +92,7 @@ def front_after_change(model, power, lot_size, front, traded, before, after):  #
 
 
 @compiled
-def lots_reached(front):  # type: ignore[no-untyped-def]
+def lots_reached(front):
     """Whole lots of a trade that went past everything ahead of us: -front rounded half away from zero, at least 0."""
     if front >= 0.0 or math.isnan(front):
         return 0

@@ -24,10 +24,8 @@ import numpy as np
 
 from hlhft.compiled import compiled
 from hlhft.ladder import ASK_NONE, BID_NONE, LADDER_DTYPE, ask_above, bid_below, lots_at
-from hlhft.units import MARKET_DTYPE
 from hlhft.venue.holding import HOLDING_DTYPE, apply_fill
 from hlhft.venue.queue import front_after_change, lots_reached
-from hlhft.venue.rules import RULES_DTYPE
 from hlhft.venue.validation import check_order
 
 ORDER_INDEX = 1024  # the low ten bits of an order id are unique among one lane's live orders in one market
@@ -114,7 +112,7 @@ class RecordedVenue(NamedTuple):
     cells: np.ndarray  # int64[M, 2, W]
     heads: np.ndarray  # int32[M, 2, W]: slot + 1 of the first own order at a tick
     orders: np.ndarray  # VENUE_ORDER_DTYPE[N]
-    index: np.ndarray  # int32[L, M, ORDER_INDEX]: slot + 1 by order id
+    slots: np.ndarray  # int32[L, M, ORDER_INDEX]: slot + 1 by order id
     holdings: np.ndarray  # HOLDING_DTYPE[L, M]
     open_orders: np.ndarray  # int64[L]
     replies: np.ndarray  # REPLY_DTYPE[N + ORDER_INDEX]
@@ -134,7 +132,7 @@ def new_venue(
         cells=np.zeros((count, 2, width), np.int64),
         heads=np.zeros((count, 2, width), np.int32),
         orders=np.zeros(slots, VENUE_ORDER_DTYPE),
-        index=np.zeros((lanes, count, ORDER_INDEX), np.int32),
+        slots=np.zeros((lanes, count, ORDER_INDEX), np.int32),
         holdings=np.zeros((lanes, count), HOLDING_DTYPE),
         open_orders=np.zeros(lanes, np.int64),
         replies=np.zeros(slots + ORDER_INDEX, REPLY_DTYPE),
@@ -152,7 +150,7 @@ def new_venue(
 
 
 @compiled
-def _reply(venue, kind, lane, market, order_id, side, ticks, lots, aux0, ts_ns):  # type: ignore[no-untyped-def]
+def _reply(venue, kind, lane, market, order_id, side, ticks, lots, aux0, ts_ns):
     count = venue.venue[0]["reply_count"]
     if count >= len(venue.replies):
         # The caller ends the run on this: a fate that nobody hears of is worse than a stopped replay.
@@ -175,7 +173,7 @@ def _reply(venue, kind, lane, market, order_id, side, ticks, lots, aux0, ts_ns):
 
 
 @compiled
-def _reply_fill(venue, lane, market, order_id, side, ticks, lots, left, maker, reason, ts_ns):  # type: ignore[no-untyped-def]
+def _reply_fill(venue, lane, market, order_id, side, ticks, lots, left, maker, reason, ts_ns):
     fee = apply_fill(venue.holdings[lane, market], venue.markets[market], side, ticks, lots, maker)
     _reply(venue, _FILLED, lane, market, order_id, side, ticks, lots, left, ts_ns)
     reply = venue.replies[venue.venue[0]["reply_count"] - 1]
@@ -193,7 +191,7 @@ def _reply_fill(venue, lane, market, order_id, side, ticks, lots, left, maker, r
 
 
 @compiled
-def _insert(venue, lane, market, order_id, side, ticks, lots, reduce_only, front, ts_ns):  # type: ignore[no-untyped-def]
+def _insert(venue, lane, market, order_id, side, ticks, lots, reduce_only, front, ts_ns):
     slot = venue.venue[0]["free"]
     if slot == 0:
         return False
@@ -220,7 +218,7 @@ def _insert(venue, lane, market, order_id, side, ticks, lots, reduce_only, front
     if head != 0:
         venue.orders[head - 1]["previous"] = slot
     venue.heads[market, row, cell] = slot
-    venue.index[lane, market, order_id & (ORDER_INDEX - 1)] = slot
+    venue.slots[lane, market, order_id & (ORDER_INDEX - 1)] = slot
     edge = venue.edges[market]
     edge["resting"] += 1
     if side > 0:
@@ -231,7 +229,7 @@ def _insert(venue, lane, market, order_id, side, ticks, lots, reduce_only, front
 
 
 @compiled
-def _remove(venue, slot):  # type: ignore[no-untyped-def]
+def _remove(venue, slot):
     order = venue.orders[slot - 1]
     market = order["market"]
     row = 0 if order["side"] > 0 else 1
@@ -243,7 +241,7 @@ def _remove(venue, slot):  # type: ignore[no-untyped-def]
         venue.heads[market, row, order["price_ticks"] - venue.ladders[market]["base_ticks"]] = following
     if following != 0:
         venue.orders[following - 1]["previous"] = previous
-    venue.index[order["lane"], market, order["order_id"] & (ORDER_INDEX - 1)] = 0
+    venue.slots[order["lane"], market, order["order_id"] & (ORDER_INDEX - 1)] = 0
     venue.open_orders[order["lane"]] -= 1
     order["order_id"] = 0
     order["next"] = venue.venue[0]["free"]
@@ -257,7 +255,7 @@ def _remove(venue, slot):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _fill_resting(venue, slot, lots, reason, ts_ns):  # type: ignore[no-untyped-def]
+def _fill_resting(venue, slot, lots, reason, ts_ns):
     order = venue.orders[slot - 1]
     lane = order["lane"]
     market = order["market"]
@@ -269,9 +267,7 @@ def _fill_resting(venue, slot, lots, reason, ts_ns):  # type: ignore[no-untyped-
         left = order["remaining_lots"] - lots
         order["remaining_lots"] = left
         front, entry, placed = order["front"], order["front_at_entry"], order["placed_ns"]
-        _reply_fill(
-            venue, lane, market, order["order_id"], side, order["price_ticks"], lots, left, 1, reason, ts_ns
-        )
+        _reply_fill(venue, lane, market, order["order_id"], side, order["price_ticks"], lots, left, 1, reason, ts_ns)
         reply = venue.replies[venue.venue[0]["reply_count"] - 1]
         reply["front"] = front
         reply["front_at_entry"] = entry
@@ -289,7 +285,7 @@ def _fill_resting(venue, slot, lots, reason, ts_ns):  # type: ignore[no-untyped-
 
 
 @compiled
-def on_level(venue, market, row, ticks, before, after, ts_ns):  # type: ignore[no-untyped-def]
+def on_level(venue, market, row, ticks, before, after, ts_ns):
     """Moves the queue of own orders at a level whose recorded total changed; row 0 bids, 1 asks."""
     rules = venue.rules[0]
     lot_size = venue.markets[market]["lot_size"]
@@ -307,8 +303,9 @@ def on_level(venue, market, row, ticks, before, after, ts_ns):  # type: ignore[n
 
 
 @compiled
-def on_trade(venue, market, side, ticks, lots, ts_ns):  # type: ignore[no-untyped-def]
-    """A recorded trade of `lots` at `ticks` by an aggressor on `side`: fills own orders it reaches on the other side."""
+def on_trade(venue, market, side, ticks, lots, ts_ns):
+    """A recorded trade of `lots` at `ticks` by an aggressor on `side`: fills own orders it reaches on the other
+    side."""
     partial = venue.rules[0]["partial_fills"]
     edge = venue.edges[market]
     base = venue.ladders[market]["base_ticks"]
@@ -339,7 +336,7 @@ def on_trade(venue, market, side, ticks, lots, ts_ns):  # type: ignore[no-untype
 
 
 @compiled
-def _tighten(venue, market, row, start, side, count):  # type: ignore[no-untyped-def]
+def _tighten(venue, market, row, start, side, count):
     """Moves the edge past the ticks just scanned when they hold no own order any more."""
     base = venue.ladders[market]["base_ticks"]
     price = start
@@ -354,8 +351,9 @@ def _tighten(venue, market, row, start, side, count):  # type: ignore[no-untyped
 
 
 @compiled
-def on_touch(venue, market, side, ts_ns):  # type: ignore[no-untyped-def]
-    """The best bid (side +1) rose or the best ask (side -1) fell: fills own orders on the other side that it crosses."""
+def on_touch(venue, market, side, ts_ns):
+    """The best bid (side +1) rose or the best ask (side -1) fell: fills own orders on the other side that it
+    crosses."""
     partial = venue.rules[0]["partial_fills"]
     edge = venue.edges[market]
     ladder = venue.ladders[market]
@@ -381,7 +379,7 @@ def on_touch(venue, market, side, ts_ns):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _take(venue, lane, market, order_id, side, ticks, lots, reason, ts_ns):  # type: ignore[no-untyped-def]
+def _take(venue, lane, market, order_id, side, ticks, lots, reason, ts_ns):
     """Executes against the recorded book up to `ticks`; returns the lots left."""
     ladder = venue.ladders[market]
     cells = venue.cells[market]
@@ -399,7 +397,7 @@ def _take(venue, lane, market, order_id, side, ticks, lots, reason, ts_ns):  # t
 
 
 @compiled
-def place(venue, lane, market, order_id, side, ticks, lots, time_in_force, reduce_only, expires_ns, ts_ns):  # type: ignore[no-untyped-def]
+def place(venue, lane, market, order_id, side, ticks, lots, time_in_force, reduce_only, expires_ns, ts_ns):
     """An order arrives at `ts_ns`: it is refused, executed, rests, or a mixture; every outcome is a reply."""
     rules = venue.rules[0]
     ladder = venue.ladders[market]
@@ -438,7 +436,7 @@ def place(venue, lane, market, order_id, side, ticks, lots, time_in_force, reduc
 
 
 @compiled
-def _rest(venue, lane, market, order_id, side, ticks, lots, reduce_only, ts_ns):  # type: ignore[no-untyped-def]
+def _rest(venue, lane, market, order_id, side, ticks, lots, reduce_only, ts_ns):
     ladder = venue.ladders[market]
     cell = ticks - ladder["base_ticks"]
     if cell < 0 or cell >= ladder["width"]:
@@ -456,7 +454,7 @@ def _rest(venue, lane, market, order_id, side, ticks, lots, reduce_only, ts_ns):
 
 
 @compiled
-def _own_lots_at(venue, lane, market, row, cell):  # type: ignore[no-untyped-def]
+def _own_lots_at(venue, lane, market, row, cell):
     """Lots the same lane already has at the price: the later order stands behind them."""
     total = 0.0
     slot = venue.heads[market, row, cell]
@@ -469,7 +467,7 @@ def _own_lots_at(venue, lane, market, row, cell):  # type: ignore[no-untyped-def
 
 
 @compiled
-def _reference(ladder):  # type: ignore[no-untyped-def]
+def _reference(ladder):
     """The price that bands are measured from: the mid, or the one side that exists, or 0."""
     bid, ask = ladder["best_bid_ticks"], ladder["best_ask_ticks"]
     if bid != BID_NONE and ask != ASK_NONE:
@@ -480,21 +478,30 @@ def _reference(ladder):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def cancel(venue, lane, market, order_id, cause, ts_ns):  # type: ignore[no-untyped-def]
+def cancel(venue, lane, market, order_id, cause, ts_ns):
     """A cancel arrives: the order leaves the book, or the cancel is rejected because nothing rests under this id."""
-    slot = venue.index[lane, market, order_id & (ORDER_INDEX - 1)]
+    slot = venue.slots[lane, market, order_id & (ORDER_INDEX - 1)]
     if slot == 0 or venue.orders[slot - 1]["order_id"] != order_id:
         _reply(venue, _CANCEL_REJECTED, lane, market, order_id, 0, 0, 0, _NEVER_PLACED, ts_ns)
         return
     order = venue.orders[slot - 1]
     _reply(
-        venue, _CANCELLED, lane, market, order_id, order["side"], order["price_ticks"], order["remaining_lots"], cause, ts_ns
+        venue,
+        _CANCELLED,
+        lane,
+        market,
+        order_id,
+        order["side"],
+        order["price_ticks"],
+        order["remaining_lots"],
+        cause,
+        ts_ns,
     )
     _remove(venue, slot)
 
 
 @compiled
-def liquidate(venue, lane, market, ts_ns):  # type: ignore[no-untyped-def]
+def liquidate(venue, lane, market, ts_ns):
     """Cancels the lane's orders in the market and closes its position against the recorded book; returns lots left."""
     for slot in range(1, len(venue.orders) + 1):
         order = venue.orders[slot - 1]

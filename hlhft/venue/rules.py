@@ -95,7 +95,9 @@ def open_orders_max(volume_micro: int) -> int:
     Raises ValueError on a negative volume.
     """
     if volume_micro < 0:
-        raise ValueError(f"the traded volume must be at least 0 micro-USDC, not {volume_micro}: pass the venue's figure")
+        raise ValueError(
+            f"the traded volume must be at least 0 micro-USDC, not {volume_micro}: pass the venue's figure"
+        )
     return min(OPEN_ORDERS_BASE + volume_micro // VOLUME_PER_OPEN_ORDER_MICRO, OPEN_ORDERS_LIMIT)
 
 

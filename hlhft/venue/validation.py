@@ -19,14 +19,14 @@ _E6 = 1_000_000
 
 
 @compiled
-def is_on_grid(market, ticks):  # type: ignore[no-untyped-def]
+def is_on_grid(market, ticks):
     """Whether `ticks` > 0 is a valid price of the MARKET_DTYPE record: its grid rule only, not the band."""
     step = grid_step(ticks, market["grid_rule"], market["grid_step_ticks"], market["whole_unit_ticks"])
     return ticks % step == 0
 
 
 @compiled
-def is_within_band(ticks, reference_ticks, band_e6):  # type: ignore[no-untyped-def]
+def is_within_band(ticks, reference_ticks, band_e6):
     """Whether the price is at most band_e6 x 1e-6 of the reference away from it; true without reference or band."""
     if reference_ticks <= 0 or band_e6 <= 0:
         return True
@@ -34,7 +34,7 @@ def is_within_band(ticks, reference_ticks, band_e6):  # type: ignore[no-untyped-
 
 
 @compiled
-def market_value_max_micro(market, rules):  # type: ignore[no-untyped-def]
+def market_value_max_micro(market, rules):
     """The largest market order in micro-USDC, by the leverage that the market offers; limit orders may be larger."""
     leverage = market["maximum_leverage"]
     if leverage >= 25:
@@ -47,13 +47,13 @@ def market_value_max_micro(market, rules):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def is_reducing(side, size_lots, reduce_only, position_lots):  # type: ignore[no-untyped-def]
+def is_reducing(side, size_lots, reduce_only, position_lots):
     """Whether the order can only reduce the position: marked so, or against the position and no larger than it."""
     return reduce_only != 0 or side * position_lots + size_lots <= 0
 
 
 @compiled
-def check_value(market, side, price_ticks, size_lots, reduce_only, position_lots, rules):  # type: ignore[no-untyped-def]
+def check_value(market, side, price_ticks, size_lots, reduce_only, position_lots, rules):
     """The refusal for what the order is worth at its limit: too much, too little, or 0. Price and size are positive."""
     if size_lots > _EXACT_MAX // (price_ticks * market["micro_numerator"]):
         return _ORDER_TOO_LARGE
@@ -68,9 +68,7 @@ def check_value(market, side, price_ticks, size_lots, reduce_only, position_lots
 
 
 @compiled
-def check_order(  # type: ignore[no-untyped-def]
-    market, side, price_ticks, size_lots, reduce_only, position_lots, reference_ticks, open_orders, rules
-):
+def check_order(market, side, price_ticks, size_lots, reduce_only, position_lots, reference_ticks, open_orders, rules):
     """The refusal code of a limit order, 0 when it may be matched.
 
     `market` and `rules` are MARKET_DTYPE and RULES_DTYPE records; `side` +1 or -1; `position_lots` is signed and of

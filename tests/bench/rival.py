@@ -3,8 +3,8 @@
     rival.py convert RECORDING OUT TICK LOT    recording -> the library's event array (.npz)
     rival.py serve                             one JSON request a line on stdin, one JSON answer a line on stdout
 
-Requests: {"load": npz}, {"run": "quote"|"grid", "repeat": n, "records": path|null, ...parameters}. The two strategies are
-the ones of tests/bench/strategies, decision for decision; RULES in tests/bench/README.md says what both do.
+Requests: {"load": npz}, {"run": "quote"|"grid", "repeat": n, "records": path|null, ...parameters}. The two strategies
+are the ones of tests/bench/strategies, decision for decision; RULES in tests/bench/README.md says what both do.
 """
 
 import gzip
@@ -13,7 +13,7 @@ import sys
 import time
 
 import numpy as np
-from hftbacktest import ROIVectorMarketDepthBacktest, BacktestAsset
+from hftbacktest import BacktestAsset, ROIVectorMarketDepthBacktest
 from hftbacktest.data.utils import binancefutures
 from hftbacktest.data.validation import correct_event_order, correct_local_timestamp, validate_event_order
 from hftbacktest.order import GTX, LIMIT
@@ -81,7 +81,9 @@ def run(hbt, interval, lot_size, order_lots, cap_lots, half, skew, grid, levels,
                 hbt.submit_buy_order(0, buys[level], buys[level] * depth.tick_size, size, GTX, LIMIT, False)
         for level in range(asks):
             if sells[level] + SELL_ID not in orders:
-                hbt.submit_sell_order(0, sells[level] + SELL_ID, sells[level] * depth.tick_size, size, GTX, LIMIT, False)
+                hbt.submit_sell_order(
+                    0, sells[level] + SELL_ID, sells[level] * depth.tick_size, size, GTX, LIMIT, False
+                )
     return count
 
 
@@ -112,8 +114,16 @@ def once(request, records):
     hbt = build(request)
     start = time.perf_counter()
     count = run(
-        hbt, request["interval_ns"], request["lot"], request["order_lots"], request["cap_lots"], request["half"],
-        request["skew"], request["grid"], request["levels"], records,
+        hbt,
+        request["interval_ns"],
+        request["lot"],
+        request["order_lots"],
+        request["cap_lots"],
+        request["half"],
+        request["skew"],
+        request["grid"],
+        request["levels"],
+        records,
     )
     elapsed = time.perf_counter() - start
     hbt.close()
@@ -150,7 +160,8 @@ def history_rows(history):
 
 
 def convert_spot(source, target):
-    """Spot streams, which the library's futures converter cannot read: event time where there is no transaction time."""
+    """Spot streams, which the library's futures converter cannot read: event time where there is no transaction
+    time."""
     rows = []
     newest = 0
     with gzip.open(source, "rt") as lines:
@@ -161,7 +172,9 @@ def convert_spot(source, target):
                 for side, flag in (("bids", BUY_EVENT), ("asks", SELL_EVENT)):
                     levels = message[side]
                     rows.append((DEPTH_CLEAR_EVENT | flag, newest, local, float(levels[-1][0]), 0, 0, 0, 0))
-                    rows.extend((DEPTH_SNAPSHOT_EVENT | flag, newest, local, float(p), float(q), 0, 0, 0) for p, q in levels)
+                    rows.extend(
+                        (DEPTH_SNAPSHOT_EVENT | flag, newest, local, float(p), float(q), 0, 0, 0) for p, q in levels
+                    )
             elif data.get("e") == "depthUpdate":
                 newest = data["E"] * 1_000_000
                 for side, flag in (("b", BUY_EVENT), ("a", SELL_EVENT)):

@@ -62,7 +62,7 @@ _ARGUMENT_MIN = 1e-9  # at the largest inventory the growing side's logarithm ha
 
 
 @compiled
-def finite(gamma, sigma, k, inventory, left_s):  # type: ignore[no-untyped-def]
+def finite(gamma, sigma, k, inventory, left_s):
     """Distances of bid and ask below and above the mid with `left_s` seconds of the session to go."""
     risk = gamma * sigma * sigma * left_s
     half = 0.5 * risk + math.log(1.0 + gamma / k) / gamma
@@ -70,7 +70,7 @@ def finite(gamma, sigma, k, inventory, left_s):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def infinite(gamma, sigma, k, inventory, inventory_max):  # type: ignore[no-untyped-def]
+def infinite(gamma, sigma, k, inventory, inventory_max):
     """The same for the infinite horizon; |inventory| counts as at most `inventory_max`, where the logarithms exist."""
     widen = math.log(1.0 + gamma / k) / gamma
     if sigma <= 0.0:
@@ -84,7 +84,7 @@ def infinite(gamma, sigma, k, inventory, inventory_max):  # type: ignore[no-unty
 
 
 @compiled
-def left_s(view, params, memory):  # type: ignore[no-untyped-def]
+def left_s(view, params, memory):
     """Seconds to the end of the running session; sessions restart one after another, the first at the first call."""
     horizon_ns = int(params["horizon_s"] * 1e9)
     elapsed = view["now_ns"] - memory["session_start_ns"]
@@ -95,7 +95,7 @@ def left_s(view, params, memory):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def distances_bp(view, params, memory, mid, inventory, inventory_max):  # type: ignore[no-untyped-def]
+def distances_bp(view, params, memory, mid, inventory, inventory_max):
     """The model's distances of bid and ask from the mid, in basis points, before fees."""
     sigma = volatility_bp(
         view, mid, int(params["volatility_scale"]), params["volatility_bp_fallback"],
@@ -110,7 +110,7 @@ def distances_bp(view, params, memory, mid, inventory, inventory_max):  # type: 
 
 
 @compiled
-def quote_market(market, params, memory, quotes):  # type: ignore[no-untyped-def]
+def quote_market(market, params, memory, quotes):
     """Quotes one market; returns the number of quotes."""
     if not has_touch(market):
         return 0
@@ -134,7 +134,7 @@ def quote_market(market, params, memory, quotes):  # type: ignore[no-untyped-def
     )  # fmt: skip
 
 
-def quote(view, params, memory, quotes):  # type: ignore[no-untyped-def]
+def quote(view, params, memory, quotes):
     """Two sides around the reservation price in every market; all share one session."""
     count = 0
     for index in range(len(view)):

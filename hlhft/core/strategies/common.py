@@ -33,19 +33,19 @@ class Parameter(NamedTuple):
 
 
 @compiled
-def has_touch(view):  # type: ignore[no-untyped-def]
+def has_touch(view):
     """Whether both sides are there and the book is not crossed: without that nothing can be quoted."""
     return view["best_bid_ticks"] > 0 and view["best_ask_ticks"] > view["best_bid_ticks"]
 
 
 @compiled
-def mid_ticks(view):  # type: ignore[no-untyped-def]
+def mid_ticks(view):
     """The mid in ticks; positive when `has_touch`."""
     return 0.5 * float(view["best_bid_ticks"] + view["best_ask_ticks"])
 
 
 @compiled
-def put_quote(quotes, count, view, side, price, lots, edge):  # type: ignore[no-untyped-def]
+def put_quote(quotes, count, view, side, price, lots, edge):
     """Writes a post-only quote at a float price in ticks, made whole away from the touch; returns the new count.
 
     The price stays at least one grid step and `edge` ticks away from the other side's touch. Nothing is written when
@@ -77,7 +77,7 @@ def put_quote(quotes, count, view, side, price, lots, edge):  # type: ignore[no-
 
 
 @compiled
-def put_ladder(quotes, view, centre, half_spread, lots, cap_lots, levels, gap):  # type: ignore[no-untyped-def]
+def put_ladder(quotes, view, centre, half_spread, lots, cap_lots, levels, gap):
     """Quotes up to `levels` prices a side around `centre`, `gap` ticks apart, all in ticks; returns the count.
 
     Were every quote of a side filled, the position would not pass the cap, nor zero while only reducing is allowed.
@@ -96,7 +96,7 @@ def put_ladder(quotes, view, centre, half_spread, lots, cap_lots, levels, gap): 
 
 
 @compiled
-def order_lots(view, notional_usdc, mid):  # type: ignore[no-untyped-def]
+def order_lots(view, notional_usdc, mid):
     """Whole lots of an order worth `notional_usdc` at `mid` ticks, at least one; 0 without a price."""
     value = mid * view["tick_size"] * view["lot_size"]
     if not value > 0.0 or not notional_usdc > 0.0:
@@ -105,7 +105,7 @@ def order_lots(view, notional_usdc, mid):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def side_room(view, side, cap_lots):  # type: ignore[no-untyped-def]
+def side_room(view, side, cap_lots):
     """Lots that a side may still quote before a fill carries the position past the cap, at least 0."""
     room = cap_lots - side * view["position_lots"]
     if view["mode"] == _REDUCING:
@@ -114,7 +114,7 @@ def side_room(view, side, cap_lots):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def after_fees(view, half_bp, coverage):  # type: ignore[no-untyped-def]
+def after_fees(view, half_bp, coverage):
     """The half-spread in basis points, fees considered.
 
     A fee is a floor: `coverage` times its rate. A rebate narrows by as much, never below a half-spread of 0.
@@ -126,7 +126,7 @@ def after_fees(view, half_bp, coverage):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def funding_bp(view, hours, limit_bp):  # type: ignore[no-untyped-def]
+def funding_bp(view, hours, limit_bp):
     """Basis points that funding moves both quotes toward the side that receives it, within +-`limit_bp`.
 
     0 up to a rate of 0.002 % an hour, then the excess times `hours`, so that a rate near the threshold makes no jump.
@@ -140,7 +140,7 @@ def funding_bp(view, hours, limit_bp):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def signal_bp(view, weight, limit_bp):  # type: ignore[no-untyped-def]
+def signal_bp(view, weight, limit_bp):
     """Basis points that a valid signal moves the centre, within +-`limit_bp`."""
     if view["signal_valid"] == 0:
         return 0.0
@@ -148,7 +148,7 @@ def signal_bp(view, weight, limit_bp):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def volatility_bp(view, mid, scale, fallback, minimum, maximum):  # type: ignore[no-untyped-def]
+def volatility_bp(view, mid, scale, fallback, minimum, maximum):
     """Basis points per root second at scale 0, 1 or 2 (1, 10, 60 s), bounded; `fallback` until it is known."""
     features = view["features"]
     if features["ready"] & _VOLATILITY == 0:
@@ -157,7 +157,7 @@ def volatility_bp(view, mid, scale, fallback, minimum, maximum):  # type: ignore
 
 
 @compiled
-def intensity_k_per_bp(view, mid, fallback, minimum, maximum):  # type: ignore[no-untyped-def]
+def intensity_k_per_bp(view, mid, fallback, minimum, maximum):
     """Decay of fill intensity per basis point, bounded; `fallback` until it is calibrated."""
     features = view["features"]
     if features["ready"] & _INTENSITY == 0:
@@ -166,7 +166,7 @@ def intensity_k_per_bp(view, mid, fallback, minimum, maximum):  # type: ignore[n
 
 
 @compiled
-def intensity_a(view, fallback, minimum, maximum):  # type: ignore[no-untyped-def]
+def intensity_a(view, fallback, minimum, maximum):
     """Fills per second at the mid, bounded; `fallback` until it is calibrated."""
     features = view["features"]
     if features["ready"] & _INTENSITY == 0:

@@ -74,7 +74,7 @@ _E = 2.718281828459045
 
 
 @compiled
-def coefficients(gamma, xi, a, k):  # type: ignore[no-untyped-def]
+def coefficients(gamma, xi, a, k):
     """c1 and c2 of the asymptotic solution; finite for gamma, a, k > 0 and xi >= 0 in the parameters' ranges."""
     ratio = xi / k
     if ratio < _RATIO_SMALL:
@@ -87,7 +87,7 @@ def coefficients(gamma, xi, a, k):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def spread_and_skew_bp(view, mid, params):  # type: ignore[no-untyped-def]
+def spread_and_skew_bp(view, mid, params):
     """The model's half-spread, before fees, and its skew per order size held, in basis points."""
     sigma = volatility_bp(
         view, mid, int(params["volatility_scale"]), params["volatility_bp_fallback"],
@@ -102,7 +102,7 @@ def spread_and_skew_bp(view, mid, params):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def quote_market(view, params, quotes):  # type: ignore[no-untyped-def]
+def quote_market(view, params, quotes):
     """Quotes one market; returns the number of quotes."""
     if not has_touch(view):
         return 0
@@ -125,7 +125,7 @@ def quote_market(view, params, quotes):  # type: ignore[no-untyped-def]
     return put_ladder(quotes, view, centre, half_bp * BP * mid, lots, cap_lots, int(params["levels"]), gap)
 
 
-def quote(view, params, memory, quotes):  # type: ignore[no-untyped-def]
+def quote(view, params, memory, quotes):
     """Two sides around the risk-adjusted centre in every market."""
     memory["decisions"] += 1
     count = 0

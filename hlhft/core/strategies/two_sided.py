@@ -35,7 +35,7 @@ MEMORY_DTYPE = np.dtype([("decisions", np.int64)])
 
 
 @compiled
-def quote_market(market, params, quotes):  # type: ignore[no-untyped-def]
+def quote_market(market, params, quotes):
     """Quotes one market; returns the number of quotes."""
     if not has_touch(market):
         return 0
@@ -53,7 +53,7 @@ def quote_market(market, params, quotes):  # type: ignore[no-untyped-def]
     )
 
 
-def quote(view, params, memory, quotes):  # type: ignore[no-untyped-def]
+def quote(view, params, memory, quotes):
     """Two sides in every market."""
     memory["decisions"] += 1
     count = 0
