@@ -42,6 +42,7 @@ DECLARED: Mapping[str, ExitCode] = {
     "hlhft.backtest.models.ModelError": ExitCode.USAGE,
     "hlhft.backtest.replay.ReplayError": ExitCode.DATA,
     "hlhft.compiled.CacheError": ExitCode.FAILURE,
+    "hlhft.config.load.ConfigError": ExitCode.USAGE,
     "hlhft.data.decimals.DecimalError": ExitCode.DATA,
     "hlhft.data.errors.DataError": ExitCode.DATA,
     "hlhft.strategies.StrategyError": ExitCode.USAGE,
