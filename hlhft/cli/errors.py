@@ -45,6 +45,7 @@ DECLARED: Mapping[str, ExitCode] = {
     "hlhft.config.load.ConfigError": ExitCode.USAGE,
     "hlhft.data.decimals.DecimalError": ExitCode.DATA,
     "hlhft.data.errors.DataError": ExitCode.DATA,
+    "hlhft.log.LogError": ExitCode.USAGE,
     "hlhft.strategies.StrategyError": ExitCode.USAGE,
     "hlhft.units.UnitsError": ExitCode.DATA,
 }
