@@ -22,12 +22,16 @@ from hlhft.strategies import CALL_NS_MAX, Strategy, StrategyError, failures, loa
 from hlhft.units import Market
 from hlhft.venue import rules as venue_rules
 
+# What `auto` is: for the venue's own recordings its blocks and its feed of today, elsewhere a good line and all of it.
+LATENCY_HYPERLIQUID, LATENCY_ELSEWHERE = "blocks", "constant:10"
+PROFILE_HYPERLIQUID, PROFILE_ELSEWHERE = "2026", "recorded"
+AUTO = "auto"
 # What of the configuration's limits a replay cannot judge: its clock is the recording's and steps over the gaps.
 _LIVE_ONLY = frozenset({"clock_step_ns_max"})
 _DEFAULTS = Config()
 _LIMITS = limit_values(_DEFAULTS)
-# Interpreted, for a debugger, a strategy takes about a hundred times as long.
-_CALL_NS_MAX = CALL_NS_MAX * (100 if JIT_DISABLED else 1)
+# Interpreted, for a debugger, a strategy may take its time.
+_CALL_NS_MAX = CALL_NS_MAX * (20 if JIT_DISABLED else 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +40,7 @@ class Settings:
 
     strategy: Strategy
     params: Mapping[str, str | float] = field(default_factory=dict)
-    latency: str = _DEFAULTS.backtest.latency
+    latency: str = LATENCY_ELSEWHERE
     queue: str = _DEFAULTS.backtest.queue
     fees: str = _DEFAULTS.backtest.fees
     rules: str = _DEFAULTS.backtest.rules
@@ -84,18 +88,20 @@ class Settings:
         return plain
 
 
-def settings_of(config: Config, strategy: Strategy | None = None) -> Settings:
+def settings_of(config: Config, strategy: Strategy | None = None, *, is_hyperliquid: bool = False) -> Settings:
     """The settings that a configuration gives a backtest, `strategy` in place of its own when given.
 
-    Parameters of the configuration are those of its own strategy and not handed to another. Raises StrategyError when
-    the configuration's strategy cannot be loaded.
+    `is_hyperliquid` says of the recording whether it is that venue's, for what the configuration leaves open. The
+    configuration's parameters are those of its own strategy and not handed to another. Raises StrategyError when the
+    configuration's strategy cannot be loaded.
     """
     backtest = config.backtest
+    latency = LATENCY_HYPERLIQUID if is_hyperliquid else LATENCY_ELSEWHERE
     return Settings(
         strategy=load(config.strategy.name) if strategy is None else strategy,
         params=config.strategy.params if strategy is None else {},
         interval_ns=None if config.strategy.interval_ms is None else whole(config, "strategy.interval_ms"),
-        latency=backtest.latency,
+        latency=latency if backtest.latency == AUTO else backtest.latency,
         queue=backtest.queue,
         fees=backtest.fees,
         rules=backtest.rules,
@@ -110,6 +116,12 @@ def settings_of(config: Config, strategy: Strategy | None = None) -> Settings:
     )
 
 
+def profile_of(config: Config, *, is_hyperliquid: bool) -> str:
+    """The feed profile that a configuration gives a recording of that venue, or of another."""
+    profile = PROFILE_HYPERLIQUID if is_hyperliquid else PROFILE_ELSEWHERE
+    return profile if config.backtest.feed_profile == AUTO else config.backtest.feed_profile
+
+
 def faults_of(config: Config) -> list[tuple[str, str]]:
     """The settings that name what is not there or cannot be understood: path and sentence of each, none when all are
     in order."""
@@ -118,7 +130,7 @@ def faults_of(config: Config) -> list[tuple[str, str]]:
     checks: list[tuple[str, Callable[[], object]]] = [
         ("strategy.name", lambda: load(config.strategy.name)),
         ("strategy.params", lambda: load(config.strategy.name).params_bytes(config.strategy.params)),
-        ("backtest.latency", lambda: parse_latency(backtest.latency, seed=backtest.seed)),
+        ("backtest.latency", lambda: backtest.latency == AUTO or parse_latency(backtest.latency, seed=backtest.seed)),
         ("backtest.queue", lambda: parse_queue(backtest.queue)),
         ("backtest.fees", lambda: parse_fees(backtest.fees)),
     ]

@@ -116,13 +116,13 @@ class Risk(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             scale=MICRO,
             limit="position_notional_micro_max",
         ),
-    ] = 10_000
+    ] = 20_000
     exposure_notional_usdc_max: Annotated[
         float,
         _setting(
             "the same over all markets together; 0 off", ge=0, le=_USDC_MAX, scale=MICRO, limit="exposure_micro_max"
         ),
-    ] = 20_000
+    ] = 40_000
     order_notional_usdc_max: Annotated[
         float,
         _setting(
@@ -309,10 +309,11 @@ class Backtest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     latency: Annotated[
         str,
         _setting(
-            "milliseconds (15), constant:THERE,BACK, sampled:MEDIAN,P99, blocks, blocks:MEDIAN,P99 or history:FILE",
+            "milliseconds (15), constant:THERE,BACK, sampled:MEDIAN,P99, blocks, blocks:MEDIAN,P99 or history:FILE; "
+            "auto is blocks for Hyperliquid recordings, else constant:10",
             min_length=1,
         ),
-    ] = "constant:10"
+    ] = "auto"
     queue: Annotated[
         str,
         _setting(

@@ -21,6 +21,7 @@ from hlhft.backtest.session import (
     limits_of,
     plan_of,
     prepare_backtest,
+    profile_of,
     refuse_slow,
     rules_of,
     run_backtest,
@@ -127,6 +128,15 @@ def test_what_else_the_configuration_says() -> None:
     assert (settings.alo_jumper_share, settings.address_actions, settings.address_enforced) == (0.25, 77, False)
     assert limits_of(settings)["address_enforced"] == 0
     assert limits_of(settings)["interval_ns"] == 250 * MS
+
+
+def test_what_is_left_open_depends_on_whose_recording_it_is() -> None:
+    for is_hyperliquid, latency, profile in ((True, "blocks", "2026"), (False, "constant:10", "recorded")):
+        assert settings_of(Config(), is_hyperliquid=is_hyperliquid).latency == latency
+        assert profile_of(Config(), is_hyperliquid=is_hyperliquid) == profile
+        said = configured(backtest={"latency": "20", "feed_profile": "2026"})
+        assert settings_of(said, is_hyperliquid=is_hyperliquid).latency == "20"
+        assert profile_of(said, is_hyperliquid=is_hyperliquid) == "2026"
 
 
 def test_another_strategy_takes_its_own_parameters() -> None:

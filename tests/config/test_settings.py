@@ -45,8 +45,8 @@ def test_the_defaults_in_whole_units() -> None:
     values = limit_values(Config())
     assert values["tick_to_trade_ns_max"] == 150_000_000
     assert values["drawdown_e6_max"] == 30_000
-    assert values["position_notional_micro_max"] == 10_000_000_000
-    assert values["exposure_micro_max"] == 20_000_000_000
+    assert values["position_notional_micro_max"] == 20_000_000_000
+    assert values["exposure_micro_max"] == 40_000_000_000
     assert values["order_notional_micro_max"] == 5_000_000_000
     assert values["price_band_e6"] == 50_000
     assert values["margin_distance_e6_min"] == 500_000
