@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hlhft.cli import Options
 from hlhft.cli.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def show(*, file: Path | None, as_json: bool, as_markdown: bool) -> None:
     if as_markdown:
         click.echo(forms.as_markdown(), nl=False)
         return
-    loaded = _load(file)
+    loaded = loaded_settings(file)
     if as_json:
         click.echo(forms.as_json(loaded))
     else:
@@ -61,7 +62,7 @@ def check(*, file: Path, as_json: bool) -> int:
     from hlhft.config.load import ConfigError
 
     try:
-        loaded = _load(file)
+        loaded = loaded_settings(file)
         faults = [f"{loaded.origins.get(path, file)}: {path}: {fault}" for path, fault in faults_of(loaded.config)]
     except ConfigError as error:
         faults = list(error.faults)
@@ -83,7 +84,15 @@ def schema() -> None:
     click.echo(as_schema())
 
 
-def _load(file: Path | None) -> Loaded:
+def loaded_settings(file: Path | None) -> Loaded:
+    """The settings in force for a command: defaults, `file` and environment; its logs have their levels from here on.
+
+    Raises ConfigError.
+    """
     from hlhft.config.load import load
 
-    return load(file, os.environ)
+    loaded = load(file, os.environ)
+    options = click.get_current_context().find_object(Options)
+    if options is not None and options.logs is not None:
+        options.logs.configure(loaded.config.log.level, loaded.config.log.modules)
+    return loaded

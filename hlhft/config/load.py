@@ -42,7 +42,7 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Loaded:
     """The defaults, overridden by the file at `path`, overridden by what `environment` has under PREFIX.
 
     Raises ConfigError with every fault found: a file that cannot be read or is no TOML, an unknown setting with the
-    nearest one, a value of the wrong type or outside its bounds, a mission's limit loosened, shares above 100 percent.
+    nearest one, a value of the wrong type or outside its bounds, a mission's limit loosened, settings that do not fit.
     """
     origins: dict[str, str] = {}
     faults: list[str] = []
@@ -51,7 +51,7 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Loaded:
     _override(table, environment, origins, faults)
     config = _convert(Config, table, "", origins, faults)
     if config is not None and not faults:
-        faults += [f"{_source('limits.share', origins)}{text}" for text in _together(config)]
+        faults += [f"{_source(path, origins)}{sentence}" for path, sentence in _together(config)]
     if config is None or faults:
         raise ConfigError(tuple(faults))
     known = {field.path for field in fields()}
@@ -193,9 +193,16 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _together(config: Config) -> Iterator[str]:
-    """What is wrong between settings that are right by themselves."""
+def _together(config: Config) -> Iterator[tuple[str, str]]:
+    """What is wrong between settings that are right by themselves: the path that is named, and the sentence."""
     share = config.limits.share
     total = sum(getattr(share, name) for name in share.__struct_fields__)
     if total > 100:
-        yield f"limits.share gives away {total} percent, at most 100 can be given; lower one of its shares"
+        yield (
+            "limits.share",
+            f"limits.share gives away {total} percent, at most 100 can be given; lower one of its shares",
+        )
+    reserve, actions = config.limits.address_reserve, config.limits.address_actions
+    if reserve >= actions:
+        sentence = f"limits.address_reserve of {reserve} leaves nothing of {actions} limits.address_actions; lower it"
+        yield "limits.address_reserve", sentence

@@ -11,7 +11,8 @@ import click
 import pytest
 
 from hlhft import cli
-from hlhft.cli import Options, invoke
+from hlhft.cli import invoke
+from hlhft.cli.config import loaded_settings
 from hlhft.cli.errors import ExitCode
 from hlhft.config.load import load
 from hlhft.config.settings import Config
@@ -107,20 +108,31 @@ def test_the_schema(capsys: Capture) -> None:
     assert json.loads(capsys.readouterr().out)["$ref"] == "#/$defs/Config"
 
 
-def test_logs_go_to_standard_error_while_a_command_runs(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_logs_go_to_standard_error_with_the_levels_of_the_settings(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(tmp_path, '[log.modules]\n"hlhft.cli" = "info"\n')
+
     @click.command()
-    @click.pass_obj
-    def command(options: Options) -> None:
-        logging.getLogger("hlhft.cli.test").info("unheard")
-        assert options.logs is not None
-        options.logs.configure("warning", {"hlhft.cli": "info"})
-        logging.getLogger("hlhft.cli.test").info("password=%s", "hidden")
+    def command() -> None:
+        logger = logging.getLogger("hlhft.cli.test")
+        logger.info("unheard")
+        assert loaded_settings(path).config.log.modules == {"hlhft.cli": "info"}
+        logger.info("password=%s", "hidden")
 
     monkeypatch.setattr(cli.main, "get_command", lambda ctx, name: command)
     assert invoke(["doctor"]) == ExitCode.OK
     (line,) = capsys.readouterr().err.splitlines()
     assert json.loads(line)["message"] == "password=[redacted]"
-    assert logging.getLogger("hlhft").handlers == []
+    monkeypatch.setenv("HLHFT_LOG", "error")
+    assert invoke(["doctor"]) == ExitCode.OK
+    assert capsys.readouterr().err == ""
+    assert logging.getLogger("hlhft").level == logging.NOTSET
+
+
+def test_settings_are_read_without_a_command_line_around(tmp_path: Path) -> None:
+    with click.Context(click.Command("any")):
+        assert loaded_settings(None).config == Config()
 
 
 def test_a_wrong_log_level_is_a_usage_error(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -146,6 +146,10 @@ REFUSED = {
         "[limits.share]\nengine_percent = 81\n",
         "limits.share gives away 101 percent, at most 100 can be given; lower one of its shares",
     ),
+    "reserve": (
+        "limits.address_reserve = 10000\n",
+        "limits.address_reserve of 10000 leaves nothing of 10000 limits.address_actions; lower it",
+    ),
     "watchdog": (
         "[limits.share]\nwatchdog_percent = 4\n",
         "limits.share.watchdog_percent must be a whole number from 5 to 100, not 4; `hlhft config show` explains it",
