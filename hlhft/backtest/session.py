@@ -16,7 +16,7 @@ from hlhft.backtest.models import FeeScenario, ModelError, parse_fees, parse_lat
 from hlhft.backtest.recordings import Recording
 from hlhft.backtest.replay import Replay, ReplayOutput, ReplayPlan, RowStream, prepare, run
 from hlhft.compiled import JIT_DISABLED, code_key
-from hlhft.config.settings import Config, limit_values, mission_limits, whole
+from hlhft.config.settings import Config, limit_values, whole
 from hlhft.core.state import LIMITS_DTYPE, VIEW_DTYPE, VIEW_LEVELS, Mode
 from hlhft.strategies import CALL_NS_MAX, Strategy, StrategyError, failures, load
 from hlhft.units import Market
@@ -36,7 +36,11 @@ _CALL_NS_MAX = CALL_NS_MAX * (20 if JIT_DISABLED else 1)
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What a user may choose for a backtest; texts as `hlhft.backtest.models` reads them, limits as in LIMITS_DTYPE."""
+    """What decides a backtest; texts as `hlhft.backtest.models` reads them, limits as in LIMITS_DTYPE.
+
+    A user's come from the configuration, by `settings_of`, which holds the mission's limits. A program that makes its
+    own, a test or a comparison with another simulator, can switch any of them off.
+    """
 
     strategy: Strategy
     params: Mapping[str, str | float] = field(default_factory=dict)
@@ -56,7 +60,7 @@ class Settings:
     drawdown_e6_max: int = _LIMITS["drawdown_e6_max"]
     feed_age_ns_max: int = _LIMITS["feed_age_ns_max"]
     acknowledgement_ns_max: int = _LIMITS["acknowledgement_ns_max"]
-    # A program that makes its own Settings names the caps it wants; the commands take them from the configuration.
+    # A program that makes its own Settings names the caps it wants.
     position_notional_micro_max: int = 0
     exposure_micro_max: int = 0
     order_notional_micro_max: int = 0
@@ -150,21 +154,13 @@ def faults_of(config: Config) -> list[tuple[str, str]]:
 def limits_of(settings: Settings) -> np.ndarray:
     """LIMITS_DTYPE[1] of a backtest: the breakers as live, except those that only a live connection can measure.
 
-    Raises ModelError when a limit of the mission is loosened, StrategyError when nothing would ever ask the strategy.
+    Raises StrategyError when nothing would ever ask the strategy.
     """
     strategy = settings.strategy
     limits = np.zeros(1, LIMITS_DTYPE)
     for name in _LIMITS:
         if name not in _LIVE_ONLY:
             limits[name] = getattr(settings, name)
-    # The other rule set is a simulator's without a gate: comparing with it needs none, and nothing trades under it.
-    if settings.rules != "hftbacktest":
-        for name, largest in mission_limits().items():
-            if not 0 < getattr(settings, name) <= largest:
-                raise ModelError(
-                    f"{name} is the mission's and can be tightened, never loosened: set 1 to {largest}, not "
-                    f"{getattr(settings, name)}"
-                )
     limits["address_enforced"] = int(settings.address_enforced)
     limits["features"] = strategy.features
     limits["interval_ns"] = strategy.interval_ns if settings.interval_ns is None else settings.interval_ns

@@ -461,7 +461,8 @@ def mission_limits() -> dict[str, int]:
 def limit_values(config: Config) -> dict[str, int]:
     """The settings that are limits of the core, by their name in LIMITS_DTYPE, as whole numbers: ns, micro-USDC, 1e-6.
 
-    What the venue grants an IP is the engine's share of it, rounded down and at least 1.
+    What the venue grants an IP is the engine's share of it, rounded down and at least 1. Raises ValueError when a limit
+    of the mission is loosened: a Config that a program made has not been through `hlhft.config.load`.
     """
     values = {}
     for field in fields():
@@ -470,6 +471,9 @@ def limit_values(config: Config) -> dict[str, int]:
             value = field.whole(config)
             shared = field.extra.get("shared", False)
             values[name] = max(value * config.limits.share.engine_percent // 100, 1) if shared else value
+    for name, largest in mission_limits().items():
+        if not 0 < values[name] <= largest:
+            raise ValueError(f"{name} is the mission's and can be tightened, never loosened: at most {largest}")
     return values
 
 

@@ -28,7 +28,7 @@ from hlhft.backtest.session import (
     settings_of,
 )
 from hlhft.compiled import code_key
-from hlhft.config.settings import Config, limit_values
+from hlhft.config.settings import Config, Risk, limit_values
 from hlhft.core.state import LIMITS_DTYPE, Feature, Mode
 from hlhft.strategies import StrategyError, failures, load
 from hlhft.units import GridRule, Market
@@ -155,6 +155,12 @@ def test_settings_without_a_configuration_are_its_defaults_without_caps() -> Non
     assert different - {"strategy"} == {"position_notional_micro_max", "exposure_micro_max", "order_notional_micro_max"}
 
 
+def test_a_configuration_made_by_a_program_cannot_loosen_the_mission() -> None:
+    loose = Config(risk=Risk(drawdown_share_max=0.05))
+    with pytest.raises(ValueError, match="drawdown_e6_max is the mission's and can be tightened, never loosened"):
+        settings_of(loose)
+
+
 def test_an_unknown_strategy_is_refused() -> None:
     with pytest.raises(StrategyError, match="did you mean 'glft'"):
         settings_of(configured(strategy={"name": "gltf"}))
@@ -164,42 +170,17 @@ def test_faults_name_their_settings(tmp_path: Path) -> None:
     assert faults_of(Config()) == []
     config = configured(
         strategy={"params": {"gama": 1}},
-        backtest={"latency": f"history:{tmp_path}/gone.csv", "queue": "fifo", "fees": "tier:9"},
+        backtest={"latency": f"history:{tmp_path}/gone.npz", "queue": "fifo", "fees": "tier:9"},
     )
     assert dict(faults_of(config)) == {
         "strategy.params": "strategy glft has no parameter 'gama', did you mean 'gamma'?",
-        "backtest.latency": f"{tmp_path}/gone.csv not found.",
+        "backtest.latency": f"{tmp_path}/gone.npz cannot be read: No such file or directory",
         "backtest.queue": refusal(parse_queue, "fifo"),
         "backtest.fees": refusal(parse_fees, "tier:9"),
     }
-    odd = configured(backtest={"latency": f"history:{tmp_path}/gone.npz"})
-    assert faults_of(odd) == [("backtest.latency", f"{tmp_path}/gone.npz cannot be read: No such file or directory")]
     ((path, sentence),) = faults_of(configured(strategy={"name": "gltf", "params": {"gama": 1}}))
     assert path == "strategy.name"
     assert "did you mean 'glft'" in sentence
-
-
-# The mission's limits.
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("tick_to_trade_ns_max", 150 * MS + 1),
-        ("tick_to_trade_ns_max", 0),
-        ("drawdown_e6_max", 30_001),
-        ("drawdown_e6_max", -1),
-    ],
-)
-def test_a_mission_limit_cannot_be_loosened_by_a_program_either(name: str, value: int) -> None:
-    settings = Settings(strategy=load("glft"), **{name: value})  # type: ignore[arg-type]
-    with pytest.raises(ModelError, match=f"{name} is the mission's and can be tightened, never loosened"):
-        limits_of(settings)
-    assert limits_of(dataclasses.replace(settings, rules="hftbacktest"))[name] == value
-
-
-def test_a_tightened_limit_is_taken() -> None:
-    assert limits_of(Settings(strategy=load("glft"), drawdown_e6_max=1))["drawdown_e6_max"] == 1
 
 
 # Limits, rules and lanes.

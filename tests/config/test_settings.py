@@ -75,6 +75,9 @@ def test_the_mission_bounds_are_bounds_of_their_settings() -> None:
         with pytest.raises(msgspec.ValidationError):
             msgspec.convert(wrong, Risk)
     assert limit_values(Config(risk=Risk(drawdown_share_max=0.01)))["drawdown_e6_max"] == 10_000
+    for risk in (Risk(tick_to_trade_ms_max=150.1), Risk(drawdown_share_max=0.05), Risk(drawdown_share_max=0)):
+        with pytest.raises(ValueError, match="is the mission's and can be tightened, never loosened: at most"):
+            limit_values(Config(risk=risk))
 
 
 def test_the_venue_has_one_figure_everywhere() -> None:
