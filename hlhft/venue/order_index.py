@@ -17,7 +17,7 @@ def _bucket(venue, row, account, identity):
 def find_order(venue, account, market, identity, is_client_id):
     """Slot of the account's resting order in the market under the venue's id or its own; 0 when there is none.
 
-    An own id that is used twice finds the younger order.
+    An own id that is used twice finds the younger order; an own id of 0 is none and finds nothing.
     """
     slot = venue.buckets[1 if is_client_id else 0, _bucket(venue, 1 if is_client_id else 0, account, identity)]
     while slot != 0:
@@ -31,14 +31,15 @@ def find_order(venue, account, market, identity, is_client_id):
 
 @compiled
 def index_order(venue, slot):
-    """Makes the resting order in `slot` findable by its ids."""
+    """Makes the resting order in `slot` findable by its ids. One without an own id is in the venue's table only."""
     order = venue.orders[slot - 1]
     bucket = _bucket(venue, 0, order["account"], order["order_id"])
     order["next_by_order_id"] = venue.buckets[0, bucket]
     venue.buckets[0, bucket] = slot
-    bucket = _bucket(venue, 1, order["account"], order["client_id"])
-    order["next_by_client_id"] = venue.buckets[1, bucket]
-    venue.buckets[1, bucket] = slot
+    if order["client_id"] != 0:
+        bucket = _bucket(venue, 1, order["account"], order["client_id"])
+        order["next_by_client_id"] = venue.buckets[1, bucket]
+        venue.buckets[1, bucket] = slot
 
 
 @compiled
@@ -53,6 +54,8 @@ def unindex_order(venue, slot):
         while venue.orders[at - 1]["next_by_order_id"] != slot:
             at = venue.orders[at - 1]["next_by_order_id"]
         venue.orders[at - 1]["next_by_order_id"] = order["next_by_order_id"]
+    if order["client_id"] == 0:
+        return
     bucket = _bucket(venue, 1, order["account"], order["client_id"])
     at = venue.buckets[1, bucket]
     if at == slot:
