@@ -148,7 +148,7 @@ def test_drawn_spacings_follow_the_table(table):
 
 
 def test_the_model_is_the_recorded_chain(recordings: Path):
-    """A gamma distribution is a coarse picture of 1000 recorded blocks: mean and deviation are theirs, quantiles near."""
+    """A coarse picture of 1000 recorded blocks: mean and deviation agree, quantiles nearly."""
     (path,) = (recordings / "hyperliquid/node_fills_by_block_20251027").glob("*.jsonl.gz")
     with gzip.open(path, "rt") as lines:
         times = np.array([json.loads(line)["block_time"] for line in lines], dtype="datetime64[ns]").astype(np.int64)

@@ -12,11 +12,31 @@ from hlhft.venue.refusals import MEANING, TEXT, Refusal, refusals_table
 
 def test_codes_are_append_only():
     """They are written to disk: this list may only grow."""
-    assert [refusal.name for refusal in Refusal] == (
-        "NONE TICK MINIMUM_NOTIONAL MARGIN REDUCE_ONLY BAD_ALO_PRICE IOC_NO_MATCH PRICE_BAND ORDER_TOO_LARGE ZERO_SIZE"
-        " INVALID_PRICE NEVER_PLACED CANNOT_MODIFY ACTION_EXPIRED TOO_MANY_OPEN_ORDERS POST_ONLY_WINDOW NO_LIQUIDITY"
-        " SELF_TRADE REDUCE_ONLY_CANCELLED MARGIN_CANCELLED LIQUIDATED REQUESTED REQUEST_LOST"
-    ).split()
+    assert [refusal.name for refusal in Refusal] == [
+        "NONE",
+        "TICK",
+        "MINIMUM_NOTIONAL",
+        "MARGIN",
+        "REDUCE_ONLY",
+        "BAD_ALO_PRICE",
+        "IOC_NO_MATCH",
+        "PRICE_BAND",
+        "ORDER_TOO_LARGE",
+        "ZERO_SIZE",
+        "INVALID_PRICE",
+        "NEVER_PLACED",
+        "CANNOT_MODIFY",
+        "ACTION_EXPIRED",
+        "TOO_MANY_OPEN_ORDERS",
+        "POST_ONLY_WINDOW",
+        "NO_LIQUIDITY",
+        "SELF_TRADE",
+        "REDUCE_ONLY_CANCELLED",
+        "MARGIN_CANCELLED",
+        "LIQUIDATED",
+        "REQUESTED",
+        "REQUEST_LOST",
+    ]
     assert [refusal.value for refusal in Refusal] == list(range(len(Refusal)))
 
 
