@@ -2,7 +2,8 @@
 
 Source: venue reference section 10. First market orders into the book: a whole position, or a fifth of one above
 $100,000 and then, within 30 seconds, all that is left of it. Below two thirds of maintenance margin the backstop takes
-everything over. The machine only says what to do; placing the orders is the caller's business.
+everything over, all positions and the margin behind them. The machine only says what to do; placing the orders is the
+caller's business.
 """
 
 from __future__ import annotations
@@ -144,7 +145,10 @@ def liquidate(
 
 @compiled
 def take_over(holding, backstop, mark_ticks):
-    """Moves a position to the backstop's holding of the same market at the mark, without fee; returns its lots."""
+    """Moves a position to the backstop's holding of the same market at the mark, without fee; returns its lots.
+
+    What was its equity is now the account's cash: `take_over_cross` or `take_over_isolated` must follow.
+    """
     lots = holding["position_lots"]
     quanta = lots * mark_ticks
     holding["position_lots"] = 0
@@ -152,3 +156,20 @@ def take_over(holding, backstop, mark_ticks):
     backstop["position_lots"] += lots
     backstop["cash_quanta"] -= quanta
     return lots
+
+
+@compiled
+def take_over_cross(collateral, account, backstop, equity_micro):
+    """Moves what a taken over cross account is worth to the backstop, which also bears a loss: the account has nothing.
+
+    `collateral` is int64[accounts] in micro-USDC, `equity_micro` the cross equity after its positions were moved.
+    """
+    collateral[account] -= equity_micro
+    collateral[backstop] += equity_micro
+
+
+@compiled
+def take_over_isolated(margin, collateral, backstop, equity_micro):
+    """Moves what a taken over isolated position was worth to the backstop; `margin` is its MARGIN_DTYPE record."""
+    margin["bucket_micro"] -= equity_micro
+    collateral[backstop] += equity_micro
