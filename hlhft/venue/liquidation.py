@@ -52,7 +52,8 @@ class IntentKind(IntEnum):
     """What an intent asks of the caller."""
 
     MARKET_ORDER = 1
-    TAKE_OVER = 2
+    TAKE_OVER = 2  # a position, at the mark
+    TAKE_MARGIN = 3  # and then all equity that is left, a debt too
 
 
 # (state, condition) -> (next state, measure). A missing pair cannot happen: an account that was taken over holds
@@ -113,8 +114,9 @@ def liquidate(
     """Moves the LIQUIDATION_DTYPE record `account` and writes what to do to `intents`; returns how many, or ERROR.
 
     `bucket` is -1 for the cross positions, else the market of an isolated one; equity and maintenance margin are of
-    the same. `holdings`, `margins`, `markets` and `marks` are one account's rows; `intents` is INTENT_DTYPE[M] and gets
-    one entry for each position of the bucket, in the order of the markets.
+    the same. `holdings`, `margins`, `markets` and `marks` are one account's rows; `intents` is INTENT_DTYPE[M + 1] and
+    gets one entry for each position of the bucket, in the order of the markets, and one for the margin when the
+    backstop takes over: also from an account whose last trade left it in debt without a position.
     """
     if account["state"] == 1 and now_ns >= account["cooling_until_ns"]:
         account["state"] = 0
@@ -140,6 +142,12 @@ def liquidate(
             account["state"] = 1
             account["cooling_until_ns"] = now_ns + COOLDOWN_NS
         count += 1
+    if measure == 3:
+        intents[count]["kind"] = 3
+        intents[count]["market"] = bucket
+        intents[count]["side"] = 0
+        intents[count]["size_lots"] = 0
+        count += 1
     return count
 
 
@@ -147,7 +155,7 @@ def liquidate(
 def take_over(holding, backstop, mark_ticks):
     """Moves a position to the backstop's holding of the same market at the mark, without fee; returns its lots.
 
-    What was its equity is now the account's cash: `take_over_cross` or `take_over_isolated` must follow.
+    What was its equity is now the account's cash, which TAKE_MARGIN moves: `take_over_cross` or `take_over_isolated`.
     """
     lots = holding["position_lots"]
     quanta = lots * mark_ticks

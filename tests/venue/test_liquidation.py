@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -28,7 +30,16 @@ from hlhft.venue.liquidation import (
     take_over_isolated,
     transition_table,
 )
-from hlhft.venue.margin import MARGIN_DTYPE, cross_equity_micro, isolated_equity_micro
+from hlhft.venue.margin import (
+    MARGIN_DTYPE,
+    cross_equity_micro,
+    cross_maintenance_micro,
+    isolated_equity_micro,
+    tier_table,
+)
+from hlhft.venue.matching import cancel_all, place_market
+from hlhft.venue.refusals import Refusal
+from tests.venue.desk import ALO, FILLED, GTC, IOC, Desk, assert_consistent
 
 USDC = 1_000_000
 # At 100,000.0 USDC (1,000,000 ticks) a lot of 0.00001 BTC is worth 1 USDC.
@@ -58,7 +69,7 @@ class Case:
         self, equity: int, maintenance: int, *, at_ns: int = 0, bucket: int = CROSS
     ) -> list[tuple[int, ...]] | None:
         """(kind, market, side, lots) of each intent; None on an error."""
-        intents = np.zeros(len(self.markets), INTENT_DTYPE)
+        intents = np.zeros(len(self.markets) + 1, INTENT_DTYPE)
         count = liquidate(
             self.account[0],
             self.table,
@@ -193,8 +204,18 @@ def test_the_backstop_takes_everything_over_at_once():
         assert case.step(666, 1_000, at_ns=1) == [
             (IntentKind.TAKE_OVER, 0, -1, 200_000),
             (IntentKind.TAKE_OVER, 1, 1, 50_000),
+            (IntentKind.TAKE_MARGIN, CROSS, 0, 0),
         ]
         assert case.state is TAKEN_OVER
+
+
+def test_a_debt_without_a_position_is_the_backstops_too():
+    case = Case(0)
+    assert case.step(-1, 0) == [(IntentKind.TAKE_MARGIN, CROSS, 0, 0)]
+    assert case.step(0, 0) == []
+    assert case.state is HEALTHY
+    isolated = Case(0, -7, isolated=(1,))
+    assert isolated.step(-1, 10, bucket=1) == [(IntentKind.TAKE_OVER, 1, 1, 7), (IntentKind.TAKE_MARGIN, 1, 0, 0)]
 
 
 def test_what_holds_nothing_any_more_begins_anew_and_cannot_be_short():
@@ -276,3 +297,138 @@ def test_taking_over_conserves_positions_and_money(lots, mark, backstop_lots, ca
     assert take_over(holdings[0], holdings[1], mark) == lots
     assert holdings["position_lots"].tolist() == [0, lots + backstop_lots]
     assert holdings["cash_quanta"].tolist() == [cash + lots * mark, 7 - lots * mark]
+
+
+# Against a book.
+
+BACKSTOP_ACCOUNT = 3
+TIERS = tier_table([(0, 10)])[np.newaxis]
+
+
+class LiquidatingVenue:
+    """Three traders and the backstop at an order-level venue that liquidates after every block."""
+
+    def __init__(self, collateral: int = 10_000) -> None:
+        self.desk = Desk(margin=True, mark=100, collateral=collateral)
+        self.exchange = self.desk.exchange
+        self.exchange.holdings["taker_rate_e9"] = 0
+        self.exchange.holdings["maker_rate_e9"] = 0
+        self.exchange.collateral[BACKSTOP_ACCOUNT] = 10**9
+        self.accounts = np.zeros(4, LIQUIDATION_DTYPE)
+        self.table = transition_table()
+        self.taken_over = 0
+        self.sent = 0
+
+    def equity(self, account: int) -> int:
+        rows = self.exchange
+        return int(
+            cross_equity_micro(
+                rows.collateral[account], rows.holdings[account], rows.margins[account], rows.markets, rows.marks
+            )
+        )
+
+    def maintenance(self, account: int) -> int:
+        rows = self.exchange
+        return int(
+            cross_maintenance_micro(rows.holdings[account], rows.margins[account], rows.markets, rows.marks, TIERS)
+        )
+
+    def liquidate(self, account: int) -> int:
+        """Does to the account once what the machine says; returns how much of its position it is rid of."""
+        rows, now_ns = self.exchange, self.desk.now_ns
+        intents = np.zeros(2, INTENT_DTYPE)
+        equity, before = self.equity(account), abs(self.desk.position(account))
+        count = liquidate(
+            self.accounts[account], self.table, equity, self.maintenance(account), rows.holdings[account],
+            rows.margins[account], CROSS, rows.markets, rows.marks, now_ns, intents,
+        )  # fmt: skip
+        assert count != ERROR
+        for intent in intents[:count]:
+            cancel_all(rows, account, -1, Refusal.LIQUIDATED, now_ns)
+            if intent["kind"] == IntentKind.MARKET_ORDER:
+                place_market(
+                    rows, account, int(intent["market"]), int(intent["side"]), int(intent["size_lots"]), now_ns
+                )
+                self.sent += 1
+            elif intent["kind"] == IntentKind.TAKE_OVER:
+                take_over(rows.holdings[account, 0], rows.holdings[BACKSTOP_ACCOUNT, 0], rows.marks[0])
+                self.taken_over += 1
+            else:
+                take_over_cross(rows.collateral, account, BACKSTOP_ACCOUNT, equity)
+        return before - abs(self.desk.position(account))
+
+    def settle(self) -> None:
+        """Liquidates until nothing more can be sold."""
+        for account in range(3):
+            for _ in range(20):
+                if self.liquidate(account) == 0:
+                    break
+        self.desk.drain()
+
+
+def test_a_liquidation_into_the_book_stops_when_maintenance_is_covered():
+    """Long 900 from 100 with 10,000: at 94 equity is 4,600 and maintenance 900 x 94 / 20 = 4,230, at 93 they are 3,700
+    and 4,185. All of it is sold at the bids, and what is left is the account's."""
+    venue = LiquidatingVenue()
+    desk = venue.desk
+    desk.place(1, -1, 100, 900).place(0, 1, 100, 900).place(0, 1, 80, 10).run()
+    desk.place(2, 1, 92, 500, ALO).place(2, 1, 91, 450, ALO).run()
+    venue.exchange.marks[0] = 94
+    assert venue.liquidate(0) == 0
+    venue.exchange.marks[0] = 93
+    assert (venue.equity(0), venue.maintenance(0)) == (3_700, 4_185)
+    assert venue.liquidate(0) == 900
+    events = [event.short for event in desk.drain()]
+    assert events[0][1:] == (0, 10, Refusal.LIQUIDATED)
+    assert [(e[3], e[4]) for e in events if e[0] == FILLED and e[1] == 0] == [(92, 500), (91, 400)]
+    # 10,000 - 500 x 8 - 400 x 9.
+    assert venue.equity(0) == 2_400
+    assert venue.accounts[0]["state"] == HEALTHY
+
+
+def test_an_account_that_the_book_cannot_close_in_time_goes_to_the_backstop():
+    venue = LiquidatingVenue()
+    venue.desk.place(1, -1, 100, 900).place(0, 1, 100, 900).run()
+    venue.exchange.marks[0] = 93
+    assert venue.liquidate(0) == 0, "nobody bids"
+    venue.exchange.marks[0] = 92
+    # Equity 2,800 is just above two thirds of 4,140.
+    assert venue.liquidate(0) == 0
+    venue.exchange.marks[0] = 91
+    assert venue.liquidate(0) == 900
+    assert (venue.equity(0), venue.desk.position(0)) == (0, 0)
+    assert venue.desk.position(BACKSTOP_ACCOUNT) == 900
+    # What was left, 1,900 at 91, is the backstop's.
+    assert venue.equity(BACKSTOP_ACCOUNT) == 10**9 + 1_900
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_nobody_owes_the_venue_and_money_is_conserved(seed):
+    """Under a wild mark and random orders, after every block: no trader below two thirds of maintenance margin, so none
+    below zero; all equity together is what was paid in."""
+    dice = random.Random(seed)
+    venue = LiquidatingVenue(collateral=3_000)
+    paid_in = sum(venue.equity(account) for account in range(4))
+    for _ in range(800):
+        mark = int(venue.exchange.marks[0])
+        for _ in range(dice.randrange(8)):
+            price = max(mark + dice.randrange(-3, 4), 1)
+            tif = dice.choice([ALO, GTC, GTC, IOC])
+            venue.desk.place(
+                dice.randrange(3), dice.choice([1, -1]), price, dice.randrange(1, 250), tif,
+                reduce_only=int(dice.random() < 0.2),
+            )  # fmt: skip
+        venue.desk.run()
+        venue.settle()
+        venue.exchange.marks[0] = min(max(mark + dice.choice([-9, -6, -1, 0, 1, 6, 9]), 50), 150)
+        venue.settle()
+        assert sum(venue.equity(account) for account in range(4)) == paid_in
+        for account in range(3):
+            assert 3 * venue.equity(account) >= 2 * venue.maintenance(account)
+            assert venue.equity(account) >= 0
+            if venue.equity(account) < 1_500:
+                venue.exchange.collateral[account] += 3_000
+                paid_in += 3_000
+    assert venue.taken_over >= 2
+    assert venue.sent >= 2
+    assert_consistent(venue.exchange)
