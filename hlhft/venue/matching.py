@@ -74,7 +74,7 @@ def _fill(venue, account, market, client_id, order_id, side, ticks, lots, left, 
     _event(venue, _FILLED, account, market, client_id, order_id, side, ticks, lots, left, ts_ns)
     event = venue.events[venue.engine[0]["event_count"] - 1]
     event["aux1"] = fee
-    event["flags"] = _VISIBLE_MAKER if maker else _VISIBLE
+    event["flags"] = _VISIBLE_MAKER if maker != 0 else _VISIBLE
     event["trade_id"] = venue.engine[0]["next_trade_id"]
     event["start_position_lots"] = start
 
@@ -229,6 +229,9 @@ def _rest(venue, account, market, client_id, order_id, side, ticks, lots, origin
 
 @compiled
 def _has_margin(venue, account, market, side, lots):
+    """Whether the account can carry the order; nobody can while there is no mark to judge by."""
+    if venue.marks[market] <= 0:
+        return False
     return admits(
         venue.collateral[account], venue.holdings[account], venue.margins[account], venue.resting[account],
         venue.markets, venue.marks, market, side, lots,
@@ -262,11 +265,11 @@ def _trade(venue, slot, account, client_id, order_id, lots, left, ts_ns):
     if owner_left == 0:
         _unlink(venue, slot)
     if side > 0:
-        _fill(venue, owner, market, owner_client_id, owner_order_id, 1, ticks, lots, owner_left, True, ts_ns)
-        _fill(venue, account, market, client_id, order_id, -1, ticks, lots, left, False, ts_ns)
+        _fill(venue, owner, market, owner_client_id, owner_order_id, 1, ticks, lots, owner_left, 1, ts_ns)
+        _fill(venue, account, market, client_id, order_id, -1, ticks, lots, left, 0, ts_ns)
     else:
-        _fill(venue, account, market, client_id, order_id, 1, ticks, lots, left, False, ts_ns)
-        _fill(venue, owner, market, owner_client_id, owner_order_id, -1, ticks, lots, owner_left, True, ts_ns)
+        _fill(venue, account, market, client_id, order_id, 1, ticks, lots, left, 0, ts_ns)
+        _fill(venue, owner, market, owner_client_id, owner_order_id, -1, ticks, lots, owner_left, 1, ts_ns)
     venue.engine[0]["next_trade_id"] += 1
     _trim_reduce_only(venue, owner, market, ts_ns)
     _trim_reduce_only(venue, account, market, ts_ns)
@@ -336,10 +339,12 @@ def _refusal(venue, account, market, side, ticks, lots, time_in_force, reduce_on
         cell = ticks - ladder["base_ticks"]
         if cell < 0 or cell >= ladder["width"]:
             return _PRICE_BAND
-        if venue.engine[0]["free"] == 0:
+        if _crosses(ladder, side, ticks):
+            if time_in_force == _ALO:
+                return _BAD_ALO
+            # What does not fill whole ends a maker, whose slot it can take.
+        elif venue.engine[0]["free"] == 0:
             return _TOO_MANY
-        if time_in_force == _ALO and _crosses(ladder, side, ticks):
-            return _BAD_ALO
     if reduce_only == 0 and rules["enforce_margin"] != 0 and not _has_margin(venue, account, market, side, lots):
         return _MARGIN
     return 0

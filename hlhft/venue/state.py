@@ -66,7 +66,7 @@ class Exchange(NamedTuple):
     rules: np.ndarray  # RULES_DTYPE[1]
     engine: np.ndarray  # ENGINE_DTYPE[1]
     markets: np.ndarray  # MARKET_DTYPE[M]
-    marks: np.ndarray  # int64[M]: mark price in ticks, 0 unknown
+    marks: np.ndarray  # int64[M]: mark price in ticks, 0 unknown: nobody can open a position then
     ladders: np.ndarray  # LADDER_DTYPE[M]
     cells: np.ndarray  # int64[M, 2, W]: lots at a level, row 0 bids, row 1 asks
     heads: np.ndarray  # int32[M, 2, W]: slot + 1 of the oldest order

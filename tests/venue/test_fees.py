@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 
@@ -127,7 +128,7 @@ def recorded_fills(recordings: Path) -> list[dict]:
     with gzip.open(path, "rt") as lines:
         fills = [fill for line in lines for _, fill in json.loads(line)["events"]]
     main = [f for f in fills if f["feeToken"] == "USDC" and not set(":@/") & set(f["coin"])]
-    return [f for f in main if Fraction(f["px"]) * Fraction(f["sz"]) >= 200]
+    return [f for f in main if Decimal(f["px"]) * Decimal(f["sz"]) >= 200]
 
 
 def test_recorded_fees_are_truncated_toward_zero(recorded_fills):
@@ -136,12 +137,13 @@ def test_recorded_fees_are_truncated_toward_zero(recorded_fills):
     rates = discounted_rates()
     exact, rounded, floored, signs = 0, 0, 0, set()
     for fill in recorded_fills:
-        notional = Fraction(fill["px"]) * Fraction(fill["sz"]) * MICRO
-        charged = (Fraction(fill["fee"]) - Fraction(fill.get("builderFee", "0"))) * MICRO
-        rate = min(rates, key=lambda rate: abs(notional * rate / RATE_SCALE - charged))
-        assert notional.denominator == 1, "a perpetual's notional is whole micro-USDC"
-        exact += fee_micro(int(notional), rate) == charged
-        rounded += round(notional * rate / RATE_SCALE) == charged
+        value = Decimal(fill["px"]) * Decimal(fill["sz"]) * MICRO
+        charged = int((Decimal(fill["fee"]) - Decimal(fill.get("builderFee", "0"))) * MICRO)
+        notional = int(value)
+        assert notional == value, "a perpetual's notional is whole micro-USDC"
+        rate = min(rates, key=lambda rate: abs(notional * rate - charged * RATE_SCALE))
+        exact += fee_micro(notional, rate) == charged
+        rounded += (2 * notional * rate + RATE_SCALE) // (2 * RATE_SCALE) == charged
         floored += notional * rate // RATE_SCALE == charged
         signs.add((charged > 0) - (charged < 0))
     assert len(recorded_fills) > 3000
