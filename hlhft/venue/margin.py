@@ -244,10 +244,11 @@ def liquidation_price_ticks(equity_micro, other_maintenance_micro, market, posit
         without = distance - side * notional
         if not _covers(without, side, unit, price, tiers):
             continue
-        for _ in range(3):
+        for _ in range(2):
             if price == side or not _covers(without, side, unit, price - side, tiers):
-                return price
+                break
             price -= side
+        return price
     return 0
 
 

@@ -403,6 +403,7 @@ def covered(equity: int, other: int, lots: int, mark: int, price: int, tiers: li
     st.sampled_from([[(0, 40)], [(0, 1)], [(0, 10), (400, 5)], [(0, 50), (100, 20), (400, 3), (900, 1)]]),
 )
 @example(1, 0, 1, 1, 10, [(0, 1)])
+@example(60, 0, 1, 1, 120, [(0, 50), (3, 1)])  # two ticks that only whole micro-USDC cover
 @example(0, 0, 1, -1, 1, [(0, 40)])  # maintenance of less than a micro-USDC is none
 @example(400, 0, 7, -1, 57, [(0, 10), (400, 5)])
 def test_one_tick_beyond_the_price_maintenance_is_not_covered(equity, other, lots, side, mark, tiers):
