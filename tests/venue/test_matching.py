@@ -283,6 +283,27 @@ def test_a_cancel_by_either_id(desk):
     assert desk.touch() == (None, None)
 
 
+@pytest.mark.parametrize("gone", [0, 1, 2])
+def test_a_cancel_leaves_the_others_of_the_level_in_their_turn(desk, gone):
+    bids(desk, (ANN, 90, 1), (BOB, 90, 2), (CAT, 90, 3))
+    desk.cancel(gone, gone + 1).run()
+    assert desk.resting(BUY, 90) == [order for order in [(ANN, 1), (BOB, 2), (CAT, 3)] if order[0] != gone]
+    assert_consistent(desk.exchange)
+    assert desk.place(DAN, SELL, 90, 9).run()[-1].short == (ACKNOWLEDGED, DAN, SELL, 90, 9 - (6 - gone - 1))
+
+
+@pytest.mark.parametrize("gone", [0, 1, 2])
+def test_a_cancelled_reduce_only_order_is_no_longer_trimmed(desk, gone):
+    position(desk, ANN, 10)
+    for price in (110, 111, 112):
+        desk.place(ANN, SELL, price, 3, ALO, reduce_only=1).run()
+    desk.cancel(ANN, 3 + gone).run()
+    assert_consistent(desk.exchange)
+    # Seven more make thirteen of ten: the oldest that is left goes.
+    left = [price for price in (110, 111, 112) if price != 110 + gone]
+    assert [event.price for event in desk.place(ANN, SELL, 113, 7, ALO, reduce_only=1).run()] == [113, left[0]]
+
+
 def test_a_cancel_of_what_is_not_there_or_not_ones_own(desk):
     desk.place(ANN, BUY, 90, 3, client_id=7).run()
     for target, is_own in ((1, 0), (7, 1)):
