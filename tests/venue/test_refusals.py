@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from hlhft.core import orders
 from hlhft.events import EventFlag, EventKind
 from hlhft.venue import blocks, liquidation, matching, recorded, rules, validation
 from hlhft.venue.queue import QueueModel
@@ -122,6 +123,17 @@ CONSTANTS = {
     },
     rules: {"_QUEUE_POWER": QueueModel.POWER, "_QUEUE_RISK_AVERSE": QueueModel.RISK_AVERSE},
     liquidation: {"_CONDITIONS": len(liquidation.Condition)},
+    # What the venue tells, as the core reads it.
+    orders: {
+        "_KIND_ACKNOWLEDGED": EventKind.ORDER_ACKNOWLEDGED,
+        "_KIND_REJECTED": EventKind.ORDER_REJECTED,
+        "_KIND_FILLED": EventKind.ORDER_FILLED,
+        "_KIND_CANCELLED": EventKind.ORDER_CANCELLED,
+        "_KIND_EXPIRED": EventKind.ORDER_EXPIRED,
+        "_KIND_UNKNOWN": EventKind.ORDER_UNKNOWN,
+        "_KIND_CANCEL_REJECTED": EventKind.CANCEL_REJECTED,
+        "_MAKER_FLAG": EventFlag.MAKER,
+    },
 }
 
 
