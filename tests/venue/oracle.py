@@ -1,6 +1,6 @@
 """A matching engine in plain Python, written from the venue reference: dictionaries of deques, no links, no indexes.
 
-It tells the same events as `hlhft.venue.matching` without validation and without margin, for prices 1 .. width.
+It tells the same events as `hlhft.venue.matching` without validation, for prices 1 .. width, all positions cross.
 """
 
 from __future__ import annotations
@@ -43,6 +43,9 @@ class Oracle:
     )
     live: list[Order] = field(default_factory=list)  # in the order of their placement
     positions: dict[tuple[int, int], int] = field(default_factory=lambda: defaultdict(int))
+    money: dict[int, int] = field(default_factory=lambda: defaultdict(int))  # collateral, cash and fees of an account
+    marks: dict[int, int] = field(default_factory=dict)  # by market; margin is checked when there are any
+    leverage: int = 1
     events: list[Event] = field(default_factory=list)
     next_order_id: int = 1
     next_trade_id: int = 1
@@ -133,6 +136,8 @@ class Oracle:
             code = Refusal.BAD_ALO_PRICE
         elif tif != IOC and len(self.live) == self.slots and not self.crosses(market, side, price):
             code = Refusal.TOO_MANY_OPEN_ORDERS
+        elif not reduce_only and self.marks and not self.admits(account, market, side, lots):
+            code = Refusal.MARGIN
         if code is not None:
             self.tell(REJECTED, account, market, client_id, order_id, side, price, lots, code)
             return
@@ -142,6 +147,8 @@ class Oracle:
             maker = self.books[market, -side][self.best(market, -side)][0]  # type: ignore[index]
             if maker.account == account:
                 self.end(maker, Refusal.SELF_TRADE)
+            elif self.lost_margin(maker):
+                self.end(maker, Refusal.MARGIN_CANCELLED)
             else:
                 self.trade(maker, taker)
         if taker.left > 0 and tif == IOC:
@@ -154,6 +161,28 @@ class Oracle:
             self.live.append(taker)
             self.acknowledge(taker)
             self.trim(account, market)
+
+    def tied_up(self, account: int, market: int, more: dict[int, int]) -> int:
+        """Initial margin of the position and of the orders that go beyond closing it."""
+        position = self.positions[account, market]
+        lots = abs(position)
+        for side in (1, -1):
+            owned = [o.left for o in self.live if (o.account, o.market, o.side) == (account, market, side)]
+            lots += max(sum(owned) + more.get(side, 0) - max(-side * position, 0), 0)
+        return lots * self.marks[market] // self.leverage
+
+    def free(self, account: int) -> int:
+        """Equity less what is tied up."""
+        worth = sum(self.positions[account, market] * mark for market, mark in self.marks.items())
+        return self.money[account] + worth - sum(self.tied_up(account, market, {}) for market in self.marks)
+
+    def admits(self, account: int, market: int, side: int, lots: int) -> bool:
+        more = self.tied_up(account, market, {side: lots}) - self.tied_up(account, market, {})
+        return more <= 0 or more <= self.free(account)
+
+    def lost_margin(self, maker: Order) -> bool:
+        only_closes = maker.side * self.positions[maker.account, maker.market] + maker.left <= 0
+        return bool(self.marks) and not only_closes and self.free(maker.account) < 0
 
     def trade(self, maker: Order, taker: Order) -> None:
         lots = min(maker.left, taker.left)
@@ -168,6 +197,7 @@ class Oracle:
             told = (*owner, order.client_id, order.order_id, order.side, maker.price, lots, order.left, fee)
             self.events.append(Event(FILLED, *told, order is maker, self.next_trade_id, self.positions[owner]))
             self.positions[owner] += order.side * lots
+            self.money[order.account] -= order.side * lots * maker.price + fee
         self.next_trade_id += 1
         self.trim(maker.account, maker.market)
         self.trim(taker.account, taker.market)

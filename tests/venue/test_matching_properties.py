@@ -66,7 +66,8 @@ def compare(desk: Desk, oracle: Oracle, legs: list[dict[str, int]]) -> None:
         fields = dict(fields)
         late, together = fields.pop("late"), fields.pop("together")
         if fields["kind"] == CANCEL:
-            fields = {name: fields[name] for name in ("kind", "account", "target_id", "target_is_client_id")}
+            names = ("kind", "account", "market", "target_id", "target_is_client_id")
+            fields = {name: fields[name] for name in names if name in fields}
         fields["expires_ns"] = desk.now_ns if late else desk.now_ns + 75_000_000
         fields["action"] = sent[-1]["action"] if together and sent else number
         sent.append(fields)
@@ -128,3 +129,31 @@ def test_long_streams_tell_what_a_plain_engine_tells(seed):
     assert min(outcomes[kind] for kind in (ACKNOWLEDGED, REJECTED, FILLED, CANCELLED, CANCEL_REJECTED, EXPIRED)) >= 10
     causes = {event.aux0 for event in desk.history if event.kind == CANCELLED}
     assert causes == {Refusal.REQUESTED, Refusal.SELF_TRADE, Refusal.REDUCE_ONLY_CANCELLED}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_streams_under_margin_tell_what_a_plain_engine_tells(seed):
+    """Two markets share the collateral; marks and collateral move between the blocks."""
+    dice = random.Random(seed)
+    desk = Desk(markets=2, width=15, slots=40, margin=True, mark=8, leverage=3, collateral=200)
+    oracle = Oracle(15, 40, marks={0: 8, 1: 8}, leverage=3)
+    at_rates(desk, oracle, maker=12_345_678, taker=34_567_890)
+    for account in range(4):
+        oracle.money[account] = 200
+    for number in range(400):
+        legs = [random_leg(dice, oracle.next_order_id) for _ in range(dice.randrange(1, 8))]
+        for fields in legs:
+            fields["market"] = dice.randrange(2)
+        compare(desk, oracle, legs)
+        market, account = dice.randrange(2), dice.randrange(4)
+        oracle.marks[market] = desk.exchange.marks[market] = dice.randrange(5, 12)
+        gift = max(60 - oracle.free(account), 0) if dice.random() < 0.5 else 0
+        oracle.money[account] += gift
+        desk.exchange.collateral[account] += gift
+        if number % 80 == 0:
+            assert_consistent(desk.exchange, desk.history)
+    assert_consistent(desk.exchange, desk.history)
+    told = [(event.kind, event.aux0) for event in desk.history]
+    assert told.count((REJECTED, Refusal.MARGIN)) >= 10
+    assert told.count((CANCELLED, Refusal.MARGIN_CANCELLED)) >= 10
+    assert sum(kind == FILLED for kind, _ in told) >= 100
