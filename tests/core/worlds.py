@@ -18,7 +18,7 @@ from hlhft.core.state import (
     new_lane,
     new_market_data,
 )
-from hlhft.core.step import step
+from hlhft.core.step import apply_account_event, step
 from hlhft.core.view import prepare_view
 from hlhft.events import EVENT_DTYPE, EventFlag, EventKind
 from hlhft.strategies import Strategy, load
@@ -202,6 +202,10 @@ class World:
         """One event by itself."""
         self.now += after_ns
         return self.feed(event(kind, self.now, **fields))
+
+    def feed_silently(self, kind: EventKind, **fields: int) -> None:
+        """One event that the core hears of before anything is decided."""
+        apply_account_event(self.lane, self.limits[0], event(kind, self.now, **fields)[0])
 
     def active(self, market: int = 0) -> np.ndarray:
         """The orders not proven dead, oldest first: a copy."""
