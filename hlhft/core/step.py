@@ -31,7 +31,7 @@ from hlhft.core.risk import (
     trip,
 )
 from hlhft.core.state import SLOT_BITS, VIEW_LEVELS, OrderState
-from hlhft.core.view import fill_view
+from hlhft.core.view import fill_view, free_touch_ticks
 from hlhft.units import grid_step, quantise
 
 _OPEN, _PARTIAL = int(OrderState.OPEN), int(OrderState.PARTIAL)
@@ -65,7 +65,7 @@ def update_features(data, lane, market, scratch, mask, ts_ns):
         ask_count = without_own(asks, ask_count, orders, active, position["active_count"], -1)
     if book["kind"] == 0:
         _show_levels(data.levels[market, book["front"]], bids, asks, bid_count, ask_count)
-    step_ticks = step_at(data.markets[market], book["best_bid_ticks"])
+    step_ticks = step_at(data.markets[market], bids[0]["price_ticks"] if bid_count > 0 else 0)
     on_frame(
         data.features[market], data.feature_memory[market], bids, asks, bid_count, ask_count, step_ticks, ts_ns, mask
     )
@@ -422,7 +422,7 @@ def step(data, lane, limits, scratch, events, count, out):
             due = True
         elif kind < _MARKET_KINDS:
             if kind == 6:
-                _note_trade(data, market, event, rules["features"])
+                _note_trade(data, lane, market, event, rules["features"])
             apply_event(data, market, event)
             if touched >= 0 and touched != market:
                 _finish_frame(data, lane, touched, scratch, rules["features"], event["ts_local_ns"])
@@ -440,14 +440,17 @@ def step(data, lane, limits, scratch, events, count, out):
 
 
 @compiled
-def _note_trade(data, market, event, mask):
+def _note_trade(data, lane, market, event, mask):
+    if mask == 0:
+        return
     book = data.books[market]
-    if mask != 0:
-        on_trade(
-            data.features[market], data.feature_memory[market], book["best_bid_ticks"], book["best_ask_ticks"],
-            step_at(data.markets[market], book["best_bid_ticks"]), event["side"], event["price_ticks"],
-            event["size_lots"], event["ts_local_ns"], mask,
-        )  # fmt: skip
+    bid, ask = book["best_bid_ticks"], book["best_ask_ticks"]
+    if book["contains_own"] != 0:
+        bid, ask = free_touch_ticks(data, lane, market, 0), free_touch_ticks(data, lane, market, 1)
+    on_trade(
+        data.features[market], data.feature_memory[market], bid, ask, step_at(data.markets[market], bid), event["side"],
+        event["price_ticks"], event["size_lots"], event["ts_local_ns"], mask,
+    )  # fmt: skip
 
 
 @compiled

@@ -95,31 +95,46 @@ def _level_after(data, market, row, place, ticks):
 
 
 @compiled
-def _hide_own(data, lane, market, row, mask):
-    """Shows one side of a book that contains our resting orders without them: touch, and levels if there are any."""
-    view, position = lane.views[market], lane.positions[market]
+def _next_free(data, lane, market, row, place, ticks):
+    """The first level from `place` on where more rests than ours: (the place behind it, price, lots of others).
+
+    Price 0 when there is none.
+    """
+    position = lane.positions[market]
+    orders, active = lane.orders[market], lane.active[market]
     side = 1 if row == 0 else -1
-    best_ticks = best_lots = ticks = place = kept = 0
-    while kept < (VIEW_LEVELS if mask != 0 else 1):
+    while True:
         ticks, lots = _level_after(data, market, row, place, ticks)
         if ticks == 0:
-            break
+            return place, 0, 0
         place += 1
-        lots -= own_lots_at(lane.orders[market], lane.active[market], position["active_count"], side, ticks)
-        if lots <= 0:
-            continue
-        if kept == 0:
-            best_ticks, best_lots = ticks, lots
-        if mask != 0:
-            _show_level(view, row, kept, ticks, lots)
-        kept += 1
-    if mask != 0:
-        for level in range(kept, VIEW_LEVELS):
-            _show_level(view, row, level, 0, 0)
+        lots -= own_lots_at(orders, active, position["active_count"], side, ticks)
+        if lots > 0:
+            return place, ticks, lots
+
+
+@compiled
+def free_touch_ticks(data, lane, market, row):
+    """The best price of a side (row 0 bids, 1 asks) without our resting orders, 0 when the side is empty."""
+    _, ticks, _ = _next_free(data, lane, market, row, 0, 0)
+    return ticks
+
+
+@compiled
+def _hide_own(data, lane, market, row, mask):
+    """Shows one side of a book that contains our resting orders without them: touch, and levels if there are any."""
+    view = lane.views[market]
+    place, ticks, lots = _next_free(data, lane, market, row, 0, 0)
     if row == 0:
-        view["best_bid_ticks"], view["best_bid_lots"] = best_ticks, best_lots
+        view["best_bid_ticks"], view["best_bid_lots"] = ticks, lots
     else:
-        view["best_ask_ticks"], view["best_ask_lots"] = best_ticks, best_lots
+        view["best_ask_ticks"], view["best_ask_lots"] = ticks, lots
+    if mask == 0:
+        return
+    for level in range(VIEW_LEVELS):
+        _show_level(view, row, level, ticks, lots)
+        if ticks != 0:
+            place, ticks, lots = _next_free(data, lane, market, row, place, ticks)
 
 
 @compiled
