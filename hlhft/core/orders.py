@@ -135,7 +135,8 @@ def transitions_table() -> str:
 # Outcomes of `apply`.
 APPLIED, ORPHAN_FILL, IGNORED, FAULT = 0, 1, 2, 3
 
-_FREE, _NEW, _UNKNOWN, _CANCEL_SENT, _REPLACING = 0, 1, 3, 6, 7
+_FREE, _NEW, _CANCEL_SENT, _REPLACING = 0, 1, 6, 7
+_IOC = 2
 _SLOT_MASK = (1 << SLOT_BITS) - 1
 _SEND, _SEND_FAILED, _ACKNOWLEDGE, _REJECT, _FILL_PART, _FILL_ALL = 0, 1, 2, 3, 4, 5
 _CANCEL_SEND, _CANCEL_DONE, _CANCEL_REJECT, _EXPIRE, _LOSE = 6, 7, 8, 9, 10
@@ -232,13 +233,15 @@ def answered_batch(orders, kind, order_id, left):
 
 
 @compiled
+def may_cancel(orders, slot):
+    """Whether an order rests, so that a cancel can find it; an immediate one never does: it ends by itself."""
+    return TABLE[orders[slot]["state"], _CANCEL_SEND] != ILLEGAL and orders[slot]["time_in_force"] != _IOC
+
+
+@compiled
 def request_cancel(orders, slot):
-    """Moves an order to CANCEL_SENT; False when its state does not allow a cancel (then nothing changes)."""
-    following = TABLE[orders[slot]["state"], _CANCEL_SEND]
-    if following == ILLEGAL:
-        return False
-    orders[slot]["state"] = following
-    return True
+    """Moves an order to CANCEL_SENT; the caller has seen that it `may_cancel`."""
+    orders[slot]["state"] = TABLE[orders[slot]["state"], _CANCEL_SEND]
 
 
 @compiled

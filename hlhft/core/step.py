@@ -14,7 +14,7 @@ from hlhft.core.budgets import check as check_budget
 from hlhft.core.budgets import on_account, on_answer
 from hlhft.core.budgets import refresh as refresh_budgets
 from hlhft.core.features import on_frame, on_trade
-from hlhft.core.orders import answered_batch, create, request_cancel
+from hlhft.core.orders import answered_batch, create, may_cancel, request_cancel
 from hlhft.core.orders import apply as apply_order
 from hlhft.core.quotes import is_wanted, validate
 from hlhft.core.risk import (
@@ -34,18 +34,31 @@ from hlhft.core.state import SLOT_BITS, VIEW_LEVELS, OrderState
 from hlhft.core.view import fill_view, free_touch_ticks
 from hlhft.units import grid_step, quantise
 
-_OPEN, _PARTIAL = int(OrderState.OPEN), int(OrderState.PARTIAL)
 _ALO, _IOC = 0, 2
 _PLACE, _CANCEL = 1, 2
 _CLASS_CANCEL, _CLASS_ALO, _CLASS_OTHER = 0, 1, 2
 _ACTION_CANCEL_ALL, _ACTION_CLOSE, _ACTION_NO_QUOTES = 1, 2, 4
 _URGENCY_PLACEMENT, _URGENCY_REDUCTION, _URGENCY_CANCEL = 0, 1, 2
 _FAULT_EXCEPTION = 1
-_NEW, _SENT = int(OrderState.NEW), int(OrderState.SENT)
+_NEW, _SENT, _PARTIAL = int(OrderState.NEW), int(OrderState.SENT), int(OrderState.PARTIAL)
 _MARKET_KINDS = 8  # event kinds below this are market data
 _ORDER_KINDS_FIRST, _ORDER_KINDS_LAST = 16, 34
 _KIND_SENT, _KIND_SEND_FAILED, _KIND_TIMER, _KIND_OPERATOR = 32, 33, 65, 69
 _CLOSE_SLIPPAGE = 0.05  # venue reference section 1: the SDK's own default for market orders
+
+
+@compiled
+def prepare_view(data, lane):
+    """Writes what never changes during a run into the view: indices, grids and unit sizes."""
+    for index in range(len(data.books)):
+        view = lane.views[index]
+        market = data.markets[index]
+        view["market"] = index
+        view["tick_size"] = market["tick_size"]
+        view["lot_size"] = market["lot_size"]
+        view["grid_rule"] = market["grid_rule"]
+        view["grid_step_ticks"] = market["grid_step_ticks"]
+        view["whole_unit_ticks"] = market["whole_unit_ticks"]
 
 
 @compiled
@@ -127,10 +140,7 @@ def place_order(data, lane, limits, market, side, ticks, lots, time_in_force, re
     if code != 0:
         _refuse(lane_row, code)
         return count
-    if limits["exposure_micro_max"] > 0:
-        # The orders of one decision count against the cap together.
-        lane_row["exposure_micro"] += market_exposure_micro(position, book, row, side, lots)
-        lane_row["exposure_micro"] -= market_exposure_micro(position, book, row, 0, 0)
+    before = market_exposure_micro(position, book, row, 0, 0) if limits["exposure_micro_max"] > 0 else 0
     expires_ns = now_ns + limits["expires_after_ns"] if limits["expires_after_ns"] > 0 else 0
     order_id = create(
         lane_row, position, lane.orders[market], lane.active[market], side, ticks, lots, time_in_force, reduce_only,
@@ -139,6 +149,9 @@ def place_order(data, lane, limits, market, side, ticks, lots, time_in_force, re
     if order_id == 0:
         _refuse(lane_row, 11)
         return count
+    if limits["exposure_micro_max"] > 0:
+        # The orders of one decision count against the cap together.
+        lane_row["exposure_micro"] += market_exposure_micro(position, book, row, 0, 0) - before
     lane_row["placed"] += 1
     order = lane.orders[market][order_id & ((1 << SLOT_BITS) - 1)]
     command_class = _CLASS_ALO if time_in_force == _ALO else _CLASS_OTHER
@@ -149,17 +162,13 @@ def place_order(data, lane, limits, market, side, ticks, lots, time_in_force, re
 def cancel_order(lane, limits, market, slot, out, count):
     """Cancels an order that is open; returns the number of commands. An immediate order ends by itself."""
     lane_row = lane.lane[0]
-    order = lane.orders[market, slot]
-    if count >= len(out) or order["time_in_force"] == _IOC:
-        return count
-    if order["state"] != _OPEN and order["state"] != _PARTIAL:
+    if count >= len(out) or not may_cancel(lane.orders[market], slot):
         return count
     if limits["address_enforced"] != 0:
         if check_budget(lane_row, limits, lane_row["waiting_count"] + count + 1, _URGENCY_CANCEL) != 0:
             _refuse(lane_row, 10)
             return count
-    if not request_cancel(lane.orders[market], slot):
-        return count
+    request_cancel(lane.orders[market], slot)
     lane_row["cancelled"] += 1
     return _command(out, count, _CANCEL, _CLASS_CANCEL, market, lane.orders[market][slot], 0)
 
@@ -229,7 +238,7 @@ def requote(data, lane, limits, count, now_ns, out, commands):
         for index in range(position["active_count"]):
             slot = active[index]
             order = orders[slot]
-            if order["state"] != _OPEN and order["state"] != _PARTIAL:
+            if not may_cancel(orders, slot):
                 continue
             if stale or not is_wanted(quotes, count, market, order["side"], order["price_ticks"], _ALO):
                 commands = cancel_order(lane, limits, market, slot, out, commands)

@@ -145,17 +145,3 @@ def _show_level(view, row, level, ticks, lots):
     else:
         view["ask_ticks"][level] = ticks
         view["ask_lots"][level] = lots
-
-
-@compiled
-def prepare_view(data, lane):
-    """Writes what never changes during a run into the view: indices, grids and unit sizes."""
-    for index in range(len(data.books)):
-        view = lane.views[index]
-        market = data.markets[index]
-        view["market"] = index
-        view["tick_size"] = market["tick_size"]
-        view["lot_size"] = market["lot_size"]
-        view["grid_rule"] = market["grid_rule"]
-        view["grid_step_ticks"] = market["grid_step_ticks"]
-        view["whole_unit_ticks"] = market["whole_unit_ticks"]

@@ -21,7 +21,7 @@ from hlhft.core.orders import (
     OrderEvent,
     transitions_table,
 )
-from hlhft.core.state import ORDERS_PER_MARKET, SLOT_BITS, OrderState, new_lane
+from hlhft.core.state import ORDERS_PER_MARKET, SLOT_BITS, OrderState, TimeInForce, new_lane
 from hlhft.events import EventKind as Kind
 from hlhft.venue.refusals import Refusal
 
@@ -185,8 +185,12 @@ def test_a_cancel_leaves_only_for_an_order_that_rests(state):
     table.order(order_id)["state"] = state
     slot = orders.find(table.orders, order_id)
     allowed = state in (OrderState.OPEN, OrderState.PARTIAL)
-    assert orders.request_cancel(table.orders, slot) == allowed
-    assert table.state(order_id) == (OrderState.CANCEL_SENT if allowed else state)
+    assert orders.may_cancel(table.orders, slot) == allowed
+    table.order(order_id)["time_in_force"] = TimeInForce.IOC
+    assert not orders.may_cancel(table.orders, slot)
+    if allowed:
+        orders.request_cancel(table.orders, slot)
+        assert table.state(order_id) == OrderState.CANCEL_SENT
     assert table.open_lots() == (10, 0)
 
 
@@ -357,7 +361,7 @@ def test_a_fill_on_the_other_side_is_money_and_a_fault():
 
 def cancelling(table: Table) -> int:
     order_id = table.placed()
-    assert orders.request_cancel(table.orders, orders.find(table.orders, order_id))
+    orders.request_cancel(table.orders, orders.find(table.orders, order_id))
     table.send(order_id, batch_id=2)
     return order_id
 
@@ -371,7 +375,7 @@ def test_a_cancel_that_finds_nothing_leaves_the_fate_unknown(code):
     assert table.state(order_id) == OrderState.UNKNOWN
     assert table.order(order_id)["unknown_ns"] == 50
     assert table.open_lots() == (10, 0)
-    assert not orders.request_cancel(table.orders, orders.find(table.orders, order_id))
+    assert not orders.may_cancel(table.orders, orders.find(table.orders, order_id))
     table.apply(Kind.ORDER_FILLED, order_id, lots=4, left=6, ts_ns=60)
     assert (table.state(order_id), table.order(order_id)["unknown_ns"]) == (OrderState.PARTIAL, 0)
 
@@ -520,7 +524,8 @@ def test_worst_case_and_position_are_sums_whatever_comes_in_whatever_order(actio
             table.send(ids[first % len(ids)])
         elif what == "cancel":
             slot = orders.find(table.orders, ids[first % len(ids)])
-            orders.request_cancel(table.orders, slot)
+            if orders.may_cancel(table.orders, slot):
+                orders.request_cancel(table.orders, slot)
         else:
             order_id = ids[-1 - first] if first < len(ids) else 999_999
             side = int(table.order(order_id)["side"]) if first < len(ids) else BUY

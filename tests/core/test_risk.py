@@ -1,279 +1,24 @@
-"""The gate and the breakers: each with its hand-computed border, and a test that misses it when it is not wired."""
+"""The breakers: each with its hand-computed border, and a test that misses it when it is not wired into a decision.
+
+The gate's borders are in test_gate.py; here stands one case of each refusal.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from hlhft.core import risk
-from hlhft.core.risk import (
-    BREAKERS,
-    REFUSAL_MEANING,
-    Breaker,
-    RiskRefusal,
-    breakers_table,
-    refusals_table,
-)
-from hlhft.core.state import REFUSALS, Mode, OrderState
+from hlhft.core.risk import BREAKERS, REFUSAL_MEANING, Breaker, RiskRefusal, breakers_table, refusals_table
+from hlhft.core.state import REFUSALS, Mode
 from hlhft.events import EventKind as Kind
 from hlhft.strategies import failures
 from hlhft.units import Market
 from hlhft.venue.refusals import Refusal
-from tests.core.worlds import ALO, BUY, GTC, IOC, MS, SECOND, SELL, USDC, Command, Quote, World
+from tests.core.worlds import BUY, GTC, IOC, MS, SECOND, SELL, USDC, Command, Quote, World, approve, started
 
 MINUTE = 60 * SECOND
-BTC = Market.perpetual("BTC", asset_id=0, size_decimals=5)
-
-
-def approve(
-    world: World,
-    side: int = BUY,
-    ticks: int = 1000,
-    lots: int = 1000,
-    *,
-    time_in_force: int = ALO,
-    reduce_only: int = 0,
-    market: int = 0,
-) -> tuple[int, int]:
-    lots, code = risk.approve(
-        world.row, world.position(market), world.data.books[market], world.data.markets[market], world.limits[0], side,
-        ticks, lots, time_in_force, reduce_only,
-    )  # fmt: skip
-    return int(lots), int(code)
-
-
-def refused(code: RiskRefusal) -> tuple[int, int]:
-    return 0, int(code)
-
-
-def hold(world: World, lots: int, *, ticks: int = 1000, market: int = 0) -> None:
-    """A position, bought or sold at `ticks` by one fill that no order of ours made."""
-    world.feed_silently(
-        Kind.ORDER_FILLED, side=BUY if lots > 0 else SELL, price_ticks=ticks, size_lots=abs(lots), market=market
-    )
-
-
-# The gate. A lot at 1000 ticks is worth 1000 micro-USDC; the touch is 999 to 1001, the mid 1000.
-
-
-def test_without_limits_a_quote_passes_as_it_is():
-    assert approve(World()) == (1000, 0)
-
-
-def test_a_halted_lane_places_nothing_unless_it_closes():
-    world = World()
-    hold(world, 5)
-    risk.trip(world.row, Breaker.OPERATOR, True)
-    assert approve(world, SELL, reduce_only=1) == refused(RiskRefusal.HALTED)
-    world.row["close_at_market"] = 1
-    assert approve(world, SELL, 999, 9, time_in_force=IOC, reduce_only=1) == (5, 0)
-    assert approve(world, BUY) == refused(RiskRefusal.REDUCING)
-
-
-@pytest.mark.parametrize(
-    ("position", "side", "lots", "reduce_only", "expected"),
-    [
-        (0, BUY, 5, 1, refused(RiskRefusal.REDUCING)),
-        (7, BUY, 5, 1, refused(RiskRefusal.REDUCING)),
-        (7, SELL, 5, 1, (5, 0)),
-        (7, SELL, 9, 1, (7, 0)),
-        (-7, BUY, 9, 1, (7, 0)),
-        (-7, SELL, 9, 1, refused(RiskRefusal.REDUCING)),
-    ],
-)
-def test_reduce_only_never_increases(position, side, lots, reduce_only, expected):
-    for mode in (Mode.ACTIVE, Mode.REDUCING):
-        world = World()
-        world.position()["position_lots"] = position
-        world.row["mode"] = mode
-        assert approve(world, side, lots=lots, reduce_only=reduce_only) == expected
-        if mode == Mode.REDUCING:
-            assert approve(world, side, lots=lots) == expected
-
-
-def test_what_orders_on_their_way_already_close_is_not_closed_twice():
-    world = World()
-    world.row["mode"] = Mode.REDUCING
-    world.position()["position_lots"], world.position()["open_sell_lots"] = 10, 7
-    assert approve(world, SELL, lots=10) == (3, 0)
-    assert approve(world, SELL, lots=10, reduce_only=1) == (3, 0)
-    world.position()["open_sell_lots"] = 10
-    assert approve(world, SELL, lots=10) == refused(RiskRefusal.REDUCING)
-    # Closing at market does not wait for the fates of others: the venue lets no reduce-only order turn a position.
-    world.row["close_at_market"] = 1
-    assert approve(world, SELL, 999, 10, time_in_force=IOC, reduce_only=1) == (10, 0)
-
-
-@pytest.mark.parametrize(("ticks", "valid"), [(1_110_000, True), (1_110_010, True), (1_110_005, False), (0, False)])
-def test_a_price_lies_on_the_grid(ticks, valid):
-    """BTC at 111,000.0: five significant figures are steps of 1.0, that is 10 ticks."""
-    world = World(of=BTC)
-    world.touch(1_110_000, 1_110_010)
-    assert approve(world, BUY, ticks) == ((1000, 0) if valid else refused(RiskRefusal.INVALID_PRICE))
-
-
-def test_a_negative_price_is_none():
-    assert approve(World(), BUY, -10) == refused(RiskRefusal.INVALID_PRICE)
-
-
-@pytest.mark.parametrize(("ticks", "inside"), [(950, True), (949, False), (1050, True), (1051, False)])
-def test_a_price_lies_within_the_band(ticks, inside):
-    """5 % of the mid of 1000."""
-    world = World(price_band_e6=50_000)
-    assert approve(world, BUY, ticks) == ((1000, 0) if inside else refused(RiskRefusal.PRICE_BAND))
-
-
-@pytest.mark.parametrize("lots", [0, -5])
-def test_no_size_is_no_order(lots):
-    assert approve(World(), lots=lots) == refused(RiskRefusal.ZERO_SIZE)
-
-
-@pytest.mark.parametrize(("side", "left"), [(BUY, 35), (SELL, 155)])
-def test_the_worst_case_stays_within_the_cap_in_lots(side, left):
-    """Cap 100, position 60, 5 bids and 5 offers out: 100 - 65 to buy, 100 + 60 - 5 to sell."""
-    world = World(position_lots_max=100)
-    world.position()["position_lots"] = 60
-    world.position()["open_buy_lots"] = world.position()["open_sell_lots"] = 5
-    assert approve(world, side, lots=30) == (30, 0)
-    assert approve(world, side, lots=1000) == (left, 0)
-    world.position()["open_buy_lots" if side == BUY else "open_sell_lots"] += left
-    assert approve(world, side, lots=1000) == refused(RiskRefusal.POSITION_LIMIT)
-
-
-def test_the_worst_case_stays_within_the_cap_in_money():
-    """2 USDC at 1001 ticks are 1998 lots."""
-    world = World(position_notional_micro_max=2 * USDC)
-    assert approve(world, SELL, 1001, 5000) == (1998, 0)
-    world.position()["position_lots"] = -1998
-    assert approve(world, SELL, 1001, 5000) == refused(RiskRefusal.POSITION_LIMIT)
-    assert approve(world, BUY, 999, 5000) == (4000, 0)
-
-
-def test_one_order_stays_within_its_cap_in_money():
-    """0.5 USDC at 1000 ticks are 500 lots; a cap below one lot leaves nothing."""
-    assert approve(World(order_notional_micro_max=USDC // 2)) == (500, 0)
-    assert approve(World(order_notional_micro_max=999)) == refused(RiskRefusal.POSITION_LIMIT)
-
-
-def test_a_size_beyond_arithmetic_is_cut_even_without_limits():
-    lots, code = approve(World(), BUY, 2**31 - 1, 2**46 - 1)
-    assert code == 0
-    assert lots == 2**61 // (2**31 - 1)
-
-
-def test_the_exposure_of_all_markets_stays_within_its_cap():
-    """Cap 10 USDC. Market 1 holds 4 USDC (at its offer of 1001: 4.004); 5.996 are left for market 0."""
-    world = World(markets=2, exposure_micro_max=10 * USDC)
-    world.position(1)["position_lots"] = 4000
-    world.row["exposure_micro"] = risk.exposure_micro(world.lane.positions, world.data.books, world.data.markets)
-    assert world.row["exposure_micro"] == 4_004_000
-    assert approve(world, BUY, 999, 5990) == (5990, 0)
-    assert approve(world, BUY, 999, 5991) == refused(RiskRefusal.EXPOSURE_LIMIT)
-    # Selling in market 1 adds nothing until it turns the position over: the worst case is the larger side.
-    assert approve(world, SELL, 1001, 8000, market=1) == (8000, 0)
-    assert approve(world, SELL, 1001, 13_991, market=1) == refused(RiskRefusal.EXPOSURE_LIMIT)
-
-
-def test_the_larger_of_all_bought_and_all_sold_is_the_worst_case():
-    world = World()
-    position = world.position()
-    position["position_lots"], position["open_buy_lots"], position["open_sell_lots"] = -100, 30, 50
-    arguments = (position, world.data.books[0], world.data.markets[0])
-    assert risk.market_exposure_micro(*arguments, BUY, 0) == 150 * 1001
-    assert risk.market_exposure_micro(*arguments, SELL, 7) == 157 * 1001
-    assert risk.market_exposure_micro(*arguments, BUY, 250) == 180 * 1001
-    world.data.books[0]["mark_ticks"] = 2000
-    assert risk.market_exposure_micro(*arguments, BUY, 0) == 150 * 2000
-
-
-def test_a_venue_wants_a_least_value_but_for_what_closes():
-    """10 USDC at 1000 ticks are 10,000 lots; closing orders are exempt (venue reference section 2)."""
-    world = World()
-    world.data.markets[0]["minimum_notional_micro"] = 10 * USDC
-    assert approve(world, lots=9999) == refused(RiskRefusal.MINIMUM_NOTIONAL)
-    assert approve(world, lots=10_000) == (10_000, 0)
-    world.position()["position_lots"] = 50
-    assert approve(world, SELL, lots=50) == (50, 0)
-    assert approve(world, SELL, lots=20) == (20, 0)
-    assert approve(world, SELL, lots=51) == refused(RiskRefusal.MINIMUM_NOTIONAL)
-
-
-def test_open_orders_are_bounded():
-    world = World(open_orders_max=3)
-    world.row["orders_open"] = 2
-    assert approve(world) == (1000, 0)
-    world.row["orders_open"] = 3
-    assert approve(world) == refused(RiskRefusal.OPEN_ORDERS)
-
-
-@pytest.mark.parametrize(("time_in_force", "allowed"), [(ALO, True), (GTC, False), (IOC, False)])
-def test_after_an_upgrade_only_post_only_orders_pass(time_in_force, allowed):
-    world = World()
-    world.feed_silently(Kind.VENUE_MODE, aux0=1)
-    assert approve(world, time_in_force=time_in_force) == ((1000, 0) if allowed else refused(RiskRefusal.POST_ONLY))
-    world.feed_silently(Kind.VENUE_MODE, aux0=0)
-    assert approve(world, time_in_force=time_in_force) == (1000, 0)
-
-
-QUOTES = st.lists(
-    st.builds(
-        Quote,
-        side=st.sampled_from([BUY, SELL]),
-        ticks=st.integers(900, 1100),
-        lots=st.integers(0, 400),
-        market=st.integers(0, 1),
-        time_in_force=st.sampled_from([ALO, GTC, IOC]),
-        reduce_only=st.integers(0, 1),
-    ),
-    max_size=12,
-)
-
-
-@settings(max_examples=40)
-@given(
-    st.lists(st.tuples(QUOTES, st.integers(0, 3)), min_size=1, max_size=4),
-    st.sampled_from([Mode.ACTIVE, Mode.REDUCING]),
-    st.tuples(st.integers(-90, 90), st.integers(-90, 90)),
-)
-def test_whatever_is_quoted_no_order_passes_a_limit(rounds, mode, held):
-    """Caps of 100 lots, 0.095 USDC a market and 0.17 USDC in all, a band of 5 %, a grid of 5 ticks."""
-    world = World(
-        markets=2, position_lots_max=100, position_notional_micro_max=95_000, exposure_micro_max=170_000,
-        price_band_e6=50_000,
-    )  # fmt: skip
-    world.data.markets["grid_step_ticks"] = 5
-    for market in range(2):
-        world.touch(995, 1005, market=market)
-        world.position(market)["position_lots"] = held[market]
-    world.row["mode"] = mode
-    for quotes, fills in rounds:
-        before = world.active(0), world.active(1)
-        exposed = risk.exposure_micro(world.lane.positions, world.data.books, world.data.markets)
-        world.quotes(*quotes)
-        world.decide()
-        assert world.row["halt_code"] == 0
-        after = risk.exposure_micro(world.lane.positions, world.data.books, world.data.markets)
-        assert after <= max(170_000, exposed)
-        for market in range(2):
-            known = set(before[market]["order_id"].tolist())
-            position = int(world.position(market)["position_lots"])
-            for order in world.active(market):
-                side, ticks = int(order["side"]), int(order["price_ticks"])
-                if order["order_id"] in known:
-                    continue
-                assert ticks % 5 == 0
-                assert 950 <= ticks <= 1050
-                worst = side * position + int(world.position(market)["open_buy_lots" if side > 0 else "open_sell_lots"])
-                if order["reduce_only"] or mode == Mode.REDUCING:
-                    assert side * position < 0
-                    assert worst <= 0
-                assert worst <= max(100, abs(position))
-        world.acknowledge(0)
-        world.acknowledge(1)
-        for order in world.active(0)[:fills]:
-            world.fill(order, max(int(order["remaining_lots"]) // 2, 1))
-
 
 # Breakers, through decisions. A bid rests; what trips must cancel it.
 
@@ -283,13 +28,6 @@ def resting(**limits: int) -> World:
     world.quotes(Quote(BUY, 999))
     world.decide()
     world.acknowledge()
-    return world
-
-
-def started(*, markets: int = 1, **limits: int) -> World:
-    """A world that has seen its equity once, and quotes nothing."""
-    world = World(markets=markets, **limits)
-    assert world.decide() == []
     return world
 
 
@@ -336,7 +74,7 @@ def test_drawdown_cancels_all_and_closes_at_market(lost, trips):
     """1000 USDC, 3 %: 1000 lots of 1000 ticks lose a USDC for each 1000 ticks that they fall: here `lost` in all."""
     world = resting(drawdown_e6_max=30_000)
     world.quotes()
-    hold(world, 1_000_000, ticks=1000)
+    world.hold(1_000_000, ticks=1000)
     world.touch(999 - lost, 1001 - lost)
     commands = world.decide()
     assert world.row["equity_micro"] == (1000 - lost) * USDC
@@ -349,69 +87,11 @@ def test_drawdown_cancels_all_and_closes_at_market(lost, trips):
         assert (world.row["halt_code"], world.row["mode"]) == (Breaker.DRAWDOWN, Mode.HALTED)
 
 
-def test_a_close_is_tried_until_the_position_is_flat():
-    world = started(drawdown_e6_max=30_000)
-    hold(world, -100_000_000)
-    world.touch(1000, 1002)
-    (first,) = world.decide()
-    # 5 % above the offer, rounded toward it: 1052.1.
-    assert first == Command("PLACE", BUY, 1052, 100_000_000)
-    assert world.decide() == []  # one is on its way
-    order = world.active()[0]
-    assert world.fill(order, 60_000_000) == []
-    commands = world.say(Kind.ORDER_EXPIRED, order_id=order["order_id"])
-    assert commands == [Command("PLACE", BUY, 1052, 40_000_000)]
-    # A close whose fate is unknown does not keep the next one back: neither can turn the position round.
-    assert world.say(Kind.ORDER_UNKNOWN, order_id=world.active()[0]["order_id"]) == commands
-    assert world.fill(world.active()[1], 40_000_000) == []
-    assert world.position()["position_lots"] == 0
-    assert world.decide() == []
-
-
-def test_a_close_does_not_wait_for_other_orders():
-    world = resting(drawdown_e6_max=30_000)
-    world.quotes(Quote(SELL, 1001))
-    world.decide()  # cancels the bid, places an offer that nobody answers
-    hold(world, 1_000_000)
-    world.touch(899, 901)
-    assert world.decide()[-1] == Command("PLACE", SELL, 855, 1_000_000)
-
-
-def test_a_close_stays_within_the_gates_band():
-    """5 % below a bid lies beyond 5 % from the mid: the close takes the nearer of the two."""
-    for side, price in ((SELL, 855), (BUY, 945)):
-        world = started(drawdown_e6_max=30_000, price_band_e6=50_000)
-        hold(world, -side * 1_000_000, ticks=1000 if side == SELL else 800)
-        world.touch(890, 910)
-        assert world.decide() == [Command("PLACE", side, price, 1_000_000)]
-        assert world.row["refused"] == 0
-
-
-def test_a_close_needs_both_sides_of_a_book():
-    world = World()
-    hold(world, 1000)
-    world.touch(999, 0)
-    assert world.say(Kind.OPERATOR_COMMAND, aux0=2) == []
-    world.touch(999, 1001)
-    assert world.decide() == [Command("PLACE", SELL, 950, 1000)]
-
-
-def test_both_legs_are_closed_as_one():
-    world = started(markets=2, drawdown_e6_max=30_000)
-    hold(world, 1_000_000, market=0)
-    hold(world, -900_000, market=1)
-    world.touch(959, 961, market=0)
-    assert world.decide() == [
-        Command("PLACE", SELL, 912, 1_000_000, 0),
-        Command("PLACE", BUY, 1051, 900_000, 1),
-    ]
-
-
 def test_the_peak_is_that_of_the_last_hour():
     """Up to 1100, then 33 down each half hour: 3 % of 1100 are 33, and after an hour the peak is a lower one."""
     world = World(drawdown_e6_max=30_000)
     world.quotes()
-    hold(world, 1_000_000)
+    world.hold(1_000_000)
     for after, mid in ((0, 1100), (30, 1070), (40, 1067)):
         world.touch(mid - 1, mid + 1)
         assert world.decide(after_ns=after * MINUTE) == []
@@ -427,7 +107,7 @@ def test_the_peak_is_that_of_the_last_hour():
 def test_within_the_hour_the_peak_stays():
     world = World(drawdown_e6_max=30_000)
     world.quotes()
-    hold(world, 1_000_000)
+    world.hold(1_000_000)
     for after, mid in ((0, 1100), (0, 1070), (59, 1068)):
         world.touch(mid - 1, mid + 1)
         world.decide(after_ns=after * MINUTE)
@@ -439,7 +119,7 @@ def test_within_the_hour_the_peak_stays():
 
 def test_silence_of_days_leaves_the_peak_at_what_was():
     world = World()
-    hold(world, 1_000_000)
+    world.hold(1_000_000)
     world.decide()
     world.touch(1099, 1101)
     world.decide(after_ns=3 * 24 * 60 * MINUTE)
@@ -449,7 +129,7 @@ def test_silence_of_days_leaves_the_peak_at_what_was():
 
 def test_a_withdrawal_is_no_loss_and_a_deposit_hides_none():
     world = resting(drawdown_e6_max=30_000)
-    hold(world, 1_000_000)
+    world.hold(1_000_000)
     world.feed_silently(Kind.LEDGER_TRANSFER, aux0=-900 * USDC)
     world.feed_silently(Kind.ACCOUNT_STATE, price_ticks=100 * USDC, aux1=10_000)
     assert world.decide() == []
@@ -474,7 +154,7 @@ def test_fees_and_funding_are_part_of_the_equity():
 
 def test_a_side_that_runs_empty_halves_nothing():
     world = World(drawdown_e6_max=30_000)
-    hold(world, 1_000_000)
+    world.hold(1_000_000)
     world.decide()
     world.data.books[0]["last_trade_ticks"] = 990
     world.touch(999, 0)
@@ -484,7 +164,7 @@ def test_a_side_that_runs_empty_halves_nothing():
 
 def test_without_any_price_the_equity_stays_what_it_was():
     world = World(drawdown_e6_max=30_000)
-    hold(world, 1_000_000)
+    world.hold(1_000_000)
     world.touch(1009, 1011)
     world.decide()
     world.touch(0, 0)
@@ -494,7 +174,7 @@ def test_without_any_price_the_equity_stays_what_it_was():
 
 def test_the_mark_is_the_price_where_the_venue_names_one():
     world = World()
-    hold(world, 1_000_000)
+    world.hold(1_000_000)
     world.data.books[0]["mark_ticks"] = 1005
     world.decide()
     assert world.row["equity_micro"] == 1005 * USDC
@@ -565,7 +245,7 @@ def test_an_answer_that_never_comes_is_late_too():
 @pytest.mark.parametrize(("lots", "trips"), [(100, False), (101, True), (-101, True)])
 def test_a_position_beyond_its_cap_in_lots(lots, trips):
     world = resting(position_lots_max=100)
-    hold(world, lots)
+    world.hold(lots)
     assert world.decide() == ([Command("CANCEL", BUY, 999, 100)] if trips else [])
     if trips:
         check_latch(world, Breaker.EXPOSURE)
@@ -575,7 +255,7 @@ def test_a_position_beyond_its_cap_in_lots(lots, trips):
 def test_a_position_beyond_its_cap_in_money_by_more_than_a_tenth(lots, trips):
     """Cap 1 USDC: up to 1.1 USDC may be the price's doing."""
     world = resting(position_notional_micro_max=USDC)
-    hold(world, lots)
+    world.hold(lots)
     assert world.decide() == (CANCELLED if trips else [])
     assert world.row["halt_code"] == (Breaker.EXPOSURE if trips else 0)
 
@@ -591,7 +271,7 @@ def test_a_position_that_was_there_before_any_fill_counts():
 def test_margin_distance_closes(value, trips):
     """A maintenance margin of 100 USDC, at least 20 % above it."""
     world = resting(margin_distance_e6_min=200_000)
-    hold(world, 1000)
+    world.hold(1000)
     world.feed_silently(Kind.ACCOUNT_STATE, price_ticks=value, order_id=100 * USDC, size_lots=100 * USDC, aux1=10_000)
     close = [Command("PLACE", SELL, 950, 1000)]
     assert world.decide() == (CANCELLED + close if trips else [])
@@ -658,39 +338,22 @@ def test_a_used_up_budget_leaves_cancels_and_reductions():
         1,
     )
     assert world.row["refusals"][RiskRefusal.REDUCING] == 1
-    hold(world, 400)
+    world.hold(400)
     world.quotes(Quote(BUY, 999), Quote(SELL, 1001, 600))
     assert world.decide() == [Command("PLACE", SELL, 1001, 400)]
     assert world.row["address_actions"] == 4
     world.quotes(Quote(BUY, 999), Quote(SELL, 1001), Quote(SELL, 1002))
-    hold(world, 400)
+    world.hold(400)
     assert world.decide() == []
     assert world.row["refusals"][RiskRefusal.BUDGET] == 1
     # 6 USDC traded buy 6 actions; it stays REDUCING for a second, then goes on.
-    hold(world, 5300)
+    world.hold(5300)
     assert world.decide(after_ns=SECOND - 1) == [Command("PLACE", SELL, 1002, 1000)]
     assert world.row["address_allowance"] == 10
     world.quotes(Quote(BUY, 999), Quote(BUY, 997))
     world.decide(after_ns=1)
     assert (world.row["halt_code"], world.row["mode"]) == (0, Mode.ACTIVE)
     assert world.raw["side"].tolist() == [BUY]
-
-
-def test_a_close_is_tried_even_with_a_used_up_budget():
-    world = World(address_enforced=1)
-    hold(world, 500)
-    world.decide()
-    world.row["address_actions"] = 10_000
-    assert world.say(Kind.OPERATOR_COMMAND, aux0=2) == [Command("PLACE", SELL, 950, 500)]
-
-
-def test_even_cancels_end_with_the_budget():
-    world = resting(address_enforced=1)
-    world.row["address_actions"] = 20_000
-    world.quotes()
-    assert world.decide() == []
-    assert world.row["refusals"][RiskRefusal.BUDGET] == 1
-    assert world.active()[0]["state"] == OrderState.OPEN
 
 
 @pytest.mark.parametrize(("step", "trips"), [(SECOND, False), (SECOND + 1, True), (-1, True), (0, False)])
@@ -772,7 +435,7 @@ def test_an_operator_halts_and_resumes():
 
 def test_an_operator_flattens():
     world = resting()
-    hold(world, 300)
+    world.hold(300)
     assert world.say(Kind.OPERATOR_COMMAND, aux0=2) == [*CANCELLED, Command("PLACE", SELL, 950, 300)]
     assert world.row["halt_code"] == Breaker.OPERATOR
 
@@ -815,7 +478,7 @@ def test_the_first_that_latches_stands_before_what_does_not():
 
 def test_resuming_starts_the_peak_again():
     world = started(drawdown_e6_max=30_000)
-    hold(world, 1_000_000)
+    world.hold(1_000_000)
     world.touch(949, 951)
     world.decide()
     assert world.row["halt_code"] == Breaker.DRAWDOWN
@@ -870,3 +533,64 @@ def test_which_breakers_latch():
     assert passing == {
         Breaker.TICK_TO_TRADE, Breaker.STALE_DATA, Breaker.ACKNOWLEDGEMENT, Breaker.BUDGET, Breaker.DISCONNECTED,
     }  # fmt: skip
+
+
+# One case of each refusal: limits, what is set in the lane (and in market 0), the quote.
+
+
+def halted(world: World) -> None:
+    risk.trip(world.row, Breaker.OPERATOR, True)
+
+
+def post_only(world: World) -> None:
+    world.row["venue_mode"] = 1
+
+
+def ten_dollars(world: World) -> None:
+    world.data.markets["minimum_notional_micro"] = 10 * USDC
+
+
+def one_open(world: World) -> None:
+    world.row["orders_open"] = 1
+
+
+def grid_of_five(world: World) -> None:
+    world.data.markets["grid_step_ticks"] = 5
+
+
+def nothing(world: World) -> None:
+    """Leaves the world as it is."""
+
+
+@pytest.mark.parametrize(
+    ("code", "limits", "prepare", "quote"),
+    [
+        (RiskRefusal.NONE, {}, nothing, Quote(BUY, 1000)),
+        (RiskRefusal.HALTED, {}, halted, Quote(BUY, 1000)),
+        (RiskRefusal.POST_ONLY, {}, post_only, Quote(BUY, 1000, time_in_force=GTC)),
+        (RiskRefusal.REDUCING, {}, nothing, Quote(SELL, 1000, reduce_only=1)),
+        (RiskRefusal.INVALID_PRICE, {}, grid_of_five, Quote(BUY, 999)),
+        (RiskRefusal.ZERO_SIZE, {}, nothing, Quote(BUY, 1000, 0)),
+        (RiskRefusal.PRICE_BAND, {"price_band_e6": 9_999}, nothing, Quote(BUY, 990)),
+        (RiskRefusal.POSITION_LIMIT, {"position_notional_micro_max": 999}, nothing, Quote(BUY, 1000)),
+        (RiskRefusal.POSITION_LIMIT, {"order_notional_micro_max": 999}, nothing, Quote(BUY, 1000)),
+        (RiskRefusal.EXPOSURE_LIMIT, {"exposure_micro_max": USDC}, nothing, Quote(BUY, 1000)),
+        (RiskRefusal.MINIMUM_NOTIONAL, {}, ten_dollars, Quote(BUY, 1000)),
+        (RiskRefusal.OPEN_ORDERS, {"open_orders_max": 1}, one_open, Quote(BUY, 1000)),
+    ],
+)
+def test_each_refusal(
+    code: RiskRefusal, limits: dict[str, int], prepare: Callable[[World], None], quote: Quote
+) -> None:
+    world = World(**limits)
+    prepare(world)
+    lots, said = approve(
+        world, quote.side, quote.ticks, quote.lots, time_in_force=quote.time_in_force, reduce_only=quote.reduce_only
+    )
+    assert (lots, said) == (1000 if code == 0 else 0, code)
+
+
+def test_the_exposure_of_all_markets_is_their_sum():
+    world = World(markets=2)
+    world.position(0)["position_lots"], world.position(1)["open_sell_lots"] = 5, 7
+    assert risk.exposure_micro(world.lane.positions, world.data.books, world.data.markets) == 12 * 1001

@@ -6,21 +6,31 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from numba.core.registry import cpu_target
-from numba.core.runtime import _nrt_python, rtsys
 
-from hlhft.compiled import JIT_DISABLED
 from hlhft.core.risk import Breaker, RiskRefusal
 from hlhft.core.state import ORDERS_PER_MARKET, BookKind, CommandClass, Feature, OrderState, TimeInForce
 from hlhft.core.step import step
-from hlhft.events import EVENT_DTYPE, EventFlag
+from hlhft.events import EVENT_DTYPE
 from hlhft.events import EventKind as Kind
 from hlhft.ladder import ASK_NONE, BID_NONE
 from hlhft.strategies import failures
 from hlhft.units import Market
-from tests.core.worlds import ALO, BUY, GTC, IOC, MS, SECOND, SELL, USDC, Command, Quote, World, event, snapshot
+from tests.core.worlds import (
+    ALO,
+    BUY,
+    GTC,
+    IOC,
+    MS,
+    SECOND,
+    SELL,
+    Command,
+    Quote,
+    World,
+    event,
+    ladder_world,
+    snapshot,
+    started,
+)
 
 BIDS = [(999 - level, 1000 + level) for level in range(20)]
 ASKS = [(1001 + level, 1000 + level) for level in range(20)]
@@ -38,14 +48,6 @@ def resting(*quotes: Quote, markets: int = 1, **limits: int) -> World:
     world.decide()
     for market in range(markets):
         world.acknowledge(market)
-    return world
-
-
-def ladder_world(**limits: int) -> World:
-    """A world whose market 0 keeps a ladder from 980 to 1043."""
-    world = World(**limits)
-    world.data.books["kind"], world.data.books["ladder_index"] = int(BookKind.LADDER), 0
-    world.data.ladders[0] = (980, 64, BID_NONE, ASK_NONE, ASK_NONE, BID_NONE, 0)
     return world
 
 
@@ -301,6 +303,84 @@ def test_a_full_order_table_refuses():
     assert world.row["refusals"][RiskRefusal.TABLE_FULL] == 1
 
 
+# Closing at market.
+
+
+def test_a_close_is_tried_until_the_position_is_flat():
+    world = started(drawdown_e6_max=30_000)
+    world.hold(-100_000_000)
+    world.touch(1000, 1002)
+    (first,) = world.decide()
+    # 5 % above the offer, rounded toward it: 1052.1.
+    assert first == Command("PLACE", BUY, 1052, 100_000_000)
+    assert world.decide() == []  # one is on its way
+    order = world.active()[0]
+    assert world.fill(order, 60_000_000) == []
+    commands = world.say(Kind.ORDER_EXPIRED, order_id=order["order_id"])
+    assert commands == [Command("PLACE", BUY, 1052, 40_000_000)]
+    # A close whose fate is unknown does not keep the next one back: neither can turn the position round.
+    assert world.say(Kind.ORDER_UNKNOWN, order_id=world.active()[0]["order_id"]) == commands
+    assert world.fill(world.active()[1], 40_000_000) == []
+    assert world.position()["position_lots"] == 0
+    assert world.decide() == []
+
+
+def test_a_close_does_not_wait_for_other_orders():
+    world = resting(drawdown_e6_max=30_000)
+    world.quotes(Quote(SELL, 1001))
+    world.decide()  # cancels the bid, places an offer that nobody answers
+    world.hold(1_000_000)
+    world.touch(899, 901)
+    assert world.decide()[-1] == Command("PLACE", SELL, 855, 1_000_000)
+
+
+def test_a_close_stays_within_the_gates_band():
+    """5 % below a bid lies beyond 5 % from the mid: the close takes the nearer of the two."""
+    for side, price in ((SELL, 855), (BUY, 945)):
+        world = started(drawdown_e6_max=30_000, price_band_e6=50_000)
+        world.hold(-side * 1_000_000, ticks=1000 if side == SELL else 800)
+        world.touch(890, 910)
+        assert world.decide() == [Command("PLACE", side, price, 1_000_000)]
+        assert world.row["refused"] == 0
+
+
+def test_a_close_needs_both_sides_of_a_book():
+    world = World()
+    world.hold(1000)
+    world.touch(999, 0)
+    assert world.say(Kind.OPERATOR_COMMAND, aux0=2) == []
+    world.touch(999, 1001)
+    assert world.decide() == [Command("PLACE", SELL, 950, 1000)]
+
+
+def test_both_legs_are_closed_as_one():
+    world = started(markets=2, drawdown_e6_max=30_000)
+    world.hold(1_000_000, market=0)
+    world.hold(-900_000, market=1)
+    world.touch(959, 961, market=0)
+    assert world.decide() == [
+        Command("PLACE", SELL, 912, 1_000_000, 0),
+        Command("PLACE", BUY, 1051, 900_000, 1),
+    ]
+
+
+def test_a_close_is_tried_even_with_a_used_up_budget():
+    world = World(address_enforced=1)
+    world.hold(500)
+    world.decide()
+    world.row["address_actions"] = 10_000
+    assert world.say(Kind.OPERATOR_COMMAND, aux0=2) == [Command("PLACE", SELL, 950, 500)]
+
+
+def test_even_cancels_end_with_the_budget():
+    world = resting(Quote(BUY, 999), address_enforced=1)
+    world.row["address_actions"] = 20_000
+    world.quotes()
+    assert world.decide() == []
+    assert world.row["refusals"][RiskRefusal.BUDGET] == 1
+    assert world.active()[0]["state"] == OrderState.OPEN
+
+
 # Actions and their answers.
 
 
@@ -380,7 +460,61 @@ def test_traded_volume_buys_actions():
     assert (world.row["volume_micro"], world.row["address_allowance"]) == (4_995_499_500, 14_995)
 
 
+# What else arrives.
+
+
+def test_account_events_go_where_they_belong():
+    world = World(markets=2)
+    world.feed(
+        event(Kind.FEE_CHANGE, world.now, market=1, aux0=-30_000, aux1=450_000),
+        event(Kind.FUNDING_PAYMENT, world.now, market=1, aux0=-25),
+        event(Kind.LEDGER_TRANSFER, world.now, aux0=900),
+        event(Kind.LEDGER_TRANSFER, world.now, aux0=-400),
+        event(Kind.SIGNAL, world.now, market=1, price_ticks=70, size_lots=8, aux0=world.now + 1),
+        event(Kind.ACCOUNT_STATE, world.now, price_ticks=50, size_lots=20, order_id=10, aux0=3, aux1=12_000),
+        event(Kind.VENUE_MODE, world.now, aux0=1),
+        event(Kind.CONNECTION_DOWN, world.now),
+    )
+    position, row = world.position(1), world.row
+    assert (position["maker_rate_e9"], position["taker_rate_e9"], position["funding_micro"]) == (-30_000, 450_000, -25)
+    assert (position["signal_e9"], position["signal_deviation_e9"]) == (70, 8)
+    assert position["signal_until_ns"] == world.now + 1
+    assert (row["transfers_micro"], row["venue_mode"], row["connected"]) == (500, 1, 0)
+    assert (row["margin_value_micro"], row["margin_used_micro"], row["maintenance_micro"]) == (50, 20, 10)
+    assert (row["address_actions"], row["address_allowance"]) == (3, 12_000)
+    world.feed(event(Kind.CONNECTION_UP, world.now))
+    assert row["connected"] == 1
+
+
+def test_operator_commands():
+    """0 halt, 1 resume, 2 flatten, 3 strategy too slow."""
+    world = World()
+    for command, code, mode in ((0, Breaker.OPERATOR, 2), (1, 0, 0), (3, Breaker.STRATEGY, 2), (1, 0, 0)):
+        world.say(Kind.OPERATOR_COMMAND, aux0=command)
+        assert (world.row["halt_code"], world.row["mode"], world.row["close_at_market"]) == (code, mode, 0)
+    world.say(Kind.OPERATOR_COMMAND, aux0=2)
+    assert (world.row["halt_code"], world.row["close_at_market"]) == (Breaker.OPERATOR, 1)
+
+
 # The two kinds of book, and features.
+
+
+@pytest.mark.parametrize("kind", [BookKind.LADDER, BookKind.SNAPSHOT])
+def test_our_own_orders_are_not_in_the_features(kind):
+    worlds = [ladder_world(strategy="glft") if kind == BookKind.LADDER else World(strategy="glft") for _ in range(2)]
+    clean, dirty = worlds
+    dirty.data.books["contains_own"] = 1
+    order = dirty.lane.orders[0, 0]
+    order["order_id"], order["side"], order["price_ticks"], order["remaining_lots"] = 1024, BUY, 1000, 7
+    order["state"], order["acknowledged_ns"] = OrderState.OPEN, 1
+    dirty.position()["active_count"], dirty.position()["open_buy_lots"] = 1, 7
+    for world, bids in ((clean, BIDS), (dirty, [(1000, 7), *BIDS])):
+        trade = event(Kind.TRADE, world.now, side=SELL, price_ticks=998, size_lots=3)
+        world.feed(snapshot(world.now, bids[:9], ASKS[:9]))
+        world.feed(trade)
+    assert clean.data.feature_memory.tobytes() == dirty.data.feature_memory.tobytes()
+    assert clean.data.features.tobytes() == dirty.data.features.tobytes()
+    assert dirty.lane.views[0]["best_bid_ticks"] == 999
 
 
 def test_a_ladder_and_a_snapshot_book_give_the_same_commands():
@@ -450,163 +584,6 @@ def test_one_malformed_quote_spoils_the_answer(field, value, fault):
     world.script[0][field][1] = value
     assert world.decide() == []
     assert (world.row["halt_code"], world.row["quote_fault"], world.row["orders_open"]) == (12, fault, 0)
-
-
-# Determinism and allocation.
-
-
-def tape(seed: int, frames: int) -> list[np.ndarray]:
-    """Frames of a wandering book with trades, and now and then a timer or an operator's resume."""
-    generator = np.random.default_rng(seed)
-    now, mid, made = World().now, 1000, []
-    for _ in range(frames):
-        now += int(generator.integers(1, 700)) * MS
-        mid = int(np.clip(mid + generator.integers(-2, 3), 950, 1050))
-        parts = []
-        if generator.random() < 0.5:
-            side = int(generator.choice([BUY, SELL]))
-            parts.append(event(Kind.TRADE, now, side=side, price_ticks=mid + side, size_lots=5))
-        depth = int(generator.integers(1, 21))
-        lots = generator.integers(1, 5000, (2, depth)).tolist()
-        bids = [(mid - 1 - level, lots[0][level]) for level in range(depth)]
-        asks = [(mid + 1 + level, lots[1][level]) for level in range(depth)]
-        parts.append(snapshot(now, bids, asks))
-        made.append(np.concatenate(parts))
-    return made
-
-
-def drive(frames: list[np.ndarray]) -> tuple[World, list[list[Command]]]:
-    """GLFT over the frames; the venue acknowledges everything and fills now and then."""
-    world = World(
-        strategy="glft", params={"order_notional_usdc": 1.0, "position_notional_usdc": 20.0, "levels": 3},
-        batch_window_ns=2 * MS, address_enforced=1, exposure_micro_max=50 * USDC,
-    )  # fmt: skip
-    commands = []
-    for number, frame in enumerate(frames):
-        world.now = int(frame[0]["ts_local_ns"])
-        commands.append(world.feed(frame))
-        world.acknowledge(after_ns=MS // 2)
-        commands.append(fill_one(world, number))
-    return world, commands
-
-
-def fill_one(world: World, number: int) -> list[Command]:
-    """Every third frame fills half of the oldest open order."""
-    orders = world.active()
-    orders = orders[orders["state"] == OrderState.OPEN]
-    if number % 3 or not len(orders):
-        return []
-    return world.fill(orders[0], max(int(orders[0]["remaining_lots"]) // 2, 1), fee_micro=3)
-
-
-def test_the_same_events_give_the_same_bytes():
-    frames = tape(3, 60)
-    first, commands = drive(frames)
-    second, again = drive(frames)
-    assert commands == again
-    assert sum(map(len, commands)) > 20
-    assert first.position()["fills"] > 3
-    # Where the strategy's code lies differs from process to process; here it is the same.
-    assert first.lane_buffer.tobytes() == second.lane_buffer.tobytes()
-    assert first.data_buffer.tobytes() == second.data_buffer.tobytes()
-    assert first.row["mode"] == 0
-
-
-def test_a_snapshot_of_the_state_goes_on_where_it_was_taken():
-    frames = tape(4, 30)
-    straight, commands = drive(frames)
-    half, _ = drive(frames[:15])
-    copy = World(strategy="glft")
-    copy.limits[:] = half.limits
-    copy.lane_buffer[:] = half.lane_buffer
-    copy.data_buffer[:] = half.data_buffer
-    rest = []
-    for number, frame in enumerate(frames[15:], 15):
-        copy.now = int(frame[0]["ts_local_ns"])
-        rest.append(copy.feed(frame))
-        copy.acknowledge(after_ns=MS // 2)
-        rest.append(fill_one(copy, number))
-    assert rest == commands[30:]
-    assert copy.lane_buffer.tobytes() == straight.lane_buffer.tobytes()
-
-
-def allocations(steps: int) -> tuple[Any, Any]:
-    """numba's allocation statistics before and after so many steps of frames with re-quotes."""
-    world = World(strategy="glft", params={"order_notional_usdc": 1.0, "position_notional_usdc": 20.0})
-    frames = tape(5, 50)
-    arguments = (world.data, world.lane, world.limits, world.scratch)
-    for frame in frames:
-        step(*arguments, frame, len(frame), world.out)
-    rtsys.initialize(cpu_target.target_context)
-    _nrt_python.memsys_enable_stats()
-    try:
-        before = rtsys.get_allocation_stats()
-        for number in range(steps):
-            frame = frames[number % len(frames)]
-            step(*arguments, frame, len(frame), world.out)
-        after = rtsys.get_allocation_stats()
-        rtsys.meminfo_alloc(64)
-        # What is allocated is seen.
-        assert rtsys.get_allocation_stats().alloc > after.alloc
-    finally:
-        _nrt_python.memsys_disable_stats()
-    assert world.row["decisions"] == steps + len(frames)
-    return before, after
-
-
-def test_nothing_is_allocated_after_the_start():
-    before, after = allocations(200 if JIT_DISABLED else 100_000)
-    assert before == after
-
-
-@pytest.mark.slow
-def test_nothing_is_allocated_in_a_million_steps():
-    before, after = allocations(2_000 if JIT_DISABLED else 1_000_000)
-    assert before == after
-
-
-# Anything at all.
-
-KINDS = [*sorted(set(Kind) - {Kind.OPERATOR_COMMAND}), 9, 30, 60]
-EVENTS = st.lists(
-    st.tuples(
-        st.sampled_from(KINDS), st.integers(-2, 3), st.integers(0, 5), st.integers(0, 2), st.integers(0, 40),
-        st.integers(0, 12),
-    ),
-    max_size=12,
-)  # fmt: skip
-
-
-@settings(max_examples=40)
-@given(st.lists(EVENTS, max_size=6), st.sampled_from([BookKind.SNAPSHOT, BookKind.LADDER]))
-def test_whatever_arrives_the_ledgers_agree(frames, kind):
-    """Contradictory, doubled and orphaned news: the position is the sum of fills, the worst case that of the living."""
-    world = ladder_world() if kind == BookKind.LADDER else World()
-    world.quotes(Quote(BUY, 999), Quote(SELL, 1001), Quote(BUY, 998))
-    world.decide()
-    bought = 0
-    for rows in frames:
-        world.now += MS
-        records = []
-        for number, side, pick, market, lots, ticks in rows:
-            orders = world.active()
-            order_id = int(orders[pick]["order_id"]) if pick < len(orders) else 5000 + pick
-            record = event(number, world.now, market=0 if market else market, side=max(min(side, 1), -1))
-            record["order_id"], record["size_lots"], record["price_ticks"] = order_id, lots, 990 + ticks
-            record["aux0"], record["flags"] = lots // 2, int(EventFlag.FRAME_END) if pick == 1 else 0
-            if number == Kind.COMMAND_SENT:
-                record["aux0"] = record["aux1"] = world.now
-            if number == Kind.ORDER_FILLED and lots > 0 and record["side"][0] != 0:
-                bought += int(record["side"][0]) * lots
-            records.append(record)
-        if records:
-            world.feed(*records)
-        position, living = world.position(), world.active()
-        assert position["position_lots"] == bought
-        for side, name in ((BUY, "open_buy_lots"), (SELL, "open_sell_lots")):
-            assert position[name] == living["remaining_lots"][living["side"] == side].sum()
-        assert world.row["orders_open"] == len(living)
-        assert (world.row["latches"] != 0) == (world.row["illegal_transitions"] > 0) or not records
 
 
 def test_time_in_force_has_the_numbers_that_the_core_uses():

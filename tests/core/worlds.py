@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from hlhft.core import risk
 from hlhft.core.state import (
     COMMAND_DTYPE,
     LEVEL_DTYPE,
@@ -18,9 +19,9 @@ from hlhft.core.state import (
     new_lane,
     new_market_data,
 )
-from hlhft.core.step import apply_account_event, step
-from hlhft.core.view import prepare_view
+from hlhft.core.step import apply_account_event, prepare_view, step
 from hlhft.events import EVENT_DTYPE, EventFlag, EventKind
+from hlhft.ladder import ASK_NONE, BID_NONE
 from hlhft.strategies import Strategy, load
 from hlhft.units import GridRule, Market
 
@@ -207,6 +208,11 @@ class World:
         """One event that the core hears of before anything is decided."""
         apply_account_event(self.lane, self.limits[0], event(kind, self.now, **fields)[0])
 
+    def hold(self, lots: int, *, ticks: int = 1000, market: int = 0) -> None:
+        """More of a position, bought or sold at `ticks` by one fill that no order of ours made."""
+        side = BUY if lots > 0 else SELL
+        self.feed_silently(EventKind.ORDER_FILLED, side=side, price_ticks=ticks, size_lots=abs(lots), market=market)
+
     def active(self, market: int = 0) -> np.ndarray:
         """The orders not proven dead, oldest first: a copy."""
         slots = self.lane.active[market, : self.position(market)["active_count"]]
@@ -248,3 +254,36 @@ class World:
                 aux1=fee_micro,
             )
         )
+
+
+def started(*, markets: int = 1, **limits: int) -> World:
+    """A world that has seen its equity once, and quotes nothing."""
+    world = World(markets=markets, **limits)
+    assert world.decide() == []
+    return world
+
+
+def ladder_world(*, strategy: str = str(SCRIPT), **limits: int) -> World:
+    """A world whose market 0 keeps a ladder from 980 to 1043."""
+    world = World(strategy=strategy, **limits)
+    world.data.books["kind"], world.data.books["ladder_index"] = int(BookKind.LADDER), 0
+    world.data.ladders[0] = (980, 64, BID_NONE, ASK_NONE, ASK_NONE, BID_NONE, 0)
+    return world
+
+
+def approve(
+    world: World,
+    side: int = BUY,
+    ticks: int = 1000,
+    lots: int = 1000,
+    *,
+    time_in_force: int = ALO,
+    reduce_only: int = 0,
+    market: int = 0,
+) -> tuple[int, int]:
+    """What the gate makes of a quote: lots and refusal."""
+    lots, code = risk.approve(
+        world.row, world.position(market), world.data.books[market], world.data.markets[market], world.limits[0], side,
+        ticks, lots, time_in_force, reduce_only,
+    )  # fmt: skip
+    return int(lots), int(code)
