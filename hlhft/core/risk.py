@@ -242,8 +242,9 @@ def _update_peak(lane, now_ns):
     if now_ns >= lane["peak_next_ns"]:
         if lane["peak_next_ns"] == 0:
             lane["peak_next_ns"] = now_ns - now_ns % MINUTE_NS + MINUTE_NS
+            # What was lost before the first decision counts.
             for index in range(PEAK_BUCKETS):
-                lane["peak_micro"][index] = equity
+                lane["peak_micro"][index] = max(equity, lane["starting_equity_micro"])
         rolled = 0
         while now_ns >= lane["peak_next_ns"] and rolled < PEAK_BUCKETS:
             lane["peak_bucket"] = lane["peak_bucket"] + 1 if lane["peak_bucket"] + 1 < PEAK_BUCKETS else 0

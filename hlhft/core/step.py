@@ -285,6 +285,8 @@ def decide(data, lane, limits, now_ns, out):
         fault = _FAULT_EXCEPTION if answered == 0 else validate(lane.quotes, answered - 1, len(data.books))
         if fault != 0:
             lane_row["quote_fault"] = fault
+            if fault != _FAULT_EXCEPTION:
+                _refuse(lane_row, 13)
             strategy_failed(lane_row)
             actions = _ACTION_CANCEL_ALL | _ACTION_NO_QUOTES
         else:

@@ -117,6 +117,14 @@ def test_within_the_hour_the_peak_stays():
     assert world.row["halt_code"] == Breaker.DRAWDOWN
 
 
+def test_what_was_lost_before_the_first_decision_counts():
+    world = World(drawdown_e6_max=30_000)
+    world.hold(1_000_000)
+    world.touch(968, 970)
+    world.decide()
+    assert world.row["halt_code"] == Breaker.DRAWDOWN
+
+
 def test_silence_of_days_leaves_the_peak_at_what_was():
     world = World()
     world.hold(1_000_000)

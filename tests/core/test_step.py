@@ -584,6 +584,7 @@ def test_one_malformed_quote_spoils_the_answer(field, value, fault):
     world.script[0][field][1] = value
     assert world.decide() == []
     assert (world.row["halt_code"], world.row["quote_fault"], world.row["orders_open"]) == (12, fault, 0)
+    assert world.row["refusals"][RiskRefusal.QUOTE_FAULT] == 1
 
 
 def test_time_in_force_has_the_numbers_that_the_core_uses():
