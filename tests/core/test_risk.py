@@ -426,13 +426,6 @@ def test_a_strategy_that_answers_nonsense(count):
     check_latch(world, Breaker.STRATEGY)
 
 
-def test_a_strategy_that_is_too_slow():
-    """The shell measures; the core halts."""
-    world = resting()
-    assert world.say(Kind.OPERATOR_COMMAND, aux0=3) == CANCELLED
-    check_latch(world, Breaker.STRATEGY)
-
-
 def test_an_operator_halts_and_resumes():
     world = resting()
     assert world.say(Kind.OPERATOR_COMMAND, aux0=0) == CANCELLED
