@@ -234,6 +234,22 @@ def test_a_life_from_creation_to_the_last_fill():
     table.check_sums()
 
 
+def test_a_new_order_holds_nothing_of_the_one_before_it():
+    table = Table()
+    for name in table.orders.dtype.names:
+        table.orders[0][name] = 99
+    table.orders[0]["state"] = OrderState.DONE_FILLED
+    order_id = int(
+        orders.create(table.row, table.position, table.orders, table.active, SELL, 101, 10, TimeInForce.IOC, 1, 5, 8)
+    )
+    expected = {
+        "order_id": order_id, "price_ticks": 101, "size_lots": 10, "remaining_lots": 10, "sent_ns": 5,
+        "acknowledged_ns": 0, "expires_ns": 8, "venue_order_id": 0, "state": OrderState.NEW, "side": SELL,
+        "time_in_force": TimeInForce.IOC, "reduce_only": 1, "batch_id": 0, "unknown_ns": 0,
+    }  # fmt: skip
+    assert {name: int(table.orders[0][name]) for name in table.orders.dtype.names} == expected
+
+
 def test_a_late_acknowledgement_does_not_bring_back_what_was_filled():
     table = Table()
     order_id = table.create()

@@ -494,18 +494,14 @@ def test_resuming_starts_the_peak_again():
     assert world.row["halt_code"] == Breaker.DRAWDOWN
 
 
-def test_resuming_forgets_what_was_counted():
-    world = resting(rejections_max=3, rejection_window_ns=10 * SECOND)
-    for _ in range(4):
-        reject(world, Refusal.MARGIN)
-    world.feed_silently(Kind.TRADE, market=0)
-    world.row["illegal_transitions"] = 1
-    world.decide()
-    world.say(Kind.OPERATOR_COMMAND, aux0=1)
-    assert world.row["latches"] == 0
-    reject(world, Refusal.MARGIN)
-    world.decide()
-    assert world.row["latches"] == 0
+def test_resuming_clears_what_stopped_and_what_was_counted():
+    row = World().row
+    names = ["latches", "halt_code", "mode", "close_at_market", "reducing_until_ns", "quote_fault", "rejections"]
+    for name in [*names, "illegal_transitions", "pause_until_ns"]:
+        row[name] = 9
+    risk.resume(row, 5)
+    assert [int(row[name]) for name in [*names, "illegal_transitions"]] == [0] * 8
+    assert row["pause_until_ns"] == 5
 
 
 # Documentation.
