@@ -40,7 +40,7 @@ _CLASS_CANCEL, _CLASS_ALO, _CLASS_OTHER = 0, 1, 2
 _ACTION_CANCEL_ALL, _ACTION_CLOSE, _ACTION_NO_QUOTES = 1, 2, 4
 _URGENCY_PLACEMENT, _URGENCY_REDUCTION, _URGENCY_CANCEL = 0, 1, 2
 _FAULT_EXCEPTION = 1
-_NEW, _SENT, _PARTIAL = int(OrderState.NEW), int(OrderState.SENT), int(OrderState.PARTIAL)
+_SENT, _PARTIAL = int(OrderState.SENT), int(OrderState.PARTIAL)
 _MARKET_KINDS = 8  # event kinds below this are market data
 _ORDER_KINDS_FIRST, _ORDER_KINDS_LAST = 16, 34
 _KIND_SENT, _KIND_SEND_FAILED, _KIND_TIMER, _KIND_OPERATOR = 32, 33, 65, 69
@@ -186,8 +186,8 @@ def _cancel_market(lane, limits, market, out, count):
 def _close_market(data, lane, limits, market, now_ns, out, count):
     """A reduce-only order that takes what closes the position, unless one is on its way.
 
-    It does not wait for the fates of other orders, nor of a close whose own fate is unknown: the venue lets no
-    reduce-only order turn a position round.
+    It does not wait for the fates of other orders, nor of a close that is unknown or has expired unheard: the venue
+    lets no reduce-only order turn a position round.
     """
     position = lane.positions[market]
     book = data.books[market]
@@ -198,8 +198,9 @@ def _close_market(data, lane, limits, market, now_ns, out, count):
     for index in range(position["active_count"]):
         order = lane.orders[market, lane.active[market, index]]
         if order["time_in_force"] == _IOC and order["reduce_only"] != 0 and order["side"] == side:
-            if order["state"] == _NEW or order["state"] == _SENT or order["state"] == _PARTIAL:
-                return count
+            if order["state"] == _SENT or order["state"] == _PARTIAL:
+                if order["expires_ns"] == 0 or now_ns <= order["expires_ns"]:
+                    return count
     touch = book["best_ask_ticks"] if side > 0 else book["best_bid_ticks"]
     limit = touch * (1.0 + side * _CLOSE_SLIPPAGE)
     if limits["price_band_e6"] > 0:

@@ -485,6 +485,7 @@ def test_resuming_starts_the_peak_again():
     assert world.row["halt_code"] == Breaker.DRAWDOWN
     world.say(Kind.OPERATOR_COMMAND, aux0=1)
     assert (world.row["halt_code"], world.row["close_at_market"]) == (0, 0)
+    world.decide(after_ns=2 * MINUTE)
     assert world.row["peak_max_micro"] == 950 * USDC
     world.touch(922, 924)
     world.decide()

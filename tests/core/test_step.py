@@ -325,6 +325,15 @@ def test_a_close_is_tried_until_the_position_is_flat():
     assert world.decide() == []
 
 
+def test_a_close_that_expired_unheard_is_sent_again():
+    world = World(expires_after_ns=14 * SECOND)
+    world.hold(500)
+    close = [Command("PLACE", SELL, 950, 500)]
+    assert world.say(Kind.OPERATOR_COMMAND, aux0=2) == close
+    assert world.decide(after_ns=14 * SECOND) == []
+    assert world.decide(after_ns=1) == close
+
+
 def test_a_close_does_not_wait_for_other_orders():
     world = resting(drawdown_e6_max=30_000)
     world.quotes(Quote(SELL, 1001))
