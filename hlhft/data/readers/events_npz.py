@@ -17,6 +17,7 @@ from hlhft.data.errors import DataError
 from hlhft.data.files import ProgressMeter
 from hlhft.data.merge import Events, Numbered, by_row
 from hlhft.data.npz import rows_of, text_of, write
+from hlhft.data.readers.messages import UNDECODABLE
 from hlhft.data.sources import Source
 from hlhft.data.times import out_of_range
 from hlhft.events import EVENT_DTYPE, EventKind
@@ -89,7 +90,7 @@ def open_events(path: Path, market: Market | None, options: Mapping[str, Any]) -
         raise DataError(path, None, "a container says itself which markets it holds, leave the market out")
     try:
         contents = msgspec.json.decode(text_of(path, SPECIFICATION_MEMBER), type=_Contents)
-    except (msgspec.MsgspecError, UnitsError, UnicodeDecodeError) as error:
+    except (*UNDECODABLE, UnitsError) as error:
         raise DataError(
             path, f"member {SPECIFICATION_MEMBER}", f"{error}, expected a market list, convert the data again"
         ) from None
