@@ -62,7 +62,8 @@ def in_arrival_order(
                     yield ready
     except DataError:
         # What stands before the fault is whole; who only wants all of it does not look at it.
-        yield window.held
+        if len(window.held):
+            yield window.held
         raise
     if len(window.held):
         yield window.held

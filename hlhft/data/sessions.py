@@ -62,7 +62,7 @@ def without_rows(events: Events, keep: NDArray[np.bool_]) -> Events:
     end = (events["flags"] & int(EventFlag.FRAME_END)) != 0
     frame = np.append(0, np.cumsum(end)[:-1])[keep]
     out = events[keep].copy()
-    last = np.append(frame[1:] != frame[:-1], True)
+    last = np.append(frame[1:] != frame[:-1], True)[: len(frame)]
     out["flags"][last] |= int(EventFlag.FRAME_END)
     return out
 

@@ -77,6 +77,14 @@ def test_a_frame_whose_rows_all_go_vanishes() -> None:
     rows = joined([bbo(10, BID, ASK), bbo(20, BID, ASK)])
     kept = without_rows(rows, np.array([False, False, True, False]))
     assert columns(kept, "ts_exch_ns", "flags") == [(20, BOTH | END)]
+    assert len(without_rows(rows, np.zeros(4, bool))) == 0
+
+
+def test_an_array_of_repeats_alone_leaves_nothing() -> None:
+    tally, memory = Tally(), TradeMemory()
+    memory.without_repeats(trade(10, 1, 100, 1, 1), tally)
+    assert len(memory.without_repeats(joined([trade(10, 1, 100, 1, 1)] * 2), tally)) == 0
+    assert tally["duplicate_trades"] == 2
 
 
 def marked(arrays: list[Events], markets: int = 1) -> tuple[Events, Counter[str]]:

@@ -294,15 +294,14 @@ def _whole_times(arrays: Iterator[Events]) -> Iterator[Events]:
     held = nothing()
     try:
         for array in arrays:
-            if len(array) == 0:
-                continue
             both = np.concatenate([held, array])
             cut = int(np.searchsorted(both["ts_local_ns"], both["ts_local_ns"][-1], side="left"))
             held = both[cut:]
             if cut:
                 yield both[:cut]
     except DataError:
-        yield held
+        if len(held):
+            yield held
         raise
     if len(held):
         yield held
