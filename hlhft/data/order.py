@@ -23,7 +23,7 @@ from hlhft.events import EventFlag, EventKind
 
 # Real recordings deliver trades up to 18 s late, behind a stalled connection.
 WINDOW_NS = 60_000_000_000
-_SPAN_NS_MAX = 2**58  # nine years: keys below stay within int64
+_SPAN_NS_MAX = 2**58  # nine years: keys stay within int64
 _RANKS = 4
 _UNSEEN = -(2**62)
 
@@ -136,9 +136,9 @@ def by_both_clocks(
 class _Corrector:
     """What is held back between arrays: the rows within the window of the newest exchange time seen.
 
-    Every row has a key: twice (exchange time, rank), plus one for rows that only the venue sees. A local row's key is
-    the largest among local rows so far, since it cannot come before what arrived before it; the row is late when its
-    own is smaller. Rows go out by key, equal ones in order of arrival.
+    Every row has a key, (exchange time, rank). A local row's is the largest among local rows so far, since it cannot
+    come before what arrived before it; the row is late when its own is smaller. Rows go out by key, equal ones in order
+    of arrival, so that what is in order already comes out as it is.
     """
 
     def __init__(self, name: str, window_ns: int, block_ranked: NDArray[np.bool_] | None) -> None:
@@ -167,12 +167,14 @@ class _Corrector:
         self._largest = int(running[-1])
         late = venue & local & (own < running)
         alone = late | (venue & ~local)
-        rows, keys = array[local], running[local] * 2
+        rows, keys = array[local], running[local]
         rows["flags"][late[local]] &= ~_EXCHANGE
         if alone.any():
             copies = array[alone]
             copies["flags"] &= ~(_LOCAL | _FRAME_END)
-            rows, keys = np.concatenate([rows, copies]), np.concatenate([keys, own[alone] * 2 + 1])
+            arrival = np.argsort(np.concatenate([np.flatnonzero(local), np.flatnonzero(alone)]), kind="stable")
+            rows = np.concatenate([rows, copies])[arrival]
+            keys = np.concatenate([keys, own[alone]])[arrival]
         self._row += len(array)
         return self._release(rows, keys)
 
@@ -216,7 +218,7 @@ class _Corrector:
         if (keys[1:] < keys[:-1]).any():
             order = np.argsort(keys, kind="stable")
             rows, keys = rows[order], keys[order]
-        bound = (self._newest_ns - self._window_ns - self._base_ns) * _RANKS * 2
+        bound = (self._newest_ns - self._window_ns - self._base_ns) * _RANKS
         cut = int(np.searchsorted(keys, bound, side="left"))
         self.held, self._held_keys = rows[cut:], keys[cut:]
         return rows[:cut]

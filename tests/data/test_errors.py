@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hlhft.data.errors import DataError
+from hlhft.data.errors import DataError, printable
 
 
 @pytest.mark.parametrize(
@@ -22,3 +22,8 @@ def test_the_sentence_says_where(line: int | str | None, text: str) -> None:
     error = DataError(Path("a.gz"), line, "it is empty")
     assert str(error) == text
     assert (error.path, error.line, error.message) == ("a.gz", line, "it is empty")
+
+
+def test_what_a_file_holds_can_not_command_a_terminal() -> None:
+    assert printable("a\x1b[2J\n\x07é\ud800\u202e") == "a\\x1b[2J\\n\\x07é\\ud800\\u202e"
+    assert str(DataError("a", 1, 'begins with "\x1b[31m"')) == 'a, line 1: begins with "\\x1b[31m"'

@@ -143,6 +143,12 @@ def test_rows_of_one_side_alone_do_not_make_it_depend_on_the_cuts(
     assert found.tobytes() == joined(by_both_clocks([rows], name="a", window_ns=20)).tobytes()
 
 
+def test_rows_in_order_come_out_as_they_are_also_where_one_side_alone_sees_them() -> None:
+    rows = arrived([(10, 10), (10, 11), (10, 12), (20, 20), (15, 21), (20, 22), (20, 23)])
+    rows["flags"] = [EXCHANGE, LOCAL | END, EXCHANGE, BOTH | END, LOCAL | END, EXCHANGE, LOCAL | END]
+    assert joined(by_both_clocks(cut(rows, [2, 5]), name="a")).tobytes() == rows.tobytes()
+
+
 def test_within_a_block_trades_come_before_the_touch_and_the_touch_before_the_book() -> None:
     ranked = np.array([True, False])
     book, touch, deal = snapshot(10, [(1, 1)], [(2, 1)], local=20), bbo(10, (1, 1), (2, 1), local=30), trade(

@@ -54,7 +54,7 @@ def _tokens(line: bytes) -> list[tuple[int, int]]:
 
 
 def check(folder: Path, name: str, lines: list[bytes], place: int, opened: Callable[[Path], Source]) -> None:
-    """Reads the mutated lines: rows in range and in order, or an error that names the line, after what stands before."""
+    """Reads the mutated lines: rows in range and in order, or an error that names the line, after those before it."""
     path = write(folder / name, lines)
     try:
         source = opened(path)

@@ -74,7 +74,7 @@ def test_a_coin_may_be_chosen_and_options_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "a", [archived(0), archived(1, "ETH")])
     assert opened(path).markets == (BTC, ETH)
     assert len(rows_of(open_archive(LineFile(path), ETH, None, {}))) == 4
-    with pytest.raises(DataError, match="the archive's reader has no option coins, leave it out"):
+    with pytest.raises(DataError, match=r"the archive's reader has no option coins, leave it out"):
         open_archive(LineFile(path), None, None, {"coins": []})
 
 

@@ -33,7 +33,8 @@ def test_messages_become_frames() -> None:
         (6, -1, 25, 40, 1005, 1),
     ]  # fmt: skip
     assert columns(events, "order_id", "aux0", "aux1", "flags", "market") == [
-        (0, 20, 1, BOTH, 0), (0, 4, 0, BOTH, 0), (0, 5, 0, BOTH, 0), (0, 2, 0, BOTH | END, 0), (7, 0, 0, LOCAL | END, 0),
+        (0, 20, 1, BOTH, 0), (0, 4, 0, BOTH, 0), (0, 5, 0, BOTH, 0), (0, 2, 0, BOTH | END, 0),
+        (7, 0, 0, LOCAL | END, 0),
     ]  # fmt: skip
     assert len(block.events()) == 0
 
@@ -117,5 +118,5 @@ def test_levels_may_be_cut_to_whole_lots_and_trades_never() -> None:
     assert block.cut == 1
     block.frame(2, ts_exch_ns=10, ts_local_ns=20)
     block.pairs(EventKind.TRADE, 1, 1, b"100,25.426189")
-    with pytest.raises(DataError, match="line 2: size 25.426189 has more than 5 decimals"):
+    with pytest.raises(DataError, match=r"line 2: size 25.426189 has more than 5 decimals"):
         block.events()

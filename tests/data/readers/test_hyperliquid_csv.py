@@ -196,7 +196,7 @@ def test_the_set_of_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["book.csv", "fills_BTC.csv", "trades_.csv", "trades"])
 def test_a_name_that_does_not_say_what_it_holds(tmp_path: Path, name: str) -> None:
     path = write(tmp_path / name, [TRADE])
-    with pytest.raises(DataError, match="the name does not say what it holds, expected one of orderbooks, prices, tr"):
+    with pytest.raises(DataError, match=r"the name does not say what it holds, expected one of orderbooks, prices, tr"):
         opened(path)
 
 
@@ -207,19 +207,19 @@ def test_a_folder_is_all_its_coins_or_one(tmp_path: Path) -> None:
     write(folder / "my_notes.csv", ["x"])
     assert [source.markets for source in open_folder(folder, None, None, {})] == [(BTC,), (ETH,)]
     assert [source.markets for source in open_folder(folder, ETH, None, {})] == [(ETH,)]
-    with pytest.raises(DataError, match="the folder holds no CSV recording, expected files as trades_BTC.csv.gz"):
+    with pytest.raises(DataError, match=r"the folder holds no CSV recording, expected files as trades_BTC.csv.gz"):
         open_folder(tmp_path, None, None, {})
     (folder / "orderbooks_SOL.csv").touch()
-    with pytest.raises(DataError, match="orderbooks_SOL.csv: the file is empty"):
+    with pytest.raises(DataError, match=r"orderbooks_SOL.csv: the file is empty"):
         open_folder(folder, None, None, {})
 
 
 def test_a_coin_that_is_not_known_and_options_are_refused(tmp_path: Path) -> None:
     path = write_set(tmp_path / "set", clean_set(1), "DOGE") / "trades_DOGE.csv"
-    with pytest.raises(DataError, match="market DOGE is not in the specification"):
+    with pytest.raises(DataError, match=r"market DOGE is not in the specification"):
         opened(path)
     assert open_csv(path, BTC, None, {}).markets == (BTC,)
-    with pytest.raises(DataError, match="the reader of CSV sets has no option book_ticker, leave it out"):
+    with pytest.raises(DataError, match=r"the reader of CSV sets has no option book_ticker, leave it out"):
         open_csv(path, BTC, None, {"book_ticker": False})
 
 
@@ -263,7 +263,7 @@ FIGURES = [("BTC", 27_792, 6675, 0), ("ETH", 30_518, 6884, 17), ("SOL", 26_422, 
 
 @pytest.mark.parametrize(("coin", "touches", "trades", "repeats"), FIGURES)
 def test_the_recorded_set(recordings: Path, coin: str, touches: int, trades: int, repeats: int) -> None:
-    """The description: 3,785 books of 20 levels a side, none crossed; rows by file; repeats; latencies; the backfill."""
+    """The description: 3,785 books of 20 levels a side, none crossed; rows by file; repeats; latencies; backfill."""
     source = open_source(recordings / RECORDED / f"prices_{coin}.csv.gz")
     rows = rows_of(source)
     counts = source.counts

@@ -121,8 +121,14 @@ BAD_MESSAGES = [
     (text("l2Book", {"coin": "BTC", "time": TIME, "levels": [[]]}), "Expected `array` of length 2"),
     (text("l2Book", {"coin": "BTC", "time": 0, "levels": [[], []]}), "time 0 is not in milliseconds"),
     (text("l2Book", {"coin": "BTC", "time": EXCH, "levels": [[], []]}), "is not in milliseconds"),
-    (text("l2Book", {"coin": "BTC", "time": TIME, "levels": [[level("1", "1", -1)], []]}), "number of orders is out of"),
-    (text("l2Book", {"coin": "BTC", "time": TIME, "levels": [[level("1", "1", 2**40)], []]}), "number of orders is out"),
+    (
+        text("l2Book", {"coin": "BTC", "time": TIME, "levels": [[level("1", "1", -1)], []]}),
+        "number of orders is out of",
+    ),
+    (
+        text("l2Book", {"coin": "BTC", "time": TIME, "levels": [[level("1", "1", 2**40)], []]}),
+        "number of orders is out",
+    ),
     (text("bbo", {"coin": "BTC", "time": TIME, "bbo": [None]}), "Expected `array` of length 2"),
     (text("trades", [trade("BTC", "X", TIME, 1)]), "a trade's side or tid is unknown, expected A or B"),
     (text("trades", [trade("BTC", "B", TIME, -1)]), "a trade's side or tid is unknown"),
@@ -149,13 +155,13 @@ def test_a_message_of_another_shape_names_its_line(message: bytes, problem: str)
 
 def test_a_size_that_the_market_can_not_have_names_its_line() -> None:
     touch = text("bbo", {"coin": "BTC", "time": TIME, "bbo": [level("100.55", "1"), None]})
-    with pytest.raises(DataError, match="a.gz, line 2: price 100.55 has more than 1 decimals"):
+    with pytest.raises(DataError, match=r"a.gz, line 2: price 100.55 has more than 1 decimals"):
         read(text("pong", None), touch)
 
 
 @pytest.mark.parametrize("local_ns", [0, -5, 2**62])
 def test_a_local_time_out_of_range_names_its_line(local_ns: int) -> None:
-    with pytest.raises(DataError, match=f"a.gz, line 7: local time {local_ns} is not in nanoseconds"):
+    with pytest.raises(DataError, match=rf"a.gz, line 7: local time {local_ns} is not in nanoseconds"):
         MessageBlock(PATH, [BTC], Tally()).add(7, local_ns, b"{}")
 
 
@@ -176,17 +182,17 @@ def test_coins_are_listed_in_order_of_appearance(tmp_path: Path) -> None:
 def test_markets_are_those_of_the_coins(tmp_path: Path) -> None:
     file = LineFile(write(tmp_path / "a", ['{"coin":"ETH"}{"coin":"BTC"}']))
     assert markets_in(file, None, None) == [ETH, BTC]
-    with pytest.raises(DataError, match="market ETH is not in the specification"):
+    with pytest.raises(DataError, match=r"market ETH is not in the specification"):
         markets_in(file, None, {"BTC": BTC})
     nothing = LineFile(write(tmp_path / "b", ["{}"]))
-    with pytest.raises(DataError, match="no message names a coin, expected Hyperliquid market data"):
+    with pytest.raises(DataError, match=r"no message names a coin, expected Hyperliquid market data"):
         markets_in(nothing, None, None)
 
 
 def test_too_many_coins_are_no_recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(messages, "COINS_MAX", 2)
     file = LineFile(write(tmp_path / "a", ['{"coin":"A"}', '{"coin":"B"}', '{"coin":"C"}']))
-    with pytest.raises(DataError, match="a, line 1: the file names more than 2 coins"):
+    with pytest.raises(DataError, match=r"a, line 1: the file names more than 2 coins"):
         coins_in(file)
 
 
@@ -195,7 +201,7 @@ def test_of_a_damaged_file_the_coins_before_the_damage_are_listed(tmp_path: Path
     path.write_bytes(gzip.compress(b'{"coin":"ETH"}\n' * 50)[:-9])
     assert coins_in(LineFile(path)) == ["ETH"]
     path.write_bytes(path.read_bytes()[:12])
-    with pytest.raises(DataError, match="a.gz, line 1: the gzip stream is cut off"):
+    with pytest.raises(DataError, match=r"a.gz, line 1: the gzip stream is cut off"):
         list(readable(LineFile(path)))
 
 

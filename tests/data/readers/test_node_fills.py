@@ -65,11 +65,11 @@ def test_markets_may_be_chosen(tmp_path: Path) -> None:
     assert open_fills(file, ETH, None, {}).markets == (ETH,)
     assert [market.name for market in open_fills(file, None, None, {"coins": ["SOL", "BTC"]}).markets] == ["SOL", "BTC"]
     assert open_fills(file, None, {"ETH": ETH}, {}).markets == (ETH,)
-    with pytest.raises(DataError, match="market DOGE is not in the specification"):
+    with pytest.raises(DataError, match=r"market DOGE is not in the specification"):
         open_fills(file, None, None, {"coins": ["DOGE"]})
-    with pytest.raises(DataError, match="the reader of node fills has no option book_ticker, it has coins"):
+    with pytest.raises(DataError, match=r"the reader of node fills has no option book_ticker, it has coins"):
         open_fills(file, None, None, {"book_ticker": False})
-    with pytest.raises(DataError, match="no coin of the file is in the market specification, give a fuller"):
+    with pytest.raises(DataError, match=r"no coin of the file is in the market specification, give a fuller"):
         open_fills(file, None, {}, {})
 
 
@@ -101,7 +101,7 @@ def test_a_line_of_another_shape_is_named_after_those_before_it(tmp_path: Path, 
 
 
 def test_a_file_whose_first_line_is_none_can_not_be_opened(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="a, line 1: no block of fills"):
+    with pytest.raises(DataError, match=r"a, line 1: no block of fills"):
         opened(write(tmp_path / "a", ["x"]))
 
 
@@ -126,13 +126,13 @@ def test_the_table_holds_every_fill_exactly(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_a_number_that_the_table_can_not_hold_names_its_line(tmp_path: Path, values: Mapping[str, str]) -> None:
     path = write(tmp_path / "a", [block(*pair("BTC", 11)), block(*pair("BTC", 12, **values))])
-    with pytest.raises(DataError, match="a, line 2: a fill's number is none of at most 12 decimals"):
+    with pytest.raises(DataError, match=r"a, line 2: a fill's number is none of at most 12 decimals"):
         list(fills_table(path))
 
 
 def test_a_batch_is_bounded(tmp_path: Path) -> None:
     path = write(tmp_path / "a", [block(*pair("BTC", 11)), block(*pair("BTC", 12))])
-    with pytest.raises(DataError, match="a, line 2: a megabyte of lines holds more than 3 fills"):
+    with pytest.raises(DataError, match=r"a, line 2: a megabyte of lines holds more than 3 fills"):
         list(fills_table(str(path), rows_max=3))
 
 
@@ -144,14 +144,16 @@ def test_recognition(head: list[bytes], expected: bool) -> None:
     assert recognises(head) is expected
 
 
-@given(mutated([block(*pair("BTC", 11)).encode(), block(*pair("BTC", 12), *pair("ETH", 13)).encode(), block().encode()]))
+@given(
+    mutated([block(*pair("BTC", 11)).encode(), block(*pair("BTC", 12), *pair("ETH", 13)).encode(), block().encode()])
+)
 @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_mutation_gives_rows_or_names_the_line(tmp_path: Path, lines: tuple[list[bytes], int]) -> None:
     check(tmp_path, "a", *lines, lambda path: open_fills(LineFile(path), None, {"BTC": BTC, "ETH": ETH}, {}))
     try:
         list(fills_table(tmp_path / "a"))
     except DataError as error:
-        assert error.line == lines[1]  # noqa: PT017
+        assert error.line == lines[1]
 
 
 def test_the_recorded_blocks(recordings: Path) -> None:
@@ -170,4 +172,4 @@ def test_the_recorded_fills_come_in_pairs(recordings: Path) -> None:
     tids = table["tid"].to_pylist()
     assert tids[0::2] == tids[1::2]
     assert set(table["side"].to_pylist()[0::2]) == {1}
-    assert node_fills.FILLS_SCHEMA == table.schema
+    assert table.schema == node_fills.FILLS_SCHEMA

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import statistics
 import tracemalloc
 from collections import Counter
@@ -52,8 +53,8 @@ def test_repeats_are_dropped_backfill_marked_and_lines_sorted(tmp_path: Path) ->
     lines = [trades_line(2, of=0), book_line(3), trades_line(6, of=0), bbo_line(5), trades_line(4)]
     source = opened(write(tmp_path / "a", lines))
     rows = rows_of(source)
-    assert columns(rows[rows["kind"] != 1], "kind", "order_id") == [(6, 1), (6, 2), (3, 0), (4, 0), (6, 4001), (6, 4002),
-                                                                    (5, 0), (5, 0)]  # fmt: skip
+    assert columns(rows[rows["kind"] != 1], "kind", "order_id") == [(6, 1), (6, 2), (3, 0), (4, 0),
+                                                                    (6, 4001), (6, 4002), (5, 0), (5, 0)]  # fmt: skip
     assert (rows["flags"][:2] & BACKFILL).all()
     assert source.counts["duplicate_trades"] == 2
     assert source.counts["rows_out_of_order"] == 4
@@ -91,12 +92,14 @@ def test_a_line_of_another_shape_is_named_after_those_before_it(tmp_path: Path, 
 def test_a_line_late_by_more_than_a_minute_is_named(tmp_path: Path) -> None:
     path = write(tmp_path / "a", [book_line(700), bbo_line(701), bbo_line(0), bbo_line(702)])
     rows, error = fault_of(opened(path))
-    assert str(error).startswith(f"{path}, line 3: the arrival time is 70.100 s before an earlier row's, expected at most")
+    assert str(error).startswith(
+        f"{path}, line 3: the arrival time is 70.100 s before an earlier row's, expected at most"
+    )
     assert len(rows) == 10
 
 
 def test_options_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="the reader of WebSocket logs has no option book_ticker, leave it out"):
+    with pytest.raises(DataError, match=r"the reader of WebSocket logs has no option book_ticker, leave it out"):
         open_log(LineFile(write(tmp_path / "a", [bbo_line(0)])), None, None, {"book_ticker": False})
 
 
@@ -132,9 +135,9 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, monkeypatch: pytest.
     assert peak(1200) < peak(400) * 1.2
 
 
-LINES = [text.encode() for text in (*clean_log(5), bbo_line(5).replace("BTC", "ETH"), line(
-    times(6)[1], "activeAssetCtx", {"coin": "BTC", "ctx": {"funding": "0.00001", "openInterest": "1.5", "oraclePx": "10",
-                                                           "markPx": "10.1", "premium": "0.1"}}))]  # fmt: skip
+CONTEXT = {"funding": "0.00001", "openInterest": "1.5", "oraclePx": "10", "markPx": "10.1", "premium": "0.1"}
+CONTEXT_LINE = line(times(6)[1], "activeAssetCtx", {"coin": "BTC", "ctx": CONTEXT})
+LINES = [text.encode() for text in (*clean_log(5), bbo_line(5).replace("BTC", "ETH"), CONTEXT_LINE)]
 
 
 @given(mutated(LINES))
@@ -152,7 +155,7 @@ def test_a_cut_off_file_gives_the_lines_before_the_cut(tmp_path: Path, missing: 
     try:
         source = opened(path)
     except DataError as error:
-        assert "line 1: the gzip stream is cut off in this line" in str(error)  # noqa: PT017
+        assert "line 1: the gzip stream is cut off in this line" in str(error)
         return
     rows, error = fault_of(source)
     assert error is not None
@@ -161,21 +164,23 @@ def test_a_cut_off_file_gives_the_lines_before_the_cut(tmp_path: Path, missing: 
     assert error.line in (frames + 1, frames + 2)
 
 
-@pytest.mark.parametrize("name", ["hyperliquid/ws_raw_20250126/btcusd_20250126.gz", "lob/hyperliquid_ws_btc_20250126.jsonl.gz"])
+RECORDED = ("hyperliquid/ws_raw_20250126/btcusd_20250126.gz", "lob/hyperliquid_ws_btc_20250126.jsonl.gz")
+
+
+@pytest.mark.parametrize("name", RECORDED)
 def test_the_recorded_log(recordings: Path, name: str) -> None:
-    """The description: 55 lines, 46 books of 20 levels a side and 9 messages of trades, the median book 0.60 s apart."""
+    """The description: 55 lines, 46 books of 20 levels a side 9 messages of trades, the median book 0.60 s apart."""
     source = open_source(recordings / name)
     rows = rows_of(source)
     assert (source.counts["snapshot"], source.counts["trade_messages"], source.counts["backfill_trades"]) == (46, 9, 30)
     assert (rows["kind"] == EventKind.DEPTH_LEVEL).sum() == 46 * 40
     begins = rows["ts_local_ns"][rows["kind"] == EventKind.SNAPSHOT_BEGIN].tolist()
-    steps = [after - before for before, after in zip(begins, begins[1:], strict=False)]
+    steps = [after - before for before, after in itertools.pairwise(begins)]
     assert round(statistics.median(steps) / 1e9, 1) == 0.6
     assert (rows["aux0"][rows["kind"] == EventKind.DEPTH_LEVEL] > 0).all()
 
 
 def test_both_recorded_forms_hold_the_same_messages(recordings: Path) -> None:
-    first, second = (rows_of(open_source(recordings / name)) for name in
-                     ("hyperliquid/ws_raw_20250126/btcusd_20250126.gz", "lob/hyperliquid_ws_btc_20250126.jsonl.gz"))  # fmt: skip
+    first, second = (rows_of(open_source(recordings / name)) for name in RECORDED)
     assert first.tobytes() == second.tobytes()
     assert len(first) == 1996
