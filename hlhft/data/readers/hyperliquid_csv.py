@@ -348,8 +348,11 @@ def open_folder(
     path: Path, market: Market | None, specification: Mapping[str, Market] | None, options: Mapping[str, Any]
 ) -> list[Source]:
     """Every coin of a folder, or the one `market` names, by name of coin."""
-    files = sorted(file for file in path.iterdir() if file.name.endswith((".csv", ".csv.gz")) and file.name.count("_"))
-    by_coin = {set_of(file)[0]: file for file in files if file.name.partition("_")[0] in KINDS}
+    try:
+        files = sorted(file for file in path.iterdir() if file.name.endswith((".csv", ".csv.gz")))
+    except OSError as error:
+        raise DataError(path, None, f"the folder cannot be read ({error.strerror}), give a readable one") from None
+    by_coin = {set_of(file)[0]: file for file in files if file.name.startswith(tuple(f"{kind}_" for kind in KINDS))}
     if market is not None:
         by_coin = {coin: file for coin, file in by_coin.items() if coin == market.name}
     if not by_coin:
