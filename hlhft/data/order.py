@@ -167,14 +167,15 @@ class _Corrector:
         self._largest = int(running[-1])
         late = venue & local & (own < running)
         alone = late | (venue & ~local)
-        rows, keys = array[local], running[local]
-        rows["flags"][late[local]] &= ~_EXCHANGE
-        if alone.any():
-            copies = array[alone]
-            copies["flags"] &= ~(_LOCAL | _FRAME_END)
-            arrival = np.argsort(np.concatenate([np.flatnonzero(local), np.flatnonzero(alone)]), kind="stable")
-            rows = np.concatenate([rows, copies])[arrival]
-            keys = np.concatenate([keys, own[alone]])[arrival]
+        # Each row that we see, and behind it the venue's copy of a late one; in between, what the venue alone sees.
+        both = np.concatenate([np.flatnonzero(local), np.flatnonzero(alone)])
+        arrival = np.argsort(both, kind="stable")
+        origin = both[arrival]
+        copied = arrival >= int(local.sum())
+        rows, keys = array[origin], np.where(copied, own[origin], running[origin])
+        rows["flags"][late[origin]] &= ~_EXCHANGE
+        flags = array["flags"][origin[copied]]
+        rows["flags"][copied] = flags & ~(_LOCAL | _FRAME_END)
         self._row += len(array)
         return self._release(rows, keys)
 

@@ -205,4 +205,4 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
         finally:
             tracemalloc.stop()
 
-    assert peak(16) < peak(4) * 1.2
+    assert peak(9) < peak(3) * 1.2

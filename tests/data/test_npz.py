@@ -187,7 +187,7 @@ def test_a_text_is_bounded_and_named_when_missing(tmp_path: Path, monkeypatch: p
 
 
 def test_memory_grows_neither_in_writing_nor_in_reading(tmp_path: Path) -> None:
-    # Twenty parts are more than what is read or copied at once.
+    # Twelve parts are more than what is read or copied at once.
     def peak(parts: int) -> int:
         tracemalloc.start()
         try:
@@ -198,4 +198,4 @@ def test_memory_grows_neither_in_writing_nor_in_reading(tmp_path: Path) -> None:
         finally:
             tracemalloc.stop()
 
-    assert peak(60) < peak(20) * 1.2
+    assert peak(36) < peak(12) * 1.2

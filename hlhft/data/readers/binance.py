@@ -169,16 +169,18 @@ class BinanceSource(Source):
             data = message.data
             if data is None:
                 if message.lastUpdateId or message.stream:
-                    return self._in_range(message.T, number)
+                    return self._milliseconds(message.T, number)
                 data = _SINGLE_TIMES.decode(text)
         except UNDECODABLE as error:
             raise self._unreadable(number, error) from None
         channel = _channel(message.stream, data.e)
         if channel is None or data.X != "MARKET" or (channel is EventKind.BBO and not self._book_ticker):
             return 0
-        return self._in_range(data.T or (0 if channel is EventKind.BBO else data.E), number)
+        time_ms = data.T or (0 if channel is EventKind.BBO else data.E)
+        return time_ms if 0 <= time_ms < _TIME_MAX_MS else self._milliseconds(time_ms, number)
 
-    def _in_range(self, time_ms: int, number: int) -> int:
+    def _milliseconds(self, time_ms: int, number: int) -> int:
+        """`time_ms` itself. Raises DataError when it is out of range."""
         if not 0 <= time_ms < _TIME_MAX_MS:
             raise DataError(self._file.path, number, f"exchange time {time_ms} is not in milliseconds, drop the line")
         return time_ms
@@ -232,7 +234,7 @@ class BinanceSource(Source):
         except UNDECODABLE as error:
             raise self._unreadable(number, error) from None
         if data is None:
-            exch_ns = self._in_range(message.T, number) * _MILLISECOND_NS or modelled_ns
+            exch_ns = self._milliseconds(message.T, number) * _MILLISECOND_NS or modelled_ns
             self._snapshot(block, message, number, exch_ns, local_ns)
             return
         channel = _channel(message.stream, data.e)
@@ -242,7 +244,9 @@ class BinanceSource(Source):
         if channel is EventKind.TRADE and data.X != "MARKET":
             self.counts["trades_not_at_market"] += 1
             return
-        time_ms = self._in_range(data.T or (0 if channel is EventKind.BBO else data.E), number)
+        time_ms = data.T or (0 if channel is EventKind.BBO else data.E)
+        if not 0 <= time_ms < _TIME_MAX_MS:
+            self._milliseconds(time_ms, number)
         if not 0 <= data.t <= _INT64_MAX:
             raise DataError(self._file.path, number, f"trade id {data.t} is out of range, drop the line")
         block.frame(number, ts_exch_ns=time_ms * _MILLISECOND_NS or modelled_ns, ts_local_ns=local_ns)

@@ -232,20 +232,20 @@ def test_recognition(head: list[bytes], expected: bool) -> None:
 
 
 def test_memory_does_not_grow_with_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "BLOCK_BYTES", 1 << 15)
-    monkeypatch.setattr(hyperliquid_csv, "_LINES_AT_ONCE", 256)
+    monkeypatch.setattr(files, "BLOCK_BYTES", 1 << 13)
+    monkeypatch.setattr(hyperliquid_csv, "_LINES_AT_ONCE", 64)
 
     def peak(count: int) -> int:
         source = opened(write_set(tmp_path / str(count), clean_set(count)) / "trades_BTC.csv")
         tracemalloc.start()
         try:
-            assert sum(len(rows) for rows in source.chunks(512)) == count * 9
+            assert sum(len(rows) for rows in source.chunks(256)) == count * 9
             return tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
 
     # Of the growth that stays, trades remembered against repeats are bounded by their number.
-    assert peak(6000) < peak(2000) + 4000 * 250
+    assert peak(1800) < peak(600) + 1200 * 250
 
 
 @pytest.mark.parametrize("kind", ["orderbooks", "prices", "trades"])

@@ -119,7 +119,7 @@ def test_recognition(head: list[bytes], expected: bool) -> None:
 
 
 def test_memory_does_not_grow_with_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "BLOCK_BYTES", 1 << 16)
+    monkeypatch.setattr(files, "BLOCK_BYTES", 1 << 14)
     book = book_line(0, depth=20).partition(" ")[2]
 
     def peak(count: int) -> int:
@@ -132,7 +132,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, monkeypatch: pytest.
         finally:
             tracemalloc.stop()
 
-    assert peak(1200) < peak(400) * 1.2
+    assert peak(450) < peak(150) * 1.2
 
 
 CONTEXT = {"funding": "0.00001", "openInterest": "1.5", "oraclePx": "10", "markPx": "10.1", "premium": "0.1"}
