@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,8 @@ from hlhft.cli.errors import CommandError, ExitCode
 if TYPE_CHECKING:
     from hlhft.data.files import Progress
     from hlhft.data.sources import Source
+    from hlhft.data.tally import Tally
+    from hlhft.data.validate import Report
     from hlhft.units import Market
 
 _PATHS = click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH...")
@@ -57,7 +58,8 @@ def check(
 ) -> None:
     """Report order, gaps, crossed books, repeated trades, clock and latency of recordings.
 
-    Ends with exit code 3 when a recording is unfit as it is; with --repair, when it cannot be mended.
+    Ends with exit code 3 when a recording is unfit as it is; with --repair, when it cannot be mended: then nothing is
+    written, and an earlier OUT stays.
     """
     from hlhft.data.validate import examine
 
@@ -67,17 +69,22 @@ def check(
         _refuse_name(repair)
     groups = [list(paths)] if together else [[path] for path in paths]
     reports = []
+    written: dict[str, object] | None = None
     for group in groups:
         source = _open(group, market, specification)
         with _progress(f"checking {source.name}", hidden=as_json) as progress:
             reports.append(examine(source, progress=progress))
         if repair is not None:
-            _mend(source, reports[-1], repair, quiet=as_json)
+            written = _mend(source, reports[-1], repair, quiet=as_json)
     if as_json:
-        click.echo("[" + ",".join(report.json().decode() for report in reports) + "]")
+        # With --repair there is one recording, so one object says both.
+        mended = f',"repaired":{_json(written)}' if written is not None else ""
+        click.echo("[" + ",".join(f"{report.json().decode()[:-1]}{mended}}}" for report in reports) + "]")
     else:
         for report in reports:
             click.echo(report.text())
+        if written is not None:
+            click.echo(_sentence(written))
     if repair is None and not all(report.ok for report in reports):
         unfit = ", ".join(report.name for report in reports if not report.ok)
         raise CommandError(f"unfit as it is: {unfit}; see the errors above, or mend with --repair OUT", ExitCode.DATA)
@@ -106,10 +113,11 @@ def convert(
     _refuse_name(out)
     options = {"book_ticker": False} if no_book_ticker else {}
     source = _open(list(paths), market, specification, options)
-    counts: Counter[str] = Counter()
+    counts = _new_tally()
     with _progress(f"converting {source.name}", hidden=as_json) as progress:
         rows = _write(source, None, out, counts, progress)
-    _say_written(out, rows, counts, as_json=as_json)
+    written = _written(out, rows, counts)
+    click.echo(_json(written) if as_json else _sentence(written))
 
 
 def _open(
@@ -136,24 +144,32 @@ def _refuse_name(out: Path) -> None:
         raise CommandError(f"{out.parent}: there is no such folder, make it first", ExitCode.USAGE)
 
 
-def _mend(source: Source, report: object, out: Path, *, quiet: bool) -> None:
+def _mend(source: Source, report: Report, out: Path, *, quiet: bool) -> dict[str, object]:
+    """Writes a mended form to `out` once it was read back and found fit; returns what `_written` does."""
     from hlhft.data.repair import repaired
-    from hlhft.data.validate import Report
+    from hlhft.data.sources import open_source
+    from hlhft.data.validate import examine
 
-    assert isinstance(report, Report)
-    counts: Counter[str] = Counter()
-    with _progress(f"mending {source.name}", hidden=quiet) as progress:
-        rows = _write(source, repaired(source, report, counts, progress=progress), out, counts, None)
-    if rows == 0:
-        out.unlink()
-        raise CommandError(f"{source.name}: nothing of it can be read, so nothing was written", ExitCode.DATA)
-    if not quiet:
-        _say_written(out, rows, counts, as_json=False)
+    counts = _new_tally()
+    suffix = _EVENTS_SUFFIX if out.name.endswith(_EVENTS_SUFFIX) else _ARRAY_SUFFIX
+    trial = out.with_name(out.name.removesuffix(suffix) + ".mending" + suffix)
+    try:
+        with _progress(f"mending {source.name}", hidden=quiet) as progress:
+            rows = _write(source, repaired(source, report, counts, progress=progress), trial, counts, None)
+        if rows == 0:
+            raise CommandError(f"{source.name}: nothing of it can be read, so nothing was written", ExitCode.DATA)
+        market = None if suffix == _EVENTS_SUFFIX else source.markets[0]
+        with _progress(f"checking {out.name}", hidden=quiet) as progress:
+            again = examine(open_source(trial, market=market), progress=progress)
+        if not again.ok:
+            raise CommandError(f"{source.name} cannot be mended, nothing was written; {again.text()}", ExitCode.DATA)
+        trial.replace(out)
+    finally:
+        trial.unlink(missing_ok=True)
+    return _written(out, rows, counts)
 
 
-def _write(
-    source: Source, arrays: Iterator[object] | None, out: Path, counts: Counter[str], progress: Progress | None
-) -> int:
+def _write(source: Source, arrays: Iterator[object] | None, out: Path, counts: Tally, progress: Progress | None) -> int:
     """Writes `arrays`, or the source's own, in the form that the name says; returns the rows written."""
     from hlhft.data.feed import replay_arrays, replay_events
     from hlhft.data.readers.events_npz import write_events
@@ -168,15 +184,27 @@ def _write(
     return write_hftbacktest(out, ready, source.markets[0], counts)
 
 
-def _say_written(out: Path, rows: int, counts: Counter[str], *, as_json: bool) -> None:
-    done = {name: count for name, count in counts.items() if count}
-    if as_json:
-        import msgspec
+def _new_tally() -> Tally:
+    from hlhft.data.tally import Tally
 
-        click.echo(msgspec.json.encode({"path": str(out), "rows": rows, "counts": done}).decode())
-        return
-    extra = "".join(f", {name.replace('_', ' ')} {count}" for name, count in done.items())
-    click.echo(f"{out}: {rows} rows written{extra}")
+    return Tally()
+
+
+def _written(out: Path, rows: int, counts: Mapping[str, int]) -> dict[str, object]:
+    return {"path": str(out), "rows": rows, "counts": {name: count for name, count in counts.items() if count}}
+
+
+def _json(content: object) -> str:
+    import msgspec
+
+    return msgspec.json.encode(content).decode()
+
+
+def _sentence(written: Mapping[str, object]) -> str:
+    counts = written["counts"]
+    assert isinstance(counts, dict)
+    extra = "".join(f", {name.replace('_', ' ')} {count}" for name, count in counts.items())
+    return f"{written['path']}: {written['rows']} rows written{extra}"
 
 
 @contextmanager

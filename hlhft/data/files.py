@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
+import stat
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -49,8 +51,11 @@ class ProgressMeter:
 
 
 def open_file(path: Path) -> BinaryIO:
-    """The file, opened for reading. Raises DataError when it is missing, a folder, unreadable or empty."""
+    """The file, opened for reading. Raises DataError when it is missing, no regular file, unreadable or empty."""
     try:
+        # Opening a pipe would wait for its writer, and a recording is read more than once.
+        if not stat.S_ISREG(mode := path.stat().st_mode) and not stat.S_ISDIR(mode):
+            raise DataError(path, None, "this is a pipe or a device, expected a file, write the recording to one first")
         stream = path.open("rb")
     except FileNotFoundError:
         raise DataError(path, None, "there is no such file, give the path of a recording") from None
@@ -100,13 +105,15 @@ class LineFile:
     def blocks(self, meter: ProgressMeter | None = None, what: str = "") -> Iterator[tuple[int, list[bytes]]]:
         """Yields (number of the first line, lines without their newline), about BLOCK_BYTES of text each.
 
-        Raises DataError on damaged or cut-off compression and on a line longer than LINE_BYTES_MAX.
+        Raises DataError on damaged or cut-off compression, after the whole lines before it, and on a line longer than
+        LINE_BYTES_MAX.
         """
         first_line = 1
         rest = b""
+        fault = ""
         with open_file(self.path) as raw, self._unpacked(raw) as stream:
-            while True:
-                block = self._read(stream, first_line)
+            while not fault:
+                block, fault = self._read(stream)
                 if meter is not None:
                     meter.at(what or str(self.path), raw.tell())
                 if not block:
@@ -125,6 +132,12 @@ class LineFile:
                 rest = block[cut + 1 :]
                 yield first_line, lines
                 first_line += len(lines)
+        if fault:
+            # The lines before it were given; what came of this one is not.
+            raise DataError(
+                self.path, first_line, f"the {self.compression} stream {fault}, expected a whole file, download or "
+                "record it again",
+            )  # fmt: skip
         if rest:
             yield first_line, [rest]
 
@@ -144,14 +157,23 @@ class LineFile:
             return cast(BinaryIO, lz4.frame.LZ4FrameFile(raw))
         return raw
 
-    def _read(self, stream: BinaryIO, line: int) -> bytes:
+    def _read(self, stream: BinaryIO) -> tuple[bytes, str]:
+        """(the next BLOCK_BYTES, or what is left, or what comes before a fault; the fault in words, or nothing)."""
+        pieces: list[bytes] = []
+        held = 0
         try:
-            return stream.read(BLOCK_BYTES)
+            while held < BLOCK_BYTES and (piece := self._piece(stream, BLOCK_BYTES - held)):
+                pieces.append(piece)
+                held += len(piece)
         except EOFError:
-            problem = f"the {self.compression} stream is cut off after this line"
+            return b"".join(pieces), "is cut off in this line"
         except (gzip.BadGzipFile, zlib.error, RuntimeError) as error:
-            problem = f"the {self.compression} stream is damaged after this line ({error})"
-        raise DataError(self.path, line, f"{problem}, expected a whole file, download or record it again")
+            return b"".join(pieces), f"is damaged in this line ({error})"
+        return b"".join(pieces), ""
+
+    def _piece(self, stream: BinaryIO, bytes_max: int) -> bytes:
+        # Reading at most once keeps what was unpacked before a fault; `read` would drop it with the exception.
+        return cast(io.BufferedIOBase, stream).read1(bytes_max)
 
 
 def fingerprint(files: tuple[Path, ...], reader: str, options: str) -> str:

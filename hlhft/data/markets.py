@@ -89,7 +89,7 @@ def load(path: Path | str) -> Mapping[str, Market]:
         if isinstance(probe := msgspec.json.decode(text), dict) and "universe" in probe:
             return _from_meta(msgspec.json.decode(text, type=Meta))
         return _markets(msgspec.json.decode(text, type=Specification))
-    except (msgspec.MsgspecError, UnitsError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnitsError, UnicodeDecodeError, RecursionError) as error:
         raise DataError(
             file,
             None,

@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hlhft.data.errors import DataError
 from hlhft.events import EVENT_DTYPE, EventFlag
 
 Events = NDArray[np.void]
 _FRAME_END = int(EventFlag.FRAME_END)
 
 
+class Numbered(NamedTuple):
+    """Events as they stand in one file, each with its place there."""
+
+    events: Events
+    places: NDArray[np.int64]  # lines from 1, or rows from 0
+
+
 def nothing() -> Events:
     """An event array of no rows."""
     return np.zeros(0, dtype=EVENT_DTYPE)
+
+
+def by_row(arrays: Iterable[Events]) -> Iterator[Numbered]:
+    """The same rows, numbered from 0."""
+    first = 0
+    for array in arrays:
+        yield Numbered(array, np.arange(first, first + len(array)))
+        first += len(array)
 
 
 def rechunk(arrays: Iterable[Events], rows_max: int) -> Iterator[Events]:
@@ -45,7 +62,7 @@ def whole_frames(arrays: Iterable[Events]) -> Iterator[Events]:
 def by_arrival(streams: list[Iterator[Events]]) -> Iterator[Events]:
     """Streams that are each sorted by ts_local_ns, as one; at equal times an earlier stream's rows come first.
 
-    Memory is an array or two of each stream.
+    Memory is an array or two of each stream. A DataError of one stream is raised after all rows up to its last one.
     """
     waiting = [_Stream(stream) for stream in streams]
     while waiting := [stream for stream in waiting if stream.fill()]:
@@ -66,12 +83,23 @@ class _Stream:
     def __init__(self, arrays: Iterator[Events]) -> None:
         self._arrays = arrays
         self._held = nothing()
+        self._fault: DataError | None = None
+
+    def _next(self) -> Events | None:
+        """The next array, None at the end or at a fault, which is kept."""
+        try:
+            return next(self._arrays, None)
+        except DataError as error:
+            self._fault = error
+            return None
 
     def fill(self) -> bool:
-        """Whether any row is held after reading on."""
+        """Whether any row is held after reading on. Raises the fault that the stream ended with."""
         while len(self._held) == 0:
-            array = next(self._arrays, None)
+            array = self._next()
             if array is None:
+                if self._fault is not None:
+                    raise self._fault
                 return False
             self._held = array
         return True
@@ -83,7 +111,7 @@ class _Stream:
     def fill_beyond(self, bound_ns: int) -> None:
         """Reads on until the last row held is later than `bound_ns` or the stream ends."""
         while self.last_ns() <= bound_ns:
-            array = next(self._arrays, None)
+            array = self._next()
             if array is None:
                 return
             if len(array):
@@ -96,6 +124,8 @@ class _Stream:
         return taken
 
     def rest(self) -> Iterator[Events]:
-        """The rows held and everything after them."""
+        """The rows held and everything after them. Raises the stream's fault."""
         yield self._held
+        if self._fault is not None:
+            raise self._fault
         yield from self._arrays

@@ -89,8 +89,9 @@ def write(
 ) -> int:
     """Writes the rows as one array `member` and `texts` as JSON members; returns the number of rows.
 
-    The file appears under its name when complete; an earlier one stays until then. Rows are spooled beside it first,
-    because an array's header names the number of rows.
+    Equal rows and texts give equal bytes. The file appears under its name when complete; an earlier one stays until
+    then. Rows are spooled beside it first, because an array's header names the number of rows. Raises DataError when it
+    cannot be written.
     """
     partial = path.with_name(path.name + ".partial")
     count = 0
@@ -104,14 +105,18 @@ def write(
             spool.seek(0)
             with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
                 for name, content in (texts or {}).items():
-                    archive.writestr(name, json.dumps(content, indent=1, sort_keys=True))
+                    # Not writestr: it records the time of day, and two writings of the same rows would differ.
+                    with archive.open(name, "w") as stream:
+                        stream.write(json.dumps(content, indent=1, sort_keys=True).encode())
                 with archive.open(f"{member}.npy", "w", force_zip64=True) as stream:
                     header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": (count,)}
                     np.lib.format.write_array_header_1_0(stream, header)
                     shutil.copyfileobj(spool, stream, 1 << 20)
         partial.replace(path)
     except OSError as error:
-        raise DataError(path, None, f"the file cannot be written ({error.strerror}), give a place with room") from None
+        raise DataError(
+            path, None, f"the file cannot be written ({error.strerror}), give a name in a folder with room"
+        ) from None
     finally:
         partial.unlink(missing_ok=True)
     return count
@@ -125,15 +130,18 @@ def _header(stream: IO[bytes], path: Path, member: str, dtype: np.dtype[np.void]
     except ValueError as error:
         raise DataError(path, f"member {member}", f"it is no array ({error}), expected one, write it again") from None
     if found.names != dtype.names or found.itemsize != dtype.itemsize or found != dtype:
-        names = ", ".join(found.names) if found.names else str(found)
         raise DataError(
             path,
             f"member {member}",
-            f"its columns are {names}, expected {', '.join(dtype.names or ())}, give another file",
+            f"its columns are {_columns(found)}, expected {_columns(dtype)}, give another file",
         )
     if len(shape) != 1:
         raise DataError(path, f"member {member}", f"it has {len(shape)} dimensions, expected 1, give another file")
     return int(shape[0])
+
+
+def _columns(dtype: np.dtype[np.void]) -> str:
+    return ", ".join(f"{name} {dtype[name]}" for name in dtype.names) if dtype.names else str(dtype)
 
 
 def _damaged(path: Path, error: Exception) -> DataError:

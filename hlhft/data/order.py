@@ -17,12 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hlhft.data.errors import DataError
-from hlhft.data.merge import Events, nothing
+from hlhft.data.merge import Events, Numbered, nothing
+from hlhft.data.tally import Tally
 from hlhft.events import EventFlag, EventKind
 
 # Real recordings deliver trades up to 18 s late, behind a stalled connection.
 WINDOW_NS = 60_000_000_000
-_SPAN_NS_MAX = 2**58  # nine years: keys below stay within int64
+_SPAN_NS_MAX = 2**58  # nine years: keys stay within int64
 _RANKS = 4
 _UNSEEN = -(2**62)
 
@@ -39,33 +40,71 @@ BLOCK_RANK[int(EventKind.ASSET_CONTEXT)] = 3
 Int64 = NDArray[np.int64]
 
 
-def in_arrival_order(arrays: Iterable[Events], *, name: str, window_ns: int = WINDOW_NS) -> Iterator[Events]:
+def in_arrival_order(
+    arrays: Iterable[Numbered],
+    *,
+    name: str,
+    unit: str = "line",
+    window_ns: int = WINDOW_NS,
+    tally: Tally | None = None,
+) -> Iterator[Events]:
     """The same rows with ts_local_ns never decreasing; equal times keep their order, so frames stay whole.
 
-    Holds the rows of the last `window_ns`. Raises DataError naming the row that is out of order by more.
+    Rows below a later one are counted in `tally` as rows_out_of_order. Holds the rows of the last `window_ns`. Raises
+    DataError naming the place (a `unit`, line or row) of one that is out of order by more.
     """
-    held, newest, row = nothing(), _UNSEEN, 0
-    for array in arrays:
-        if len(array) == 0:
-            continue
+    window = _Window(name, unit, window_ns, tally)
+    try:
+        for array, places in arrays:
+            if len(array):
+                ready = window.take(array, places)
+                if len(ready):
+                    yield ready
+    except DataError:
+        # What stands before the fault is whole; who only wants all of it does not look at it.
+        if len(window.held):
+            yield window.held
+        raise
+    if len(window.held):
+        yield window.held
+
+
+class _Window:
+    """The rows of the last `window_ns` of local time, sorted."""
+
+    def __init__(self, name: str, unit: str, window_ns: int, tally: Tally | None) -> None:
+        self.held: Events = nothing()
+        self._name = name
+        self._unit = unit
+        self._window_ns = window_ns
+        self._tally = tally
+        self._newest = _UNSEEN
+
+    def take(self, array: Events, places: Int64) -> Events:
+        """Adds an array (not empty) and returns the rows that nothing to come can precede."""
         local = array["ts_local_ns"]
-        running = np.maximum(np.maximum.accumulate(local), newest)
-        late = np.flatnonzero(local < running - window_ns)
-        if len(late):
-            at = int(late[0])
-            raise _beyond_window(name, row + at, "arrival", int(running[at] - local[at]), window_ns)
-        row += len(array)
-        newest = int(running[-1])
-        rows = np.concatenate([held, array]) if len(held) else array
+        running = np.maximum(np.maximum.accumulate(local), self._newest)
+        late = np.flatnonzero(local < running)
+        beyond = late[local[late] < running[late] - self._window_ns]
+        if len(beyond):
+            at = int(beyond[0])
+            self._hold(array[:at])
+            place = int(places[at]) if self._unit == "line" else f"{self._unit} {places[at]}"
+            raise _beyond_window(self._name, place, "arrival", int(running[at] - local[at]), self._window_ns)
+        if self._tally is not None and len(late):
+            self._tally.note("rows_out_of_order", array[late])
+        self._newest = int(running[-1])
+        self._hold(array)
+        cut = int(np.searchsorted(self.held["ts_local_ns"], self._newest - self._window_ns, side="left"))
+        ready, self.held = self.held[:cut], self.held[cut:]
+        return ready
+
+    def _hold(self, array: Events) -> None:
+        rows = np.concatenate([self.held, array]) if len(self.held) else array
         times = rows["ts_local_ns"]
         if (times[1:] < times[:-1]).any():
             rows = rows[np.argsort(times, kind="stable")]
-        cut = int(np.searchsorted(rows["ts_local_ns"], newest - window_ns, side="left"))
-        if cut:
-            yield rows[:cut]
-        held = rows[cut:]
-    if len(held):
-        yield held
+        self.held = rows
 
 
 def by_both_clocks(
@@ -95,11 +134,11 @@ def by_both_clocks(
 
 
 class _Corrector:
-    """What is held back between arrays.
+    """What is held back between arrays: the rows within the window of the newest exchange time seen.
 
-    Every row has a key: twice (exchange time, rank), plus one for rows that only the venue sees. A local row's key is
-    the largest among local rows so far, since it cannot come before what arrived before it; the row is late when its
-    own is smaller. Rows go out by key, equal ones in order of arrival.
+    Every row has a key, (exchange time, rank). A local row's is the largest among local rows so far, since it cannot
+    come before what arrived before it; the row is late when its own is smaller. Rows go out by key, equal ones in order
+    of arrival, so that what is in order already comes out as it is.
     """
 
     def __init__(self, name: str, window_ns: int, block_ranked: NDArray[np.bool_] | None) -> None:
@@ -128,14 +167,17 @@ class _Corrector:
         self._largest = int(running[-1])
         late = venue & local & (own < running)
         alone = late | (venue & ~local)
-        rows, keys = array[local], running[local] * 2
-        rows["flags"][late[local]] &= ~_EXCHANGE
-        if alone.any():
-            copies = array[alone]
-            copies["flags"] &= ~(_LOCAL | _FRAME_END)
-            rows, keys = np.concatenate([rows, copies]), np.concatenate([keys, own[alone] * 2 + 1])
+        # Each row that we see, and behind it the venue's copy of a late one; in between, what the venue alone sees.
+        both = np.concatenate([np.flatnonzero(local), np.flatnonzero(alone)])
+        arrival = np.argsort(both, kind="stable")
+        origin = both[arrival]
+        copied = arrival >= int(local.sum())
+        rows, keys = array[origin], np.where(copied, own[origin], running[origin])
+        rows["flags"][late[origin]] &= ~_EXCHANGE
+        flags = array["flags"][origin[copied]]
+        rows["flags"][copied] = flags & ~(_LOCAL | _FRAME_END)
         self._row += len(array)
-        return self._release(rows, keys, array["ts_exch_ns"][venue])
+        return self._release(rows, keys)
 
     def _own_keys(self, array: Events) -> Int64:
         keys = (array["ts_exch_ns"] - self._base_ns) * _RANKS
@@ -151,13 +193,15 @@ class _Corrector:
                 f"row {self._row + int(far[0])}",
                 f"exchange time {int(exch[far[0]])} is years away from the first one, expected one recording, split it",
             )
-        # Judged row by row, not by what was released, so that it does not depend on how rows are cut into arrays.
-        newest = np.maximum.accumulate(np.where(venue, exch, _UNSEEN))
-        np.maximum(newest, self._newest_ns, out=newest)
+        # Judged row by row, not by what was released, so that it does not depend on how rows are cut into arrays. Rows
+        # that only we see count too: else nothing could be released before the venue's first.
+        newest = np.maximum(np.maximum.accumulate(exch), self._newest_ns)
+        self._newest_ns = int(newest[-1])
         beyond = np.flatnonzero(venue & (exch < newest - self._window_ns))
         if len(beyond):
             at = int(beyond[0])
-            raise _beyond_window(self._name, self._row + at, "exchange", int(newest[at] - exch[at]), self._window_ns)
+            late_ns = int(newest[at] - exch[at])
+            raise _beyond_window(self._name, f"row {self._row + at}", "exchange", late_ns, self._window_ns)
 
     def _check_arrival(self, times: Int64, local: NDArray[np.bool_]) -> None:
         places = np.flatnonzero(local)
@@ -166,31 +210,26 @@ class _Corrector:
         if len(back):
             at = int(back[0])
             late_ns = int(arrivals[at] - arrivals[at + 1])
-            raise _beyond_window(self._name, self._row + int(places[at]), "arrival", late_ns, 0)
+            raise _beyond_window(self._name, f"row {self._row + int(places[at])}", "arrival", late_ns, 0)
         self._arrival_ns = int(arrivals[-1])
 
-    def _release(self, rows: Events, keys: Int64, exch: Int64) -> Events:
+    def _release(self, rows: Events, keys: Int64) -> Events:
         if len(self.held):
             rows, keys = np.concatenate([self.held, rows]), np.concatenate([self._held_keys, keys])
         if (keys[1:] < keys[:-1]).any():
             order = np.argsort(keys, kind="stable")
             rows, keys = rows[order], keys[order]
-        if len(exch):
-            self._newest_ns = max(self._newest_ns, int(exch.max()))
-        if self._newest_ns == _UNSEEN:
-            self.held, self._held_keys = rows[:0], keys[:0]
-            return rows
-        bound = (self._newest_ns - self._window_ns - self._base_ns) * _RANKS * 2
+        bound = (self._newest_ns - self._window_ns - self._base_ns) * _RANKS
         cut = int(np.searchsorted(keys, bound, side="left"))
         self.held, self._held_keys = rows[cut:], keys[cut:]
         return rows[:cut]
 
 
-def _beyond_window(name: str, row: int, clock: str, late_ns: int, window_ns: int) -> DataError:
+def _beyond_window(name: str, place: int | str, clock: str, late_ns: int, window_ns: int) -> DataError:
     seconds = late_ns / 1e9
     return DataError(
         name,
-        f"row {row}",
+        place,
         f"the {clock} time is {seconds:.3f} s before an earlier row's, expected at most {window_ns / 1e9:.3f} s, "
         "sort the recording or allow a larger window",
     )

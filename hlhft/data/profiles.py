@@ -21,7 +21,7 @@ _EXCHANGE = np.uint16(EventFlag.EXCHANGE_VISIBLE)
 _LOCAL = np.uint16(EventFlag.LOCAL_VISIBLE)
 _FRAME_END = np.uint16(EventFlag.FRAME_END)
 _BEGIN, _END = int(EventKind.SNAPSHOT_BEGIN), int(EventKind.SNAPSHOT_END)
-_LEVEL, _BBO = int(EventKind.DEPTH_LEVEL), int(EventKind.BBO)
+_LEVEL, _CLEAR, _BBO = int(EventKind.DEPTH_LEVEL), int(EventKind.DEPTH_CLEAR), int(EventKind.BBO)
 FULL_CHANNEL, FAST_CHANNEL = 0, 1
 
 
@@ -51,7 +51,8 @@ def thinned(arrays: Iterable[Events], profile: FeedProfile, *, snapshot_markets:
     """Rows in order of arrival with local visibility as `profile` says, for the markets whose book comes as snapshots.
 
     A recorded snapshot stays for the venue's side; for ours up to two take its place, SNAPSHOT_BEGIN's aux1 naming the
-    channel. Channels keep a beat: the first snapshot at or after each multiple of the interval is sent.
+    channel. Channels keep a beat: the first snapshot at or after each multiple of the interval is sent; the full one is
+    never made of a recorded fast one. A new session (DEPTH_CLEAR) sends the touch again.
     """
     thinner = _Thinner(profile, snapshot_markets)
     for array in whole_frames(arrays):
@@ -92,7 +93,8 @@ class _Thinner:
         """The local forms of one recorded snapshot."""
         market, now_ns = int(frame["market"][0]), int(frame["ts_exch_ns"][0])
         profile = self._profile
-        if now_ns >= self._full_due_ns[market]:
+        recorded_fast = int(frame["aux1"][0]) == FAST_CHANNEL
+        if now_ns >= self._full_due_ns[market] and not recorded_fast:
             self._full_due_ns[market] = _next_due(now_ns, profile.full_interval_ns)
             yield _cut(frame, profile.full_levels, FULL_CHANNEL)
         if now_ns >= self._fast_due_ns[market]:
@@ -101,11 +103,14 @@ class _Thinner:
 
     def _hide_unchanged_touch(self, rows: Events) -> None:
         """Takes local visibility from bbo messages that repeat the touch: the live channel sends changes only."""
-        touches = np.flatnonzero((rows["kind"] == _BBO) & self._snapshot_markets[rows["market"]])
+        touches = np.flatnonzero(np.isin(rows["kind"], (_BBO, _CLEAR)) & self._snapshot_markets[rows["market"]])
         changed_frame = False
         frame: list[int] = []
         for index in touches.tolist():
             row = rows[index]
+            if row["kind"] == _CLEAR:
+                self._touch = {place: touch for place, touch in self._touch.items() if place[0] != int(row["market"])}
+                continue
             place = (int(row["market"]), int(row["side"]))
             touch = (int(row["price_ticks"]), int(row["size_lots"]))
             changed_frame |= self._touch.get(place) != touch

@@ -7,7 +7,6 @@ offers are dropped. What was done is counted. Gaps stay: nothing is invented.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
@@ -15,48 +14,50 @@ from numpy.typing import NDArray
 
 from hlhft.data.errors import DataError
 from hlhft.data.files import Progress
-from hlhft.data.merge import Events, whole_frames
+from hlhft.data.merge import Events, by_row, whole_frames
 from hlhft.data.order import in_arrival_order
 from hlhft.data.sessions import TradeMemory, without_rows
 from hlhft.data.sources import Source
+from hlhft.data.tally import Tally
 from hlhft.data.validate import Report
 from hlhft.events import EventFlag, EventKind, Side
 
-WINDOW_NS = 60_000_000_000
-
-_BOTH = int(EventFlag.EXCHANGE_VISIBLE | EventFlag.LOCAL_VISIBLE)
+# Counted by readers on the way: what a mending reading puts right itself.
+_DONE_BY_READER = ("rows_out_of_order", "duplicate_trades", "clock_shift_ns")
 _FRAME_END = int(EventFlag.FRAME_END)
 
 
-def repaired(
-    source: Source, report: Report, counts: Counter[str], *, progress: Progress | None = None
-) -> Iterator[Events]:
-    """The rows of `source`, mended as `report` (of the same source) asks; `counts` says what was done.
+def repaired(source: Source, report: Report, tally: Tally, *, progress: Progress | None = None) -> Iterator[Events]:
+    """The rows of `source`, mended as `report` (of the same source) asks; `tally` says what was done.
 
-    Rows that only one side sees are passed as they are: such arrays were put in order by somebody who knew both clocks.
-    Raises DataError when rows are out of order by more than WINDOW_NS.
+    Where some rows are the venue's alone, all are passed as they are but for the clock: such arrays were put in order
+    by somebody who knew both clocks. Raises DataError when rows are out of order by more than WINDOW_NS.
     """
     shift_ns = max(0, -(report.latency_ns_min or 0))
     if shift_ns:
-        counts["clock_moved_ns"] = shift_ns
-    readable = _readable(source, counts, progress)
-    moved = _moved(readable, shift_ns)
+        tally["clock_moved_ns"] = shift_ns
+    moved = _moved(_readable(source, tally, progress), shift_ns)
+    if report.split:
+        yield from moved
+        return
     memory = TradeMemory()
-    for rows in whole_frames(_sorted(moved, source.name)):
-        split = (rows["flags"] & _BOTH) != _BOTH
-        numbered = rows if split.any() or (rows["order_id"] == 0).all() else memory.without_repeats(rows, counts)
-        crossed = crossed_frames(numbered)
-        counts["rows_of_crossed_frames_dropped"] += int(crossed.sum())
-        yield without_rows(numbered, ~crossed) if crossed.any() else numbered
+    for rows in whole_frames(in_arrival_order(by_row(moved), name=source.name, unit="row", tally=tally)):
+        fresh = memory.without_repeats(rows, tally)
+        crossed = crossed_frames(fresh)
+        if crossed.any():
+            tally.note("rows_of_crossed_frames_dropped", fresh[crossed])
+        yield without_rows(fresh, ~crossed) if crossed.any() else fresh
 
 
-def _readable(source: Source, counts: Counter[str], progress: Progress | None) -> Iterator[Events]:
+def _readable(source: Source, tally: Tally, progress: Progress | None) -> Iterator[Events]:
     try:
-        yield from source.chunks(progress=progress)
+        yield from source.chunks(progress=progress, mending=True)
     except DataError as error:
         # The report already holds the sentence; what came before the fault is whole.
-        counts["stopped_at_unreadable"] = 1
-        counts["stopped_at_line"] = error.line if isinstance(error.line, int) else 0
+        tally["stopped_at_unreadable"] = 1
+        if isinstance(error.line, int):
+            tally["stopped_at_line"] = error.line
+    tally.update({name: count for name, count in source.counts.items() if name in _DONE_BY_READER})
 
 
 def _moved(arrays: Iterator[Events], shift_ns: int) -> Iterator[Events]:
@@ -65,23 +66,6 @@ def _moved(arrays: Iterator[Events], shift_ns: int) -> Iterator[Events]:
             rows = rows.copy()
             rows["ts_local_ns"] += shift_ns
         yield rows
-
-
-def _sorted(arrays: Iterator[Events], name: str) -> Iterator[Events]:
-    """Sorted by arrival, unless the first array has rows that one side alone sees."""
-    first = next(arrays, None)
-    if first is None:
-        return
-    rest = _chained(first, arrays)
-    if ((first["flags"] & _BOTH) == int(EventFlag.EXCHANGE_VISIBLE)).any():
-        yield from rest
-    else:
-        yield from in_arrival_order(rest, name=name, window_ns=WINDOW_NS)
-
-
-def _chained(first: Events, rest: Iterator[Events]) -> Iterator[Events]:
-    yield first
-    yield from rest
 
 
 def crossed_frames(rows: Events) -> NDArray[np.bool_]:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hlhft.data.merge import Events
+from hlhft.data.tally import Tally
 from hlhft.events import EventFlag, EventKind, Side
 
 GAP_NS = 60_000_000_000
@@ -29,7 +30,12 @@ class TradeMemory:
         self._seen: dict[tuple[int, int, int], None] = {}
 
     def is_new(self, market: int, ts_exch_ns: int, trade_id: int) -> bool:
-        """Whether this trade was not seen before; remembers it. Identity is (market, exchange time, trade id)."""
+        """Whether this trade was not seen before; remembers it. Identity is (market, exchange time, trade id).
+
+        A trade without an id (0) is always new: nothing tells it from another one of its time.
+        """
+        if trade_id == 0:
+            return True
         key = (market, ts_exch_ns, trade_id)
         if key in self._seen:
             return False
@@ -38,17 +44,16 @@ class TradeMemory:
         self._seen[key] = None
         return True
 
-    def without_repeats(self, events: Events, counts: Counter[str]) -> Events:
+    def without_repeats(self, events: Events, tally: Tally) -> Events:
         """`events` less the trades seen before, counted; a frame's end moves to the last row that stays."""
         trades = np.flatnonzero(events["kind"] == int(EventKind.TRADE))
         keep = np.ones(len(events), dtype=np.bool_)
-        for index in trades.tolist():
-            row = events[index]
-            keep[index] = self.is_new(int(row["market"]), int(row["ts_exch_ns"]), int(row["order_id"]))
-        dropped = np.flatnonzero(~keep)
-        if len(dropped) == 0:
+        identity = (events[name][trades].tolist() for name in ("market", "ts_exch_ns", "order_id"))
+        for index, market, ts_exch_ns, trade_id in zip(trades.tolist(), *identity, strict=True):
+            keep[index] = self.is_new(market, ts_exch_ns, trade_id)
+        if keep.all():
             return events
-        counts["duplicate_trades"] += len(dropped)
+        tally.note("duplicate_trades", events[~keep])
         return without_rows(events, keep)
 
 
@@ -57,7 +62,7 @@ def without_rows(events: Events, keep: NDArray[np.bool_]) -> Events:
     end = (events["flags"] & int(EventFlag.FRAME_END)) != 0
     frame = np.append(0, np.cumsum(end)[:-1])[keep]
     out = events[keep].copy()
-    last = np.append(frame[1:] != frame[:-1], True)
+    last = np.append(frame[1:] != frame[:-1], True)[: len(frame)]
     out["flags"][last] |= int(EventFlag.FRAME_END)
     return out
 

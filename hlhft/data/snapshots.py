@@ -281,11 +281,13 @@ def _apply_other(books, market, event, side, out, written):
             state[_TOUCH_BID + row] = key
             drop_better(keys, lots, counts, row, key)
             written = set_known(keys, lots, counts, row, key, size, out, written, event, side | _SYNTHETIC)
-    elif kind == _CLEAR and ticks == 0:
-        if event["side"] >= 0:
-            counts[0] = 0
-        if event["side"] <= 0:
-            counts[1] = 0
+    elif kind == _CLEAR:
+        for each in range(2):
+            if (each == 0 and event["side"] >= 0) or (each == 1 and event["side"] <= 0):
+                if ticks == 0:
+                    counts[each] = 0
+                else:
+                    drop_better(keys, lots, counts, each, (-ticks if each == 0 else ticks) + 1)
     elif kind == _LEVEL and ticks > 0:
         written = set_known(keys, lots, counts, row, key, size, out, written, event, side | _SYNTHETIC)
     elif kind == _TRADE and side == EXCHANGE_SIDE:

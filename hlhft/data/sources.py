@@ -8,8 +8,7 @@ place in `Source.markets`. Memory is bounded whatever the file's size.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,7 +18,8 @@ import numpy as np
 from hlhft.data.errors import DataError
 from hlhft.data.files import Progress, ProgressMeter, fingerprint
 from hlhft.data.markets import find
-from hlhft.data.merge import Events, by_arrival, rechunk
+from hlhft.data.merge import Events, Numbered, by_arrival, rechunk
+from hlhft.data.tally import Tally
 from hlhft.units import Market
 
 ROWS_MAX = 65_536
@@ -30,14 +30,17 @@ class Source(ABC):
 
     reader: ClassVar[str]  # name and version: part of the fingerprint
     snapshots_only: bool = False  # the book comes as snapshots
+    unit: str = "line"  # what `numbered` counts: lines from 1, or rows from 0
     ordered: bool = False  # already sorted by both clocks, with split rows
+    sorts: bool = True  # rows below a later one are put in order and counted; else only when mending
+    mending: bool = False  # this reading mends
 
     def __init__(self, name: str, files: Sequence[Path], markets: Sequence[Market], options: Mapping[str, Any]) -> None:
         self.name = name
         self.files = tuple(files)
         self.markets = tuple(markets)
         self.options = dict(options)
-        self.counts: Counter[str] = Counter()  # what the last full reading found and left out, by name
+        self.counts = Tally()  # what the last full reading found and left out, by name
 
     @property
     def snapshot_markets(self) -> tuple[bool, ...]:
@@ -56,14 +59,45 @@ class Source(ABC):
         ).decode()
         return fingerprint(self.files, self.reader, options)
 
-    def chunks(self, rows_max: int = ROWS_MAX, *, progress: Progress | None = None) -> Iterator[Events]:
-        """Yields arrays of EVENT_DTYPE of at most `rows_max` rows in order of arrival. Raises DataError."""
+    def chunks(
+        self, rows_max: int = ROWS_MAX, *, progress: Progress | None = None, mending: bool = False
+    ) -> Iterator[Events]:
+        """Yields arrays of EVENT_DTYPE of at most `rows_max` rows in order of arrival. Raises DataError.
+
+        A `mending` reading sorts what an ordinary one refuses for its order. One reading at a time.
+        """
         self.counts.clear()
+        self.mending = mending
         return rechunk(self._arrays(ProgressMeter(progress, self.bytes_total)), rows_max)
+
+    @abstractmethod
+    def numbered(self, meter: ProgressMeter) -> Iterator[tuple[Path, Numbered]]:
+        """Yields events as they stand in each file, with their places: nothing sorted, marked or left out as repeated.
+
+        Raises DataError for what cannot be read.
+        """
 
     @abstractmethod
     def _arrays(self, meter: ProgressMeter) -> Iterator[Events]:
         """The events in arrays of any size."""
+
+    def _up_to_fault(
+        self, blocks: Iterable[tuple[int, list[bytes]]], read: Callable[[int, list[bytes]], Numbered]
+    ) -> Iterator[Numbered]:
+        """`read(first line, lines)` of each block; where it raises for a line, first of the lines before that one.
+
+        `read` starts afresh at each call.
+        """
+        for first, lines in blocks:
+            counted = self.counts.counted()
+            try:
+                rows = read(first, lines)
+            except DataError as error:
+                if isinstance(error.line, int) and error.line > first:
+                    self.counts.forget_since(counted)
+                    yield read(first, lines[: error.line - first])
+                raise
+            yield rows
 
 
 class MergedSource(Source):
@@ -84,6 +118,8 @@ class MergedSource(Source):
         files = [path for part in parts for path in part.files]
         super().__init__("+".join(part.name for part in parts), files, list(markets.values()), {})
         self.parts = tuple(parts)
+        self.sorts = all(part.sorts for part in parts)
+        self.unit = "line" if all(part.unit == "line" for part in parts) else "place"
         self._places = [
             np.array([list(markets).index(market.name) for market in part.markets], dtype=np.uint16) for part in parts
         ]
@@ -110,16 +146,30 @@ class MergedSource(Source):
         for part in self.parts:
             part.counts.clear()
         streams = [self._placed(part, places, meter) for part, places in zip(self.parts, self._places, strict=True)]
-        yield from by_arrival(streams)
-        for part in self.parts:
-            self.counts.update(part.counts)
+        try:
+            yield from by_arrival(streams)
+        finally:
+            for part, places in zip(self.parts, self._places, strict=True):
+                first = {name: _moved(event, places) for name, event in part.counts.first.items()}
+                self.counts.absorb(part.counts, first)
 
-    @staticmethod
-    def _placed(part: Source, places: np.ndarray, meter: ProgressMeter) -> Iterator[Events]:
+    def numbered(self, meter: ProgressMeter) -> Iterator[tuple[Path, Numbered]]:
+        """As every source's, part after part."""
+        for part, places in zip(self.parts, self._places, strict=True):
+            for path, (events, lines) in part.numbered(meter):
+                yield path, Numbered(_moved(events, places), lines)
+
+    def _placed(self, part: Source, places: np.ndarray, meter: ProgressMeter) -> Iterator[Events]:
+        part.mending = self.mending
         for array in part._arrays(meter):
-            moved = array.copy()
-            moved["market"] = places[array["market"]]
-            yield moved
+            yield _moved(array, places)
+
+
+def _moved(events: Events, places: np.ndarray) -> Events:
+    """The same events of a part in the markets of the whole."""
+    moved = events.copy()
+    moved["market"] = places[events["market"]]
+    return moved
 
 
 def open_source(

@@ -8,15 +8,16 @@ known for, is left out and counted; a torn line elsewhere is an error.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from hlhft.data.errors import DataError
 from hlhft.data.files import LineFile, ProgressMeter
-from hlhft.data.merge import Events
+from hlhft.data.merge import Events, Numbered
 from hlhft.data.order import in_arrival_order
-from hlhft.data.readers.messages import MessageBlock, markets_in
+from hlhft.data.readers.messages import UNDECODABLE, MessageBlock, markets_in
 from hlhft.data.sessions import Sessions
 from hlhft.data.sources import Source
 from hlhft.data.times import utc_ns
@@ -42,19 +43,27 @@ class ArchiveSource(Source):
         self._file = file
 
     def _arrays(self, meter: ProgressMeter) -> Iterator[Events]:
-        rows = in_arrival_order(self._rows(meter), name=str(self._file.path))
+        rows = in_arrival_order(self._rows(meter), name=str(self._file.path), tally=self.counts)
         return Sessions(len(self.markets), self.counts).marked(rows)
 
-    def _rows(self, meter: ProgressMeter) -> Iterator[Events]:
+    def numbered(self, meter: ProgressMeter) -> Iterator[tuple[Path, Numbered]]:
+        """The messages line by line."""
+        return ((self._file.path, rows) for rows in self._rows(meter))
+
+    def _rows(self, meter: ProgressMeter) -> Iterator[Numbered]:
         block = MessageBlock(self._file.path, self.markets, self.counts)
         torn: DataError | None = None
-        for first, lines in self._file.blocks(meter):
+
+        def read(first: int, lines: list[bytes]) -> Numbered:
+            nonlocal torn
+            block.clear()
             for number, line in enumerate(lines, first):
                 if torn is not None:
-                    raise torn
+                    fault, torn = torn, None
+                    raise fault
                 try:
                     decoded = _LINE.decode(line)
-                except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                except UNDECODABLE as error:
                     torn = DataError(
                         self._file.path,
                         number,
@@ -62,7 +71,9 @@ class ArchiveSource(Source):
                     )
                     continue
                 block.add(number, self._time(decoded.time, number), decoded.raw)
-            yield block.events()
+            return block.events()
+
+        yield from self._up_to_fault(self._file.blocks(meter), read)
         if torn is not None:
             self.counts["torn_last_line"] = 1
 

@@ -21,6 +21,7 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -28,9 +29,10 @@ import numpy as np
 
 from hlhft.data.errors import DataError
 from hlhft.data.files import LineFile, ProgressMeter
-from hlhft.data.merge import Events
+from hlhft.data.merge import Events, Numbered
 from hlhft.data.order import in_arrival_order
 from hlhft.data.readers.frames import VISIBLE, FrameBlock
+from hlhft.data.readers.messages import UNDECODABLE
 from hlhft.data.sources import Source, market_for
 from hlhft.events import EventFlag, EventKind, Side
 from hlhft.units import Market
@@ -38,11 +40,13 @@ from hlhft.units import Market
 _MILLISECOND_NS = 1_000_000
 _CLOCK_DIGITS = 19
 _TIME_MAX_MS = 9_000_000_000_000  # in nanoseconds still an int64
+_INT64_MAX = 2**63 - 1
 RECENT_UPDATES_MAX = 1024  # a minute and more of updates: no REST answer takes that long
 LATENCY_SAMPLES_MAX = 65_536  # the median latency is taken over so many messages
 _PAIR = b'["",""]'
 _NUMBER_BYTES = b"0123456789.eE+-"
 _PROBE_LINES = 1000
+_OPTIONS = ("base_latency_ns", "book_ticker", "mend_snapshots")
 
 
 class _Data(msgspec.Struct):
@@ -132,23 +136,30 @@ class BinanceSource(Source):
     def _measure(self, meter: ProgressMeter | None) -> tuple[int, int]:
         least = 2**63 - 1
         samples: list[int] = []
+        fault = DataError(
+            self._file.path, None, "no message has an exchange time, expected depth updates or trades, check the file"
+        )
+        try:
+            for latency in self._latencies(meter):
+                least = min(least, latency)
+                if len(samples) < LATENCY_SAMPLES_MAX:
+                    samples.append(latency)
+        except DataError as error:
+            # What comes before is measured: whoever reads the events comes to the same line.
+            fault = error
+        if not samples:
+            raise fault
+        shift = self._base_latency_ns - least if least < 0 else 0
+        return shift, int(np.median(np.array(samples, dtype=np.int64))) + shift
+
+    def _latencies(self, meter: ProgressMeter | None) -> Iterator[int]:
+        """Local minus exchange time, ns, of every message that will give events and names the latter."""
         for first, lines in self._file.blocks(meter, "clock"):
             for number, line in enumerate(lines, first):
                 local_ns = self._local_ns(line, number)
                 exch_ms = self._time_ms(line, number)
                 if exch_ms:
-                    latency = local_ns - exch_ms * _MILLISECOND_NS
-                    least = min(least, latency)
-                    if len(samples) < LATENCY_SAMPLES_MAX:
-                        samples.append(latency)
-        if not samples:
-            raise DataError(
-                self._file.path,
-                None,
-                "no message has an exchange time, expected depth updates or trades, check the file",
-            )
-        shift = self._base_latency_ns - least if least < 0 else 0
-        return shift, int(np.median(np.array(samples, dtype=np.int64))) + shift
+                    yield local_ns - exch_ms * _MILLISECOND_NS
 
     def _time_ms(self, line: bytes, number: int) -> int:
         """The exchange time of a message that will give events, 0 for every other."""
@@ -158,14 +169,18 @@ class BinanceSource(Source):
             data = message.data
             if data is None:
                 if message.lastUpdateId or message.stream:
-                    return message.T
+                    return self._milliseconds(message.T, number)
                 data = _SINGLE_TIMES.decode(text)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except UNDECODABLE as error:
             raise self._unreadable(number, error) from None
         channel = _channel(message.stream, data.e)
         if channel is None or data.X != "MARKET" or (channel is EventKind.BBO and not self._book_ticker):
             return 0
         time_ms = data.T or (0 if channel is EventKind.BBO else data.E)
+        return time_ms if 0 <= time_ms < _TIME_MAX_MS else self._milliseconds(time_ms, number)
+
+    def _milliseconds(self, time_ms: int, number: int) -> int:
+        """`time_ms` itself. Raises DataError when it is out of range."""
         if not 0 <= time_ms < _TIME_MAX_MS:
             raise DataError(self._file.path, number, f"exchange time {time_ms} is not in milliseconds, drop the line")
         return time_ms
@@ -186,18 +201,26 @@ class BinanceSource(Source):
         return DataError(self._file.path, number, f"no Binance message ({error}), expected its JSON, drop the line")
 
     def _arrays(self, meter: ProgressMeter) -> Iterator[Events]:
-        return in_arrival_order(self._rows(meter), name=str(self._file.path))
+        return in_arrival_order(self._rows(meter), name=str(self._file.path), tally=self.counts)
 
-    def _rows(self, meter: ProgressMeter) -> Iterator[Events]:
+    def numbered(self, meter: ProgressMeter) -> Iterator[tuple[Path, Numbered]]:
+        """The messages line by line, local times moved."""
+        return ((self._file.path, rows) for rows in self._rows(meter))
+
+    def _rows(self, meter: ProgressMeter) -> Iterator[Numbered]:
         shift, median = self.clock(meter)
         self.counts["clock_shift_ns"] = shift
         self._recent.clear()
         block = FrameBlock(self._file.path, self.markets[0], cut_levels=True)
-        for first, lines in self._file.blocks(meter, "events"):
+
+        def read(first: int, lines: list[bytes]) -> Numbered:
+            block.clear()
             for number, line in enumerate(lines, first):
                 local_ns = self._local_ns(line, number) + shift
                 self._gather(block, line[_CLOCK_DIGITS + 1 :], number, local_ns, local_ns - median)
-            yield block.events()
+            return Numbered(*block.events_and_lines())
+
+        yield from self._up_to_fault(self._file.blocks(meter, "events"), read)
         if block.cut:
             self.counts["levels_cut_to_whole_lots"] = block.cut
 
@@ -208,10 +231,10 @@ class BinanceSource(Source):
             data = message.data
             if data is None and not message.stream and not message.lastUpdateId:
                 data = _SINGLE.decode(text)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except UNDECODABLE as error:
             raise self._unreadable(number, error) from None
         if data is None:
-            exch_ns = message.T * _MILLISECOND_NS or modelled_ns
+            exch_ns = self._milliseconds(message.T, number) * _MILLISECOND_NS or modelled_ns
             self._snapshot(block, message, number, exch_ns, local_ns)
             return
         channel = _channel(message.stream, data.e)
@@ -223,7 +246,9 @@ class BinanceSource(Source):
             return
         time_ms = data.T or (0 if channel is EventKind.BBO else data.E)
         if not 0 <= time_ms < _TIME_MAX_MS:
-            raise DataError(self._file.path, number, f"exchange time {time_ms} is not in milliseconds, drop the line")
+            self._milliseconds(time_ms, number)
+        if not 0 <= data.t <= _INT64_MAX:
+            raise DataError(self._file.path, number, f"trade id {data.t} is out of range, drop the line")
         block.frame(number, ts_exch_ns=time_ms * _MILLISECOND_NS or modelled_ns, ts_local_ns=local_ns)
         self.counts[channel.name.lower()] += 1
         if channel is EventKind.TRADE:
@@ -282,7 +307,7 @@ class BinanceSource(Source):
         """As `_levels`, for text with white space or a wrong shape. Raises DataError for the latter."""
         try:
             pairs = msgspec.json.decode(raw, type=list[tuple[str, str]])
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except UNDECODABLE as error:
             raise self._unreadable(number, error) from None
         return len(pairs), ",".join(f"{price},{size}" for price, size in pairs).encode(errors="replace")
 
@@ -312,6 +337,11 @@ def open_binance(
     file: LineFile, market: Market | None, specification: Mapping[str, Market] | None, options: Mapping[str, Any]
 ) -> Source:
     """The source; the market is read from the first depth update or trade: futures name `T` there or `X`."""
+    unknown = [name for name in options if name not in _OPTIONS]
+    if unknown:
+        raise DataError(
+            file.path, None, f"the reader of Binance streams has no option {unknown[0]}, it has {', '.join(_OPTIONS)}"
+        )
     if market is None:
         market = market_for(file.path, _market_name(file), specification)
     return BinanceSource(file, market, **options)
@@ -322,7 +352,7 @@ def _market_name(file: LineFile) -> str:
         try:
             message = _MESSAGE.decode(line[_CLOCK_DIGITS + 1 :])
             data = message.data or _SINGLE.decode(line[_CLOCK_DIGITS + 1 :])
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except UNDECODABLE as error:
             raise DataError(
                 file.path, number, f"no Binance message ({error}), expected its JSON, drop the line"
             ) from None

@@ -15,9 +15,11 @@ import numpy as np
 
 from hlhft.data.errors import DataError
 from hlhft.data.files import ProgressMeter
-from hlhft.data.merge import Events
+from hlhft.data.merge import Events, Numbered, by_row
 from hlhft.data.npz import rows_of, text_of, write
+from hlhft.data.readers.messages import UNDECODABLE
 from hlhft.data.sources import Source
+from hlhft.data.times import out_of_range
 from hlhft.events import EVENT_DTYPE, EventKind
 from hlhft.units import Market, UnitsError
 
@@ -37,6 +39,7 @@ class EventsSource(Source):
     """One container."""
 
     reader = "events-npz-1"
+    unit = "row"
 
     def __init__(self, path: Path, contents: _Contents) -> None:
         super().__init__(path.name, [path], contents.markets, {})
@@ -49,13 +52,21 @@ class EventsSource(Source):
         """As the source it was made from."""
         return self._snapshot_markets
 
+    def numbered(self, meter: ProgressMeter) -> Iterator[tuple[Path, Numbered]]:
+        """The rows by number."""
+        return ((self._path, rows) for rows in by_row(self._arrays(meter)))
+
     def _arrays(self, meter: ProgressMeter) -> Iterator[Events]:
         first = 0
         for rows in rows_of(self._path, MEMBER, EVENT_DTYPE, at=lambda position: meter.at("rows", position)):
             wrong = (rows["market"] >= len(self.markets)) | ~np.isin(rows["kind"], _KINDS) | (np.abs(rows["side"]) > 1)
+            wrong |= out_of_range(rows["ts_exch_ns"]) | out_of_range(rows["ts_local_ns"])
             if wrong.any():
-                row = first + int(np.flatnonzero(wrong)[0])
-                raise DataError(self._path, f"row {row}", "its market, kind or side is unknown, write the file again")
+                at = int(np.flatnonzero(wrong)[0])
+                yield rows[:at]
+                raise DataError(
+                    self._path, f"row {first + at}", "its market, kind, side or time is unknown, write the file again"
+                )
             first += len(rows)
             yield rows
 
@@ -79,7 +90,7 @@ def open_events(path: Path, market: Market | None, options: Mapping[str, Any]) -
         raise DataError(path, None, "a container says itself which markets it holds, leave the market out")
     try:
         contents = msgspec.json.decode(text_of(path, SPECIFICATION_MEMBER), type=_Contents)
-    except (msgspec.MsgspecError, UnitsError, UnicodeDecodeError) as error:
+    except (*UNDECODABLE, UnitsError) as error:
         raise DataError(
             path, f"member {SPECIFICATION_MEMBER}", f"{error}, expected a market list, convert the data again"
         ) from None

@@ -34,9 +34,10 @@ class FrameBlock:
         self._cut_levels = cut_levels
         self._path = path
         self._market = market
-        self._clear()
+        self.clear()
 
-    def _clear(self) -> None:
+    def clear(self) -> None:
+        """Forgets what was gathered since the last `events`, after one that raised."""
         self._texts: list[bytes] = []
         # Kind, side, rows, exchange time, order_id, aux0, aux1, flags.
         self._runs: list[tuple[int, int, int, int, int, int, int, int]] = []
@@ -89,7 +90,7 @@ class FrameBlock:
     def events_and_lines(self) -> tuple[Events, NDArray[np.int64]]:
         """As `events`, with the line of each row, int64[n]."""
         if not self._runs:
-            self._clear()
+            self.clear()
             return nothing(), np.zeros(0, dtype=np.int64)
         runs = np.array(self._runs, dtype=np.int64)
         frames = np.array(self._frames, dtype=np.int64)
@@ -106,7 +107,7 @@ class FrameBlock:
         out["flags"][last] |= int(EventFlag.FRAME_END)
         lines = frames[frame_of_row, 0]
         self._fill_numbers(out, runs, lines)
-        self._clear()
+        self.clear()
         return out, lines
 
     def _fill_orders(self, out: Events, runs: NDArray[np.int64]) -> None:

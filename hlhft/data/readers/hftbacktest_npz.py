@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 from hlhft.data.errors import DataError
 from hlhft.data.files import ProgressMeter
 from hlhft.data.markets import find, known
-from hlhft.data.merge import Events, nothing
+from hlhft.data.merge import Events, Numbered, by_row, nothing
 from hlhft.data.npz import Rows, rows_of, write
 from hlhft.data.sources import Source
+from hlhft.data.times import out_of_range
 from hlhft.events import EVENT_DTYPE, EventFlag, EventKind, Side
 from hlhft.units import LOTS_MAX, TICKS_MAX, Market
 
@@ -42,6 +43,7 @@ assert HFTBACKTEST_DTYPE.itemsize == 64
 
 MEMBER = "data"
 SNAPSHOT_LEVEL = 1  # aux1 of a level that came in a snapshot
+FRAME_ROWS_MAX = 1_000_000  # of one local time: they are held until it changes
 _EXCHANGE, _LOCAL, _BUY, _SELL = (np.uint64(1 << bit) for bit in (31, 30, 29, 28))
 _KNOWN_BITS = _EXCHANGE | _LOCAL | _BUY | _SELL | np.uint64(0xFF)
 _DEPTH, _TRADE, _CLEAR, _SNAPSHOT, _BBO = 1, 2, 3, 4, 5
@@ -62,10 +64,15 @@ class HftbacktestSource(Source):
     """One array of one market, rows in the file's order: already sorted for both sides."""
 
     reader = "hftbacktest-npz-1"
+    unit = "row"
 
     def __init__(self, path: Path, market: Market) -> None:
         super().__init__(path.name, [path], [market], {})
         self._path = path
+
+    def numbered(self, meter: ProgressMeter) -> Iterator[tuple[Path, Numbered]]:
+        """The rows by number."""
+        return ((self._path, rows) for rows in by_row(self._arrays(meter)))
 
     def _arrays(self, meter: ProgressMeter) -> Iterator[Events]:
         first = 0
@@ -75,6 +82,13 @@ class HftbacktestSource(Source):
             first += len(rows)
             cut = _end_frames(events)
             held = events[cut:]
+            if len(held) > FRAME_ROWS_MAX:
+                raise DataError(
+                    self._path,
+                    f"row {first - len(held)}",
+                    f"more than {FRAME_ROWS_MAX} rows from here on share one local time, expected each message's, "
+                    "write the file again",
+                )
             yield events[:cut]
         local = np.flatnonzero(held["flags"] & int(EventFlag.LOCAL_VISIBLE))
         held["flags"][local[-1:]] |= int(EventFlag.FRAME_END)
@@ -112,6 +126,13 @@ def import_rows(rows: Rows, market: Market, *, path: Path | str = "(array)", fir
     refuse(rows["order_id"] > np.uint64(2**63 - 1), "order_id is out of range, expected less than 2^63")
     out["price_ticks"] = _whole(rows["px"], market.price_decimals, TICKS_MAX, refuse, "px", "tick")
     out["size_lots"] = _whole(rows["qty"], market.size_decimals, LOTS_MAX, refuse, "qty", "lot")
+    level = np.isin(kind, (_DEPTH, _SNAPSHOT))
+    refuse((level | (kind == _TRADE)) & (out["price_ticks"] == 0), "px is 0, expected the price of a level or trade")
+    refuse((kind == _TRADE) & (out["size_lots"] == 0), "qty is 0, expected the size of a trade")
+    refuse((level | (kind == _BBO)) & ((ev & (_BUY | _SELL)) == 0), "it is neither buy nor sell, expected one")
+    refuse(
+        out_of_range(rows["exch_ts"]) | out_of_range(rows["local_ts"]), "a time is out of range, expected nanoseconds"
+    )
     out["ts_exch_ns"], out["ts_local_ns"] = rows["exch_ts"], rows["local_ts"]
     out["order_id"] = rows["order_id"].astype(np.int64)
     out["aux1"] = np.where(kind == _SNAPSHOT, SNAPSHOT_LEVEL, 0)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from decimal import Decimal, InvalidOperation
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from decimal import Context, Decimal, InvalidOperation
 from pathlib import Path
 
 import msgspec
@@ -18,11 +18,11 @@ import numpy as np
 
 from hlhft.data.errors import DataError
 from hlhft.data.files import LineFile
-from hlhft.data.merge import Events, nothing
+from hlhft.data.merge import Events, Numbered, nothing
 from hlhft.data.readers.frames import FrameBlock
 from hlhft.data.sources import market_for
 from hlhft.events import EventKind, Side
-from hlhft.units import FUNDING_SCALE, Market
+from hlhft.units import FUNDING_SCALE, LOTS_MAX, TICKS_MAX, Market
 
 FULL_LEVELS, FAST_LEVELS = 20, 5
 _MILLISECOND_NS = 1_000_000
@@ -30,6 +30,10 @@ _TIME_MAX_MS = 9_000_000_000_000
 _INT64_MAX = 2**63 - 1
 _COIN = re.compile(rb'"coin"\s*:\s*"([^"\\]{1,64})"')
 COINS_MAX = 65_535  # an event's market is 16 bits
+# What decoding JSON of any content may raise; the last is for thousands of nested brackets.
+UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+# Wide enough for any number in range times its scale; nothing traps, what is no number in range comes out as such.
+_WIDE = Context(prec=60, traps=[])
 
 
 class _Level(msgspec.Struct):
@@ -86,9 +90,12 @@ _CONTEXT = msgspec.json.Decoder(_Context)
 
 
 def coins_in(file: LineFile) -> list[str]:
-    """The coins that a file's messages name, in order of first appearance; one pass over the file."""
+    """The coins that a file's messages name, in order of first appearance; one pass over the file.
+
+    Of a damaged file, those named before the damage: whoever reads the events comes to it.
+    """
     found: dict[str, None] = {}
-    for first, lines in file.blocks():
+    for first, lines in readable(file):
         for coin in _COIN.findall(b"\n".join(lines)):
             found.setdefault(coin.decode("utf-8", "replace"))
         if len(found) > COINS_MAX:
@@ -96,6 +103,18 @@ def coins_in(file: LineFile) -> list[str]:
                 file.path, first, f"the file names more than {COINS_MAX} coins, expected a market-data recording"
             )
     return list(found)
+
+
+def readable(file: LineFile) -> Iterator[tuple[int, list[bytes]]]:
+    """The blocks of a file up to where its compression is damaged; raises DataError when that is the start."""
+    given = False
+    try:
+        for block in file.blocks():
+            given = True
+            yield block
+    except DataError:
+        if not given:
+            raise
 
 
 def markets_in(file: LineFile, market: Market | None, specification: Mapping[str, Market] | None) -> list[Market]:
@@ -128,6 +147,12 @@ class MessageBlock:
             "activeSpotAssetCtx": self._context,
         }
 
+    def clear(self) -> None:
+        """Forgets what was gathered since the last `events`, after a call that raised."""
+        self._contexts = []
+        for block in self._blocks:
+            block.clear()
+
     def add(self, line: int, ts_local_ns: int, text: bytes | msgspec.Raw) -> None:
         """One message, `text` its JSON. Raises DataError naming the line of one that has not the venue's shape."""
         if not 0 < ts_local_ns < 2**62:
@@ -139,12 +164,12 @@ class MessageBlock:
                 self._counts["messages_of_other_channels"] += 1
                 return
             handler(bytes(envelope.data), line, ts_local_ns)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except UNDECODABLE as error:
             raise DataError(
                 self._path, line, f"no Hyperliquid message ({error}), expected the venue's JSON, drop the line"
             ) from None
 
-    def events(self) -> Events:
+    def events(self) -> Numbered:
         """The rows gathered, in order of line, `market` the place among the markets; then it is empty."""
         parts, lines = [], []
         for place, block in enumerate(self._blocks):
@@ -154,9 +179,10 @@ class MessageBlock:
             lines.append(row_lines)
         contexts = self._take_contexts(parts, lines)
         if not contexts and sum(len(part) for part in parts) == 0:
-            return nothing()
-        order = np.argsort(np.concatenate(lines), kind="stable")
-        return np.concatenate(parts)[order]
+            return Numbered(nothing(), np.zeros(0, dtype=np.int64))
+        every = np.concatenate(lines)
+        order = np.argsort(every, kind="stable")
+        return Numbered(np.concatenate(parts)[order], every[order])
 
     def _take_contexts(self, parts: list[Events], lines: list[np.ndarray]) -> bool:
         if not self._contexts:
@@ -234,26 +260,28 @@ class MessageBlock:
         market, context = self._markets[place], message.ctx
         exch_ns = self._newest_exch_ns or local_ns
         values = (
-            self._whole(context.markPx, 10**market.price_decimals, line),
-            self._whole(context.openInterest, 10**market.size_decimals, line),
-            self._whole(context.oraclePx, 10**market.price_decimals, line),
-            self._whole(context.funding, FUNDING_SCALE, line),
-            self._whole(context.premium or "0", FUNDING_SCALE, line),
+            self._whole(context.markPx, 10**market.price_decimals, line, range(TICKS_MAX + 1)),
+            self._whole(context.openInterest, 10**market.size_decimals, line, range(LOTS_MAX + 1)),
+            self._whole(context.oraclePx, 10**market.price_decimals, line, range(TICKS_MAX + 1)),
+            self._whole(context.funding, FUNDING_SCALE, line, _RATES),
+            self._whole(context.premium or "0", FUNDING_SCALE, line, _RATES),
         )
         # Mark, oracle and rates are averages: finer than a tick, so they are cut to whole units.
         row = (exch_ns, local_ns, *values, int(EventKind.ASSET_CONTEXT), _CONTEXT_FLAGS, place, 0, 0)
         self._contexts.append((line, row))
 
-    def _whole(self, text: str, scale: int, line: int) -> int:
+    def _whole(self, text: str, scale: int, line: int, allowed: range) -> int:
+        """`text` in whole units of 1/scale, cut toward zero."""
         try:
-            value = Decimal(text)
+            value = _WIDE.multiply(Decimal(text), Decimal(scale))
         except InvalidOperation:
             value = Decimal("nan")
-        if not value.is_finite() or abs(value) * scale > _INT64_MAX:
+        if not value.is_finite() or not allowed.start <= value < allowed.stop:
             raise DataError(self._path, line, f'asset context value "{text[:40]}" is no number in range, drop the line')
-        return int(value * scale)
+        return int(value)
 
 
+_RATES = range(-_INT64_MAX, _INT64_MAX)
 _CONTEXT_FLAGS = 1 | 2 | 4  # EXCHANGE_VISIBLE, LOCAL_VISIBLE, FRAME_END
 
 

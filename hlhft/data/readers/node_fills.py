@@ -9,7 +9,7 @@ other feeds; the local clock is the node's.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, Inexact, InvalidOperation
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,10 @@ import pyarrow as pa
 from hlhft.data.errors import DataError
 from hlhft.data.files import LineFile, ProgressMeter
 from hlhft.data.markets import find, known
-from hlhft.data.merge import Events
+from hlhft.data.merge import Events, Numbered
 from hlhft.data.order import in_arrival_order
 from hlhft.data.readers.frames import FrameBlock
+from hlhft.data.readers.messages import UNDECODABLE, readable
 from hlhft.data.sources import Source, market_for
 from hlhft.data.times import utc_ns
 from hlhft.events import EventKind, Side
@@ -30,6 +31,9 @@ from hlhft.units import Market
 
 _MILLISECOND_NS = 1_000_000
 _INT64_MAX = 2**63 - 1
+# What FILLS_SCHEMA's decimals hold; a finer number is an error, not rounded.
+_MOST, _FINEST = Decimal("1e26"), Decimal("1e-12")
+_EXACT = Context(prec=38, traps=[InvalidOperation, Inexact])
 
 
 class Fill(msgspec.Struct):
@@ -97,20 +101,30 @@ class NodeFillsSource(Source):
         self._file = file
 
     def _arrays(self, meter: ProgressMeter) -> Iterator[Events]:
-        return in_arrival_order(self._rows(meter), name=str(self._file.path))
+        return in_arrival_order(self._rows(meter), name=str(self._file.path), tally=self.counts)
 
-    def _rows(self, meter: ProgressMeter) -> Iterator[Events]:
+    def numbered(self, meter: ProgressMeter) -> Iterator[tuple[Path, Numbered]]:
+        """The trades line by line."""
+        return ((self._file.path, rows) for rows in self._rows(meter))
+
+    def _rows(self, meter: ProgressMeter) -> Iterator[Numbered]:
         places = {market.name: index for index, market in enumerate(self.markets)}
         blocks = [FrameBlock(self._file.path, market) for market in self.markets]
-        for first, lines in self._file.blocks(meter):
+
+        def read(first: int, lines: list[bytes]) -> Numbered:
+            for block in blocks:
+                block.clear()
             for number, line in enumerate(lines, first):
-                block, local_ns = read_block(line, self._file.path, number)
-                self._gather(block, local_ns, number, places, blocks)
+                fills, local_ns = read_block(line, self._file.path, number)
+                self._gather(fills, local_ns, number, places, blocks)
             parts = [block.events_and_lines() for block in blocks]
             for place, (rows, _) in enumerate(parts):
                 rows["market"] = place
-            order = np.argsort(np.concatenate([row_lines for _, row_lines in parts]), kind="stable")
-            yield np.concatenate([rows for rows, _ in parts])[order]
+            every = np.concatenate([row_lines for _, row_lines in parts])
+            order = np.argsort(every, kind="stable")
+            return Numbered(np.concatenate([rows for rows, _ in parts])[order], every[order])
+
+        return self._up_to_fault(self._file.blocks(meter), read)
 
     def _gather(
         self, block: _Block, local_ns: int, number: int, places: Mapping[str, int], blocks: Sequence[FrameBlock]
@@ -142,12 +156,15 @@ def read_block(line: bytes, path: Path, number: int) -> tuple[_Block, int]:
     try:
         block = _BLOCK.decode(line)
         local_ns = utc_ns(block.local_time)
-    except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as error:
+    except (*UNDECODABLE, ValueError) as error:
         raise DataError(path, number, f"no block of fills ({error}), expected the node's JSON, drop the line") from None
+    if not 0 <= block.block_number <= _INT64_MAX or not 0 < local_ns < 2**62:
+        raise DataError(path, number, "the block's number or local time is out of range, drop the line")
     for _, fill in block.events:
-        if fill.side not in ("A", "B") or not 0 < fill.time < 9_000_000_000_000 or not 0 <= fill.tid <= _INT64_MAX:
+        known_side = fill.side in ("A", "B") and 0 < fill.time < 9_000_000_000_000
+        if not known_side or not (0 <= fill.tid <= _INT64_MAX and 0 <= fill.oid <= _INT64_MAX):
             raise DataError(
-                path, number, "a fill's side, time or tid is out of range, expected the venue's fill, drop the line"
+                path, number, "a fill's side, time, tid or oid is out of range, expected the venue's, drop the line"
             )
     return block, local_ns
 
@@ -191,15 +208,17 @@ def _fill_row(block: _Block, local_ns: int, user: str, fill: Fill, path: Path, n
             "oid": fill.oid,
             "hash": fill.hash,
         }
-    except (InvalidOperation, ValueError) as error:
-        raise DataError(path, number, f"a fill's number is none ({error}), correct or drop the line") from None
+    except (InvalidOperation, Inexact, ValueError) as error:
+        raise DataError(
+            path, number, f"a fill's number is none of at most 12 decimals ({error}), correct or drop the line"
+        ) from None
 
 
 def _decimal(text: str) -> Decimal:
     value = Decimal(text)
-    if not value.is_finite() or abs(value) >= Decimal(10) ** 26:
+    if not value.is_finite() or abs(value) >= _MOST:
         raise ValueError(f'"{text[:40]}"')
-    return value.quantize(Decimal("1e-12"))
+    return value.quantize(_FINEST, context=_EXACT)
 
 
 def recognises(head: list[bytes]) -> bool:
@@ -223,11 +242,24 @@ def open_fills(
     if "coins" in options:
         return NodeFillsSource(file, [market_for(file.path, coin, specification) for coin in options["coins"]])
     table = known() if specification is None else specification
-    held = {fill.coin: None for first, lines in file.blocks() for number, line in enumerate(lines, first)
-            for _, fill in read_block(line, file.path, number)[0].events}  # fmt: skip
-    markets = [find(coin, table) for coin in held if coin in table]
+    markets = [find(coin, table) for coin in _coins_in(file) if coin in table]
     if not markets:
         raise DataError(
             file.path, None, "no coin of the file is in the market specification, give a fuller specification"
         )
     return NodeFillsSource(file, markets)
+
+
+def _coins_in(file: LineFile) -> list[str]:
+    """The coins in order of first appearance; those before the first unreadable line, for the reading comes to it."""
+    held: dict[str, None] = {}
+    for first, lines in readable(file):
+        for number, line in enumerate(lines, first):
+            try:
+                block, _ = read_block(line, file.path, number)
+            except DataError:
+                if not held:
+                    raise
+                return list(held)
+            held.update((fill.coin, None) for _, fill in block.events)
+    return list(held)

@@ -7,15 +7,16 @@ minute starts a new session, as in every recording of the venue's own feed.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from hlhft.data.errors import DataError
 from hlhft.data.files import LineFile, ProgressMeter
-from hlhft.data.merge import Events
+from hlhft.data.merge import Events, Numbered, whole_frames
 from hlhft.data.order import in_arrival_order
-from hlhft.data.readers.messages import MessageBlock, markets_in
+from hlhft.data.readers.messages import UNDECODABLE, MessageBlock, markets_in
 from hlhft.data.sessions import Sessions, TradeMemory
 from hlhft.data.sources import Source
 from hlhft.units import Market
@@ -43,22 +44,31 @@ class WebsocketLogSource(Source):
 
     def _arrays(self, meter: ProgressMeter) -> Iterator[Events]:
         memory = TradeMemory()
-        fresh = (memory.without_repeats(rows, self.counts) for rows in self._rows(meter))
-        return Sessions(len(self.markets), self.counts).marked(in_arrival_order(fresh, name=str(self._file.path)))
+        rows = in_arrival_order(self._rows(meter), name=str(self._file.path), tally=self.counts)
+        fresh = (memory.without_repeats(whole, self.counts) for whole in whole_frames(rows))
+        return Sessions(len(self.markets), self.counts).marked(fresh)
 
-    def _rows(self, meter: ProgressMeter) -> Iterator[Events]:
+    def numbered(self, meter: ProgressMeter) -> Iterator[tuple[Path, Numbered]]:
+        """The messages line by line."""
+        return ((self._file.path, rows) for rows in self._rows(meter))
+
+    def _rows(self, meter: ProgressMeter) -> Iterator[Numbered]:
         block = MessageBlock(self._file.path, self.markets, self.counts)
-        for first, lines in self._file.blocks(meter):
+
+        def read(first: int, lines: list[bytes]) -> Numbered:
+            block.clear()
             for number, line in enumerate(lines, first):
                 block.add(number, *self._split(line, number))
-            yield block.events()
+            return block.events()
+
+        return self._up_to_fault(self._file.blocks(meter), read)
 
     def _split(self, line: bytes, number: int) -> tuple[int, bytes | msgspec.Raw]:
         """(local time, message) of a line in either form."""
         if line.startswith(b"{"):
             try:
                 wrapped = _WRAPPED.decode(line)
-            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            except UNDECODABLE as error:
                 raise DataError(
                     self._file.path, number, f'{error}, expected {{"ts_local": ns, "msg": message}}, drop the line'
                 ) from None
