@@ -28,7 +28,7 @@ from hlhft.core.features import on_trade
 from hlhft.core.step import apply_order_news, step_at, update_features
 from hlhft.ladder import clear_asks, clear_bids, set_ask, set_bid
 
-_FILLED = 18
+_FILLED, _FUNDING_PAYMENT = 18, 50
 
 
 @compiled
@@ -122,7 +122,8 @@ def _rare_row(book, ladder, cells, kind, word, ticks):
 def read_replies(lane, limits, bus, number, until_ns, fills, fill_count):
     """Applies one lane's replies up to `until_ns` inclusive; returns (fills logged so far, replies read).
 
-    Fills are copied to `fills`, REPLY_DTYPE, from `fill_count` on; the caller leaves room for a ring of them.
+    Fills and funding payments are copied to `fills`, REPLY_DTYPE, from `fill_count` on; the caller leaves room for a
+    ring of them.
     """
     line = bus.lines[number]
     head = line["reply_head"]
@@ -133,11 +134,14 @@ def read_replies(lane, limits, bus, number, until_ns, fills, fill_count):
         if reply["ts_local_ns"] > until_ns:
             break
         kind = reply["kind"]
-        apply_order_news(
-            lane, limits, reply["market"], kind, reply["order_id"], reply["side"], reply["price_ticks"],
-            reply["size_lots"], reply["aux0"], reply["aux1"], reply["maker"], reply["ts_local_ns"],
-        )  # fmt: skip
-        if kind == _FILLED:
+        if kind == _FUNDING_PAYMENT:
+            lane.positions[reply["market"]]["funding_micro"] += reply["aux0"]
+        else:
+            apply_order_news(
+                lane, limits, reply["market"], kind, reply["order_id"], reply["side"], reply["price_ticks"],
+                reply["size_lots"], reply["aux0"], reply["aux1"], reply["maker"], reply["ts_local_ns"],
+            )  # fmt: skip
+        if kind == _FILLED or kind == _FUNDING_PAYMENT:
             fills[fill_count] = reply
             fill_count += 1
         head += 1
