@@ -74,14 +74,17 @@ def run_local_rows(data, lane, market, rows, cursor, end, until_ns, scratch, mas
                 set_ask(ladder, cells, ticks, word >> LOTS_SHIFT)
             else:
                 set_bid(ladder, cells, ticks, word >> LOTS_SHIFT)
+            newest_ns = ts_ns
         elif kind == TRADE:
+            # The age of a book is judged by its own channels, as the core does: a trade says nothing about it.
             if mask != 0:
                 _trade_row(data, market, word, ticks, ts_ns, mask)
         else:
             _rare_row(book, ladder, cells, kind, word, ticks)
-        newest_ns = ts_ns
+            if kind < TRADE:
+                newest_ns = ts_ns
         if mask != 0 and word & FRAME_BIT:
-            book["time_local_ns"] = ts_ns
+            book["time_local_ns"] = newest_ns
             refresh_touch(book, data.ladders, data.cells)
             update_features(data, lane, market, scratch, mask, ts_ns)
     book["time_local_ns"] = newest_ns
