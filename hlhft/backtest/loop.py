@@ -29,9 +29,9 @@ from hlhft.core.state import Lane
 from hlhft.core.step import decide
 from hlhft.venue.funding import HOUR_NS
 
-TAIL_NS = (
-    600_000_000_000  # how long lanes go on after the last row: quotes that are refused for ever must end some time
-)
+IDLE_NS = 10_000_000_000  # the longest way from one target to the next
+# How long lanes go on after the last row: quotes that are refused for ever must end some time.
+TAIL_NS = 600_000_000_000
 _MARGIN_BREAKER = 6
 
 
@@ -153,23 +153,12 @@ def _choose_target(loop, limits, lanes, bus, rows, cursors, ends, finished):
             if not _at_its_end(loop, bus, number):
                 target = min(target, next_deadline_ns(lanes.lane[number, 0], limits))
     if loop["rows_left"] != 0:
-        target = min(target, loop["next_funding_ns"])
+        # The venue runs to the target before our side follows, and the rows between wait in memory.
+        return max(min(target, loop["next_funding_ns"], loop["now_ns"] + IDLE_NS), loop["now_ns"])
     if target == FAR:
-        target = _last_resort(bus, rows, cursors, ends, finished)
-    return max(target, loop["now_ns"]) if target >= 0 else target
-
-
-@compiled
-def _last_resort(bus, rows, cursors, ends, finished):
-    """Without a wake of our own: follow whatever is still under way; -1 when only more rows can tell."""
-    target = min(bus.bus[0]["next_request_ns"], bus.bus[0]["next_reply_ns"])
-    for market in range(len(ends)):
-        following = next_venue_row_ns(rows[market], cursors[market, 0], ends[market])
-        following = min(following, next_local_row_ns(rows[market], cursors[market, 1], ends[market]))
-        if following == FAR and finished[market] == 0:
-            return -1
-        target = min(target, following)
-    return target
+        # Without a wake of our own: follow whatever is still under way.
+        target = min(bus.bus[0]["next_request_ns"], bus.bus[0]["next_reply_ns"])
+    return max(target, loop["now_ns"])
 
 
 @compiled_inline

@@ -16,6 +16,7 @@ Lines that reach us at the same time are one frame. With `!` before the kind onl
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -24,10 +25,10 @@ from typing import Any
 
 import numpy as np
 
-from hlhft.backtest.latency import constant
+from hlhft.backtest.latency import blocks, constant, lognormal_quantiles
 from hlhft.backtest.replay import Replay, ReplayOutput, ReplayPlan, RowArray, prepare, run
 from hlhft.backtest.rows import ROW_DTYPE, ROWS_PER_EVENT_MAX, price_range, rows_from_events
-from hlhft.core.state import LIMITS_DTYPE
+from hlhft.core.state import LIMITS_DTYPE, Feature
 from hlhft.events import EVENT_DTYPE, EventFlag, EventKind
 from hlhft.strategies import Strategy, load
 from hlhft.units import MICRO, Market
@@ -281,3 +282,58 @@ def bytes_of(output: ReplayOutput) -> dict[str, bytes]:
         "lane": lane.tobytes(),
         **state,
     }
+
+
+# A lively market: random levels and trades, and orders that meet them.
+THERE, BACK = lognormal_quantiles(20 * MS, 90 * MS), lognormal_quantiles(10 * MS, 30 * MS)
+SPACING = np.full(4096, 70 * MS)
+BLOCKS = blocks(THERE, BACK, SPACING, mean_ns=70 * MS, seed=5)
+LIVELY = [
+    Order(0, 300, BUY, "99.97", "0.6"),
+    Order(0, 300, SELL, "100.03", "0.6"),
+    Order(100, 500, BUY, "99.95", "0.5"),
+    Order(100, 500, SELL, "100.05", "0.5"),
+    Order(250, 900, SELL, "100.01", "0.3", IOC),
+]
+LEVELS = ("99.9", "99.93", "99.95", "99.97", "100.03", "100.05", "100.07", "100.1")
+
+
+def random_events(seed: int, *, frames: int = 40, market: int = 0) -> np.ndarray:
+    """Random levels and trades around 100, one every 20 ms at the venue, ours 5 to 15 ms later."""
+    draw = np.random.default_rng(seed)
+    lines = ["0+5 level buy 99.9 5", "0+5 level sell 100.1 5"]
+    local = 5
+    for frame in range(1, frames):
+        at = 20 * frame
+        local = max(local, at + int(draw.integers(5, 16)))
+        price = LEVELS[int(draw.integers(len(LEVELS)))]
+        side = "buy" if price < "99.99" and not price.startswith("1") else "sell"
+        size = f"{int(draw.integers(0, 30)) / 10}"
+        if draw.random() < 0.5:
+            lines.append(f"{at}+{local - at} level {side} {price} {size}")
+        else:
+            aggressor = "sell" if side == "buy" else "buy"
+            lines.append(f"{at}+{local - at} trade {aggressor} {price} {max(float(size), 0.1)}")
+    return events_of("\n".join(lines), market=market)
+
+
+def seen_apart(seed: int, market: int = 0) -> np.ndarray:
+    """A random recording of which every third event is the venue's alone."""
+    events = random_events(seed, market=market)
+    events["flags"][::3] &= ~np.uint16(EventFlag.LOCAL_VISIBLE | EventFlag.FRAME_END)
+    return events
+
+
+def lively(**values: Any) -> Scenario:
+    """A short run with fills, refusals and cancels in four lanes, features on, by the latency of blocks."""
+    scripts = [LIVELY[: 2 + lane] for lane in range(4)]
+    fields: dict[str, Any] = {"events": [seen_apart(47)], "scripts": scripts, "latency": BLOCKS}
+    return Scenario(**{**fields, "limits": {"features": int(Feature.ALL)}, **values})
+
+
+def digest(output: ReplayOutput) -> str:
+    """One line that says whether two runs are the same, byte for byte."""
+    whole = hashlib.blake2b(digest_size=16)
+    for name, part in sorted(bytes_of(output).items()):
+        whole.update(name.encode() + part)
+    return f"{len(output.fills)} {len(output.records)} {whole.hexdigest()}"

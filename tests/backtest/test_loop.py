@@ -8,19 +8,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hlhft.backtest import replay as replays
-from hlhft.backtest.latency import blocks, constant, lognormal_quantiles, sampled
+from hlhft.backtest.latency import constant, sampled
 from hlhft.backtest.replay import ReplayError, ReplayOutput, run
 from hlhft.core.risk import Breaker
 from hlhft.core.state import Feature, Mode, OrderState
-from hlhft.events import EVENT_DTYPE, EventFlag, EventKind
+from hlhft.events import EVENT_DTYPE, EventKind
 from hlhft.venue.recorded import FillReason
 from tests.backtest.scenarios import (
     ALO,
+    BLOCKS,
     BOOK,
     BUY,
     GTC,
     HOUR_MS,
     IOC,
+    LIVELY,
     MS,
     ORIGIN_NS,
     SELL,
@@ -29,9 +31,10 @@ from tests.backtest.scenarios import (
     Pieces,
     Scenario,
     bytes_of,
-    events_of,
     fills_of,
     ns,
+    random_events,
+    seen_apart,
 )
 
 QUEUE, THROUGH, CROSSED, TAKER = (
@@ -308,38 +311,6 @@ def test_uptime_counts_the_time_with_both_sides_working():
 # No look-ahead.
 
 
-THERE, BACK = lognormal_quantiles(20 * MS, 90 * MS), lognormal_quantiles(10 * MS, 30 * MS)
-SPACING = np.full(4096, 70 * MS)
-BLOCKS = blocks(THERE, BACK, SPACING, mean_ns=70 * MS, seed=5)
-LIVELY = [
-    Order(0, 300, BUY, "99.97", "0.6"),
-    Order(0, 300, SELL, "100.03", "0.6"),
-    Order(100, 500, BUY, "99.95", "0.5"),
-    Order(100, 500, SELL, "100.05", "0.5"),
-    Order(250, 900, SELL, "100.01", "0.3", IOC),
-]
-LEVELS = ("99.9", "99.93", "99.95", "99.97", "100.03", "100.05", "100.07", "100.1")
-
-
-def random_events(seed: int, *, frames: int = 40, market: int = 0) -> np.ndarray:
-    """Random levels and trades around 100, one every 20 ms at the venue, ours 5 to 15 ms later."""
-    draw = np.random.default_rng(seed)
-    lines = ["0+5 level buy 99.9 5", "0+5 level sell 100.1 5"]
-    local = 5
-    for frame in range(1, frames):
-        at = 20 * frame
-        local = max(local, at + int(draw.integers(5, 16)))
-        price = LEVELS[int(draw.integers(len(LEVELS)))]
-        side = "buy" if price < "99.99" and not price.startswith("1") else "sell"
-        size = f"{int(draw.integers(0, 30)) / 10}"
-        if draw.random() < 0.5:
-            lines.append(f"{at}+{local - at} level {side} {price} {size}")
-        else:
-            aggressor = "sell" if side == "buy" else "buy"
-            lines.append(f"{at}+{local - at} trade {aggressor} {price} {max(float(size), 0.1)}")
-    return events_of("\n".join(lines), market=market)
-
-
 @settings(max_examples=12)
 @given(
     seed=st.integers(0, 10_000),
@@ -466,13 +437,6 @@ BEATS = [
     {"interval_ns": 30 * MS, "decide_on_frame": 0},
     {"batch_window_ns": 40 * MS, "batch_busy_ns_max": 90 * MS},
 ]
-
-
-def seen_apart(seed: int, market: int = 0) -> np.ndarray:
-    """A random recording of which every third event is the venue's alone."""
-    events = random_events(seed, market=market)
-    events["flags"][::3] &= ~np.uint16(EventFlag.LOCAL_VISIBLE | EventFlag.FRAME_END)
-    return events
 
 
 @pytest.mark.parametrize("decides", BEATS)
