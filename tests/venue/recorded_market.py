@@ -16,6 +16,7 @@ from hlhft.venue.rules import hftbacktest, hyperliquid
 
 ALO, GTC, IOC = 0, 1, 2
 BUY, SELL = 1, -1
+MS = 1_000_000
 BASE, WIDTH = 50, 100  # the band holds the prices 50 to 149
 
 # One tick is 1 USDC, one lot 1 unit: a lot at 100 is worth 100 USDC, its maker fee 15,000 micro-USDC.
