@@ -11,9 +11,12 @@ from hlhft.backtest.rows import (
     BBO,
     CLEAR,
     EXCHANGE_BIT,
+    FUNDING,
     KIND_MASK,
     LEVEL,
     LOTS_SHIFT,
+    MARK,
+    ORACLE,
     ORDER_AGE,
     SELL_BIT,
     SNAPSHOT_BEGIN,
@@ -140,6 +143,12 @@ def _rare_row(venue, market, kind, word, ticks, lots, delay_ns, ts_ns):
     elif kind == SNAPSHOT_BEGIN:
         clear_bids(ladder, cells, 0)
         clear_asks(ladder, cells, 0)
+    elif kind == MARK:
+        venue.contexts[market]["mark_ticks"] = ticks
+    elif kind == ORACLE:
+        venue.contexts[market]["oracle_ticks"] = ticks
+    elif kind == FUNDING:
+        venue.contexts[market]["funding_rate_e12"] = lots
 
 
 @compiled
