@@ -8,7 +8,7 @@ import numpy as np
 
 from hlhft.events import EventKind
 from hlhft.ladder import set_ask, set_bid
-from hlhft.units import GridRule, Market
+from hlhft.units import LOTS_MAX, GridRule, Market
 from hlhft.venue import recorded
 from hlhft.venue.queue import QueueModel
 from hlhft.venue.refusals import Refusal
@@ -75,8 +75,8 @@ class RecordedMarket:
         recorded.cancel(self.venue, lane, 0, number, int(Refusal.REQUESTED), self.now)
         return self.replies()
 
-    def liquidate(self, lane: int = 0) -> tuple[int, list[tuple]]:
-        left = int(recorded.liquidate(self.venue, lane, 0, self.now))
+    def liquidate(self, lane: int = 0, lots_max: int = LOTS_MAX) -> tuple[int, list[tuple]]:
+        left = int(recorded.liquidate(self.venue, lane, 0, self.now, lots_max))
         return left, self.replies()
 
     def raw(self) -> np.ndarray:

@@ -7,6 +7,7 @@ import pytest
 
 from hlhft.ladder import ASK_NONE, BID_NONE
 from hlhft.venue import recorded
+from hlhft.venue.blocks import TimeInForce
 from hlhft.venue.queue import QueueModel
 from tests.venue.recorded_market import ALO, BASE, BUY, GTC, IOC, MS, SELL, WIDTH, RecordedMarket, rules
 
@@ -218,6 +219,10 @@ class TestRefusals:
         assert m.place(2, SELL, 100, 1) == [("ORDER_REJECTED", 2, 1, "BAD_ALO_PRICE")]
         assert m.place(3, SELL, 101, 1) == [("RESTS", 3, 1)]
 
+    @pytest.mark.parametrize("whole", [False, True])
+    def test_an_order_for_nothing(self, whole):
+        assert market(whole=whole).place(1, BUY, 100, 0) == [("ORDER_REJECTED", 1, 0, "ZERO_SIZE")]
+
     def test_an_action_that_expired_on_its_way(self):
         m = market()
         assert m.place(1, BUY, 100, 1, expires=m.now) == [("RESTS", 1, 1)]
@@ -226,7 +231,6 @@ class TestRefusals:
     def test_what_the_venue_checks_first(self):
         m = market(minimum_notional_micro=500_000_000, open_orders_max=1)
         assert m.place(1, BUY, 100, 4) == [("ORDER_REJECTED", 1, 4, "MINIMUM_NOTIONAL")]
-        assert m.place(2, BUY, 100, 0) == [("ORDER_REJECTED", 2, 0, "ZERO_SIZE")]
         assert m.place(3, BUY, 100, 5) == [("RESTS", 3, 5)]
         assert m.place(4, BUY, 100, 5) == [("ORDER_REJECTED", 4, 5, "TOO_MANY_OPEN_ORDERS")]
 
@@ -513,6 +517,13 @@ class TestLiquidation:
         m.level(SELL, 103, 0)
         assert m.liquidate() == (6, [("LIQUIDATION", 0, 101, 2, 9), ("LIQUIDATION", 0, 102, 3, 6)])
 
+    def test_a_part_of_the_position_can_be_closed(self):
+        m = market()
+        m.place(1, BUY, 103, 9, IOC)
+        assert m.liquidate(lots_max=3) == (0, [("LIQUIDATION", 0, 100, 3, 0)])
+        assert m.liquidate(lots_max=0) == (0, [])
+        assert m.position() == 6
+
     @pytest.mark.parametrize("whole", [False, True])
     def test_an_empty_book_closes_nothing(self, whole):
         m = RecordedMarket(rules(whole=whole))
@@ -542,3 +553,10 @@ class TestEdges:
         assert (edge["highest_bid_ticks"], edge["resting"]) == (98, 1)
         m.cancel(1)
         assert (edge["lowest_ask_ticks"], edge["highest_bid_ticks"]) == (ASK_NONE, BID_NONE)
+
+
+def test_plain_constants_are_those_of_their_enumerations():
+    reasons = {name: getattr(recorded, f"_{name}") for name in recorded.FillReason.__members__ if name != "NONE"}
+    assert reasons == {reason.name: reason.value for reason in recorded.FillReason if reason}
+    assert recorded._ORDER_LEVEL == QueueModel.ORDER_LEVEL
+    assert tuple(TimeInForce) == (recorded._ALO, recorded._GTC, recorded._IOC)
