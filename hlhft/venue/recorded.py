@@ -82,7 +82,6 @@ def _reply(venue, kind, lane, market, order_id, side, ticks, lots, aux0, ts_ns):
     reply = venue.replies[count]
     venue.venue[0]["reply_count"] = count + 1
     reply["ts_exch_ns"] = ts_ns
-    reply["ts_local_ns"] = 0
     reply["order_id"] = order_id
     reply["price_ticks"] = ticks
     reply["size_lots"] = lots

@@ -125,8 +125,13 @@ class TestRows:
         assert side.touch() == (99, ASK_NONE)
         side.run(*BOOK, event(CLEAR, side=BUY, price_ticks=100), event(CLEAR, side=SELL, price_ticks=101))
         assert side.touch() == (99, 102)
-        side.run(event(BEGIN, aux0=20), level(SELL, 120, 1))
+        side.run(event(BEGIN, aux0=20), level(SELL, 120, 1), event(EventKind.SNAPSHOT_END, aux0=20))
         assert side.touch() == (BID_NONE, 120)
+
+    def test_a_trade_is_of_no_use_without_features(self):
+        side = Side()
+        side.run(*BOOK, event(TRADE, side=SELL, price_ticks=100, size_lots=3, flags=BOTH | END))
+        assert (side.lots(BUY, 100), float(side.data.features[0]["trade_imbalance"])) == (7, 0.0)
 
     def test_mark_oracle_and_rate(self):
         side = Side()

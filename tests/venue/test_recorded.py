@@ -52,6 +52,29 @@ class TestQueueReached:
         assert (reply["front"], reply["front_at_entry"], reply["placed_ns"]) == (4, 4, m.now)
         assert (reply["maker"], reply["reason"], reply["aux1"], reply["mid_half_ticks"]) == (0, 0, 0, 0)
 
+    def test_no_reply_carries_anything_of_the_one_that_had_its_place(self):
+        m = market()
+        m.place(1, BUY, 100, 5)
+        m.now += 1
+        m.trade(SELL, 99, 3)
+        m.now += 1
+        m.cancel(1)
+        (reply,) = m.last
+        names = ("front", "front_at_entry", "mid_half_ticks", "maker", "reason", "aux1")
+        assert [float(reply[name]) for name in names] == [0] * 6
+        assert reply["placed_ns"] == m.now
+
+    def test_a_new_order_knows_nothing_of_trades_before_it(self):
+        m = market(QueueModel.POWER)
+        m.place(1, BUY, 100, 5)
+        m.trade(SELL, 100, 2)
+        m.cancel(1)
+        m.place(2, BUY, 100, 5)
+        m.level(BUY, 100, 9)
+        m.level(BUY, 100, 7)
+        # Seven ahead and two behind: 4/53 of the two that left stood behind.
+        assert m.front(2) == pytest.approx(7 - 2 * 49 / 53, abs=1e-12)
+
     def test_asks_are_filled_by_buyers_in_the_same_way(self):
         m = market()
         m.place(1, SELL, 102, 5)
@@ -201,10 +224,11 @@ class TestTaker:
         assert m.place(2, SELL, 100, 9, GTC) == [("TAKER", 2, 100, 9, 0)]
 
     def test_on_a_one_sided_market_there_is_no_middle(self):
-        m = RecordedMarket()
-        m.level(SELL, 101, 2)
-        assert m.place(1, BUY, 101, 1, GTC) == [("TAKER", 1, 101, 1, 0)]
-        assert m.last[0]["mid_half_ticks"] == 0
+        for side in (SELL, BUY):
+            m = RecordedMarket()
+            m.level(side, 101, 2)
+            assert m.place(1, -side, 101, 1, GTC) == [("TAKER", 1, 101, 1, 0)]
+            assert m.last[0]["mid_half_ticks"] == 0
 
     def test_what_cannot_rest_after_taking_expires(self):
         m = market()
@@ -377,7 +401,9 @@ class TestReduceOnly:
         recorded.place(venue, 0, 0, 1, SELL, 101, 2, ALO, 1, 0, 5)
         recorded.place(venue, 0, 1, 2, SELL, 101, 2, ALO, 0, 0, 5)
         recorded.on_trade(venue, 1, BUY, 110, 2, 6)
-        assert [int(kind) for kind in venue.replies["kind"][:3]] == [16, 16, 18]
+        assert venue.replies["kind"][:3].tolist() == [16, 16, 18]
+        assert venue.replies["market"][:3].tolist() == [0, 1, 1]
+        assert venue.holdings["position_lots"].tolist() == [[2, 0]]
         assert int(venue.venue[0]["reply_count"]) == 3
 
 
