@@ -94,6 +94,7 @@ FIELDS: dict[EventKind, dict[str, str]] = {
         "price_ticks": "the level",
         "size_lots": "new total at the level; 0 removes it",
         "aux0": "number of orders at the level, 0 unknown",
+        "aux1": "order-level feeds: exchange time in ns when the order that changed was placed; 0 unknown, 1 imported",
     },
     EventKind.DEPTH_CLEAR: {
         "side": "side to clear, NONE both",

@@ -16,7 +16,8 @@ from hlhft.venue.recorded import REPLY_DTYPE
 
 RING = 1024
 FAR = 2**62  # later than any time
-_REJECTED, _FILLED = 16 + 1, 18
+# Event kinds, refusals and command kinds as in hlhft.events, hlhft.venue.refusals and hlhft.core.state.
+_REJECTED, _FILLED, _CANCEL_REJECTED = 17, 18, 22
 _REQUEST_LOST = 22
 _CANCEL = 2
 
@@ -51,7 +52,7 @@ class Bus(NamedTuple):
 
     bus: np.ndarray  # BUS_DTYPE[1]
     latency: np.ndarray  # LATENCY_DTYPE[1]
-    table: np.ndarray  # int64[3, n]: quantiles or history
+    table: np.ndarray  # int64[5, n]: quantiles or history
     lines: np.ndarray  # LINE_DTYPE[L]
     requests: np.ndarray  # REQUEST_DTYPE[L, RING]
     replies: np.ndarray  # REPLY_DTYPE[L, RING]
@@ -114,10 +115,20 @@ def _lose(bus, lane, command, ts_ns, known_ns):
     reply = _next_reply(bus, lane, known_ns)
     reply["ts_exch_ns"] = ts_ns
     reply["order_id"] = command["order_id"]
-    reply["market"] = command["market"]
-    reply["kind"] = 22 if command["kind"] == _CANCEL else _REJECTED
+    reply["price_ticks"] = command["price_ticks"]
+    reply["size_lots"] = command["size_lots"]
     reply["aux0"] = _REQUEST_LOST
+    reply["aux1"] = 0
+    reply["front"] = 0.0
+    reply["front_at_entry"] = 0.0
+    reply["placed_ns"] = ts_ns
+    reply["mid_half_ticks"] = 0
+    reply["kind"] = _CANCEL_REJECTED if command["kind"] == _CANCEL else _REJECTED
     reply["lane"] = lane
+    reply["market"] = command["market"]
+    reply["side"] = command["side"]
+    reply["maker"] = 0
+    reply["reason"] = 0
 
 
 @compiled

@@ -1,14 +1,18 @@
 """The words in which a user names models: latency, queue and fees, each parsed in one place.
 
-    latency   15 | constant:ENTRY[,REPLY] | sampled:MEDIAN,P99 | blocks | blocks:MEDIAN,P99 | history:FILE
-    queue     risk-averse | power:N | power-total:N | power-complement:N | log | log-total
+    latency   15 | constant:ENTRY[,REPLY[,CANCEL[,FILL]]] | sampled:MEDIAN,P99 | blocks[:MEDIAN,P99] | history:FILE
+    queue     risk-averse | power:N | power-total:N | power-complement:N | log | log-total | order-level
     fees      scenarios | tier:0 .. tier:6 | MAKER,TAKER
 
-Latencies in milliseconds, fees in basis points.
+Latencies in milliseconds, fees in basis points. CANCEL is a cancel's way there (else ENTRY), FILL a fill's way back
+(else REPLY), REPLY as long as ENTRY when it is not given. A power that is not given is 2. A history has request,
+exchange and response time in ns: lines of three numbers with commas, or an array in an .npz file.
 """
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +32,7 @@ from hlhft.venue.queue import QueueModel
 
 MS = 1_000_000
 LATENCY_MS_MAX = 60_000.0
+QUEUE_POWER, QUEUE_POWER_MAX = 2.0, 16.0
 # Venue reference section 8 and appendix D: way to a block for a co-located client, publishing, and block spacing.
 ENTRY_MEDIAN_MS, ENTRY_P99_MS = 200.0, 900.0
 REPLY_MEDIAN_MS, REPLY_P99_MS = 100.0, 300.0
@@ -42,7 +47,9 @@ _QUEUES = {
     "power-complement": QueueModel.POWER_COMPLEMENT,
     "log": QueueModel.LOG,
     "log-total": QueueModel.LOG_TOTAL,
+    "order-level": QueueModel.ORDER_LEVEL,
 }
+_WITH_POWER = (QueueModel.POWER, QueueModel.POWER_TOTAL, QueueModel.POWER_COMPLEMENT)
 
 
 class ModelError(ValueError):
@@ -69,11 +76,11 @@ SCENARIOS = (
 def parse_latency(text: str, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """The latency record and table that `text` names. Raises ModelError, and OSError for a history that cannot be
     read."""
-    kind, _, rest = text.partition(":")
+    kind, colon, rest = text.partition(":")
     if kind == "history":
         return _history(Path(rest))
     if kind == "blocks":
-        median, p99 = _pair(text, rest) if rest else (ENTRY_MEDIAN_MS, ENTRY_P99_MS)
+        median, p99 = _pair(text, rest) if colon else (ENTRY_MEDIAN_MS, ENTRY_P99_MS)
         spacing = block_quantiles(
             mean_ns=BLOCK_MEAN_MS * MS,
             deviation_ns=BLOCK_DEVIATION_MS * MS,
@@ -81,15 +88,22 @@ def parse_latency(text: str, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
             maximum_ns=BLOCK_MAXIMUM_MS * MS,
         )
         reply = lognormal_quantiles(round(REPLY_MEDIAN_MS * MS), round(REPLY_P99_MS * MS))
-        return blocks(_lognormal(text, median, p99), reply, spacing, mean_ns=BLOCK_MEAN_MS * MS, seed=seed)
+        return blocks(_lognormal(text, median, p99), reply, spacing, seed=seed)
     if kind == "sampled":
         quantiles = _lognormal(text, *_pair(text, rest))
         return sampled(quantiles, quantiles, seed=seed)
-    numbers = rest if kind == "constant" else text
-    entry, _, reply_text = numbers.partition(",")
-    entry_ms = _milliseconds(text, entry)
-    reply_ms = _milliseconds(text, reply_text) if reply_text else entry_ms
-    return constant(entry_ns=round(entry_ms * MS), reply_ns=round(reply_ms * MS))
+    parts = (rest if kind == "constant" else text).split(",")
+    if len(parts) > 4:
+        raise ModelError(f"latency {text!r} has {len(parts)} figures, at most entry, reply, cancel and fill are known")
+    figures = [round(_milliseconds(text, part) * MS) for part in parts]
+    entry_ns, reply_ns, cancel_ns, fill_ns = figures + [None] * (4 - len(figures))
+    assert entry_ns is not None
+    return constant(
+        entry_ns=entry_ns,
+        reply_ns=entry_ns if reply_ns is None else reply_ns,
+        cancel_entry_ns=cancel_ns,
+        fill_reply_ns=fill_ns,
+    )
 
 
 def _lognormal(text: str, median_ms: float, p99_ms: float) -> np.ndarray:
@@ -119,22 +133,37 @@ def _milliseconds(text: str, number: str) -> float:
 
 
 def _history(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    if path.suffix == ".npz":
-        with np.load(path, allow_pickle=False) as archive:
-            table = archive[archive.files[0]]
-        if table.dtype.names:
-            table = np.stack([table[name] for name in table.dtype.names[:3]], axis=1)
-    else:
-        try:
-            table = np.loadtxt(path, delimiter=",", dtype=np.int64, ndmin=2, comments="#")
-        except ValueError as error:
-            raise ModelError(
-                f"latency history {path}: {error}; it needs request, exchange and response time in ns"
-            ) from None
     try:
-        return interpolated(table.astype(np.int64))
+        table = _read_npz(path) if path.suffix == ".npz" else _read_csv(path)
+    except (ValueError, OverflowError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        reason = str(error).splitlines()[0] if str(error) else "it is empty"
+        raise ModelError(
+            f"latency history {path}: {reason}; it needs request, exchange and response time in ns"
+        ) from None
+    try:
+        return interpolated(table)
     except ValueError as error:
         raise ModelError(f"latency history {path}: {error}") from None
+
+
+def _read_csv(path: Path) -> np.ndarray:
+    lines = [line for line in path.read_text("utf-8").splitlines() if line.partition("#")[0].strip()]
+    if not lines:
+        raise ValueError("it holds no line")
+    return np.loadtxt(lines, delimiter=",", dtype=np.int64, ndmin=2, comments="#")
+
+
+def _read_npz(path: Path) -> np.ndarray:
+    with path.open("rb") as handle:
+        archive = np.load(handle, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile) or not archive.files:
+            raise ValueError("it is no archive of arrays")
+        table = archive[archive.files[0]]
+    if table.dtype.names:
+        table = np.stack([table[name] for name in table.dtype.names[:3]], axis=-1)
+    if table.dtype.kind not in "iuf" or (table.dtype.kind == "f" and not np.isfinite(table).all()):
+        raise ValueError("it holds something else than numbers")
+    return table.astype(np.int64)
 
 
 def measured(entry_ns: np.ndarray, reply_ns: np.ndarray, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -144,16 +173,21 @@ def measured(entry_ns: np.ndarray, reply_ns: np.ndarray, *, seed: int) -> tuple[
 
 def parse_queue(text: str) -> tuple[QueueModel, float]:
     """The queue model and its power. Raises ModelError."""
-    name, _, number = text.partition(":")
+    name, colon, number = text.partition(":")
     if name not in _QUEUES:
         raise ModelError(f"queue model {text!r} is none: give one of {', '.join(_QUEUES)}, with a power as in power:2")
+    model = _QUEUES[name]
+    if not colon:
+        return model, QUEUE_POWER
+    if model not in _WITH_POWER:
+        raise ModelError(f"queue model {text!r}: {name} takes no power")
     try:
-        power = float(number) if number else 2.0
+        power = float(number)
     except ValueError:
         raise ModelError(f"queue model {text!r}: {number!r} is not a number") from None
-    if not 0.0 < power <= 16.0:
-        raise ModelError(f"queue model {text!r}: the power must lie in 0..16")
-    return _QUEUES[name], power
+    if not 0.0 < power <= QUEUE_POWER_MAX:
+        raise ModelError(f"queue model {text!r}: the power must lie in 0..{QUEUE_POWER_MAX:g}")
+    return model, power
 
 
 def parse_fees(text: str) -> list[FeeScenario]:

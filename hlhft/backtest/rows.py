@@ -5,7 +5,9 @@ One row serves the venue's side and ours. `ts_ns` is the exchange time of a row 
 delay is negative or does not fit 32 bits becomes two rows, one a side.
 
 The word packs size and meaning: lots << 16 | side << 4 | visibility << 5 | frame end << 7 | kind. Kinds 0 to 7 are the
-market-data kinds of `hlhft.events`; an asset context becomes up to three rows (mark, oracle, funding rate).
+market-data kinds of `hlhft.events`; an asset context becomes three rows (mark, oracle, funding rate). On order-level
+feeds a row that only the venue sees stands before a level that names the order that changed: ORDER_AGE holds that
+order's age, whole microseconds where the lots are and the nanoseconds beyond them where the delay is.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ ROWS_PER_EVENT_MAX = 6
 
 # Market-data kinds of hlhft.events, then the extra ones of an asset context.
 LEVEL, CLEAR, SNAPSHOT_BEGIN, SNAPSHOT_END, BBO, TRADE, MARK = 1, 2, 3, 4, 5, 6, 7
-ORACLE, FUNDING = 8, 9
+ORACLE, FUNDING, ORDER_AGE = 8, 9, 10
+
+SNAPSHOT_LEVEL = 1  # aux1 of a level that an imported snapshot held (hlhft.data.readers.hftbacktest_npz): no time
 
 _TICKS_LIMIT = 2**31 - 1
 _LOTS_LIMIT = 2**46
@@ -67,8 +71,8 @@ def rows_from_events(events, market, last, out):
 
     `events` EVENT_DTYPE, `out` ROW_DTYPE with room for ROWS_PER_EVENT_MAX rows an event, `last` int64[2]: newest
     exchange and local time written so far, carried between calls. Events of other markets are passed over. Faults are
-    FAULT_PRICE,
-    FAULT_SIZE (out of a row's range), FAULT_KIND (no market data) and FAULT_ORDER_* (a clock runs backwards).
+    FAULT_PRICE, FAULT_SIZE (out of a row's range, also a funding rate or an order's age that is), FAULT_KIND (no market
+    data) and FAULT_ORDER_* (a clock runs backwards).
     """
     count = 0
     for index in range(len(events)):
@@ -95,6 +99,9 @@ def rows_from_events(events, market, last, out):
             if ts_local < last[1]:
                 return count, index, FAULT_ORDER_LOCAL, index
             last[1] = ts_local
+        fault = _fault_beside(event, kind)
+        if fault != 0:
+            return count, index, fault, index
         side = int(event["side"])
         code = kind | (SELL_BIT if side < 0 else 0)
         end = FRAME_BIT if flags & 4 else 0
@@ -106,14 +113,41 @@ def rows_from_events(events, market, last, out):
         elif kind == SNAPSHOT_BEGIN or kind == SNAPSHOT_END:
             count = _put(out, count, ts_exch, ts_local, event["aux0"] * 4 + event["aux1"], code | end, 0, visible)
         else:
+            if kind == LEVEL and event["aux1"] > SNAPSHOT_LEVEL and visible & EXCHANGE_BIT:
+                count = _put_age(out, count, ts_exch, ts_exch - event["aux1"], code, ticks)
             count = _put(out, count, ts_exch, ts_local, lots, code | end, ticks, visible)
     return count, len(events), 0, -1
 
 
 @compiled
+def _fault_beside(event, kind):
+    """The fault of what a kind keeps beside price and size and puts into rows of its own, 0 when it fits."""
+    if kind == MARK:
+        if event["order_id"] < 0 or event["order_id"] > _TICKS_LIMIT:
+            return FAULT_PRICE
+        if event["aux0"] <= -_LOTS_LIMIT or event["aux0"] >= _LOTS_LIMIT:
+            return FAULT_SIZE
+    elif kind == LEVEL and event["aux1"] > SNAPSHOT_LEVEL:
+        age_ns = event["ts_exch_ns"] - event["aux1"]
+        if age_ns < 0 or age_ns // 1000 >= _LOTS_LIMIT:
+            return FAULT_SIZE
+    return 0
+
+
+@compiled
+def _put_age(out, count, ts_exch_ns, age_ns, code, ticks):
+    """The age of the order that changes the level of the next row."""
+    out[count]["ts_ns"] = ts_exch_ns
+    out[count]["word"] = (age_ns // 1000 << LOTS_SHIFT) | (code & SELL_BIT) | EXCHANGE_BIT | ORDER_AGE
+    out[count]["price_ticks"] = ticks
+    out[count]["delay_ns"] = age_ns % 1000
+    return count + 1
+
+
+@compiled
 def _put_context(out, count, event, ts_exch, ts_local, end, visible):
     count = _put(out, count, ts_exch, ts_local, 0, MARK, event["price_ticks"], visible)
-    count = _put(out, count, ts_exch, ts_local, 0, ORACLE, min(event["order_id"], _TICKS_LIMIT), visible)
+    count = _put(out, count, ts_exch, ts_local, 0, ORACLE, event["order_id"], visible)
     return _put(out, count, ts_exch, ts_local, event["aux0"], FUNDING | end, 0, visible)
 
 
@@ -138,9 +172,12 @@ def rows_from_hftbacktest(data, ticks_per_unit, lots_per_unit, out):
             continue
         price = data[index]["px"] * ticks_per_unit
         size = data[index]["qty"] * lots_per_unit
+        # Also false for NaN, before any of it becomes a whole number.
+        if not (price > -0.5 and price < _TICKS_LIMIT + 0.5 and size >= -0.5 and size < _LOTS_LIMIT - 0.5):
+            return count, index
         ticks = int(np.floor(price + 0.5))
         lots = int(np.floor(size + 0.5))
-        if abs(price - ticks) > 1e-4 or ticks < 0 or ticks > _TICKS_LIMIT or lots < 0 or lots >= _LOTS_LIMIT:
+        if abs(price - ticks) > 1e-4:
             return count, index
         code = LEVEL
         if kind == 2:

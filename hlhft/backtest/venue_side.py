@@ -10,41 +10,42 @@ from hlhft.backtest.bus import FAR, RING, deliver, refresh_next_request
 from hlhft.backtest.rows import (
     BBO,
     CLEAR,
-    DELAY_LIMIT_NS,
     EXCHANGE_BIT,
     FUNDING,
     KIND_MASK,
     LEVEL,
-    LOCAL_BIT,
     LOTS_SHIFT,
     MARK,
     ORACLE,
+    ORDER_AGE,
     SELL_BIT,
     SNAPSHOT_BEGIN,
     TRADE,
 )
 from hlhft.compiled import compiled
-from hlhft.ladder import ASK_NONE, BID_NONE, clear_asks, clear_bids, set_ask, set_bid
-from hlhft.venue.recorded import cancel, on_level, on_touch, on_trade, place
+from hlhft.ladder import ASK_NONE, BID_NONE, clear_asks, clear_bids, lots_at, set_ask, set_bid
+from hlhft.venue.recorded import cancel, name_order, on_level, on_touch, on_trade, place
 
 _PLACE, _CANCEL = 1, 2
 _REQUESTED = 21
 _BLOCKS = 3
-assert DELAY_LIMIT_NS and LOCAL_BIT
 
 
 @compiled
 def venue_bbo(venue, market, row, ticks, lots, ts_ns):
-    """A recorded best price: levels better than it on its side are gone, the level itself has these lots."""
+    """A recorded best price: levels better than it on its side are gone, the level itself has these lots; price 0: the
+    side is empty."""
     ladder = venue.ladders[market]
-    cells = venue.cells[market]
     if row == 0:
         while ladder["best_bid_ticks"] != BID_NONE and ladder["best_bid_ticks"] > ticks:
             _set_level(venue, market, 0, ladder["best_bid_ticks"], 0, ts_ns)
     else:
-        while ladder["best_ask_ticks"] != ASK_NONE and ladder["best_ask_ticks"] < ticks:
+        while ladder["best_ask_ticks"] != ASK_NONE and (ticks == 0 or ladder["best_ask_ticks"] < ticks):
             _set_level(venue, market, 1, ladder["best_ask_ticks"], 0, ts_ns)
-    if ticks > 0 and cells[row, min(max(ticks - ladder["base_ticks"], 0), ladder["width"] - 1)] != lots:
+    # A touch that is repeated changes nothing, least of all what trades took off its queue. A level that the other side
+    # crossed is no touch, even with the same lots in its cell.
+    touch = ladder["best_bid_ticks"] if row == 0 else ladder["best_ask_ticks"]
+    if ticks > 0 and (touch != ticks or lots_at(ladder, venue.cells[market], row, ticks) != lots):
         _set_level(venue, market, row, ticks, lots, ts_ns)
 
 
@@ -119,18 +120,21 @@ def run_rows(venue, market, rows, cursor, end, until_ns, stop_on_reply):
             elif ticks >= edge["lowest_ask_ticks"]:
                 on_trade(venue, market, 1, ticks, lots, ts_ns)
         else:
-            _rare_row(venue, market, kind, word, ticks, lots, ts_ns)
+            _rare_row(venue, market, kind, word, ticks, lots, int(rows[cursor - 1]["delay_ns"]), ts_ns)
         if stop_on_reply and venue.venue[0]["reply_count"] > 0:
             break
     return cursor
 
 
 @compiled
-def _rare_row(venue, market, kind, word, ticks, lots, ts_ns):
+def _rare_row(venue, market, kind, word, ticks, lots, delay_ns, ts_ns):
     ladder = venue.ladders[market]
     cells = venue.cells[market]
+    row = 1 if word & SELL_BIT else 0
     if kind == BBO:
-        venue_bbo(venue, market, 1 if word & SELL_BIT else 0, ticks, lots, ts_ns)
+        venue_bbo(venue, market, row, ticks, lots, ts_ns)
+    elif kind == ORDER_AGE:
+        name_order(venue, market, row, ticks, ts_ns - lots * 1000 - delay_ns, ts_ns)
     elif kind == CLEAR:
         if word & SELL_BIT:
             clear_asks(ladder, cells, ticks)
@@ -169,32 +173,39 @@ def _act(venue, request, lane, ts_ns):
 
 
 @compiled
+def _act_on_block(venue, bus, lane, first, last):
+    """Acts on requests[first:last] of a lane, which share a block: by class, then in order of arrival."""
+    for rank in range(3):
+        # Classes 0 cancel, 1 post-only, 2 everything else; the block runs 1, 0, 2.
+        command_class = 1 - rank if rank < 2 else 2
+        for position in range(first, last):
+            request = bus.requests[lane, position & (RING - 1)]
+            if request["command_class"] == command_class:
+                _act(venue, request, lane, request["arrival_ns"])
+
+
+@compiled
 def take_requests(venue, bus, ts_ns):
     """Acts on every request that arrives at or before `ts_ns`; returns the earliest reply's arrival, FAR when none."""
     by_class = bus.latency[0]["kind"] == _BLOCKS
     earliest = FAR
     for lane in range(len(bus.lines)):
         line = bus.lines[lane]
-        head = line["request_head"]
+        first = line["request_head"]
         tail = line["request_tail"]
-        last = head
-        while last < tail and bus.requests[lane, last & (RING - 1)]["arrival_ns"] <= ts_ns:
-            last += 1
-        if last == head:
-            continue
-        if by_class:
-            for rank in range(3):
-                # Classes 0 cancel, 1 post-only, 2 everything else; the block runs 1, 0, 2.
-                command_class = 1 - rank if rank < 2 else 2
-                for position in range(head, last):
-                    request = bus.requests[lane, position & (RING - 1)]
-                    if request["command_class"] == command_class:
-                        _act(venue, request, lane, request["arrival_ns"])
-        else:
-            for position in range(head, last):
-                request = bus.requests[lane, position & (RING - 1)]
+        while first < tail and bus.requests[lane, first & (RING - 1)]["arrival_ns"] <= ts_ns:
+            last = first + 1
+            if by_class:
+                arrival_ns = bus.requests[lane, first & (RING - 1)]["arrival_ns"]
+                while last < tail and bus.requests[lane, last & (RING - 1)]["arrival_ns"] == arrival_ns:
+                    last += 1
+                _act_on_block(venue, bus, lane, first, last)
+            else:
+                request = bus.requests[lane, first & (RING - 1)]
                 _act(venue, request, lane, request["arrival_ns"])
-        line["request_head"] = last
-        earliest = min(earliest, deliver(bus, venue.venue[0], venue.replies))
+            first = last
+        if first != line["request_head"]:
+            line["request_head"] = first
+            earliest = min(earliest, deliver(bus, venue.venue[0], venue.replies))
     refresh_next_request(bus)
     return earliest

@@ -1,13 +1,19 @@
 """Where our order stands in a recorded price level: the queue models.
 
 A recorded level shows how many lots rest there, not whose. A model keeps `front`, the lots ahead of our order, and
-moves it when trades print at the price and when the level's total changes. `front` is a float64 in lots, never negative
-after a change of the level, possibly negative after a trade: then that many lots of the trade were ours.
+moves it when trades print at the price and when the level's total changes. `front` is a float64 in lots, never more
+than the level's new total after a change of it, possibly negative after a trade: then that many lots of the trade were
+ours.
 
 Bias, stated: RISK_AVERSE advances on trades only, so it fills latest; the probability models assume that a decrease
-which
-no trade explains is spread over the queue by position, f(back) / (f(back) + f(front)) and relatives. Their arithmetic,
-clamps and treatment of 0/0 (the new total decides) agree with hftbacktest's models to the record (tests/parity).
+which no trade explains is spread over the queue by position, f(back) / (f(back) + f(front)) and relatives. Their
+arithmetic, clamps and treatment of 0/0 (the new total decides) agree with hftbacktest's models to the record
+(tests/parity). That includes an estimate far below 0 when most of a level leaves at once: where orders fill in parts it
+counts as 0, or the next trade would fill more than it held.
+
+ORDER_LEVEL assumes nothing: where the recording says whose order a change of the level is, what stood ahead is known.
+Changes of which that is not known move the queue as under RISK_AVERSE. It expects a trade before the changes of the
+level that it causes.
 """
 
 from __future__ import annotations
@@ -27,6 +33,10 @@ class QueueModel(IntEnum):
     POWER_COMPLEMENT = 3  # 1 - f(front / (front + back)), f(x) = x^n
     LOG = 4  # f(back) / (f(back) + f(front)), f(x) = ln(1 + x)
     LOG_TOTAL = 5  # f(back) / f(back + front), f(x) = ln(1 + x)
+    ORDER_LEVEL = 6  # exact by the age of the order that changed; RISK_AVERSE where the recording does not name it
+
+
+_RISK_AVERSE, _ORDER_LEVEL = 0, 6
 
 
 @compiled
@@ -76,7 +86,7 @@ def probability_behind(model, power, lot_size, front, back):
 @compiled
 def front_after_change(model, power, lot_size, front, traded, before, after):
     """Lots ahead after the level went from `before` to `after` lots, `traded` of it already counted from trades."""
-    if model == 0:
+    if model == _RISK_AVERSE or model == _ORDER_LEVEL:
         return min(front, float(after))
     change = float(before - after) - traded
     if change < 0.0:
@@ -89,6 +99,22 @@ def front_after_change(model, power, lot_size, front, traded, before, after):
     if math.isnan(estimate):
         return float(after)
     return min(estimate, float(after))
+
+
+@compiled
+def after_order_change(front, traded, before, after, is_ahead):
+    """Lots ahead and lots traded but not yet gone, after one recorded order took the level from `before` to `after`.
+
+    `is_ahead`: the order was placed at or before ours. What trades already took off explains a decrease first; the rest
+    was cancelled, and moves us up by exactly that when it stood ahead. An increase stands behind us.
+    """
+    gone = float(before - after)
+    if gone <= 0.0:
+        return front, traded
+    explained = min(gone, traded)
+    if is_ahead:
+        front = max(front - (gone - explained), 0.0)
+    return front, traded - explained
 
 
 @compiled
