@@ -22,13 +22,13 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from hlhft.backtest.loop import FUNDING_KIND, RECORD_DTYPE
 from hlhft.backtest.mids import mids_at
 from hlhft.backtest.session import Backtest
-from hlhft.report.markouts import HORIZONS_NS, REASONS, horizons_of
+from hlhft.report.blotter import blotter, records, write_columns
+from hlhft.report.markouts import horizons_of
 from hlhft.report.metrics import LaneLog
 from hlhft.report.page import render
-from hlhft.report.results import Results, ScenarioResult, scenario_result
+from hlhft.report.results import Results, scenario_result
 
 FILES = ("run.json", "results.json", "blotter.parquet", "records.parquet", "report.html")
 LIBRARIES = ("numpy", "numba", "llvmlite", "plotly", "pyarrow")
@@ -39,7 +39,7 @@ class RunError(ValueError):
 
 
 def results_of(backtest: Backtest, *, snapshots: bool = False, failures: Sequence[str] = ()) -> Results:
-    """Measures a finished backtest. `failures`: what the strategy raised; `snapshots`: the book was recorded as such."""
+    """Measures a finished backtest. `failures`: what the strategy raised; `snapshots`: the books were recorded so."""
     recording = backtest.recording
     lanes = [
         LaneLog(
@@ -138,87 +138,12 @@ def write_run(folder: Path, results: Results) -> None:
 
 
 def _write_files(folder: Path, results: Results) -> None:
-    import pyarrow
-    from pyarrow import parquet
-
     (folder / "run.json").write_bytes(_json(results.identity))
     (folder / "results.json").write_bytes(_json(results.plain()))
-    for name, tables in (("blotter", blotter), ("records", records)):
-        columns = tables(results.scenarios)
-        parquet.write_table(pyarrow.table(columns), folder / f"{name}.parquet", compression="zstd")
+    write_columns(folder / "blotter.parquet", blotter(results.scenarios))
+    write_columns(folder / "records.parquet", records(results.scenarios))
     (folder / "report.html").write_text(render(results), encoding="utf-8")
 
 
 def _json(value: Any) -> bytes:
     return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
-
-
-def blotter(scenarios: Sequence[ScenarioResult]) -> dict[str, Any]:
-    """Fills and funding payments of all scenarios as columns for Parquet. Null is what is unknown or does not apply.
-
-    Integers are exact (ticks, lots, nanoseconds, micro-USDC); `price`, `size`, `mid` are the same in units of the
-    market. `queue_ahead_*_lots` are the queue model's estimates when the order joined and when the fill came, `mid` the
-    venue's at the fill, `mid_after_*` later.
-    """
-    from pyarrow import array
-
-    log = _joined([one.lane.log for one in scenarios])
-    markets = scenarios[0].lane.markets
-    tick = np.array([market.record()["tick_size"][0] for market in markets])[log["market"]]
-    lot = np.array([market.record()["lot_size"][0] for market in markets])[log["market"]]
-    funding = log["kind"] == FUNDING_KIND
-    resting = ~funding & (log["maker"] == 1)
-    columns: dict[str, Any] = {
-        **_identity(scenarios, [len(one.lane.log) for one in scenarios], log["market"]),
-        "kind": _words(funding.astype(np.int64), {0: "fill", 1: "funding"}),
-        "side": _words(log["side"], {1: "buy", -1: "sell", 0: "none"}),
-        "reason": _words(np.where(funding, 0, log["reason"]), {0: "none", **REASONS}),
-        "maker": array(log["maker"] == 1, mask=funding),
-    }
-    for name in ("ts_exch_ns", "ts_local_ns", "order_id", "price_ticks", "size_lots"):
-        columns[name] = np.ascontiguousarray(log[name])
-    columns["placed_ns"] = array(np.ascontiguousarray(log["placed_ns"]), mask=~resting)
-    columns["price"], columns["size"] = log["price_ticks"] * tick, log["size_lots"] * lot
-    columns["fee_micro"] = array(np.ascontiguousarray(log["aux1"]), mask=funding)
-    columns["funding_micro"] = array(np.ascontiguousarray(log["aux0"]), mask=~funding)
-    columns["queue_ahead_at_entry_lots"] = array(np.ascontiguousarray(log["front_at_entry"]), mask=~resting)
-    columns["queue_ahead_at_fill_lots"] = array(np.maximum(log["front"], 0.0), mask=~resting)
-    columns["mid"] = array(log["mid_half_ticks"] * tick / 2.0, mask=funding | (log["mid_half_ticks"] == 0))
-    later = _joined([one.mid_half_ticks for one in scenarios])
-    for place, horizon_ns in enumerate(HORIZONS_NS):
-        mid = np.ascontiguousarray(later[:, place])
-        columns[f"mid_after_{horizon_ns // 1_000_000}_ms"] = array(mid * tick / 2.0, mask=funding | (mid == 0))
-    return columns
-
-
-def records(scenarios: Sequence[ScenarioResult]) -> dict[str, Any]:
-    """The sampled state of all scenarios as columns for Parquet, integers as in RECORD_DTYPE."""
-    log = _joined([one.lane.records for one in scenarios])
-    columns = _identity(scenarios, [len(one.lane.records) for one in scenarios], log["market"])
-    for name in RECORD_DTYPE.names or ():
-        if name not in ("lane", "market"):
-            columns[name] = np.ascontiguousarray(log[name])
-    return columns
-
-
-def _joined(arrays: Sequence[np.ndarray]) -> np.ndarray:
-    return np.concatenate(list(arrays))
-
-
-def _identity(scenarios: Sequence[ScenarioResult], counts: Sequence[int], market: np.ndarray) -> dict[str, Any]:
-    """Which scenario and market each row belongs to, by name."""
-    numbers = np.repeat(np.arange(len(scenarios)), counts)
-    return {
-        "scenario": _words(numbers, {index: one.name for index, one in enumerate(scenarios)}),
-        "market": _words(market, {index: one.name for index, one in enumerate(scenarios[0].lane.markets)}),
-    }
-
-
-def _words(codes: np.ndarray, words: dict[int, str]) -> Any:
-    """Codes as a dictionary-encoded column of words."""
-    from pyarrow import DictionaryArray, array
-
-    known = sorted(words)
-    return DictionaryArray.from_arrays(
-        array(np.searchsorted(known, codes).astype(np.int32)), [words[code] for code in known]
-    )

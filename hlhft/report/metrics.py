@@ -53,7 +53,7 @@ class LaneLog:
 
     def value_usdc(self, log: np.ndarray) -> np.ndarray:
         """price x size of log entries in USDC, float64."""
-        return log["price_ticks"] * log["size_lots"].astype(np.float64) * self._unit_usdc()[log["market"]]
+        return np.asarray(log["price_ticks"] * log["size_lots"].astype(np.float64) * self._unit_usdc()[log["market"]])
 
     def _unit_usdc(self) -> np.ndarray:
         """USDC of one tick x lot, by market."""
@@ -289,8 +289,9 @@ def _inventory(lane: LaneLog, index: int) -> Inventory:
     mid = np.where(known, records["best_bid_ticks"] + records["best_ask_ticks"], 2 * records["mark_ticks"]) / 2.0
     held = records["position_lots"] * mid * unit
     # A sample holds until the next one; the last one until the end.
-    weights = np.diff(np.append(records["ts_ns"], max(lane.last_ns, int(records["ts_ns"][-1])))) if len(records) else []
-    weights = np.asarray(weights, np.float64)
+    weights = np.diff(records["ts_ns"], append=max(lane.last_ns, int(records["ts_ns"].max(initial=0)))).astype(
+        np.float64
+    )
     total = float(weights.sum())
     path = np.cumsum(fills["side"] * fills["size_lots"])
     largest = float((np.abs(path) * fills["price_ticks"]).max()) * unit if len(path) else 0.0

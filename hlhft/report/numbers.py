@@ -75,6 +75,12 @@ def moment(ns: int, *, milliseconds: bool = False) -> str:
     return at.strftime("%Y-%m-%d %H:%M:%S") + (f".{at.microsecond // 1000:03d}" if milliseconds else "")
 
 
+def period(first_ns: int, last_ns: int) -> str:
+    """From when to when; the date once when it is the same."""
+    first, last = moment(first_ns), moment(last_ns)
+    return f"{first} to {last[11:] if last[:10] == first[:10] else last} UTC"
+
+
 def listed(words: list[str]) -> str:
     """ "a", "a and b", "a, b and c"."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

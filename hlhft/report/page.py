@@ -19,8 +19,8 @@ import numpy as np
 
 from hlhft.report.assumptions import assumptions
 from hlhft.report.markouts import REASONS
-from hlhft.report.numbers import DASH, count, moment, money, plain
-from hlhft.report.plots import figures, time_caption
+from hlhft.report.numbers import DASH, count, moment, money, period, plain
+from hlhft.report.plots import figures
 from hlhft.report.results import Results, ScenarioResult
 from hlhft.report.table import Row, sections
 from hlhft.report.verdict import Verdict, scenario_title, verdict
@@ -36,7 +36,10 @@ _SIGN_CLASS = {1: "gain", -1: "loss", 0: ""}
 def render(results: Results) -> str:
     """The whole page. Raises FileNotFoundError when the plotly package lacks its script."""
     spoken = verdict(results)
-    chosen = [_button("scenario", index, ", ".join(filter(None, scenario_title(one)))) for index, one in enumerate(results.scenarios)]
+    chosen = [
+        _button("scenario", index, ", ".join(filter(None, scenario_title(one))))
+        for index, one in enumerate(results.scenarios)
+    ]
     drawn = figures(results.scenarios)
     markets = [_button("market", index, price["market"]) for index, price in enumerate(drawn[0]["prices"])]
     body = "\n".join(
@@ -45,8 +48,7 @@ def render(results: Results) -> str:
             _header(results, spoken),
             _cards(results.scenarios),
             "<h2>Fee scenarios side by side</h2>",
-            '<p class="note">Each is a run of its own with its decisions made again: with other fees the strategy quotes '
-            "elsewhere.</p>",
+            '<p class="note">Each is a run of its own, its decisions made again: other fees, other quotes.</p>',
             _table(results),
             f'<p class="note under">{_text(ERRORS_NOTE)}</p>',
             "<h2>How it went</h2>",
@@ -60,7 +62,7 @@ def render(results: Results) -> str:
             "<h2>What was run</h2>",
             '<p class="note">The same settings, data and code key give the same bytes again.</p>',
             _identity(results.identity),
-            f"<footer>hlhft {_text(results.identity.get('version', ''))}. A backtest is a model and no promise.</footer>",
+            f"<footer>hlhft {_text(results.identity['version'])}. A backtest is a model and no promise.</footer>",
             "</main>",
         ]
     )
@@ -119,7 +121,7 @@ def _header(results: Results, spoken: Verdict) -> str:
     settings = results.identity.get("settings", {})
     facts = [
         results.title,
-        time_caption(results.first_ns, results.first_ns + results.span_ns),
+        period(results.first_ns, results.first_ns + results.span_ns),
         f"strategy {settings.get('strategy', DASH)}",
         f"latency {results.models['latency']}",
         f"queue {results.models['queue']}",
@@ -152,12 +154,13 @@ def _table(results: Results) -> str:
     heads = "".join(f"<th>{_text(who)}<small>{_text(what)}</small></th>" for who, what in titles)
     lines = []
     for section in sections(results):
-        lines.append(f'<tr><th colspan="{len(results.scenarios) + 1}" scope="rowgroup">{_text(section.title)}</th></tr>')
+        lines.append(
+            f'<tr><th colspan="{len(results.scenarios) + 1}" scope="rowgroup">{_text(section.title)}</th></tr>'
+        )
         lines += [_table_row(row) for row in section.rows]
     return (
-        f'<div class="panel scroll"><table class="figures"><thead><tr><th></th>{heads}</tr></thead>\n<tbody>'
-        + "\n".join(lines)
-        + "</tbody></table></div>"
+        f'<div class="panel scroll"><table class="figures" style="--columns: {len(titles)}">'
+        f"<thead><tr><th></th>{heads}</tr></thead>\n<tbody>" + "\n".join(lines) + "</tbody></table></div>"
     )
 
 
@@ -167,7 +170,7 @@ def _table_row(row: Row) -> str:
         f'<td class="{_SIGN_CLASS[sign]}">{_text(value)}</td>' if sign else f"<td>{_text(value)}</td>"
         for value, sign in zip(row.values, signs, strict=True)
     )
-    return f'<tr{" class=total" if row.is_total else ""}><td>{_text(row.label)}</td>{cells}</tr>'
+    return f"<tr{' class=total' if row.is_total else ''}><td>{_text(row.label)}</td>{cells}</tr>"
 
 
 def _button(kind: str, index: int, label: str) -> str:
@@ -187,7 +190,12 @@ def _charts(markets: list[str]) -> str:
                 "Profit and its parts",
                 "Each part comes from its own records; together they are the change in equity.",
             ),
-            _chart("price", "Price and our fills", "The mid as this machine saw it; triangles at the fills' prices.", choice),
+            _chart(
+                "price",
+                "Price and our fills",
+                "The mid as this machine saw it; triangles at the fills' prices.",
+                choice,
+            ),
             '<div class="two">',
             _chart("inventory", "Inventory", "The position's value at the mid."),
             _chart(
@@ -251,7 +259,9 @@ def _fill_row(one: ScenarioResult, fill: np.void) -> str:
         plain(int(fill["aux1"]) / 1e6, 4),
     )
     tone = {2: f' class="{"gain" if side == "buy" else "loss"}"'}
-    return "<tr>" + "".join(f"<td{tone.get(index, '')}>{_text(cell)}</td>" for index, cell in enumerate(cells)) + "</tr>"
+    return (
+        "<tr>" + "".join(f"<td{tone.get(index, '')}>{_text(cell)}</td>" for index, cell in enumerate(cells)) + "</tr>"
+    )
 
 
 def _identity(identity: Mapping[str, Any]) -> str:

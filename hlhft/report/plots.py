@@ -7,6 +7,7 @@ A trace whose line colour is INK takes the page's text colour.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,6 @@ import numpy as np
 from hlhft.report.attribution import PART_NAMES
 from hlhft.report.markouts import REASONS, of_group
 from hlhft.report.metrics import equity_path
-from hlhft.report.numbers import moment
 from hlhft.report.results import ScenarioResult
 from hlhft.report.table import horizon_words
 from hlhft.report.verdict import PART_WORDS
@@ -47,7 +47,7 @@ def thinned(values: np.ndarray, points: int = POINTS_MAX) -> np.ndarray:
         return np.arange(count)
     edges = np.linspace(0, count, max((points - 2) // 2, 1) + 1).astype(np.int64)
     places = [0, count - 1]
-    for start, end in zip(edges[:-1], edges[1:]):
+    for start, end in pairwise(edges):
         stretch = values[start:end]
         places += [int(start + np.argmin(stretch)), int(start + np.argmax(stretch))]
     return np.unique(places)
@@ -113,7 +113,10 @@ def price_figure(one: ScenarioResult, index: int) -> Figure:
                 "name": name + part,
                 "x": _dates(shown["ts_exch_ns"]),
                 "y": _rounded(shown["price_ticks"] * tick, decimals),
-                "text": [f"{market.size_text(int(lots))}, {REASONS[int(why)]}" for lots, why in shown[["size_lots", "reason"]]],
+                "text": [
+                    f"{market.size_text(int(lots))}, {REASONS[int(why)]}"
+                    for lots, why in shown[["size_lots", "reason"]]
+                ],
                 "marker": {"symbol": symbol, "size": 8, "color": colour, "line": {"width": 0}, "opacity": 0.85},
                 "hovertemplate": f"{name[:-1]} %{{text}}<br>at %{{y:,}}<extra></extra>",
             }
@@ -189,13 +192,9 @@ def figures(scenarios: Sequence[ScenarioResult]) -> list[dict[str, Any]]:
             "inventory": inventory_figure(one),
             "markouts": markout_figure(one),
             "prices": [
-                {"market": one.lane.markets[index].name, **price_figure(one, index)} for index in charted_markets(scenarios[0])
+                {"market": one.lane.markets[index].name, **price_figure(one, index)}
+                for index in charted_markets(scenarios[0])
             ],
         }
         for one in scenarios
     ]
-
-
-def time_caption(first_ns: int, last_ns: int) -> str:
-    """The period of the charts in words."""
-    return f"{moment(first_ns)} to {moment(last_ns)[11:] if last_ns - first_ns < 86_400_000_000_000 else moment(last_ns)} UTC"

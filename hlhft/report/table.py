@@ -37,7 +37,7 @@ def sections(results: Results) -> tuple[Section, ...]:
     return (
         Section("Where the money came from, USDC", tuple(_profit(scenarios)), is_short=True),
         Section("Trading", tuple(_trading(scenarios)), is_short=True),
-        Section("Markout in bp, all fills, before fees", tuple(_markouts(scenarios)), is_short=True),
+        Section("Markout in bp, before fees", tuple(_markouts(scenarios)), is_short=True),
         Section("Risk", tuple(_risk(scenarios)), is_short=True),
         Section("Quoting", tuple(_quoting(scenarios)), is_short=True),
         Section("Place in the queue, medians", tuple(_queue(scenarios))),
@@ -70,7 +70,9 @@ def _profit(scenarios: Scenarios) -> list[Row]:
         _row(
             "parts sum to it",
             scenarios,
-            lambda one: f"off by {one.split.usdc_text(one.split.residual_largest)}" if one.split.residual_largest else "exactly",
+            lambda one: (
+                f"off by {one.split.usdc_text(one.split.residual_largest)}" if one.split.residual_largest else "exactly"
+            ),
         )
     )
     by_volume = [one.metrics.trading.profit_bp for one in scenarios]

@@ -115,10 +115,8 @@ def _remarks(results: Results) -> list[str]:
 def _quoting_remarks(first: ScenarioResult) -> list[str]:
     address, uptime = first.metrics.address, first.metrics.quoting.uptime
     if address.refused:
-        return [
-            f"The action budget of the address ran out ({count(address.used)} of {count(address.allowance)} used): it "
-            f"quoted both sides {percent(uptime, 0)} of the time."
-        ]
+        used = f"{count(address.used)} of {count(address.allowance)} used"
+        return [f"The address ran out of actions ({used}): both sides were quoted {percent(uptime, 0)} of the time."]
     if uptime is not None and uptime < UPTIME_LOW:
-        return [f"It quoted both sides only {percent(uptime, 0)} of the time."]
+        return [f"Both sides were quoted only {percent(uptime, 0)} of the time."]
     return []
