@@ -27,6 +27,7 @@ from hlhft.backtest.session import Backtest
 from hlhft.report.blotter import blotter, records, write_columns
 from hlhft.report.markouts import horizons_of
 from hlhft.report.metrics import LaneLog
+from hlhft.report.numbers import recording_title
 from hlhft.report.page import render
 from hlhft.report.results import Results, scenario_result
 
@@ -66,7 +67,7 @@ def results_of(backtest: Backtest, *, snapshots: bool = False, failures: Sequenc
     ]
     settings = backtest.settings
     return Results(
-        title=recording.name,
+        title=recording_title(recording.name),
         scenarios=tuple(scenarios),
         identity={**backtest.metadata(), "libraries": _libraries()},
         models={"latency": settings.latency, "queue": settings.queue, "profile": recording.profile},

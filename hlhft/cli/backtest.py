@@ -89,13 +89,14 @@ def command(arguments: tuple[str, ...], *, output: Path | None, as_json: bool, *
     from hlhft.compiled import cache_folder
 
     paths, latency = split_arguments(arguments, options["latency"])
-    say_if_it_compiles(cache_folder(), hidden=as_json)
-    threading.Thread(target=_import_parquet, daemon=True).start()
     strategy = _strategy(options["strategy"], options["params"])
     source = _source(paths, options["market"], options["specification"])
+    settings = settings_of(strategy, source, {**options, "latency": latency})
     folder = output if output is not None else Path("runs", name_of(source.name))
     runs.check_folder(folder)
-    settings = settings_of(strategy, source, {**options, "latency": latency})
+    say_if_it_compiles(cache_folder(), hidden=as_json)
+    threading.Thread(target=_import_parquet, daemon=True).start()
+    strategy.address()  # a file that does not compile is refused before minutes of reading
     results = _run(settings, source, options["feed_profile"], as_json=as_json)
     runs.write_run(folder, results)
     if as_json:
@@ -159,9 +160,11 @@ def parameters(texts: Sequence[str]) -> Mapping[str, str]:
     return found
 
 
-def name_of(title: str) -> str:
-    """A recording's name as a folder's name."""
-    plain = re.sub(r"(\.(gz|lz4|npz|csv|jsonl|json|events|data))+$", "", title.rpartition("/")[2])
+def name_of(recording: str) -> str:
+    """A recording's name as a folder's name: of several files, the first or the folder they lie in."""
+    first = recording.partition("+")[0]
+    title = first.partition("/")[0] if "+" in recording else first.replace("/", "_")
+    plain = re.sub(r"(\.(gz|lz4|npz|csv|jsonl|json|events|data))+$", "", title)
     return re.sub(r"[^A-Za-z0-9._-]+", "_", plain).strip("._")[:NAME_LENGTH_MAX] or "run"
 
 
@@ -208,13 +211,14 @@ def _run(settings: Settings, source: Source, profile: str | None, *, as_json: bo
     from hlhft.backtest.recordings import compile_recording
     from hlhft.backtest.runs import results_of
     from hlhft.backtest.session import run_backtest
+    from hlhft.report.numbers import recording_title
     from hlhft.strategies import failures
 
     snapshots = is_hyperliquid(source)
     profile = profile or (PROFILE_HYPERLIQUID if snapshots else PROFILE_ELSEWHERE)
-    with progress(f"Reading {source.name}", hidden=as_json) as reading:
+    with progress(f"Reading {recording_title(source.name)}", hidden=as_json) as reading:
         recording = compile_recording(source, profile=profile, progress=reading)
-    with failures() as raised, progress(f"Replaying {source.name}", hidden=as_json) as replaying:
+    with failures() as raised, progress(f"Replaying {recording_title(source.name)}", hidden=as_json) as replaying:
         backtest = run_backtest(settings, recording, replaying)
     return results_of(backtest, snapshots=snapshots, failures=raised)
 
@@ -236,8 +240,5 @@ def _end(results: Results, folder: Path) -> None:
         raise CommandError(f"interrupted: what was replayed is in {folder}", ExitCode.INTERRUPTED)
     halted = [one for one in results.scenarios if one.is_halted]
     if halted:
-        reason = f"{halted[0].metrics.breaker}{f' ({halted[0].failures[0]})' if halted[0].failures else ''}"
-        raise CommandError(
-            f"the run ended halted under {', '.join(repr(one.name) for one in halted)}: {reason}; see {folder}",
-            ExitCode.HALTED,
-        )
+        names = ", ".join(one.name.partition(",")[0] for one in halted)
+        raise CommandError(f"ended halted under {names} ({halted[0].halt_words}); see {folder}", ExitCode.HALTED)

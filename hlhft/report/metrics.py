@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hlhft.core.risk import Breaker, RiskRefusal
+from hlhft.core.quotes import MEANING, QuoteFault
+from hlhft.core.risk import BREAKERS, Breaker, RiskRefusal
 from hlhft.core.state import Mode
 from hlhft.report.attribution import Attribution
 from hlhft.report.markouts import FILL_KIND, REASONS
@@ -159,7 +160,8 @@ class Metrics:
     sharpe: Sharpe | None
     address: AddressBudget
     mode: str  # active, reducing, halted
-    breaker: str | None  # the first that tripped
+    breaker: str | None  # the one that halted it, else the first that tripped
+    reason: str | None  # why, in words
     liquidations: int
 
 
@@ -167,7 +169,7 @@ def measure(lane: LaneLog, split: Attribution) -> Metrics:
     """All figures of a lane, whose attribution gives equity and fees."""
     ts_ns, equity = equity_path(lane, split)
     state = lane.lane[0]
-    breaker = int(state["halt_code"])
+    breaker = _breaker(state)
     return Metrics(
         trading=_trading(lane, split),
         quoting=_quoting(lane),
@@ -177,9 +179,20 @@ def measure(lane: LaneLog, split: Attribution) -> Metrics:
         sharpe=sharpe(ts_ns, equity, lane.capital_micro / MICRO, lane.span_ns),
         address=_address(lane),
         mode=Mode(int(state["mode"])).name.lower(),
-        breaker=_words(Breaker(breaker).name) if breaker else None,
+        breaker=_words(breaker.name) if breaker else None,
+        reason=_reason(breaker, QuoteFault(int(state["quote_fault"]))) if breaker else None,
         liquidations=int((lane.log["reason"] == 5).sum()),
     )
+
+
+def _breaker(state: np.void) -> Breaker:
+    """The breaker that latched, else the first that tripped."""
+    latched = [breaker for breaker in Breaker if int(state["latches"]) >> breaker & 1]
+    return latched[0] if latched else Breaker(int(state["halt_code"]))
+
+
+def _reason(breaker: Breaker, fault: QuoteFault) -> str:
+    return MEANING[fault] if breaker == Breaker.STRATEGY and fault else BREAKERS[breaker].meaning
 
 
 def equity_path(lane: LaneLog, split: Attribution) -> tuple[np.ndarray, np.ndarray]:

@@ -81,6 +81,15 @@ def period(first_ns: int, last_ns: int) -> str:
     return f"{first} to {last[11:] if last[:10] == first[:10] else last} UTC"
 
 
+def recording_title(name: str) -> str:
+    """A recording's name for people: "a/X+a/Y" is "a: X, Y", and of many files the first is named."""
+    parts = name.split("+")
+    folders = {part.rpartition("/")[0] for part in parts}
+    if len(folders) == 1 and folders != {""}:
+        return f"{folders.pop()}: {', '.join(part.rpartition('/')[2] for part in parts)}"
+    return name if len(parts) <= 2 else f"{parts[0]} and {len(parts) - 1} more"
+
+
 def listed(words: list[str]) -> str:
     """ "a", "a and b", "a, b and c"."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

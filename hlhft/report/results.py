@@ -43,6 +43,11 @@ class ScenarioResult:
         return self.metrics.mode == "halted"
 
     @property
+    def halt_words(self) -> str:
+        """Which breaker halted it and why; what the strategy raised, where it did."""
+        return f"{self.metrics.breaker}, {self.failures[0] if self.failures else self.metrics.reason}"
+
+    @property
     def maker_bp(self) -> float:
         """The maker fee in basis points, negative for a rebate."""
         return self.maker_rate_e9 / 1e5

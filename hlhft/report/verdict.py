@@ -79,6 +79,10 @@ def _all(scenarios: tuple[ScenarioResult, ...]) -> str:
     return f"{_NUMBERS[len(scenarios)]} fee scenarios" if len(scenarios) in _NUMBERS else "its fees"
 
 
+def _names(scenarios: Sequence[ScenarioResult]) -> str:
+    return listed([scenario_words(one) for one in scenarios])
+
+
 def _figures(scenarios: Sequence[ScenarioResult]) -> str:
     return listed([f"{money(one.profit_usdc)} USDC with {scenario_words(one)}" for one in scenarios])
 
@@ -90,16 +94,19 @@ def _remarks(results: Results) -> list[str]:
         remarks.append(f"It was interrupted: these are the first {duration(results.span_ns)} only.")
     halted = [one for one in results.scenarios if one.is_halted]
     if halted:
-        why = f" ({halted[0].failures[0]})" if halted[0].failures else ""
-        remarks.append(
-            f"It ended halted with {listed([scenario_words(one) for one in halted])}: {halted[0].metrics.breaker}{why}."
+        where = (
+            f"under {_all(results.scenarios)}" if len(halted) == len(results.scenarios) else f"with {_names(halted)}"
         )
+        remarks.append(f"It ended halted {where} ({halted[0].halt_words}).")
     if first.metrics.trading.fills:
         name, worst = min(first.part_usdc.items(), key=lambda item: (item[1], PART_NAMES.index(item[0])))
         if worst < 0.0:
             remarks.append(f"What cost most with {scenario_words(first)} was {PART_WORDS[name]}, {money(worst)} USDC.")
-    remarks += _quoting_remarks(first)
-    if not all(one.metrics.sharpe is not None and one.metrics.sharpe.carries_a_claim for one in results.scenarios):
+    if not halted:
+        remarks += _quoting_remarks(first)
+    if first.metrics.trading.fills and not all(
+        one.metrics.sharpe is not None and one.metrics.sharpe.carries_a_claim for one in results.scenarios
+    ):
         remarks.append(
             f"{duration(results.span_ns)} and {count(first.metrics.trading.fills)} fills are too few to say whether "
             "this is skill or chance."
@@ -115,8 +122,9 @@ def _remarks(results: Results) -> list[str]:
 def _quoting_remarks(first: ScenarioResult) -> list[str]:
     address, uptime = first.metrics.address, first.metrics.quoting.uptime
     if address.refused:
-        used = f"{count(address.used)} of {count(address.allowance)} used"
-        return [f"The address ran out of actions ({used}): both sides were quoted {percent(uptime, 0)} of the time."]
+        used = f"{count(address.used)} of {count(address.allowance)} used, the rest is kept for cancels"
+        quoted = f"both sides were quoted {percent(uptime, 0)} of the time"
+        return [f"The address ran out of actions for new orders ({used}): {quoted}."]
     if uptime is not None and uptime < UPTIME_LOW:
         return [f"Both sides were quoted only {percent(uptime, 0)} of the time."]
     return []
