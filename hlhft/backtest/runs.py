@@ -15,7 +15,7 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,7 @@ def results_of(backtest: Backtest, *, snapshots: bool = False, failures: Sequenc
     return Results(
         title=recording_title(recording.name),
         scenarios=tuple(scenarios),
-        identity={**backtest.metadata(), "libraries": _libraries()},
+        identity={**backtest.metadata(), "libraries": library_versions()},
         models={"latency": settings.latency, "queue": settings.queue, "profile": recording.profile},
         snapshots=snapshots,
         interrupted=backtest.interrupted,
@@ -79,7 +79,8 @@ def results_of(backtest: Backtest, *, snapshots: bool = False, failures: Sequenc
     )
 
 
-def _libraries() -> dict[str, str]:
+def library_versions() -> dict[str, str]:
+    """Versions of what decides a run's bytes, by name."""
     return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in LIBRARIES}}
 
 
@@ -104,13 +105,13 @@ def _mids(backtest: Backtest, lanes: Sequence[LaneLog]) -> list[np.ndarray]:
     return found
 
 
-def check_folder(folder: Path) -> None:
-    """Raises RunError when the folder could not take a run: a file, or a folder that holds anything but a run."""
+def check_folder(folder: Path, names: Sequence[str] = FILES) -> None:
+    """Raises RunError when the folder could not take files of these names: a file, or a folder with anything else."""
     if folder.is_symlink() or not folder.exists():
         return
     if not folder.is_dir():
         raise RunError(f"{folder} is a file, name a folder for the run")
-    others = sorted(path.name for path in folder.iterdir() if path.name not in FILES)
+    others = sorted(path.name for path in folder.iterdir() if path.name not in names)
     if others:
         raise RunError(
             f"{folder} holds {others[0]!r}, which is no part of a run: name a new folder, or that of an earlier run"
@@ -122,13 +123,21 @@ def write_run(folder: Path, results: Results) -> None:
 
     Raises RunError as `check_folder` does, and OSError when it cannot be written.
     """
+    replace_folder(folder, FILES, lambda fresh: _write_files(fresh, results))
+
+
+def replace_folder(folder: Path, names: Sequence[str], write: Callable[[Path], None]) -> None:
+    """Makes `folder` hold what `write` puts into the empty folder it is given: all of it, or what was there before.
+
+    Raises what `write` and `check_folder` raise, and OSError.
+    """
     folder = folder.resolve()
-    check_folder(folder)
+    check_folder(folder, names)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as writing:
         fresh, earlier = Path(writing, "fresh"), Path(writing, "earlier")
         fresh.mkdir()
-        _write_files(fresh, results)
+        write(fresh)
         try:
             if folder.exists():
                 folder.rename(earlier)
@@ -139,12 +148,13 @@ def write_run(folder: Path, results: Results) -> None:
 
 
 def _write_files(folder: Path, results: Results) -> None:
-    (folder / "run.json").write_bytes(_json(results.identity))
-    (folder / "results.json").write_bytes(_json(results.plain()))
+    (folder / "run.json").write_bytes(json_text(results.identity))
+    (folder / "results.json").write_bytes(json_text(results.plain()))
     write_columns(folder / "blotter.parquet", blotter(results.scenarios))
     write_columns(folder / "records.parquet", records(results.scenarios))
     (folder / "report.html").write_text(render(results), encoding="utf-8")
 
 
-def _json(value: Any) -> bytes:
+def json_text(value: Any) -> bytes:
+    """JSON for people: indented, with a line's end at the end."""
     return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"

@@ -90,7 +90,7 @@ def command(arguments: tuple[str, ...], *, output: Path | None, as_json: bool, *
 
     paths, latency = split_arguments(arguments, options["latency"])
     strategy = _strategy(options["strategy"], options["params"])
-    source = _source(paths, options["market"], options["specification"])
+    source = open_recording(paths, options["market"], options["specification"])
     settings = settings_of(strategy, source, {**options, "latency": latency})
     folder = output if output is not None else Path("runs", name_of(source.name))
     runs.check_folder(folder)
@@ -187,7 +187,8 @@ def _strategy(name: str, params: Sequence[str]) -> Strategy:
     return strategy
 
 
-def _source(paths: list[Path], market: str | None, specification: Path | None) -> Source:
+def open_recording(paths: list[Path], market: str | None, specification: Path | None) -> Source:
+    """The recording that the command's arguments name, the bundled one without any. Raises CommandError, DataError."""
     from hlhft.data.markets import find, load
     from hlhft.data.samples import bundled
     from hlhft.data.sources import open_source
