@@ -6,8 +6,8 @@
 - fees paid, rebates received, funding: as the venue booked them.
 
 The change in equity comes from elsewhere: cash, position, fees and funding as the core kept them, at the last mark.
-None of the parts is a remainder, so a lost, doubled, turned or altered record leaves a residual of just its own worth. The
-check is made at every sampled record, so a record shifted in time shows too.
+None of the parts is a remainder, so a lost, doubled, turned or altered record leaves a residual of just its own worth.
+The check is made at every sampled record, so a record shifted in time shows too.
 
 Everything is a whole number of grains. A grain is the micro-USDC divided by twice the finest market's denominator, in
 which half ticks are whole; so nothing is rounded before a number is displayed.

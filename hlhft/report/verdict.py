@@ -50,8 +50,9 @@ def scenario_title(one: ScenarioResult) -> tuple[str, str]:
 
 def scenario_words(one: ScenarioResult) -> str:
     """A scenario in a sentence: "the top rebate (-0.3 bp)"."""
-    short = one.name.split(", maker ")[0]
-    article = {"new account": "a new account", "top rebate": "the top rebate"}.get(short, short)
+    short = one.name.partition(", maker ")[0]
+    known = {"new account": "a new account", "top rebate": "the top rebate"}
+    article = "your fees" if short.startswith("maker ") else known.get(short, short)
     fee = f"{one.maker_bp:+g}".replace("-", "\N{MINUS SIGN}") if one.maker_bp else "0"
     return f"{article} ({fee} bp)"
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from hlhft.backtest.loop import FUNDING_KIND, RECORD_DTYPE
 from hlhft.core.state import LANE_DTYPE, POSITION_DTYPE
+from hlhft.report.markouts import HORIZONS_NS
 from hlhft.report.metrics import LaneLog
+from hlhft.report.results import Results, ScenarioResult, scenario_result
 from hlhft.units import Market, MarketKind
 from hlhft.venue.recorded import REPLY_DTYPE
 
@@ -127,3 +130,48 @@ def _array(rows: Sequence[dict], dtype: np.dtype) -> np.ndarray:
         for name, value in row.items():
             array[index][name] = value
     return array
+
+
+def scenario(
+    made: History, name: str = "new account, maker +1.5 bp", maker_rate_e9: int = 150_000, **more: Any
+) -> ScenarioResult:
+    """The history as a measured scenario; mids after its fills are those at its fills. `more` goes to the lane."""
+    failures = more.pop("failures", ())
+    lane = made.lane(**more)
+    mids = np.repeat(lane.log["mid_half_ticks"][:, np.newaxis], len(HORIZONS_NS), axis=1)
+    return scenario_result(
+        name=name, rates_e9=(maker_rate_e9, 450_000), lane=lane, mid_half_ticks=mids, failures=failures
+    )
+
+
+def results(*scenarios: ScenarioResult, **more: Any) -> Results:
+    """Scenarios as a result."""
+    facts: dict[str, Any] = {
+        "title": "a recording",
+        "identity": {"version": "1.2.3", "seed": 1, "settings": {"strategy": "glft", "params": {"gamma": 0.05}}},
+        "models": {"latency": "constant:10", "queue": "power:2", "profile": "recorded"},
+        "snapshots": False,
+        "interrupted": False,
+        "events": 10,
+        "levels_outside": 0,
+        **more,
+    }
+    return Results(scenarios=scenarios, **facts)
+
+
+def traded(profit_usdc: int, *, mid: bool = True, market: Market = PERPETUAL) -> History:
+    """Ten minutes in which one lot bought and sold made so much, without fees: half of it spread."""
+    made = History([market])
+    unit = 10 ** (market.price_decimals + market.size_decimals)
+    lots = unit // 10**6 * 100
+    gain = profit_usdc * unit // lots
+    price = 2 * abs(gain) + 1_000_000
+    made.quote(0, price - 1, price + 1)
+    made.record()
+    made.wait(300 * SECOND)
+    made.fill(1, price, lots, mid=2 * price + gain if mid else 0)
+    made.record()
+    made.wait(300 * SECOND)
+    made.fill(-1, price + gain, lots, mid=2 * price + gain if mid else 0)
+    made.record()
+    return made
