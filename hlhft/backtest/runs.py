@@ -107,7 +107,7 @@ def _mids(backtest: Backtest, lanes: Sequence[LaneLog]) -> list[np.ndarray]:
 
 def check_folder(folder: Path, names: Sequence[str] = FILES) -> None:
     """Raises RunError when the folder could not take files of these names: a file, or a folder with anything else."""
-    if folder.is_symlink() or not folder.exists():
+    if not folder.exists():
         return
     if not folder.is_dir():
         raise RunError(f"{folder} is a file, name a folder for the run")
