@@ -41,6 +41,7 @@ MEANING: Mapping[ExitCode, str] = {
 DECLARED: Mapping[str, ExitCode] = {
     "hlhft.backtest.models.ModelError": ExitCode.USAGE,
     "hlhft.backtest.replay.ReplayError": ExitCode.DATA,
+    "hlhft.backtest.runs.RunError": ExitCode.USAGE,
     "hlhft.compiled.CacheError": ExitCode.FAILURE,
     "hlhft.config.load.ConfigError": ExitCode.USAGE,
     "hlhft.data.decimals.DecimalError": ExitCode.DATA,

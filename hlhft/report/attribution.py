@@ -6,9 +6,8 @@
 - fees paid, rebates received, funding: as the venue booked them.
 
 The change in equity comes from elsewhere: cash, position, fees and funding as the core kept them, at the last mark.
-None
-of the parts is a remainder, so a lost, doubled, turned or altered record leaves a residual of just its own worth. The
-check is made at every sampled record, so a record shifted in time shows too.
+None of the parts is a remainder, so a lost, doubled, turned or altered record leaves a residual of just its own worth.
+The check is made at every sampled record, so a record shifted in time shows too.
 
 Everything is a whole number of grains. A grain is the micro-USDC divided by twice the finest market's denominator, in
 which half ticks are whole; so nothing is rounded before a number is displayed.
@@ -145,8 +144,9 @@ class _Points:
 def _points(log: np.ndarray, records: np.ndarray) -> _Points:
     """Puts log and records in one order: what we had learned by the time of a record comes before it."""
     learned_ns = np.maximum.accumulate(log["ts_local_ns"])
-    at_log = np.arange(len(log)) + np.searchsorted(records["ts_ns"], learned_ns, side="left")
-    at_record = np.arange(len(records)) + np.searchsorted(learned_ns, records["ts_ns"], side="right")
+    learned = _learned(log, records, learned_ns)
+    at_log = np.arange(len(log)) + np.searchsorted(learned, np.arange(len(log)), side="right")
+    at_record = np.arange(len(records)) + learned
     columns = np.zeros((7, len(log) + len(records)), np.int64)
     ts_ns, change, price, mid, mark, fee, funding = columns
     fills = log["kind"] == FILL_KIND
@@ -163,6 +163,18 @@ def _points(log: np.ndarray, records: np.ndarray) -> _Points:
     mid = _carried(mid if mid.any() else price, backwards=True)
     mark = _carried(mark, backwards=False)
     return _Points(ts_ns, change, price, mid, np.where(mark > 0, mark, mid), fee, funding, at_record)
+
+
+def _learned(log: np.ndarray, records: np.ndarray, learned_ns: np.ndarray) -> np.ndarray:
+    """How many entries of the log come before each record.
+
+    By time; among entries at a record's own instant the record's count of fills decides, because without latency an
+    order is placed and filled in the instant after the record is taken.
+    """
+    fills = np.concatenate([[0], np.cumsum(log["kind"] == FILL_KIND)])
+    counted = np.searchsorted(fills, records["fills"], side="right") - 1
+    earliest = np.searchsorted(learned_ns, records["ts_ns"], side="left")
+    return np.clip(counted, earliest, np.searchsorted(learned_ns, records["ts_ns"], side="right"))
 
 
 def _carried(values: np.ndarray, *, backwards: bool) -> np.ndarray:

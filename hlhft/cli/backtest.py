@@ -1,0 +1,245 @@
+"""`hlhft backtest`: what a strategy would have made on a recording under three fee scenarios, as table and report."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Mapping, Sequence
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hlhft.cli.errors import CommandError, ExitCode
+from hlhft.cli.progress import progress, say_if_it_compiles
+
+if TYPE_CHECKING:
+    from hlhft.backtest.session import Settings
+    from hlhft.data.sources import Source
+    from hlhft.report.results import Results
+    from hlhft.strategies import Strategy
+
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?|\.[0-9]+")
+_NEGATIVE = re.compile(r"-[0-9.]+")
+NAME_LENGTH_MAX = 80
+# Latency where the user names none: the venue's own way for its own recordings, a good line elsewhere.
+LATENCY_HYPERLIQUID, LATENCY_ELSEWHERE = "blocks", "constant:10"
+PROFILE_HYPERLIQUID, PROFILE_ELSEWHERE = "2026", "recorded"
+
+
+class _Command(click.Command):
+    """As click's, and a negative number among the arguments is a latency out of range, not an unknown option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        previous = ""
+        for argument in args:
+            if _NEGATIVE.fullmatch(argument) and not previous.startswith("-"):
+                raise click.UsageError(f"latency {argument} ms is below 0: give milliseconds, as in 15", ctx)
+            previous = argument
+        return super().parse_args(ctx, args)
+
+
+@click.command(cls=_Command)
+@click.argument("arguments", nargs=-1, metavar="[DATA]... [LATENCY_MS]")
+@click.option("--strategy", default="glft", show_default=True, metavar="NAME|FILE", help="Built in, or a Python file.")
+@click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="A parameter of the strategy; repeatable.")
+@click.option(
+    "--latency",
+    metavar="MODEL",
+    help="15, constant:ENTRY[,REPLY], sampled:MEDIAN,P99, blocks[:MEDIAN,P99] or history:FILE, in ms. "
+    "Default: blocks for Hyperliquid recordings, else constant:10.",
+)
+@click.option(
+    "--queue",
+    default="power:2",
+    show_default=True,
+    metavar="MODEL",
+    help="risk-averse, power:N, power-total:N, power-complement:N, log or log-total.",
+)
+@click.option(
+    "--fees", default="scenarios", show_default=True, metavar="FEES", help="tier:0 to tier:6, or MAKER,TAKER in bp."
+)
+@click.option(
+    "--feed-profile",
+    type=click.Choice(["recorded", "2026"]),
+    help="Cadence and depth of the feed. Default: 2026 for Hyperliquid recordings, else recorded.",
+)
+@click.option("--market", metavar="NAME", help="Market the data are of, where they do not say so themselves.")
+@click.option(
+    "--markets",
+    "specification",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Market specification: TOML, JSON, or the venue's meta answer. Default: the shipped table.",
+)
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=1, show_default=True, help="Of all that is drawn.")
+@click.option("--capital", default="10000", show_default=True, metavar="USDC", help="Equity at the start.")
+@click.option(
+    "--output", type=click.Path(path_type=Path), metavar="FOLDER", help="Where the run goes. Default: runs/NAME."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the results as one JSON object, and nothing else.")
+def command(arguments: tuple[str, ...], *, output: Path | None, as_json: bool, **options: Any) -> None:
+    """Replay recordings against a strategy and report what it made after fees, latency and queue.
+
+    DATA are files or a folder; without any, the recording that ships with hlhft. A plain number at the end is the
+    latency in ms. Every run is made under three fee scenarios, and saved with its report.
+    """
+    from hlhft.backtest import runs
+    from hlhft.compiled import cache_folder
+
+    paths, latency = split_arguments(arguments, options["latency"])
+    strategy = _strategy(options["strategy"], options["params"])
+    source = open_recording(paths, options["market"], options["specification"])
+    settings = settings_of(strategy, source, {**options, "latency": latency})
+    folder = output if output is not None else Path("runs", name_of(source.name))
+    runs.check_folder(folder)
+    say_if_it_compiles(cache_folder(), hidden=as_json)
+    threading.Thread(target=_import_parquet, daemon=True).start()
+    strategy.address()  # a file that does not compile is refused before minutes of reading
+    results = _run(settings, source, options["feed_profile"], as_json=as_json)
+    runs.write_run(folder, results)
+    if as_json:
+        import msgspec
+
+        click.echo(msgspec.json.encode(results.plain()).decode())
+    else:
+        _show(results, folder)
+    _end(results, folder)
+
+
+def split_arguments(arguments: Sequence[str], latency: str | None) -> tuple[list[Path], str | None]:
+    """The paths, and the latency: the last argument when it is a plain number and no such file is there.
+
+    Raises UsageError when the latency is given twice.
+    """
+    paths = list(arguments)
+    if paths and _NUMBER.fullmatch(paths[-1]) and not Path(paths[-1]).exists():
+        number = paths.pop()
+        if latency is not None:
+            raise click.UsageError(f"the latency is given twice, as {number} and as --latency {latency}: give one")
+        latency = number
+    return [Path(path) for path in paths], latency
+
+
+def settings_of(strategy: Strategy, source: Source, options: Mapping[str, Any]) -> Settings:
+    """The settings that the command's options stand for. Raises UsageError and ModelError."""
+    from hlhft.backtest.models import parse_fees, parse_latency, parse_queue
+    from hlhft.backtest.session import Settings
+
+    usual = LATENCY_HYPERLIQUID if is_hyperliquid(source) else LATENCY_ELSEWHERE
+    settings = Settings(
+        strategy=strategy,
+        params=parameters(options["params"]),
+        latency=options["latency"] or usual,
+        queue=options["queue"],
+        fees=options["fees"],
+        seed=options["seed"],
+        capital_micro=_micro(options["capital"]),
+    )
+    # Refused here and not after minutes of reading.
+    parse_latency(settings.latency, seed=settings.seed)
+    parse_queue(settings.queue)
+    parse_fees(settings.fees)
+    return settings
+
+
+def is_hyperliquid(source: Source) -> bool:
+    """Whether the recording is that venue's: the only one whose books come as snapshots."""
+    return any(source.snapshot_markets)
+
+
+def parameters(texts: Sequence[str]) -> Mapping[str, str]:
+    """NAME=VALUE texts as a mapping; the last of a name counts. Raises UsageError."""
+    found = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name or not value:
+            raise click.UsageError(f"--param {text} is not NAME=VALUE, as in --param gamma=0.1")
+        found[name.strip()] = value.strip()
+    return found
+
+
+def name_of(recording: str) -> str:
+    """A recording's name as a folder's name: of several files, the first or the folder they lie in."""
+    first = recording.partition("+")[0]
+    title = first.partition("/")[0] if "+" in recording else first.replace("/", "_")
+    plain = re.sub(r"(\.(gz|lz4|npz|csv|jsonl|json|events|data))+$", "", title)
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", plain).strip("._")[:NAME_LENGTH_MAX] or "run"
+
+
+def _micro(text: str) -> int:
+    try:
+        value = Decimal(text) * 1_000_000
+        whole = int(value)
+    except (InvalidOperation, ValueError, OverflowError):
+        raise click.UsageError(f"--capital {text} is not a number of USDC, as in 10000") from None
+    if whole != value or not 0 < whole <= 10**18:
+        raise click.UsageError(f"--capital {text}: give more than 0 and at most 10^12 USDC, with six decimals at most")
+    return whole
+
+
+def _strategy(name: str, params: Sequence[str]) -> Strategy:
+    from hlhft.strategies import load
+
+    strategy = load(name)
+    strategy.params_bytes(parameters(params))
+    return strategy
+
+
+def open_recording(paths: list[Path], market: str | None, specification: Path | None) -> Source:
+    """The recording that the command's arguments name, the bundled one without any. Raises CommandError, DataError."""
+    from hlhft.data.markets import find, load
+    from hlhft.data.samples import bundled
+    from hlhft.data.sources import open_source
+
+    table = load(specification) if specification is not None else None
+    try:
+        chosen = find(market, table) if market is not None else None
+    except LookupError as error:
+        raise CommandError(str(error.args[0]), ExitCode.USAGE) from None
+    return open_source(paths or [bundled()], market=chosen, specification=table)
+
+
+def _import_parquet() -> None:
+    """Loads while the replay runs, which does not hold the interpreter, what only writing the run needs."""
+    import pyarrow.parquet
+
+    assert pyarrow.parquet
+
+
+def _run(settings: Settings, source: Source, profile: str | None, *, as_json: bool) -> Results:
+    from hlhft.backtest.recordings import compile_recording
+    from hlhft.backtest.runs import results_of
+    from hlhft.backtest.session import run_backtest
+    from hlhft.report.numbers import recording_title
+    from hlhft.strategies import failures
+
+    snapshots = is_hyperliquid(source)
+    profile = profile or (PROFILE_HYPERLIQUID if snapshots else PROFILE_ELSEWHERE)
+    with progress(f"Reading {recording_title(source.name)}", hidden=as_json) as reading:
+        recording = compile_recording(source, profile=profile, progress=reading)
+    with failures() as raised, progress(f"Replaying {recording_title(source.name)}", hidden=as_json) as replaying:
+        backtest = run_backtest(settings, recording, replaying)
+    return results_of(backtest, snapshots=snapshots, failures=raised)
+
+
+def _show(results: Results, folder: Path) -> None:
+    from rich.console import Console
+
+    from hlhft.cli.summary import summary
+
+    console = Console(highlight=False)
+    for part in summary(results):
+        console.print(part)
+    console.print(f"Report: [bold]{folder / 'report.html'}[/]   [dim]figures, fills and settings beside it[/]")
+
+
+def _end(results: Results, folder: Path) -> None:
+    """Ends with the exit code of a run that did not come to its end."""
+    if results.interrupted:
+        raise CommandError(f"interrupted: what was replayed is in {folder}", ExitCode.INTERRUPTED)
+    halted = [one for one in results.scenarios if one.is_halted]
+    if halted:
+        names = ", ".join(one.name.partition(",")[0] for one in halted)
+        raise CommandError(f"ended halted under {names} ({halted[0].halt_words}); see {folder}", ExitCode.HALTED)

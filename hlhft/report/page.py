@@ -1,0 +1,283 @@
+"""The report as one HTML file: opens offline, reads on a phone, follows light and dark mode, the same bytes every time.
+
+The verdict stands first, then the figures of every fee scenario, charts of one scenario at a time, what the models
+assume, the first fills, and what identifies the run. plotly.js is inlined from the installed package without importing
+it.
+"""
+
+from __future__ import annotations
+
+import html
+import importlib.util
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from hlhft.report.assumptions import assumptions
+from hlhft.report.markouts import REASONS
+from hlhft.report.numbers import DASH, count, moment, money, period, plain
+from hlhft.report.plots import figures
+from hlhft.report.results import Results, ScenarioResult
+from hlhft.report.table import Row, sections
+from hlhft.report.verdict import Verdict, scenario_title, verdict
+
+FILLS_SHOWN = 200  # a scenario; the blotter has all
+ERRORS_NOTE = (
+    "± is one standard error: of markouts over blocks of time, because fills that come together share their future; of "
+    "Sharpe ratios after Lo (2002), for independent returns. Minutes of data carry no claim about a Sharpe ratio."
+)
+_SIGN_CLASS = {1: "gain", -1: "loss", 0: ""}
+
+
+def render(results: Results) -> str:
+    """The whole page. Raises FileNotFoundError when the plotly package lacks its script."""
+    spoken = verdict(results)
+    chosen = [
+        _button("scenario", index, ", ".join(filter(None, scenario_title(one))))
+        for index, one in enumerate(results.scenarios)
+    ]
+    drawn = figures(results.scenarios)
+    markets = [_button("market", index, price["market"]) for index, price in enumerate(drawn[0]["prices"])]
+    body = "\n".join(
+        [
+            "<main>",
+            _header(results, spoken),
+            _cards(results.scenarios),
+            "<h2>Fee scenarios side by side</h2>",
+            '<p class="note">Each is a run of its own, its decisions made again: other fees, other quotes.</p>',
+            _table(results),
+            f'<p class="note under">{_text(ERRORS_NOTE)}</p>',
+            "<h2>How it went</h2>",
+            f'<div class="bar">{"".join(chosen)}</div>',
+            _charts(markets),
+            "<h2>What the models assume</h2>",
+            '<p class="note">And whom each assumption favours, because a backtest is a model.</p>',
+            _assumptions(results),
+            "<h2>Fills</h2>",
+            _fills(results.scenarios),
+            "<h2>What was run</h2>",
+            '<p class="note">The same settings, data and code key give the same bytes again.</p>',
+            _identity(results.identity),
+            f"<footer>hlhft {_text(results.identity['version'])}. A backtest is a model and no promise.</footer>",
+            "</main>",
+        ]
+    )
+    return _document(results.title, spoken.sentence, body, drawn)
+
+
+def inline_script() -> str:
+    """plotly.js as shipped with the installed plotly package. Raises FileNotFoundError when it is not there."""
+    found = importlib.util.find_spec("plotly")
+    for folder in (found.submodule_search_locations or ()) if found is not None else ():
+        script = Path(folder, "package_data", "plotly.min.js")
+        if script.is_file():
+            return script.read_text(encoding="utf-8")
+    raise FileNotFoundError("plotly.min.js was not found in the plotly package, install plotly again")
+
+
+def inline_json(value: Any) -> str:
+    """JSON that can stand inside a script element, whatever its strings hold."""
+    return msgspec.json.encode(value).decode().replace("<", "\\u003c")
+
+
+def asset(name: str) -> str:
+    """A file of this package's assets as text."""
+    return resources.files("hlhft.report").joinpath("assets", name).read_text(encoding="utf-8")
+
+
+def _document(title: str, description: str, body: str, drawn: list[dict[str, Any]]) -> str:
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="description" content="{_text(description)}">
+<meta name="generator" content="hlhft">
+<link rel="icon" href="data:,">
+<title>{_text(title)}: hlhft backtest</title>
+<style>
+{asset("page.css")}</style>
+</head>
+<body>
+{body}
+<script type="application/json" id="figures">{inline_json(drawn)}</script>
+<script>{inline_script()}</script>
+<script>
+{asset("page.js")}</script>
+</body>
+</html>
+"""
+
+
+def _text(value: object) -> str:
+    return html.escape(str(value), quote=True)
+
+
+def _header(results: Results, spoken: Verdict) -> str:
+    settings = results.identity.get("settings", {})
+    facts = [
+        results.title,
+        period(results.first_ns, results.first_ns + results.span_ns),
+        f"strategy {settings.get('strategy', DASH)}",
+        f"latency {results.models['latency']}",
+        f"queue {results.models['queue']}",
+        f"feed {results.models['profile']}",
+    ]
+    remarks = f'<p class="remarks">{_text(" ".join(spoken.remarks))}</p>' if spoken.remarks else ""
+    return (
+        f'<p class="kicker"><b>hlhft backtest</b> · {" · ".join(map(_text, facts))}</p>\n'
+        f"<h1>{_text(spoken.sentence)}</h1>\n{remarks}"
+    )
+
+
+def _cards(scenarios: Iterable[ScenarioResult]) -> str:
+    cards = []
+    for one in scenarios:
+        profit, trading = one.profit_usdc, one.metrics.trading
+        who, what = scenario_title(one)
+        sign = _SIGN_CLASS[(profit > 0.0) - (profit < 0.0)]
+        under = f"{count(trading.fills)} fills, {plain(trading.volume_usdc, 0)} USDC traded"
+        cards.append(
+            f'<div class="card"><div class="name">{_text(who)}<small>{_text(what)}</small></div>'
+            f'<div class="figure {sign}">{_text(money(profit))} <small>USDC</small></div>'
+            f'<div class="under">{_text(under)}</div></div>'
+        )
+    return f'<div class="cards">{"".join(cards)}</div>'
+
+
+def _table(results: Results) -> str:
+    titles = [scenario_title(one) for one in results.scenarios]
+    heads = "".join(f"<th>{_text(who)}<small>{_text(what)}</small></th>" for who, what in titles)
+    lines = []
+    for section in sections(results):
+        lines.append(
+            f'<tr><th colspan="{len(results.scenarios) + 1}" scope="rowgroup">{_text(section.title)}</th></tr>'
+        )
+        lines += [_table_row(row) for row in section.rows]
+    return (
+        f'<div class="panel scroll"><table class="figures" style="--columns: {len(titles)}">'
+        f"<thead><tr><th></th>{heads}</tr></thead>\n<tbody>" + "\n".join(lines) + "</tbody></table></div>"
+    )
+
+
+def _table_row(row: Row) -> str:
+    signs = row.signs or (0,) * len(row.values)
+    cells = "".join(
+        f'<td class="{_SIGN_CLASS[sign]}">{_text(value)}</td>' if sign else f"<td>{_text(value)}</td>"
+        for value, sign in zip(row.values, signs, strict=True)
+    )
+    return f"<tr{' class=total' if row.is_total else ''}><td>{_text(row.label)}</td>{cells}</tr>"
+
+
+def _button(kind: str, index: int, label: str) -> str:
+    pressed = "true" if index == 0 else "false"
+    return (
+        f'<button type="button" data-choose="{kind}" data-value="{index}" aria-pressed="{pressed}">'
+        f"{_text(label)}</button>"
+    )
+
+
+def _charts(markets: list[str]) -> str:
+    choice = f'<div class="bar inner">{"".join(markets)}</div>' if len(markets) > 1 else ""
+    return "\n".join(
+        [
+            _chart(
+                "equity",
+                "Profit and its parts",
+                "Each part comes from its own records; together they are the change in equity.",
+            ),
+            _chart(
+                "price",
+                "Price and our fills",
+                "The mid as this machine saw it; triangles at the fills' prices.",
+                choice,
+            ),
+            '<div class="two">',
+            _chart("inventory", "Inventory", "The position's value at the mid."),
+            _chart(
+                "markouts",
+                "What the market did after our fills",
+                "Mean markout from our side, before fees. Bars: two standard errors over blocks of time.",
+            ),
+            "</div>",
+        ]
+    )
+
+
+def _chart(name: str, title: str, note: str, choice: str = "") -> str:
+    return (
+        f'<section class="panel chart"><h3>{_text(title)}</h3><p>{_text(note)}</p>{choice}'
+        f'<div class="plot" id="{name}"></div></section>'
+    )
+
+
+def _assumptions(results: Results) -> str:
+    models = results.models
+    stated = assumptions(
+        latency=models["latency"], queue=models["queue"], profile=models["profile"], snapshots=results.snapshots
+    )
+    lines = "".join(
+        f'<dt>{_text(one.subject)}</dt><dd>{_text(one.text)}<span class="bias">{_text(one.bias)}</span></dd>'
+        for one in stated
+    )
+    return f'<div class="panel"><dl>{lines}</dl></div>'
+
+
+def _fills(scenarios: Iterable[ScenarioResult]) -> str:
+    parts = []
+    for index, one in enumerate(scenarios):
+        fills = one.lane.fills()
+        shown = fills[:FILLS_SHOWN]
+        note = f"{count(len(fills))} fills under {one.name}."
+        if len(shown) < len(fills):
+            note = f"The first {len(shown)} of {count(len(fills))} fills under {one.name}; blotter.parquet has all."
+        heads = ("time, UTC", "market", "side", "price", "size", "reason", "ahead on joining", "fee, USDC")
+        head = "".join(f"<th>{name}</th>" for name in heads)
+        rows = "\n".join(_fill_row(one, fill) for fill in shown)
+        parts.append(
+            f'<div data-scenario="{index}"{"" if index == 0 else " hidden"}><p class="note">{_text(note)}</p>'
+            f'<div class="panel fills"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div></div>'
+        )
+    return "\n".join(parts)
+
+
+def _fill_row(one: ScenarioResult, fill: np.void) -> str:
+    market = one.lane.markets[int(fill["market"])]
+    side = "buy" if fill["side"] > 0 else "sell"
+    cells = (
+        moment(int(fill["ts_exch_ns"]), milliseconds=True),
+        market.name,
+        side,
+        market.price_text(int(fill["price_ticks"])),
+        market.size_text(int(fill["size_lots"])),
+        REASONS[int(fill["reason"])],
+        market.size_text(round(float(fill["front_at_entry"]))) if fill["maker"] else DASH,
+        plain(int(fill["aux1"]) / 1e6, 4),
+    )
+    tone = {2: f' class="{"gain" if side == "buy" else "loss"}"'}
+    return (
+        "<tr>" + "".join(f"<td{tone.get(index, '')}>{_text(cell)}</td>" for index, cell in enumerate(cells)) + "</tr>"
+    )
+
+
+def _identity(identity: Mapping[str, Any]) -> str:
+    lines = "".join(
+        f"<dt>{_text(name)}</dt><dd><code>{_text(value)}</code></dd>" for name, value in _flattened(identity, "")
+    )
+    return f'<div class="panel"><dl>{lines}</dl></div>'
+
+
+def _flattened(values: Mapping[str, Any], prefix: str) -> list[tuple[str, str]]:
+    """Leaves of nested mappings as (dotted name, text)."""
+    found: list[tuple[str, str]] = []
+    for name, value in values.items():
+        label = f"{prefix}{name}".replace("_", " ")
+        if isinstance(value, Mapping):
+            found += _flattened(value, f"{label}: ")
+        else:
+            found.append((label, f"{value:g}" if isinstance(value, float) else str(value)))
+    return found

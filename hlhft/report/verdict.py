@@ -1,0 +1,131 @@
+"""The verdict in plain words: whether it would have made money, under which fees, why, and how much that is worth.
+
+A result is a loss when it is below zero, whatever its size; no sentence says more than the recording carries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hlhft.report.attribution import PART_NAMES
+from hlhft.report.numbers import count, duration, listed, money, percent
+from hlhft.report.results import Results, ScenarioResult
+
+PART_WORDS = {
+    "spread": "spread captured",
+    "inventory": "inventory",
+    "basis": "mid to mark",
+    "fees": "fees",
+    "rebates": "rebates",
+    "funding": "funding",
+}
+_NUMBERS = {2: "both", 3: "all three", 4: "all four"}
+UPTIME_LOW = 0.5
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One sentence, and remarks without which it would mislead."""
+
+    sentence: str
+    remarks: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """All of it as one paragraph."""
+        return " ".join((self.sentence, *self.remarks))
+
+
+def verdict(results: Results) -> Verdict:
+    """The verdict of a finished backtest."""
+    return Verdict(_sentence(results.scenarios), tuple(_remarks(results)))
+
+
+def scenario_title(one: ScenarioResult) -> tuple[str, str]:
+    """A scenario as a column's head in two lines: whose fees they are, and what they are."""
+    who, _, what = one.name.replace(" -", " \N{MINUS SIGN}").partition(", ")
+    return who, what
+
+
+def scenario_words(one: ScenarioResult) -> str:
+    """A scenario in a sentence: "the top rebate (-0.3 bp)"."""
+    short = one.name.partition(", maker ")[0]
+    known = {"new account": "a new account", "top rebate": "the top rebate"}
+    article = "your fees" if short.startswith("maker ") else known.get(short, short)
+    fee = f"{one.maker_bp:+g}".replace("-", "\N{MINUS SIGN}") if one.maker_bp else "0"
+    return f"{article} ({fee} bp)"
+
+
+def _sentence(scenarios: tuple[ScenarioResult, ...]) -> str:
+    if not any(one.metrics.trading.fills for one in scenarios):
+        return "It did not trade at all, so it neither made nor lost anything."
+    won = [one for one in scenarios if one.profit_usdc > 0.0]
+    lost = [one for one in scenarios if one.profit_usdc < 0.0]
+    if len(lost) == len(scenarios):
+        return f"It would have lost money under {_all(scenarios)}: {_figures(scenarios)}."
+    if len(won) == len(scenarios):
+        return f"It would have made money under {_all(scenarios)}: {_figures(scenarios)}."
+    if not won:
+        return f"It would not have made money under any of its fee scenarios: {_figures(scenarios)}."
+    rest = [one for one in scenarios if one not in won]
+    return f"It would have made money only with {_pairs(won)}, and not with {_pairs(rest)}."
+
+
+def _pairs(scenarios: Sequence[ScenarioResult]) -> str:
+    return listed([f"{scenario_words(one)[:-1]}, {money(one.profit_usdc)} USDC)" for one in scenarios])
+
+
+def _all(scenarios: tuple[ScenarioResult, ...]) -> str:
+    return f"{_NUMBERS[len(scenarios)]} fee scenarios" if len(scenarios) in _NUMBERS else "its fees"
+
+
+def _names(scenarios: Sequence[ScenarioResult]) -> str:
+    return listed([scenario_words(one) for one in scenarios])
+
+
+def _figures(scenarios: Sequence[ScenarioResult]) -> str:
+    return listed([f"{money(one.profit_usdc)} USDC with {scenario_words(one)}" for one in scenarios])
+
+
+def _remarks(results: Results) -> list[str]:
+    first = results.scenarios[0]
+    remarks = []
+    if results.interrupted:
+        remarks.append(f"It was interrupted: these are the first {duration(results.span_ns)} only.")
+    halted = [one for one in results.scenarios if one.is_halted]
+    if halted:
+        where = (
+            f"under {_all(results.scenarios)}" if len(halted) == len(results.scenarios) else f"with {_names(halted)}"
+        )
+        remarks.append(f"It ended halted {where} ({halted[0].halt_words}).")
+    if first.metrics.trading.fills:
+        name, worst = min(first.part_usdc.items(), key=lambda item: (item[1], PART_NAMES.index(item[0])))
+        if worst < 0.0:
+            remarks.append(f"What cost most with {scenario_words(first)} was {PART_WORDS[name]}, {money(worst)} USDC.")
+    if not halted:
+        remarks += _quoting_remarks(first)
+    if first.metrics.trading.fills and not all(
+        one.metrics.sharpe is not None and one.metrics.sharpe.carries_a_claim for one in results.scenarios
+    ):
+        remarks.append(
+            f"{duration(results.span_ns)} and {count(first.metrics.trading.fills)} fills are too few to say whether "
+            "this is skill or chance."
+        )
+    if first.split.residual_largest:
+        remarks.append(
+            "The parts do not sum to the change in equity (largest gap "
+            f"{first.split.usdc_text(first.split.residual_largest)} USDC): do not trust these figures."
+        )
+    return remarks
+
+
+def _quoting_remarks(first: ScenarioResult) -> list[str]:
+    address, uptime = first.metrics.address, first.metrics.quoting.uptime
+    if address.refused:
+        used = f"{count(address.used)} of {count(address.allowance)} used, the rest is kept for cancels"
+        quoted = f"both sides were quoted {percent(uptime, 0)} of the time"
+        return [f"The address ran out of actions for new orders ({used}): {quoted}."]
+    if uptime is not None and uptime < UPTIME_LOW:
+        return [f"Both sides were quoted only {percent(uptime, 0)} of the time."]
+    return []
