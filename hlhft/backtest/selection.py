@@ -23,11 +23,10 @@ from typing import Any
 
 import numpy as np
 
+from hlhft.report.metrics import CLAIM_NS_MIN
 from hlhft.report.numbers import count, duration, money, percent
 from hlhft.units import MICRO
 
-# At a true ratio of 6 a year three standard errors take a hundred days; hlhft.report.metrics has the same bound.
-SPAN_NS_MIN = 100 * 86_400_000_000_000
 FOLDS = 3
 EMBARGO_SHARE = 50  # without another word, a fiftieth of the recording is left out before each point
 BLOCKS = 8  # of the probability of overfitting: 70 ways to halve the time
@@ -226,7 +225,7 @@ def _overfitting(returns: np.ndarray) -> float | None:
 
 
 def _verdict(span_ns: int, complete: bool, folds: Sequence[Fold], deflated: Deflated | None) -> Verdict:
-    if span_ns < SPAN_NS_MIN or not complete or not folds or deflated is None:
+    if span_ns < CLAIM_NS_MIN or not complete or not folds or deflated is None:
         return Verdict.CANNOT_TELL
     if sum(fold.profit_micro for fold in folds) > 0 and deflated.probability >= CONFIDENCE:
         return Verdict.HOLDS
@@ -238,8 +237,8 @@ def _sentence(found: Selection) -> str:
         return "It holds so far: the choice made money on data it was not chosen on, and luck alone hardly explains it."
     if found.verdict is Verdict.LUCK:
         return f"Do not believe it: luck explains what the best of {count(found.trials)} tries made."
-    if found.span_ns < SPAN_NS_MIN:
-        least = duration(SPAN_NS_MIN)
+    if found.span_ns < CLAIM_NS_MIN:
+        least = duration(CLAIM_NS_MIN)
         return (
             f"Cannot tell: {duration(found.span_ns)} of data are far too little to choose a set by, {least} the least."
         )

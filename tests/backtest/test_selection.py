@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from purgedcv import deflated_sharpe_ratio
 
-from hlhft.backtest.selection import CONFIDENCE, SPAN_NS_MIN, Selection, Verdict, select
+from hlhft.backtest.selection import CONFIDENCE, Selection, Verdict, select
+from hlhft.report.metrics import CLAIM_NS_MIN
 
 SECOND_NS = 1_000_000_000
 HOUR_NS = 3600 * SECOND_NS
@@ -134,7 +135,7 @@ def test_a_choice_that_loses_afterwards_does_not_hold() -> None:
     steps = np.diff(profit, axis=1, prepend=0)
     steps[0] = np.where(np.arange(1000) % 250 < 5, 60e6, -0.2e6)  # it lives on what comes just after each point
     found = chosen(np.cumsum(steps, axis=1), interval_ns=3 * HOUR_NS)
-    assert found.span_ns >= SPAN_NS_MIN
+    assert found.span_ns >= CLAIM_NS_MIN
     assert (found.verdict is Verdict.HOLDS) == (
         found.later_profit_micro > 0 and found.deflated is not None and found.deflated.probability >= CONFIDENCE
     )
