@@ -235,10 +235,9 @@ def _run_passes(
             raise CancelledError
         passed[number] = done
 
-    done: dict[int, _Pass] = {}
+    futures: dict[Future[_Pass], int] = {}
     interrupted = False
     with ThreadPoolExecutor(jobs, thread_name_prefix="sweep") as pool:
-        futures: dict[Future[_Pass], int] = {}
         try:
             for number, block in enumerate(blocks):
                 futures[pool.submit(work, block, partial(note, number))] = number
@@ -246,7 +245,7 @@ def _run_passes(
             while pending:
                 finished, pending = wait(pending, PROGRESS_SECONDS, FIRST_COMPLETED)
                 for future in finished:
-                    done[futures[future]] = future.result()
+                    future.result()
                     passed[futures[future]] = rows
                 if progress is not None:
                     progress(min(sum(passed), rows * len(blocks)), rows * len(blocks))
@@ -257,7 +256,13 @@ def _run_passes(
             stop.set()
             for future in futures:
                 future.cancel()
+    # Whatever came to its end counts, also between the interrupt and here.
+    done = {number: future.result() for future, number in futures.items() if _is_whole(future)}
     return done, interrupted and len(done) < len(blocks)
+
+
+def _is_whole(future: Future[_Pass]) -> bool:
+    return not future.cancelled() and future.exception() is None
 
 
 def _run_pass(

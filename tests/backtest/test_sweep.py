@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -268,6 +269,22 @@ def test_an_interrupt_keeps_what_was_finished(small: Recording, monkeypatch: pyt
     assert kept and kept == list(range(len(kept))) and len(kept) < 3
     assert result.figures.tobytes() == complete.figures[kept].tobytes()
     assert result.profit_micro.tobytes() == complete.profit_micro[kept].tobytes()
+
+
+def test_what_is_finished_counts_whatever_the_order_in_which_it_is_looked_at(
+    small: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = sweep._run_pass
+
+    def last_is_interrupted(*arguments: Any) -> Any:
+        if arguments[4][0]["half"] == 3.0:
+            raise KeyboardInterrupt
+        return whole(*arguments)
+
+    monkeypatch.setattr(sweep, "LANES_PER_PASS", 1)
+    monkeypatch.setattr(sweep, "_run_pass", last_is_interrupted)
+    result = run_sweep(settings(), small, grid("half=0,1,2,3"), jobs=1)
+    assert result.interrupted and list(result.finished) == [0, 1, 2]
 
 
 def test_an_interrupt_before_anything_leaves_an_empty_result(small: Recording) -> None:
