@@ -172,9 +172,10 @@ def run_sweep(
     parameters: ParameterSets,
     *,
     jobs: int = 1,
+    scenarios: Sequence[FeeScenario] | None = None,
     progress: Progress | None = None,
 ) -> SweepResult:
-    """Runs every set under every fee scenario on `jobs` cores.
+    """Runs every set under every fee scenario on `jobs` cores; `scenarios` None takes those of `settings.fees`.
 
     `settings.params` and `settings.record_interval_ns` are not used: `parameters` and `sampled_settings` decide.
     `progress(rows done, rows in all)` is called from the caller's thread a few times a second. A KeyboardInterrupt,
@@ -183,7 +184,7 @@ def run_sweep(
     """
     assert jobs >= 1 and parameters.sets
     settings = sampled_settings(replace(settings, params={}), recording.files)
-    scenarios = parse_fees(settings.fees)
+    scenarios = parse_fees(settings.fees) if scenarios is None else scenarios
     settings.strategy.address()  # compiled once, before threads would each wait for it
     first, last = span_of(recording.files)
     interval = settings.record_interval_ns

@@ -98,6 +98,12 @@ def test_the_number_of_jobs_and_the_size_of_passes_change_nothing(
     assert alone.metadata() == swept.metadata()
 
 
+def test_scenarios_can_be_chosen(small: Recording, swept: SweepResult) -> None:
+    alone = run_sweep(settings(), small, grid(), scenarios=swept.scenarios[1:2])
+    assert alone.figures.tobytes() == swept.figures[:, 1:2].tobytes()
+    assert [item.name for item in alone.scenarios] == ["tier 4, maker 0 bp"]
+
+
 def test_shape_and_identity_of_a_result(small: Recording, swept: SweepResult) -> None:
     assert list(swept.finished) == [0, 1] and not swept.interrupted
     assert swept.figures.shape == (2, 3) and swept.profit_micro.shape == (2, 3, 6)
