@@ -20,7 +20,7 @@ import numpy as np
 from hlhft.backtest.runs import json_text, library_versions, replace_folder
 from hlhft.backtest.selection import Selection, select
 from hlhft.backtest.sweep import SweepResult, halted_by
-from hlhft.report.numbers import DASH, count, duration, moment, money, percent, period, plain
+from hlhft.report.numbers import DASH, count, duration, moment, money, percent, period, plain, recording_title
 from hlhft.report.sweep_page import SHOWN, Judgement, SweepView, render, set_words
 from hlhft.units import MICRO
 
@@ -70,7 +70,7 @@ def view_of(result: SweepResult, selections: Sequence[Selection], note: str = ""
         f"feed {result.recording.profile}",
     ]
     view = SweepView(
-        title=result.recording.name,
+        title=recording_title(result.recording.name),
         facts=tuple(facts),
         scenarios=tuple(item.name for item in result.scenarios),
         parameters=varied,

@@ -97,10 +97,11 @@ def command(arguments: tuple[str, ...], *, output: Path | None, as_json: bool, *
         strategy, options["params"], random=options["random"], listed=options["sets"], seed=options["seed"]
     )
     source = backtest.open_recording(paths, options["market"], options["specification"])
+    settings = backtest.settings_of(strategy, source, {**options, "latency": latency, "params": ()})
     folder = output if output is not None else Path("runs", f"{backtest.name_of(source.name)}-sweep")
     check_folder(folder, FILES)
-    settings = backtest.settings_of(strategy, source, {**options, "latency": latency, "params": ()})
     say_if_it_compiles(cache_folder(), hidden=as_json)
+    strategy.address()  # a file that does not compile is refused before minutes of reading
     result = _run(settings, source, sets, options, as_json=as_json)
     if not len(result.finished):
         raise CommandError("interrupted before any set was finished, so nothing was written", ExitCode.INTERRUPTED)
@@ -134,14 +135,15 @@ def _run(
 ) -> SweepResult:
     from hlhft.backtest.recordings import compile_recording
     from hlhft.backtest.sweep import run_sweep
+    from hlhft.report.numbers import recording_title
     from hlhft.strategies import failures
 
     usual = backtest.PROFILE_HYPERLIQUID if backtest.is_hyperliquid(source) else backtest.PROFILE_ELSEWHERE
     profile = options["feed_profile"] or usual
-    with progress(f"Reading {source.name}", hidden=as_json) as reading:
+    title = recording_title(source.name)
+    with progress(f"Reading {title}", hidden=as_json) as reading:
         recording = compile_recording(source, profile=profile, progress=reading)
-    what = f"Running {len(sets.sets)} sets over {source.name}"
-    with failures(), progress(what, hidden=as_json) as running:
+    with failures(), progress(f"Running {len(sets.sets)} sets over {title}", hidden=as_json) as running:
         return run_sweep(settings, recording, sets, jobs=options["jobs"] or cores(), progress=running)
 
 

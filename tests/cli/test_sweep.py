@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 from pyarrow import parquet
 
+from hlhft.backtest import recordings
 from hlhft.backtest import sweep as running
 from hlhft.backtest.rows import KIND_MASK, LOTS_SHIFT, SELL_BIT
 from hlhft.cli import backtest, invoke
 from hlhft.cli import sweep as command
 from hlhft.cli.errors import ExitCode
 from hlhft.data.readers.hftbacktest_npz import HFTBACKTEST_DTYPE
+from hlhft.strategies import Strategy, StrategyError
 from tests.backtest.sweep_recording import wandering
 
 QUOTER = str(Path("tests", "bench", "strategies", "mirror.py").resolve())
@@ -137,6 +139,18 @@ def test_unknown_strategies_and_missing_data(sweep: Sweep, capsys: pytest.Captur
     assert "did you mean 'glft'" in capsys.readouterr().err
     assert invoke(["sweep", "none.gz"]) == ExitCode.DATA
     assert "none.gz" in capsys.readouterr().err
+
+
+def test_a_strategy_that_does_not_compile_is_refused_before_the_data_are_read(
+    sweep: Sweep, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(strategy: Strategy) -> int:
+        raise StrategyError("strategy x does not compile")
+
+    monkeypatch.setattr(Strategy, "address", refuse)
+    monkeypatch.delattr(recordings, "compile_recording")
+    assert sweep("--param", "half=0,1") == ExitCode.USAGE
+    assert "does not compile" in capsys.readouterr().err
 
 
 def test_a_missing_package_is_one_sentence_and_not_needed_to_rank(
