@@ -28,7 +28,7 @@ from hlhft.core.features import on_trade
 from hlhft.core.step import apply_order_news, step_at, update_features
 from hlhft.ladder import clear_asks, clear_bids, set_ask, set_bid
 
-_FILLED = 18
+_FILLED, _FUNDING_PAYMENT = 18, 50
 
 
 @compiled
@@ -74,14 +74,17 @@ def run_local_rows(data, lane, market, rows, cursor, end, until_ns, scratch, mas
                 set_ask(ladder, cells, ticks, word >> LOTS_SHIFT)
             else:
                 set_bid(ladder, cells, ticks, word >> LOTS_SHIFT)
+            newest_ns = ts_ns
         elif kind == TRADE:
+            # The age of a book is judged by its own channels, as the core does: a trade says nothing about it.
             if mask != 0:
                 _trade_row(data, market, word, ticks, ts_ns, mask)
         else:
             _rare_row(book, ladder, cells, kind, word, ticks)
-        newest_ns = ts_ns
+            if kind < TRADE:
+                newest_ns = ts_ns
         if mask != 0 and word & FRAME_BIT:
-            book["time_local_ns"] = ts_ns
+            book["time_local_ns"] = newest_ns
             refresh_touch(book, data.ladders, data.cells)
             update_features(data, lane, market, scratch, mask, ts_ns)
     book["time_local_ns"] = newest_ns
@@ -122,7 +125,8 @@ def _rare_row(book, ladder, cells, kind, word, ticks):
 def read_replies(lane, limits, bus, number, until_ns, fills, fill_count):
     """Applies one lane's replies up to `until_ns` inclusive; returns (fills logged so far, replies read).
 
-    Fills are copied to `fills`, REPLY_DTYPE, from `fill_count` on; the caller leaves room for a ring of them.
+    Fills and funding payments are copied to `fills`, REPLY_DTYPE, from `fill_count` on; the caller leaves room for a
+    ring of them.
     """
     line = bus.lines[number]
     head = line["reply_head"]
@@ -133,11 +137,14 @@ def read_replies(lane, limits, bus, number, until_ns, fills, fill_count):
         if reply["ts_local_ns"] > until_ns:
             break
         kind = reply["kind"]
-        apply_order_news(
-            lane, limits, reply["market"], kind, reply["order_id"], reply["side"], reply["price_ticks"],
-            reply["size_lots"], reply["aux0"], reply["aux1"], reply["maker"], reply["ts_local_ns"],
-        )  # fmt: skip
-        if kind == _FILLED:
+        if kind == _FUNDING_PAYMENT:
+            lane.positions[reply["market"]]["funding_micro"] += reply["aux0"]
+        else:
+            apply_order_news(
+                lane, limits, reply["market"], kind, reply["order_id"], reply["side"], reply["price_ticks"],
+                reply["size_lots"], reply["aux0"], reply["aux1"], reply["maker"], reply["ts_local_ns"],
+            )  # fmt: skip
+        if kind == _FILLED or kind == _FUNDING_PAYMENT:
             fills[fill_count] = reply
             fill_count += 1
         head += 1

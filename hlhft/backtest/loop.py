@@ -16,8 +16,10 @@ from enum import IntEnum
 
 import numpy as np
 
+from hlhft.backtest.accounts import LIQUIDATION, maintain_margin, mark_markets, note_margin, pay_funding
 from hlhft.backtest.bus import FAR, RING, deliver, refresh_next_reply, send
-from hlhft.backtest.local_side import next_local_row_ns, read_replies, run_local_rows
+from hlhft.backtest.local_side import local_time_ns, next_local_row_ns, read_replies, run_local_rows
+from hlhft.backtest.rows import EXCHANGE_BIT, LOCAL_BIT
 from hlhft.backtest.venue_side import next_venue_row_ns, run_rows, take_requests
 from hlhft.compiled import borrowed, compiled, compiled_inline
 from hlhft.core.batch import next_deadline_ns
@@ -25,10 +27,11 @@ from hlhft.core.book import refresh_touch
 from hlhft.core.risk import trip
 from hlhft.core.state import Lane
 from hlhft.core.step import decide
-from hlhft.venue.recorded import liquidate
+from hlhft.venue.funding import HOUR_NS
 
-HOUR_NS = 3_600_000_000_000
-FUNDING_KIND = 50
+IDLE_NS = 10_000_000_000  # the longest way from one target to the next
+# How long lanes go on after the last row: quotes that are refused for ever must end some time.
+TAIL_NS = 600_000_000_000
 _MARGIN_BREAKER = 6
 
 
@@ -59,7 +62,7 @@ LOOP_DTYPE = np.dtype(
         ("record_count", np.int64),
         ("venue_rows", np.int64),
         ("first_ns", np.int64),
-        ("liquidations", np.int64),
+        ("last_row_ns", np.int64),  # newest time of either clock of the rows applied
         ("rows_left", np.int64),
         ("moved", np.int64),  # a row reached us since the last decision
     ]
@@ -108,11 +111,29 @@ def _start(loop, limits, rows, cursors, ends):
     for market in range(len(ends)):
         first = min(first, next_venue_row_ns(rows[market], cursors[market, 0], ends[market]))
         first = min(first, next_local_row_ns(rows[market], cursors[market, 1], ends[market]))
+    first = 0 if first == FAR else first
     loop["started"] = 1
     loop["now_ns"] = first
     loop["first_ns"] = first
+    loop["last_row_ns"] = first
+    loop["rows_left"] = 1
     loop["next_timer_ns"] = first + limits["interval_ns"] if limits["interval_ns"] > 0 else FAR
     loop["next_funding_ns"] = first - first % HOUR_NS + HOUR_NS if loop["funding"] else FAR
+
+
+@compiled_inline
+def _under_way(bus, number):
+    """Whether a request or reply of the lane is on its line."""
+    line = bus.lines[number]
+    return line["request_head"] < line["request_tail"] or line["reply_head"] < line["reply_tail"]
+
+
+@compiled_inline
+def _at_its_end(loop, bus, number):
+    """Whether a lane has nothing before it and nothing under way, whatever the others still wait for."""
+    if loop["rows_left"] != 0:
+        return False
+    return not _under_way(bus, number) or loop["now_ns"] > loop["last_row_ns"] + TAIL_NS
 
 
 @compiled_inline
@@ -129,21 +150,15 @@ def _choose_target(loop, limits, lanes, bus, rows, cursors, ends, finished):
         target = min(target, bus.bus[0]["next_reply_ns"])
     if limits["batch_window_ns"] > 0:
         for number in range(len(lanes.lane)):
-            target = min(target, next_deadline_ns(lanes.lane[number, 0], limits))
-    target = min(target, loop["next_funding_ns"])
+            if not _at_its_end(loop, bus, number):
+                target = min(target, next_deadline_ns(lanes.lane[number, 0], limits))
+    if loop["rows_left"] != 0:
+        # The venue runs to the target before our side follows, and the rows between wait in memory.
+        return max(min(target, loop["next_funding_ns"], loop["now_ns"] + IDLE_NS), loop["now_ns"])
     if target == FAR:
-        target = _last_resort(bus, rows, cursors, ends)
+        # Without a wake of our own: follow whatever is still under way.
+        target = min(bus.bus[0]["next_request_ns"], bus.bus[0]["next_reply_ns"])
     return max(target, loop["now_ns"])
-
-
-@compiled
-def _last_resort(bus, rows, cursors, ends):
-    """Without a wake of our own: follow whatever is still under way."""
-    target = min(bus.bus[0]["next_request_ns"], bus.bus[0]["next_reply_ns"])
-    for market in range(len(ends)):
-        target = min(target, next_venue_row_ns(rows[market], cursors[market, 0], ends[market]))
-        target = min(target, next_local_row_ns(rows[market], cursors[market, 1], ends[market]))
-    return target
 
 
 @compiled_inline
@@ -156,21 +171,28 @@ def _rows_left(cursors, ends):
 
 
 @compiled_inline
-def _under_way(bus, number):
-    """Whether a request or reply of the lane is on its line."""
-    line = bus.lines[number]
-    return line["request_head"] < line["request_tail"] or line["reply_head"] < line["reply_tail"]
-
-
-@compiled_inline
-def _bound(limits, rows, cursors, ends, bound):
-    """How far the venue's markets may run before looking at each other: with several, one instant at a time."""
-    if len(ends) == 1 or limits["decide_on_fill"] == 0:
+def _bound(venue, rows, cursors, ends, finished, bound):
+    """How far the venue's markets may run before looking at each other: with several, one instant at a time while an
+    order rests, so that what they say is in order of time; -1 when only more rows can tell."""
+    if len(ends) == 1 or venue.venue[0]["resting"] == 0:
         return bound
     earliest = FAR
     for market in range(len(ends)):
-        earliest = min(earliest, next_venue_row_ns(rows[market], cursors[market, 0], ends[market]))
+        following = next_venue_row_ns(rows[market], cursors[market, 0], ends[market])
+        if following == FAR and finished[market] == 0:
+            return -1
+        earliest = min(earliest, following)
     return min(bound, earliest)
+
+
+@compiled
+def _newest_ns(rows, before, cursor, bit):
+    """The latest time among rows[before:cursor] that the side of `bit` sees, 0 when it sees none."""
+    while cursor > before:
+        cursor -= 1
+        if rows[cursor]["word"] & bit:
+            return rows[cursor]["ts_ns"] if bit == EXCHANGE_BIT else local_time_ns(rows[cursor])
+    return 0
 
 
 @compiled_inline
@@ -179,13 +201,16 @@ def run_venue(loop, limits, venue, bus, rows, cursors, ends, finished):
     wakes = limits["decide_on_fill"] != 0
     while True:
         bound = min(loop["target_ns"], bus.bus[0]["next_request_ns"])
-        reached = _bound(limits, rows, cursors, ends, bound)
+        reached = _bound(venue, rows, cursors, ends, finished, bound)
+        if reached < 0:
+            return False
         for market in range(len(ends)):
             while True:
                 before = cursors[market, 0]
                 cursor = run_rows(venue, market, rows[market], before, ends[market], reached, True)
                 cursors[market, 0] = cursor
                 loop["venue_rows"] += cursor - before
+                loop["last_row_ns"] = max(loop["last_row_ns"], _newest_ns(rows[market], before, cursor, EXCHANGE_BIT))
                 if venue.venue[0]["reply_count"] == 0:
                     break
                 earliest = deliver(bus, venue.venue[0], venue.replies)
@@ -204,101 +229,67 @@ def run_venue(loop, limits, venue, bus, rows, cursors, ends, finished):
 
 
 @compiled
-def _record(loop, data, lanes, records):
-    """Writes one record a lane and market."""
-    count = loop["record_count"]
-    for number in range(len(lanes.lane)):
-        for market in range(len(data.books)):
-            record = records[count]
-            position = lanes.positions[number, market]
-            book = data.books[market]
-            record["ts_ns"] = loop["target_ns"]
-            record["lane"] = number
-            record["market"] = market
-            record["best_bid_ticks"] = book["best_bid_ticks"]
-            record["best_ask_ticks"] = book["best_ask_ticks"]
-            record["mark_ticks"] = book["mark_ticks"]
-            record["position_lots"] = position["position_lots"]
-            record["cash_quanta"] = position["cash_quanta"]
-            record["maker_quanta"] = position["maker_quanta"]
-            record["taker_quanta"] = position["taker_quanta"]
-            record["fee_micro"] = position["fee_micro"]
-            record["funding_micro"] = position["funding_micro"]
-            record["fills"] = position["fills"]
-            record["traded_lots"] = position["traded_lots"]
-            count += 1
-    loop["record_count"] = count
+def _record_lane(data, lanes, number, ts_ns, records, count):
+    """Writes one record a market of a lane; returns the new count."""
+    for market in range(len(data.books)):
+        record = records[count]
+        position = lanes.positions[number, market]
+        book = data.books[market]
+        record["ts_ns"] = ts_ns
+        record["lane"] = number
+        record["market"] = market
+        record["best_bid_ticks"] = book["best_bid_ticks"]
+        record["best_ask_ticks"] = book["best_ask_ticks"]
+        record["mark_ticks"] = book["mark_ticks"]
+        record["position_lots"] = position["position_lots"]
+        record["cash_quanta"] = position["cash_quanta"]
+        record["maker_quanta"] = position["maker_quanta"]
+        record["taker_quanta"] = position["taker_quanta"]
+        record["fee_micro"] = position["fee_micro"]
+        record["funding_micro"] = position["funding_micro"]
+        record["fills"] = position["fills"]
+        record["traded_lots"] = position["traded_lots"]
+        count += 1
+    return count
 
 
 @compiled
-def _pay_funding(loop, data, lanes, venue, fills):
-    """Funding on the hour: position x oracle x hourly rate, longs pay a positive rate (venue reference section 10)."""
+def record_ends(loops, data, lanes, bus, done, records):
+    """Writes every lane's last record, after all that it learned, into the empty `records`; returns how many.
+
+    Without `done` the run was stopped on its way, and everybody's last moment is that one.
+    """
+    loop = loops[0]
+    stopped_ns = max(loop["now_ns"], loop["target_ns"])
+    count = 0
     for number in range(len(lanes.lane)):
-        for market in range(len(data.books)):
-            position = lanes.positions[number, market]
-            book = data.books[market]
-            lots = position["position_lots"]
-            rate = book["funding_rate_e12"] if book["funding_rate_e12"] != 0 else loop["funding_rate_e12"]
-            price = book["oracle_ticks"]
-            if price == 0:
-                price = (book["best_bid_ticks"] + book["best_ask_ticks"]) // 2
-            if lots == 0 or rate == 0 or price == 0:
-                continue
-            amount = funding_micro(data.markets[market], lots, price, rate)
-            position["funding_micro"] += amount
-            venue.holdings[number, market]["funding_micro"] += amount
-            fill = fills[loop["fill_count"]]
-            fill["ts_exch_ns"] = loop["next_funding_ns"]
-            fill["ts_local_ns"] = loop["target_ns"]
-            fill["order_id"] = 0
-            fill["price_ticks"] = price
-            fill["size_lots"] = lots
-            fill["aux0"] = amount
-            fill["aux1"] = rate
-            fill["kind"] = FUNDING_KIND
-            fill["lane"] = number
-            fill["market"] = market
-            fill["side"] = 0
-            loop["fill_count"] += 1
+        ts_ns = max(loop["last_row_ns"], bus.lines[number]["reply_last_ns"]) if done else stopped_ns
+        count = _record_lane(data, lanes, number, ts_ns, records, count)
+    return count
+
+
+@compiled
+def _pay_funding(loop, lanes, venue, bus):
+    """One hour's funding for every lane that is not at its end."""
+    for number in range(len(lanes.lane)):
+        if not _at_its_end(loop, bus, number):
+            pay_funding(venue, number, loop["funding_rate_e12"], loop["target_ns"])
+            deliver(bus, venue.venue[0], venue.replies)
     loop["next_funding_ns"] += HOUR_NS
 
 
 @compiled
-def funding_micro(market, lots, oracle_ticks, rate_e12):
-    """-position x oracle x rate in micro-USDC, truncated toward zero; exact without a 128-bit product."""
-    quanta = abs(lots) * oracle_ticks
-    notional = quanta * market["micro_numerator"] // market["micro_denominator"]
-    rate = abs(rate_e12)
-    million = 1_000_000
-    # notional x rate / 1e12 in two steps of 1e6, with the remainder of the first carried into the second.
-    whole, part = notional // million, notional % million
-    scaled = whole * rate + part * rate // million
-    paid = scaled // million
-    return -paid if (lots > 0) == (rate_e12 > 0) else paid
-
-
-@compiled_inline
-def _maintain_margin(loop, data, lanes, venue, bus):
-    """Liquidates a lane whose equity is below its maintenance margin (venue reference section 10)."""
+def _maintain_margin(loop, data, lanes, limits, venue, accounts, bus):
+    """Margin of every lane that is not at its end: at the venue, and what the core's own breaker may know of it."""
+    mark_markets(venue, accounts)
     for number in range(len(lanes.lane)):
-        lane = lanes.lane[number, 0]
-        needed = 0
-        for market in range(len(data.books)):
-            lots = abs(lanes.positions[number, market]["position_lots"])
-            if lots != 0:
-                book = data.books[market]
-                row = data.markets[market]
-                price = (book["best_bid_ticks"] + book["best_ask_ticks"]) // 2
-                notional = lots * price * row["micro_numerator"] // row["micro_denominator"]
-                needed += notional // (2 * row["maximum_leverage"])
-        lane["maintenance_micro"] = needed
-        lane["margin_value_micro"] = lane["equity_micro"]
-        if needed > 0 and lane["equity_micro"] < needed and lane["latches"] & (1 << _MARGIN_BREAKER) == 0:
-            trip(lane, _MARGIN_BREAKER, True)
-            loop["liquidations"] += 1
-            for market in range(len(data.books)):
-                liquidate(venue, number, market, loop["target_ns"])
+        if _at_its_end(loop, bus, number):
+            continue
+        maintain_margin(venue, accounts, number, loop["target_ns"])
+        if venue.venue[0]["reply_count"] > 0:
             deliver(bus, venue.venue[0], venue.replies)
+        if limits["margin_distance_e6_min"] > 0:
+            note_margin(accounts, lanes.lane[number, 0], lanes.positions[number], data.books, data.markets)
 
 
 @compiled_inline
@@ -321,24 +312,33 @@ def _decide_lane(loop, data, lanes, limits, bus, number, out):
         _note_uptime(lane.positions[market], loop["target_ns"])
 
 
+@compiled
+def _halt_when_liquidated(lane_row, fills, first, count):
+    """A lane that learns of a forced fill stops until an operator looks."""
+    for index in range(first, count):
+        if fills[index]["reason"] == LIQUIDATION:
+            trip(lane_row, _MARGIN_BREAKER, True)
+
+
 @compiled_inline
 def _read_all(loop, lanes, limits, bus, fills, woken):
-    """Lets every lane read its replies; False when the fill log has no room."""
-    for number in range(len(lanes.lane)):
-        woken[number] = 0
+    """Lets every lane read its replies; False when the fill log has no room, to be called again for the others.
+
+    Adds to `woken`, by lane, how many it read.
+    """
     if bus.bus[0]["next_reply_ns"] > loop["target_ns"]:
         return True
     for number in range(len(lanes.lane)):
         line = bus.lines[number]
         if line["reply_head"] == line["reply_tail"]:
             continue
-        if loop["fill_count"] + RING > len(fills):
+        before = loop["fill_count"]
+        if before + RING > len(fills):
             return False
-        count, read = read_replies(
-            lane_of(lanes, number), limits, bus, number, loop["target_ns"], fills, loop["fill_count"]
-        )
+        count, read = read_replies(lane_of(lanes, number), limits, bus, number, loop["target_ns"], fills, before)
+        _halt_when_liquidated(lanes.lane[number, 0], fills, before, count)
         loop["fill_count"] = count
-        woken[number] = read
+        woken[number] += read
     refresh_next_reply(bus)
     return True
 
@@ -353,7 +353,9 @@ def _run_local(loop, data, lanes, limits, rows, cursors, ends, finished, scratch
             data, first, market, rows[market], before, ends[market], loop["target_ns"], scratch, limits["features"]
         )
         cursors[market, 1] = cursor
-        if cursor > before:
+        newest_ns = _newest_ns(rows[market], before, cursor, LOCAL_BIT)
+        if newest_ns > 0:
+            loop["last_row_ns"] = max(loop["last_row_ns"], newest_ns)
             loop["moved"] = 1
             refresh_touch(data.books[market], data.ladders, data.cells)
         if cursor >= ends[market] and finished[market] == 0:
@@ -362,22 +364,26 @@ def _run_local(loop, data, lanes, limits, rows, cursors, ends, finished, scratch
 
 
 @compiled
-def advance(loops, data, lanes, limits, venue, bus, rows, cursors, ends, finished, scratch, out, fills, records, woken):
+def advance(
+    loops, data, lanes, limits, venue, accounts, bus, rows, cursors, ends, finished, scratch, out, fills, records, woken
+):
     """Runs the replay until a Status is reached and returns it.
 
     `loops` LOOP_DTYPE[1]; `rows` ROW_DTYPE[M, n] windows with `ends` int64[M] rows each, `cursors` int64[M, 2] (venue,
     local), `finished` int64[M] (1: no more rows come); `scratch` LEVEL_DTYPE[2, LEVELS]; `out` COMMAND_DTYPE[n];
-    `fills` REPLY_DTYPE[n]; `records` RECORD_DTYPE[n]; `woken` int64[L].
+    `fills` REPLY_DTYPE[n]; `records` RECORD_DTYPE[n]; `woken` int64[L], zeros at first.
     """
     return _advance(
-        borrowed(loops)[0], borrowed(data), borrowed(lanes), borrowed(limits)[0], borrowed(venue), borrowed(bus),
-        borrowed(rows), borrowed(cursors), borrowed(ends), borrowed(finished), borrowed(scratch), borrowed(out),
-        borrowed(fills), borrowed(records), borrowed(woken),
+        borrowed(loops)[0], borrowed(data), borrowed(lanes), borrowed(limits)[0], borrowed(venue), borrowed(accounts),
+        borrowed(bus), borrowed(rows), borrowed(cursors), borrowed(ends), borrowed(finished), borrowed(scratch),
+        borrowed(out), borrowed(fills), borrowed(records), borrowed(woken),
     )  # fmt: skip
 
 
 @compiled
-def _advance(loop, data, lanes, limits, venue, bus, rows, cursors, ends, finished, scratch, out, fills, records, woken):
+def _advance(
+    loop, data, lanes, limits, venue, accounts, bus, rows, cursors, ends, finished, scratch, out, fills, records, woken
+):
     if loop["started"] == 0:
         _start(loop, limits, rows, cursors, ends)
     while True:
@@ -394,8 +400,6 @@ def _advance(loop, data, lanes, limits, venue, bus, rows, cursors, ends, finishe
             return 1
         if loop["record_count"] + len(lanes.lane) * len(ends) > len(records):
             return 3
-        if loop["fill_count"] + len(lanes.lane) * len(ends) > len(fills):
-            return 2
         if not _read_all(loop, lanes, limits, bus, fills, woken):
             return 2
         if bus.bus[0]["overflow"] > 0:
@@ -404,32 +408,36 @@ def _advance(loop, data, lanes, limits, venue, bus, rows, cursors, ends, finishe
             return 5
         loop["rows_left"] = 1 if _rows_left(cursors, ends) else 0
         if loop["rows_left"] == 0 and bus.bus[0]["next_request_ns"] == FAR and bus.bus[0]["next_reply_ns"] == FAR:
-            loop["now_ns"] = loop["target_ns"]
             return 0
-        _act(loop, data, lanes, limits, venue, bus, out, fills, records, woken)
+        _act(loop, data, lanes, limits, venue, accounts, bus, out, records, woken)
 
 
 @compiled_inline
-def _act(loop, data, lanes, limits, venue, bus, out, fills, records, woken):
+def _act(loop, data, lanes, limits, venue, accounts, bus, out, records, woken):
     """At the target: funding, margin, a record, and the decisions that are due."""
     target = loop["target_ns"]
     if target >= loop["next_funding_ns"]:
-        _pay_funding(loop, data, lanes, venue, fills)
+        _pay_funding(loop, lanes, venue, bus)
     timer = target >= loop["next_timer_ns"]
     everyone = timer or (loop["moved"] != 0 and limits["decide_on_frame"] != 0)
     # What a lane's results hold must not depend on when other lanes act: margin and records follow the common clock.
     if everyone and loop["margin"] != 0:
-        _maintain_margin(loop, data, lanes, venue, bus)
-    if everyone and target >= loop["next_record_ns"]:
-        _record(loop, data, lanes, records)
-        loop["next_record_ns"] = target + loop["record_interval_ns"]
+        _maintain_margin(loop, data, lanes, limits, venue, accounts, bus)
+    recorded = everyone and target >= loop["next_record_ns"]
     for number in range(len(lanes.lane)):
-        # A lane with nothing before it and nothing under way is at its end, whatever the others still wait for.
-        if loop["rows_left"] == 0 and not _under_way(bus, number):
+        if _at_its_end(loop, bus, number):
             continue
-        due = everyone or (woken[number] > 0 and limits["decide_on_fill"] != 0)
+        if recorded:
+            loop["record_count"] = _record_lane(data, lanes, number, target, records, loop["record_count"])
+        # An answer to what was sent at this very moment waits: without latency a refusal would be followed by another
+        # attempt, and another refusal, for ever.
+        answered = woken[number] > 0 and limits["decide_on_fill"] != 0 and lanes.lane[number, 0]["now_ns"] < target
+        due = everyone or answered
         if due or next_deadline_ns(lanes.lane[number, 0], limits) <= target:
             _decide_lane(loop, data, lanes, limits, bus, number, out)
+        woken[number] = 0
+    if recorded:
+        loop["next_record_ns"] = target + loop["record_interval_ns"]
     if timer:
         loop["next_timer_ns"] += limits["interval_ns"]
     loop["now_ns"] = target

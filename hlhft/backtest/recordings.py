@@ -2,21 +2,23 @@
 
 A recording's rows are one file a market. The folder's name is a hash of what decides them: the recording's contents,
 the reader, the market specifications, the feed profile and the code; so nothing stale is ever read. It is written under
-another name and renamed when complete. The cache holds at most CACHE_BYTES_MAX; the longest unused goes first.
+another name and renamed when complete; one that is not whole is made anew, judged by its manifest and its files' sizes.
+The cache holds at most CACHE_BYTES_MAX; the longest unused goes first. What a killed process left goes after a day.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
+import msgspec
 import numpy as np
 
 from hlhft.backtest.rows import (
@@ -38,7 +40,9 @@ from hlhft.units import Market
 
 CACHE_BYTES_MAX = 8 * 1024**3
 EVENTS_PER_CHUNK = 16_384
+ABANDONED_S = 24 * 3600
 _MANIFEST = "manifest.json"
+_WRITING = ".writing-"
 _FAULTS = {
     FAULT_PRICE: "a price outside 0..2^31 ticks",
     FAULT_SIZE: "a size outside 0..2^46 lots",
@@ -58,15 +62,17 @@ class RowFile:
     rows_total: int
     low_ticks: int
     high_ticks: int
-    _handle: BinaryIO | None = field(default=None, repr=False)
+    position: int = 0
 
     def read(self, rows_max: int) -> np.ndarray:
-        """The next rows, ROW_DTYPE, at most `rows_max`; empty at the end."""
-        if self._handle is None:
-            self._handle = self.path.open("rb")
-        rows = np.fromfile(self._handle, dtype=ROW_DTYPE, count=rows_max)
-        if len(rows) == 0:
-            self._handle.close()
+        """The next rows, ROW_DTYPE, at most `rows_max`; empty at the end. Raises DataError when the file was cut."""
+        count = min(rows_max, self.rows_total - self.position)
+        with self.path.open("rb") as file:
+            file.seek(self.position * ROW_DTYPE.itemsize)
+            rows = np.fromfile(file, dtype=ROW_DTYPE, count=count)
+        if len(rows) < count:
+            raise DataError(str(self.path), None, "the cached rows were cut short while they were read, run it again")
+        self.position += count
         return rows
 
     def fresh(self) -> RowFile:
@@ -98,23 +104,52 @@ def compile_recording(source: Source, *, profile: str, progress: Progress | None
     that does not fit a row and for a market without any event, and OSError when the cache cannot be written.
     """
     root = cache_root() / "rows"
-    folder = root / _key(source, profile)
-    if not (folder / _MANIFEST).is_file():
+    fingerprint = source.fingerprint()
+    folder = root / _key(fingerprint, profile)
+    recording = _read(source, fingerprint, profile, folder)
+    if recording is None:
         root.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=root, prefix=".writing-") as writing:
+        with tempfile.TemporaryDirectory(dir=root, prefix=_WRITING) as writing:
             written = Path(writing) / "rows"
             written.mkdir()
             _write(source, profile, written, progress)
-            if not folder.exists():
-                written.rename(folder)
+            _put(written, folder)
         _evict(root, keep=folder)
+        recording = _read(source, fingerprint, profile, folder)
+        if recording is None:
+            raise DataError(str(folder), None, "the cached rows are gone or cut right after writing, run it again")
     os.utime(folder)
-    return _read(source, profile, folder)
+    return recording
 
 
-def _key(source: Source, profile: str) -> str:
-    text = f"{source.fingerprint()} {profile} {code_key()}"
+def _key(fingerprint: str, profile: str) -> str:
+    text = f"{fingerprint} {profile} {code_key()}"
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _put(written: Path, folder: Path) -> None:
+    """Gives the complete folder its name, in place of one that is not whole."""
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        written.rename(folder)
+    except OSError:
+        # Another process was quicker with the same rows.
+        if not (folder / _MANIFEST).is_file():
+            raise
+
+
+class _MarketEntry(msgspec.Struct):
+    rows: int
+    low_ticks: int
+    high_ticks: int
+
+
+class _Manifest(msgspec.Struct):
+    """What a folder of rows holds; written last."""
+
+    events: int
+    counts: dict[str, int]
+    markets: list[_MarketEntry]
 
 
 class _Writer:
@@ -128,6 +163,7 @@ class _Writer:
         self.low_ticks, self.high_ticks = 2**31, -1
 
     def take(self, events: np.ndarray, first: int, out: np.ndarray) -> None:
+        """Writes the rows of the market's events among `events`, whose first is event number `first`."""
         count, _, fault, place = rows_from_events(events, self.index, self.last, out)
         if fault != 0:
             event = events[place]
@@ -145,62 +181,65 @@ class _Writer:
 
 
 def _write(source: Source, profile: str, folder: Path, progress: Progress | None) -> None:
-    writers = [_Writer(source, index, folder) for index in range(len(source.markets))]
     out = np.zeros(EVENTS_PER_CHUNK * ROWS_PER_EVENT_MAX, ROW_DTYPE)
     events_total = 0
-    for events in replay_events(source, profile=profile, rows_max=EVENTS_PER_CHUNK, progress=progress):
+    with contextlib.ExitStack() as stack:
+        writers = [_Writer(source, index, folder) for index in range(len(source.markets))]
         for writer in writers:
-            writer.take(events, events_total, out)
-        events_total += len(events)
+            stack.callback(writer.file.close)
+        for events in replay_events(source, profile=profile, rows_max=EVENTS_PER_CHUNK, progress=progress):
+            for writer in writers:
+                writer.take(events, events_total, out)
+            events_total += len(events)
     for writer in writers:
-        writer.file.close()
         if writer.high_ticks < 0:
             name = source.markets[writer.index].name
             raise DataError(source.name, None, f"no price of market {name} is in it, name a recording that has one")
-    manifest = {
-        "events": events_total,
-        "counts": dict(source.counts),
-        "markets": [
-            {"rows": writer.rows, "low_ticks": writer.low_ticks, "high_ticks": writer.high_ticks} for writer in writers
-        ],
-    }
-    (folder / _MANIFEST).write_text(json.dumps(manifest, sort_keys=True))
+    entries = [_MarketEntry(writer.rows, writer.low_ticks, writer.high_ticks) for writer in writers]
+    manifest = _Manifest(events_total, dict(sorted(source.counts.items())), entries)
+    (folder / _MANIFEST).write_bytes(msgspec.json.encode(manifest))
 
 
-def _read(source: Source, profile: str, folder: Path) -> Recording:
-    manifest = json.loads((folder / _MANIFEST).read_text())
-    files = tuple(
-        RowFile(folder / f"{index}.rows", entry["rows"], entry["low_ticks"], entry["high_ticks"])
-        for index, entry in enumerate(manifest["markets"])
-    )
-    for file in files:
-        if file.path.stat().st_size != file.rows_total * ROW_DTYPE.itemsize:
-            raise DataError(str(file.path), None, "the cached rows were cut short, delete the folder it stands in")
+def _read(source: Source, fingerprint: str, profile: str, folder: Path) -> Recording | None:
+    """The recording in the folder, None when it is not there or not whole."""
+    try:
+        manifest = msgspec.json.decode((folder / _MANIFEST).read_bytes(), type=_Manifest)
+        sizes = [(folder / f"{index}.rows").stat().st_size for index in range(len(manifest.markets))]
+    except (FileNotFoundError, NotADirectoryError, msgspec.MsgspecError):
+        return None
+    if sizes != [entry.rows * ROW_DTYPE.itemsize for entry in manifest.markets]:
+        return None
     return Recording(
         name=source.name,
-        fingerprint=source.fingerprint(),
+        fingerprint=fingerprint,
         profile=profile,
         markets=source.markets,
-        files=files,
-        events=manifest["events"],
-        counts=manifest["counts"],
+        files=tuple(
+            RowFile(folder / f"{index}.rows", entry.rows, entry.low_ticks, entry.high_ticks)
+            for index, entry in enumerate(manifest.markets)
+        ),
+        events=manifest.events,
+        counts=manifest.counts,
     )
 
 
 def _evict(root: Path, *, keep: Path) -> None:
-    """Removes the longest unused entries until the cache is within its bound; the newest always stays."""
+    """Removes the longest unused entries until the cache is within its bound; the newest always stays.
+
+    Other processes may do the same at the same time.
+    """
     entries: list[tuple[float, Path, int]] = []
     for folder in root.iterdir():
-        if folder.is_dir() and not folder.name.startswith("."):
-            entries.append((folder.stat().st_mtime, folder, _bytes_of(folder.iterdir())))
+        with contextlib.suppress(FileNotFoundError):
+            used = folder.stat().st_mtime
+            if not folder.name.startswith(_WRITING):
+                entries.append((used, folder, sum(path.stat().st_size for path in folder.rglob("*"))))
+            elif time.time() - used > ABANDONED_S:
+                shutil.rmtree(folder, ignore_errors=True)
     total = sum(size for _, _, size in entries)
     for _, folder, size in sorted(entries):
         if total <= CACHE_BYTES_MAX:
             return
         if folder != keep:
-            shutil.rmtree(folder)
+            shutil.rmtree(folder, ignore_errors=True)
             total -= size
-
-
-def _bytes_of(paths: Iterable[Path]) -> int:
-    return sum(path.stat().st_size for path in paths)

@@ -6,15 +6,19 @@ band and the logs, whatever the recording's length.
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import FrameType, TracebackType
 from typing import Protocol
 
 import numpy as np
 
+from hlhft.backtest.accounts import Accounts, new_accounts
 from hlhft.backtest.bus import Bus, new_bus
 from hlhft.backtest.latency import new_lines
-from hlhft.backtest.loop import LOOP_DTYPE, RECORD_DTYPE, Status, advance
+from hlhft.backtest.loop import LOOP_DTYPE, RECORD_DTYPE, Status, advance, record_ends
 from hlhft.backtest.rows import ROW_DTYPE
 from hlhft.compiled import compiled
 from hlhft.core.state import (
@@ -39,6 +43,7 @@ WINDOW_ROWS_MAX = 16 * 1024 * 1024
 BAND_MAX = 1 << 24  # ticks a side of the ladder: 2^24 cells of 8 bytes, touched only where levels are
 BAND_MARGIN = 50  # the band reaches a fiftieth of the price beyond the recorded range
 RECORD_ROWS = 16_384
+FILL_ROWS = 4096  # more than one line's ring
 COMMANDS_MAX = 512
 
 
@@ -95,14 +100,17 @@ class ReplayPlan:
     record_interval_ns: int
     funding_rate_e12: int = 0
     pay_funding: bool = True
-    enforce_margin: bool = True
+    enforce_margin: bool = True  # where the rules know of margin
     fees_e9: Sequence[tuple[int, int]] = ()  # maker and taker rate a lane; empty: the markets' own
     address_actions: int = 10_000
 
 
 @dataclass
 class ReplayOutput:
-    """What a replay logged. Fills and funding in order of our learning of them, records in order of time."""
+    """What a replay logged. Fills and funding in order of our learning of them, records in order of time.
+
+    Each lane's last record of a market comes after all that the lane learned: it is its final state.
+    """
 
     fills: np.ndarray  # REPLY_DTYPE
     records: np.ndarray  # RECORD_DTYPE
@@ -111,8 +119,8 @@ class ReplayOutput:
     last_ns: int
     venue_rows: int
     levels_outside: int
-    liquidations: int
-    holdings: np.ndarray
+    liquidations: int  # lanes that were liquidated
+    holdings: np.ndarray  # HOLDING_DTYPE[L, M]: what the venue says; equal to the lanes' own at the end
     interrupted: bool = False  # the user stopped it: everything up to `last_ns` is there
 
     def lane(self, number: int) -> ReplayOutput:
@@ -128,10 +136,15 @@ class ReplayOutput:
             last_ns=self.last_ns,
             venue_rows=self.venue_rows,
             levels_outside=self.levels_outside,
-            liquidations=int((fills["reason"] == FillReason.LIQUIDATION).any()),
+            liquidations=_liquidated(fills),
             holdings=self.holdings[part],
             interrupted=self.interrupted,
         )
+
+
+def _liquidated(fills: np.ndarray) -> int:
+    """How many lanes learned of a forced fill."""
+    return len(np.unique(fills["lane"][fills["reason"] == FillReason.LIQUIDATION]))
 
 
 @dataclass
@@ -166,21 +179,29 @@ class _Windows:
         self.cursors = np.zeros((count, 2), np.int64)
         self.ends = np.zeros(count, np.int64)
         self.finished = np.zeros(count, np.int64)
-        for market, stream in enumerate(streams):
-            # A whole recording in memory is walked where it is.
-            if count == 1 and isinstance(stream, RowArray):
-                self.rows = stream.rows[np.newaxis, :]
-                self.ends[0], self.finished[0], stream.position = len(stream.rows), 1, len(stream.rows)
-            else:
-                self._fill(market)
+        # One whole recording in memory is walked where it is, a window after the other.
+        self.whole = streams[0] if count == 1 and isinstance(streams[0], RowArray) else None
+        if self.whole is not None:
+            self.rows = self.whole.rows[np.newaxis, :]
+            self.whole.position = len(self.whole.rows)
+        for market in range(count):
+            self._fill(market)
 
     def refill(self) -> None:
-        """Reads on wherever a side has come to the end of its window."""
-        for market in range(len(self.streams)):
-            if not self.finished[market] and self.cursors[market].max() >= self.ends[market] - 1:
-                self._fill(market)
+        """Reads on wherever a side has come to the end of its window; where none has and rows are wanted, everywhere.
+
+        A window may hold nothing for one of the sides, whose cursor then stays where it is.
+        """
+        unfinished = [market for market in range(len(self.streams)) if not self.finished[market]]
+        passed = [market for market in unfinished if self.cursors[market].max() >= self.ends[market]]
+        for market in passed or unfinished:
+            self._fill(market)
 
     def _fill(self, market: int) -> None:
+        if self.whole is not None:
+            self.ends[0] = min(self.ends[0] + WINDOW_ROWS, self.whole.rows_total)
+            self.finished[0] = int(self.ends[0] == self.whole.rows_total)
+            return
         passed, end = int(self.cursors[market].min()), int(self.ends[market])
         if passed > 0:
             _shift(self.rows[market], passed, end)
@@ -260,13 +281,14 @@ def _new_venue(plan: ReplayPlan, records: np.ndarray, lanes: Lane, bases: list[i
 
 @dataclass
 class Replay:
-    """A replay that is set up and has not run: books, lanes, venue, lines and the first windows of rows."""
+    """A replay that is set up and has not run: books, lanes, venue, accounts, lines and the first windows of rows."""
 
     plan: ReplayPlan
     loop: np.ndarray
     data: MarketData
     lanes: Lane
     venue: RecordedVenue
+    accounts: Accounts
     bus: Bus
     windows: _Windows
 
@@ -274,8 +296,8 @@ class Replay:
 def prepare(plan: ReplayPlan) -> Replay:
     """Sets a replay up: everything is allocated here, nothing after.
 
-    Raises ReplayError when the recording's prices do not fit a ladder, StrategyError when the strategy does not
-    compile.
+    Raises ReplayError when the recording's prices do not fit a ladder or a market's leverage no margin table,
+    StrategyError when the strategy does not compile.
     """
     assert plan.limits.dtype == LIMITS_DTYPE and len(plan.markets) == len(plan.streams) > 0 and plan.params
     records = np.concatenate([market.record() for market in plan.markets])
@@ -283,12 +305,16 @@ def prepare(plan: ReplayPlan) -> Replay:
     data = _new_data(plan, records, bases, width)
     lanes = _new_lanes(plan, data)
     venue = _new_venue(plan, records, lanes, bases, width)
+    try:
+        accounts = new_accounts(records, lanes=len(plan.params), capital_micro=plan.capital_micro)
+    except ValueError as error:
+        raise ReplayError(f"the market specification: {error}") from None
     bus = new_bus(len(plan.params), plan.latency, plan.latency_table, new_lines(len(plan.params), plan.seed))
     loop = np.zeros(1, LOOP_DTYPE)
     loop["record_interval_ns"] = plan.record_interval_ns
     loop["funding"], loop["funding_rate_e12"] = int(plan.pay_funding), plan.funding_rate_e12
-    loop["margin"] = int(plan.enforce_margin)
-    return Replay(plan, loop, data, lanes, venue, bus, _Windows(plan.streams))
+    loop["margin"] = int(plan.enforce_margin and plan.rules["enforce_margin"][0] != 0)
+    return Replay(plan, loop, data, lanes, venue, accounts, bus, _Windows(plan.streams))
 
 
 def run_replay(plan: ReplayPlan, progress: Callable[[int, int], None] | None = None) -> ReplayOutput:
@@ -299,7 +325,8 @@ def run_replay(plan: ReplayPlan, progress: Callable[[int, int], None] | None = N
 def run(replay: Replay, progress: Callable[[int, int], None] | None = None) -> ReplayOutput:
     """Runs a prepared replay to the end of its rows, once.
 
-    `progress(rows done, rows in all)` is called between windows. Raises ReplayError when a bound is reached.
+    `progress(rows done, rows in all)` is called between windows. After a Ctrl-C, or a KeyboardInterrupt of `progress`,
+    everything up to that window's end is there. Raises ReplayError when a bound is reached.
     """
     fills, log, interrupted = _drive(replay, progress)
     return ReplayOutput(
@@ -307,44 +334,76 @@ def run(replay: Replay, progress: Callable[[int, int], None] | None = None) -> R
         records=log,
         lanes=replay.lanes,
         first_ns=int(replay.loop["first_ns"][0]),
-        last_ns=int(replay.loop["now_ns"][0]),
+        last_ns=int(replay.loop["now_ns" if interrupted else "last_row_ns"][0]),
         venue_rows=int(replay.loop["venue_rows"][0]),
         levels_outside=int(replay.venue.ladders["updates_outside"].sum()),
-        liquidations=int(replay.loop["liquidations"][0]),
+        liquidations=_liquidated(fills),
         holdings=replay.venue.holdings,
         interrupted=interrupted,
     )
+
+
+class _Interrupt:
+    """Notes a first Ctrl-C, so that it never strikes between two entries that belong together; a second one strikes.
+
+    Only in the main thread, and only where nobody else handles the signal.
+    """
+
+    def __init__(self) -> None:
+        self.noted = False
+        self._installed = False
+
+    def __enter__(self) -> _Interrupt:
+        ours = threading.current_thread() is threading.main_thread()
+        if ours and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, self._note)
+            self._installed = True
+        return self
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.noted = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._installed:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _drive(replay: Replay, progress: Callable[[int, int], None] | None) -> tuple[np.ndarray, np.ndarray, bool]:
     plan, loop, windows = replay.plan, replay.loop, replay.windows
     total = sum(stream.rows_total for stream in plan.streams)
     room = len(plan.params) * len(plan.markets)
-    fills = _Log(np.zeros(4096 + room, REPLY_DTYPE))
+    fills = _Log(np.zeros(FILL_ROWS, REPLY_DTYPE))
     records = _Log(np.zeros(max(RECORD_ROWS, 4 * room), RECORD_DTYPE))
     scratch = np.zeros((2, LEVELS), LEVEL_DTYPE)
     out = np.zeros(COMMANDS_MAX, COMMAND_DTYPE)
     woken = np.zeros(len(plan.params), np.int64)
-    interrupted, status = False, int(Status.NEED_ROWS)
-    while True:
-        try:
-            status = advance(
-                loop, replay.data, replay.lanes, plan.limits, replay.venue, replay.bus, windows.rows, windows.cursors,
-                windows.ends, windows.finished, scratch, out, fills.buffer, records.buffer, woken,
-            )  # fmt: skip
-            if status == Status.NEED_ROWS:
-                windows.refill()
-            elif status in (Status.BUS_FULL, Status.REPLIES_LOST):
-                raise ReplayError(
-                    f"the replay stopped with {Status(status).name}: more messages under way than its lines hold"
-                )
-            if progress is not None:
-                progress(int(loop["venue_rows"][0]), total)
-        except KeyboardInterrupt:
-            interrupted = True
-        if status != Status.NEED_ROWS or interrupted:
-            fills.drain(int(loop["fill_count"][0]))
-            records.drain(int(loop["record_count"][0]))
-            loop["fill_count"] = loop["record_count"] = 0
-        if status == Status.DONE or interrupted:
-            return fills.joined(), records.joined(), interrupted
+    status = int(Status.NEED_ROWS)
+    with _Interrupt() as interrupt:
+        while True:
+            try:
+                status = advance(
+                    loop, replay.data, replay.lanes, plan.limits, replay.venue, replay.accounts, replay.bus,
+                    windows.rows, windows.cursors, windows.ends, windows.finished, scratch, out, fills.buffer,
+                    records.buffer, woken,
+                )  # fmt: skip
+                if status == Status.NEED_ROWS:
+                    windows.refill()
+                elif status in (Status.BUS_FULL, Status.REPLIES_LOST):
+                    raise ReplayError(
+                        f"the replay stopped with {Status(status).name}: more messages under way than its lines hold"
+                    )
+                if progress is not None:
+                    progress(int(loop["venue_rows"][0]), total)
+            except KeyboardInterrupt:
+                interrupt.noted = True
+            done = status == Status.DONE
+            if status != Status.NEED_ROWS or interrupt.noted:
+                fills.drain(int(loop["fill_count"][0]))
+                records.drain(int(loop["record_count"][0]))
+                loop["fill_count"] = loop["record_count"] = 0
+            if done or interrupt.noted:
+                records.drain(record_ends(loop, replay.data, replay.lanes, replay.bus, int(done), records.buffer))
+                return fills.joined(), records.joined(), not done

@@ -12,10 +12,13 @@ from hlhft.backtest.rows import (
     CLEAR,
     DELAY_LIMIT_NS,
     EXCHANGE_BIT,
+    FUNDING,
     KIND_MASK,
     LEVEL,
     LOCAL_BIT,
     LOTS_SHIFT,
+    MARK,
+    ORACLE,
     SELL_BIT,
     SNAPSHOT_BEGIN,
     TRADE,
@@ -136,6 +139,12 @@ def _rare_row(venue, market, kind, word, ticks, lots, ts_ns):
     elif kind == SNAPSHOT_BEGIN:
         clear_bids(ladder, cells, 0)
         clear_asks(ladder, cells, 0)
+    elif kind == MARK:
+        venue.contexts[market]["mark_ticks"] = ticks
+    elif kind == ORACLE:
+        venue.contexts[market]["oracle_ticks"] = ticks
+    elif kind == FUNDING:
+        venue.contexts[market]["funding_rate_e12"] = lots
 
 
 @compiled

@@ -24,6 +24,8 @@ import numpy as np
 
 from hlhft.compiled import compiled
 from hlhft.ladder import ASK_NONE, BID_NONE, LADDER_DTYPE, ask_above, bid_below, lots_at
+from hlhft.units import LOTS_MAX
+from hlhft.venue.funding import RATE_NONE
 from hlhft.venue.holding import HOLDING_DTYPE, apply_fill
 from hlhft.venue.queue import front_after_change, lots_reached
 from hlhft.venue.validation import check_order
@@ -100,6 +102,15 @@ EDGE_DTYPE = np.dtype(
 
 VENUE_DTYPE = np.dtype([("free", np.int64), ("resting", np.int64), ("reply_count", np.int64), ("dropped", np.int64)])
 
+# Per market: the venue's newest asset context.
+CONTEXT_DTYPE = np.dtype(
+    [
+        ("mark_ticks", np.int64),  # 0 unknown
+        ("oracle_ticks", np.int64),  # 0 unknown
+        ("funding_rate_e12", np.int64),  # RATE_NONE unknown
+    ]
+)
+
 
 class RecordedVenue(NamedTuple):
     """The venue's side of a replay. M markets, L lanes, N order slots, W ticks of band."""
@@ -116,6 +127,7 @@ class RecordedVenue(NamedTuple):
     holdings: np.ndarray  # HOLDING_DTYPE[L, M]
     open_orders: np.ndarray  # int64[L]
     replies: np.ndarray  # REPLY_DTYPE[N + ORDER_INDEX]
+    contexts: np.ndarray  # CONTEXT_DTYPE[M]
 
 
 def new_venue(
@@ -136,7 +148,9 @@ def new_venue(
         holdings=np.zeros((lanes, count), HOLDING_DTYPE),
         open_orders=np.zeros(lanes, np.int64),
         replies=np.zeros(slots + ORDER_INDEX, REPLY_DTYPE),
+        contexts=np.zeros(count, CONTEXT_DTYPE),
     )
+    venue.contexts["funding_rate_e12"] = RATE_NONE
     venue.edges["lowest_ask_ticks"] = ASK_NONE
     venue.edges["highest_bid_ticks"] = BID_NONE
     for market in range(count):
@@ -501,15 +515,17 @@ def cancel(venue, lane, market, order_id, cause, ts_ns):
 
 
 @compiled
-def liquidate(venue, lane, market, ts_ns):
-    """Cancels the lane's orders in the market and closes its position against the recorded book; returns lots left."""
+def liquidate(venue, lane, market, ts_ns, lots_max=LOTS_MAX):
+    """Cancels the lane's orders in the market and closes its position, at most `lots_max` of it, against the recorded
+    book; returns how many lots the book could not take."""
     for slot in range(1, len(venue.orders) + 1):
         order = venue.orders[slot - 1]
         if order["order_id"] != 0 and order["lane"] == lane and order["market"] == market:
             cancel(venue, lane, market, order["order_id"], _LIQUIDATED, ts_ns)
     position = venue.holdings[lane, market]["position_lots"]
-    if position == 0:
+    lots = min(abs(position), lots_max)
+    if lots == 0:
         return 0
     side = -1 if position > 0 else 1
     limit = 2**40 if side > 0 else 1
-    return _take(venue, lane, market, 0, side, limit, abs(position), 5, ts_ns)
+    return _take(venue, lane, market, 0, side, limit, lots, 5, ts_ns)
