@@ -276,9 +276,8 @@ def _run_pass(
 ) -> _Pass:
     """One pass over the recording: figures FIGURE_DTYPE[sets, scenarios] and profit int64[sets, scenarios, samples]."""
     replay = prepare(plan_of(settings, recording.markets, recording.streams(), scenarios, sets))
-    output = run(replay, progress)
+    output = run(replay, progress, keep_fills=False)
     profit = sampled_profit(recording.markets, output.records, len(sets) * len(scenarios), times_ns)
-    profit[:, -1] = _final_profit(replay, output)
     figures = _figures(replay, output, profit)
     # Lanes have scenarios outermost, as every backtest's plan.
     shape = (len(scenarios), len(sets))
@@ -291,8 +290,8 @@ def _run_pass(
 def sampled_profit(markets: Sequence[Market], records: np.ndarray, lanes: int, times_ns: np.ndarray) -> np.ndarray:
     """Each lane's change in equity at the times, int64[lanes, T] micro-USDC, from RECORD_DTYPE `records` in order.
 
-    At each time the last record at or before it counts; where there is none yet, nothing has changed. A position is
-    valued at the mark, at the last known mid where there is none.
+    At each time the last record at or before it counts, at the last time the last of all; where there is none yet,
+    nothing has changed. A position is valued at the mark, at the last known mid where there is none.
     """
     assert records.dtype == RECORD_DTYPE
     profit = np.zeros((lanes, len(times_ns)), np.int64)
@@ -304,6 +303,7 @@ def sampled_profit(markets: Sequence[Market], records: np.ndarray, lanes: int, t
         for lane, end in enumerate(ends):
             own = part[start:end]
             place = np.searchsorted(own["ts_ns"], times_ns, side="right") - 1
+            place[-1] = len(own) - 1  # its final state, which it may have reached after the last row
             marks = own["mark_ticks"]
             value = equity_micro(market, own, np.where(marks > 0, 2 * marks, known_half_ticks(own)))
             profit[lane] += np.where(place >= 0, value[np.maximum(place, 0)], 0) if len(own) else 0
@@ -332,22 +332,6 @@ def equity_micro(market: Market, positions: np.ndarray, half_ticks: np.ndarray |
     micro: np.ndarray = np.where(value >= 0, value // divisor, -(-value // divisor))
     booked: np.ndarray = positions["funding_micro"] - positions["fee_micro"]
     return np.asarray(micro + booked)
-
-
-def _final_profit(replay: Replay, output: ReplayOutput) -> np.ndarray:
-    """Change in equity at the end of the rows by lane, int64[L]: every fill is in it, the last record may be older."""
-    total = np.zeros(len(output.lanes.lane), np.int64)
-    for index, market in enumerate(replay.plan.markets):
-        book = replay.data.books[index]
-        half_ticks = int(book["best_bid_ticks"] + book["best_ask_ticks"])
-        if book["mark_ticks"] > 0:
-            half_ticks = 2 * int(book["mark_ticks"])
-        elif book["best_bid_ticks"] == 0 or book["best_ask_ticks"] == 0:
-            records = output.records[output.records["market"] == index]
-            known = known_half_ticks(records[records["lane"] == 0])
-            half_ticks = int(known[-1]) if len(known) else 0
-        total += equity_micro(market, output.lanes.positions[:, index], half_ticks)
-    return total
 
 
 def _figures(replay: Replay, output: ReplayOutput, profit: np.ndarray) -> np.ndarray:

@@ -98,6 +98,15 @@ def test_the_number_of_jobs_and_the_size_of_passes_change_nothing(
     assert alone.metadata() == swept.metadata()
 
 
+def test_what_a_pass_keeps_does_not_grow_with_the_fills(small: Recording) -> None:
+    plan = plan_of(settings(), small.markets, small.streams(), parse_fees("scenarios"), grid().sets)
+    kept = run(prepare(plan))
+    dropped = run(prepare(replace(plan, streams=small.streams())), keep_fills=False)
+    assert len(kept.fills) > 0 and len(dropped.fills) == 0
+    assert dropped.records.tobytes() == kept.records.tobytes()
+    assert dropped.lanes.positions.tobytes() == kept.lanes.positions.tobytes()
+
+
 def test_scenarios_can_be_chosen(small: Recording, swept: SweepResult) -> None:
     alone = run_sweep(settings(), small, grid(), scenarios=swept.scenarios[1:2])
     assert alone.figures.tobytes() == swept.figures[:, 1:2].tobytes()
@@ -161,11 +170,12 @@ def test_sampled_profit_by_hand() -> None:
             record(400, 98, 100, 10, -1000, fee_micro=7, mark_ticks=105),
         ]
     )
-    times = START_NS + np.array([50, 150, 200, 300, 399, 500]) * MS
+    times = START_NS + np.array([50, 150, 200, 300, 350]) * MS
     profit = sampled_profit([MARKET], records, 3, times)
-    assert list(profit[0]) == [0, 0, 1000 - 7, 1000 - 7, 1000 - 7, 5000 - 7]
-    assert list(profit[1]) == [0, 0, 3, 3, 3, 3]
-    assert list(profit[2]) == [0] * 6
+    # The last record comes after the last time and is the final state.
+    assert list(profit[0]) == [0, 0, 1000 - 7, 1000 - 7, 5000 - 7]
+    assert list(profit[1]) == [0, 0, 3, 3, 3]
+    assert list(profit[2]) == [0] * 5
 
 
 def test_losses_are_truncated_toward_zero_as_in_the_core() -> None:
