@@ -322,13 +322,14 @@ def run_replay(plan: ReplayPlan, progress: Callable[[int, int], None] | None = N
     return run(prepare(plan), progress)
 
 
-def run(replay: Replay, progress: Callable[[int, int], None] | None = None) -> ReplayOutput:
+def run(replay: Replay, progress: Callable[[int, int], None] | None = None, *, keep_fills: bool = True) -> ReplayOutput:
     """Runs a prepared replay to the end of its rows, once.
 
+    Without `keep_fills` the output's fills are empty and its memory does not grow with their number.
     `progress(rows done, rows in all)` is called between windows. After a Ctrl-C, or a KeyboardInterrupt of `progress`,
     everything up to that window's end is there. Raises ReplayError when a bound is reached.
     """
-    fills, log, interrupted = _drive(replay, progress)
+    fills, log, interrupted = _drive(replay, progress, keep_fills)
     return ReplayOutput(
         fills=fills,
         records=log,
@@ -371,7 +372,9 @@ class _Interrupt:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def _drive(replay: Replay, progress: Callable[[int, int], None] | None) -> tuple[np.ndarray, np.ndarray, bool]:
+def _drive(
+    replay: Replay, progress: Callable[[int, int], None] | None, keep_fills: bool
+) -> tuple[np.ndarray, np.ndarray, bool]:
     plan, loop, windows = replay.plan, replay.loop, replay.windows
     total = sum(stream.rows_total for stream in plan.streams)
     room = len(plan.params) * len(plan.markets)
@@ -401,7 +404,7 @@ def _drive(replay: Replay, progress: Callable[[int, int], None] | None) -> tuple
                 interrupt.noted = True
             done = status == Status.DONE
             if status != Status.NEED_ROWS or interrupt.noted:
-                fills.drain(int(loop["fill_count"][0]))
+                fills.drain(int(loop["fill_count"][0]) if keep_fills else 0)
                 records.drain(int(loop["record_count"][0]))
                 loop["fill_count"] = loop["record_count"] = 0
             if done or interrupt.noted:
