@@ -28,7 +28,7 @@ from hlhft.core.state import (
     new_lanes,
     new_market_data,
 )
-from hlhft.core.step import prepare_view
+from hlhft.core.view import prepare_view
 from hlhft.ladder import ASK_NONE, BID_NONE
 from hlhft.strategies import Strategy
 from hlhft.units import Market

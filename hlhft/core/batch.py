@@ -1,20 +1,28 @@
 """Commands become actions: one class each, at once when nothing of the class is in flight, else after a short wait.
 
 The venue orders the classes differently inside a block and a mixed action loses its priority (venue reference section
-8),
-so an action holds only cancels, only post-only orders, or only orders that may take. Leading edge: with nothing of the
-class in flight the commands of one step leave at once. What follows while an action is unanswered collects for at most
-`batch_window_ns`, or until the answer is due by the newest measured acknowledgement time. Cancels and orders that
-reduce the position never wait. An action has at most `legs_max` legs.
+8), so an action holds only cancels, only post-only orders, or only orders that may take. Leading edge: with nothing of
+the class in flight the commands of one step leave at once. What follows while an action is unanswered collects for at
+most `batch_window_ns`. The newest measured acknowledgement time cuts that wait, when the answer is due earlier, and
+stretches it to the due answer while a budget is scarce, to at most `batch_busy_ns_max`. Cancels and orders that reduce
+the position never wait. An action has at most `legs_max` legs. When the queue of what waits is full, the rest leaves at
+once.
+
+A placement that waits is NEW and has not left: when trading stops, its market's data grow old or the strategy no longer
+quotes its price, it never does (`withdraw`).
 """
 
 from __future__ import annotations
 
 from hlhft.compiled import compiled
-from hlhft.core.budgets import spend
+from hlhft.core.budgets import is_scarce, spend
+from hlhft.core.orders import apply, is_new, mark_sent
+from hlhft.core.quotes import is_wanted
+from hlhft.core.risk import is_stale
 
 NEVER = 2**62
 _CLASS_CANCEL, _CLASS_ALO, _CLASS_OTHER = 0, 1, 2
+_KIND_SEND_FAILED = 33
 
 
 @compiled
@@ -34,115 +42,167 @@ def _copy(source, target):
 
 
 @compiled
-def _seal(lane, limits, commands, first, count, command_class, now_ns):
-    """Numbers the actions of one class among commands[first:count] and takes them out of the budgets."""
+def _seal(lane, limits, commands, count, command_class, now_ns):
+    """Numbers the actions of one class among commands[:count], marks their orders and takes them out of the budgets."""
+    lane_row = lane.lane[0]
     legs = 0
     total = 0
-    for index in range(first, count):
-        if commands[index]["command_class"] != command_class:
+    for index in range(count):
+        command = commands[index]
+        if command["command_class"] != command_class:
             continue
         if legs == 0:
-            lane["batch_sequence"] += 1
-        commands[index]["batch_id"] = lane["batch_sequence"]
-        commands[index]["ts_ns"] = now_ns
+            lane_row["batch_sequence"] += 1
+        command["batch_id"] = lane_row["batch_sequence"]
+        command["ts_ns"] = now_ns
+        mark_sent(lane.orders[command["market"]], command["order_id"], command["batch_id"], now_ns)
         legs += 1
         total += 1
         if legs == limits["legs_max"]:
-            spend(lane, limits, legs)
+            spend(lane_row, limits, legs)
             legs = 0
     if legs > 0:
-        spend(lane, limits, legs)
+        spend(lane_row, limits, legs)
     if total > 0:
-        busy = min(lane["acknowledgement_ns"], limits["batch_busy_ns_max"])
-        lane["batch_busy_until_ns"][command_class] = now_ns + busy
-    return total
+        busy = min(lane_row["acknowledgement_ns"], limits["batch_busy_ns_max"])
+        lane_row["batch_busy_until_ns"][command_class] = now_ns + busy
 
 
 @compiled
-def seal_all(lane, limits, commands, first, count, now_ns):
-    """Numbers the actions of commands[first:count], class by class."""
+def seal_all(lane, limits, commands, count, now_ns):
+    """Numbers the actions of commands[:count], class by class: they leave now."""
     for command_class in range(3):
-        _seal(lane, limits, commands, first, count, command_class, now_ns)
+        _seal(lane, limits, commands, count, command_class, now_ns)
 
 
 @compiled
-def _must_wait(lane, limits, command, now_ns):
+def _must_wait(lane_row, command, now_ns):
     command_class = command["command_class"]
     if command_class == _CLASS_CANCEL or command["reduce_only"] != 0:
         return False
-    if lane["batch_waiting_since_ns"][command_class] != 0:
+    if lane_row["batch_waiting_since_ns"][command_class] != 0:
         return True
-    return now_ns < lane["batch_busy_until_ns"][command_class]
+    return now_ns < lane_row["batch_busy_until_ns"][command_class]
 
 
 @compiled
-def collect(lane, waiting, limits, commands, count, now_ns):
-    """Keeps what leaves now in commands[0:n], in order, holds the rest back in `waiting`; returns n.
+def collect(lane, limits, commands, count, now_ns):
+    """Keeps what leaves now in commands[0:n], in order, holds the rest back in `lane.waiting`; returns n.
 
     Call `release_due` first: what waits is older than what comes.
     """
     if count == 0:
         return 0
     if limits["batch_window_ns"] == 0:
-        seal_all(lane, limits, commands, 0, count, now_ns)
+        seal_all(lane, limits, commands, count, now_ns)
         return count
+    lane_row = lane.lane[0]
     kept = 0
     for index in range(count):
         command = commands[index]
-        if _must_wait(lane, limits, command, now_ns) and lane["waiting_count"] < len(waiting):
-            _copy(command, waiting[lane["waiting_count"]])
-            lane["waiting_count"] += 1
-            if lane["batch_waiting_since_ns"][command["command_class"]] == 0:
-                lane["batch_waiting_since_ns"][command["command_class"]] = now_ns
+        if _must_wait(lane_row, command, now_ns) and lane_row["waiting_count"] < len(lane.waiting):
+            _copy(command, lane.waiting[lane_row["waiting_count"]])
+            lane_row["waiting_count"] += 1
+            if lane_row["batch_waiting_since_ns"][command["command_class"]] == 0:
+                lane_row["batch_waiting_since_ns"][command["command_class"]] = now_ns
         else:
             if kept != index:
                 _copy(command, commands[kept])
             kept += 1
-    seal_all(lane, limits, commands, 0, kept, now_ns)
+    seal_all(lane, limits, commands, kept, now_ns)
     return kept
 
 
 @compiled
-def deadline_ns(lane, limits, command_class):
-    """When what waits in a class must leave: the window's end or the due answer, whichever is first; NEVER when
-    none."""
-    since = lane["batch_waiting_since_ns"][command_class]
+def deadline_ns(lane_row, limits, command_class):
+    """When what waits in a class must leave; NEVER when nothing does.
+
+    The window's end or the due answer, whichever is first, but the due answer while a budget is scarce.
+    """
+    since = lane_row["batch_waiting_since_ns"][command_class]
     if since == 0:
         return NEVER
-    return min(since + limits["batch_window_ns"], max(lane["batch_busy_until_ns"][command_class], since))
+    answer_ns = max(lane_row["batch_busy_until_ns"][command_class], since)
+    if is_scarce(lane_row, limits):
+        return answer_ns
+    return min(since + limits["batch_window_ns"], answer_ns)
 
 
 @compiled
-def next_deadline_ns(lane, limits):
+def next_deadline_ns(lane_row, limits):
     """The earliest deadline over the classes, NEVER when nothing waits."""
-    if lane["waiting_count"] == 0:
+    if lane_row["waiting_count"] == 0:
         return NEVER
-    return min(deadline_ns(lane, limits, _CLASS_ALO), deadline_ns(lane, limits, _CLASS_OTHER))
+    return min(deadline_ns(lane_row, limits, _CLASS_ALO), deadline_ns(lane_row, limits, _CLASS_OTHER))
 
 
 @compiled
-def release_due(lane, waiting, limits, out, now_ns):
-    """Moves what is due from `waiting` into `out`; returns how many."""
-    if lane["waiting_count"] == 0:
+def _end_waits(lane):
+    """Ends the wait of each class of which nothing waits any more."""
+    lane_row = lane.lane[0]
+    for command_class in range(_CLASS_ALO, _CLASS_OTHER + 1):
+        held = False
+        for index in range(lane_row["waiting_count"]):
+            held = held or lane.waiting[index]["command_class"] == command_class
+        if not held:
+            lane_row["batch_waiting_since_ns"][command_class] = 0
+
+
+@compiled
+def release_due(lane, limits, out, now_ns):
+    """Moves what is due from `lane.waiting` into `out`, as far as it has room; returns how many."""
+    lane_row = lane.lane[0]
+    if lane_row["waiting_count"] == 0:
         return 0
-    due_alo = deadline_ns(lane, limits, _CLASS_ALO) <= now_ns
-    due_other = deadline_ns(lane, limits, _CLASS_OTHER) <= now_ns
+    due_alo = deadline_ns(lane_row, limits, _CLASS_ALO) <= now_ns
+    due_other = deadline_ns(lane_row, limits, _CLASS_OTHER) <= now_ns
+    if not due_alo and not due_other:
+        return 0
     released = 0
     kept = 0
-    for index in range(lane["waiting_count"]):
-        command = waiting[index]
+    for index in range(lane_row["waiting_count"]):
+        command = lane.waiting[index]
         due = due_alo if command["command_class"] == _CLASS_ALO else due_other
         if due and released < len(out):
             _copy(command, out[released])
             released += 1
         else:
             if kept != index:
-                _copy(command, waiting[kept])
+                _copy(command, lane.waiting[kept])
             kept += 1
-    lane["waiting_count"] = kept
-    if due_alo:
-        lane["batch_waiting_since_ns"][_CLASS_ALO] = 0
-    if due_other:
-        lane["batch_waiting_since_ns"][_CLASS_OTHER] = 0
-    seal_all(lane, limits, out, 0, released, now_ns)
+    lane_row["waiting_count"] = kept
+    _end_waits(lane)
+    seal_all(lane, limits, out, released, now_ns)
     return released
+
+
+@compiled
+def withdraw(lane, books, limits, quote_count, now_ns):
+    """Takes back placements that wait and must not leave any more; their orders end without ever having been sent.
+
+    `quote_count` quotes are wanted now, -1 when trading has stopped: then all go. Else those go that no quote wants any
+    more and those of a market whose data is too old.
+    """
+    lane_row = lane.lane[0]
+    kept = 0
+    for index in range(lane_row["waiting_count"]):
+        command = lane.waiting[index]
+        market = command["market"]
+        order_id = command["order_id"]
+        stays = (
+            quote_count >= 0 and is_new(lane.orders[market], order_id) and not is_stale(books[market], limits, now_ns)
+        )
+        if stays and is_wanted(
+            lane.quotes, quote_count, market, command["side"], command["price_ticks"], command["time_in_force"]
+        ):
+            if kept != index:
+                _copy(command, lane.waiting[kept])
+            kept += 1
+        elif is_new(lane.orders[market], order_id):
+            lane_row["placed"] -= 1
+            apply(
+                lane_row, lane.positions[market], lane.orders[market], lane.active[market], _KIND_SEND_FAILED, order_id,
+                0, 0, 0, 0, 0, 0, now_ns,
+            )  # fmt: skip
+    lane_row["waiting_count"] = kept
+    _end_waits(lane)

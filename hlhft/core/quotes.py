@@ -1,4 +1,4 @@
-"""What a strategy returned, checked before anything is done with it."""
+"""What a strategy returned: checked before anything is done with it, then matched with what already works."""
 
 from __future__ import annotations
 
@@ -51,3 +51,14 @@ def validate(quotes, count, markets):
         if quote["time_in_force"] < 0 or quote["time_in_force"] > 2:
             return 7
     return 0
+
+
+@compiled
+def is_wanted(quotes, count, market, side, ticks, time_in_force):
+    """Whether the first `count` quotes hold one at this price; an immediate quote wants no resting order, and back."""
+    for index in range(count):
+        quote = quotes[index]
+        if quote["price_ticks"] == ticks and quote["side"] == side and quote["market"] == market:
+            if (quote["time_in_force"] == 2) == (time_in_force == 2) and quote["size_lots"] > 0:
+                return True
+    return False

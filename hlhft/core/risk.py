@@ -2,8 +2,8 @@
 
 `assess` looks at the account, the feed and our own reactions before any strategy is asked. `approve` lets a quote
 through, shrinks it or refuses it with a code; nothing else can create an order. The mission's two breakers,
-tick-to-trade
-above 150 ms and a drawdown above 3 % within one hour, can be tightened by the configuration, never loosened.
+tick-to-trade above 150 ms and a drawdown above 3 % within one hour, can be tightened by the configuration, never
+loosened.
 
 Money is int64 micro-USDC: equities up to 9e12 USDC and positions up to 9e18 quanta fit.
 """
@@ -14,11 +14,15 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from hlhft.compiled import compiled
+from hlhft.core.budgets import check as check_budget
+from hlhft.core.budgets import on_volume
 from hlhft.core.state import PEAK_BUCKETS
 from hlhft.units import grid_step
 
 MINUTE_NS = 60_000_000_000
 PAUSE_NS = 1_000_000_000  # how long a breaker that does not latch keeps us out
+NOTIONAL_TOLERANCE = 10  # a position may outgrow its cap in money by one part in so many: the price may do that alone
+QUANTA_MAX = 2**61  # ticks x lots x numerator of one order: beyond it int64 arithmetic would not hold twice of it
 
 CANCEL_ALL, CLOSE_AT_MARKET, NO_QUOTES = 1, 2, 4
 
@@ -61,10 +65,10 @@ BREAKERS: dict[Breaker, BreakerRule] = {
         False, "hlhft_acknowledgement_seconds", "the venue answers too late: cancel all, pause"
     ),
     Breaker.EXPOSURE: BreakerRule(
-        True, "hlhft_exposure_usdc", "the position exceeds its cap although the gate holds: halt"
+        True, "hlhft_exposure_usdc", "a position exceeds its cap although the gate holds: cancel all, halt"
     ),
     Breaker.MARGIN_DISTANCE: BreakerRule(
-        True, "hlhft_margin_distance_ratio", "too near to liquidation: cancel all, reduce"
+        True, "hlhft_margin_distance_ratio", "too near to liquidation: cancel all, close"
     ),
     Breaker.REJECTION_STORM: BreakerRule(True, "hlhft_rejections_total", "the venue keeps refusing: halt"),
     Breaker.BUDGET: BreakerRule(
@@ -102,6 +106,7 @@ class RiskRefusal(IntEnum):
     TABLE_FULL = 11
     NO_BOOK = 12
     QUOTE_FAULT = 13
+    POST_ONLY = 14
 
 
 REFUSAL_MEANING: dict[RiskRefusal, str] = {
@@ -119,21 +124,46 @@ REFUSAL_MEANING: dict[RiskRefusal, str] = {
     RiskRefusal.TABLE_FULL: "the order table of the market is full",
     RiskRefusal.NO_BOOK: "the book has no two sides",
     RiskRefusal.QUOTE_FAULT: "the strategy's quote is malformed",
+    RiskRefusal.POST_ONLY: "the venue accepts only post-only orders for now",
 }
+
+
+def breakers_table() -> str:
+    """The breakers as a Markdown table, one line each; the documentation prints it."""
+    rows = ["| code | breaker | what it means and does | cleared by | metric |", "| --- | --- | --- | --- | --- |"]
+    for breaker, rule in BREAKERS.items():
+        cleared = "an operator" if rule.latched else "itself"
+        rows.append(f"| {int(breaker)} | {breaker.name} | {rule.meaning} | {cleared} | `{rule.metric}` |")
+    return "\n".join(rows)
+
+
+def refusals_table() -> str:
+    """The gate's refusals as a Markdown table, one line each; the documentation prints it."""
+    rows = ["| code | refusal | meaning |", "| --- | --- | --- |"]
+    rows.extend(f"| {int(code)} | {code.name} | {meaning} |" for code, meaning in REFUSAL_MEANING.items() if code != 0)
+    return "\n".join(rows)
+
 
 _ACTIVE, _REDUCING, _HALTED = 0, 1, 2
 _POST_ONLY_REJECTION = 5
-_UNKNOWN_STATE = 3
+_SENT_STATE, _UNKNOWN_STATE = 2, 3
+_ALO = 0
 
 
 @compiled
 def trip(lane, breaker, latched):
-    """Stops the lane for `breaker`; the first cause is kept."""
-    if lane["halt_code"] == 0:
+    """Stops the lane for `breaker`; the first cause is kept, but the first that latches before any that does not."""
+    if lane["halt_code"] == 0 or (latched and lane["latches"] == 0):
         lane["halt_code"] = breaker
     if latched:
         lane["latches"] |= 1 << breaker
         lane["mode"] = _HALTED
+
+
+@compiled
+def _pause(lane, breaker, now_ns):
+    trip(lane, breaker, False)
+    lane["pause_until_ns"] = max(lane["pause_until_ns"], now_ns + PAUSE_NS)
 
 
 @compiled
@@ -144,6 +174,8 @@ def resume(lane, now_ns):
     lane["mode"] = _ACTIVE
     lane["close_at_market"] = 0
     lane["pause_until_ns"] = now_ns
+    lane["reducing_until_ns"] = 0
+    lane["quote_fault"] = 0
     lane["rejections"] = 0
     lane["illegal_transitions"] = 0
     for index in range(PEAK_BUCKETS):
@@ -164,8 +196,7 @@ def on_sent(lane, limits, received_ns, written_ns):
     elapsed = written_ns - received_ns
     lane["tick_to_trade_ns"] = elapsed
     if elapsed > limits["tick_to_trade_ns_max"]:
-        trip(lane, 1, False)
-        lane["pause_until_ns"] = max(lane["pause_until_ns"], written_ns + PAUSE_NS)
+        _pause(lane, 1, written_ns)
 
 
 @compiled
@@ -182,15 +213,22 @@ def on_rejection(lane, limits, code, ts_ns):
 
 
 @compiled
+def half_price_ticks(book):
+    """Twice the price that a position is worth: the mark, else the mid, else the last trade; 0 when none is known.
+
+    Half a touch is no price: a side that runs empty for a moment must not halve what a position is worth.
+    """
+    if book["mark_ticks"] > 0:
+        return 2 * book["mark_ticks"]
+    if book["best_bid_ticks"] > 0 and book["best_ask_ticks"] > 0:
+        return book["best_bid_ticks"] + book["best_ask_ticks"]
+    return 2 * book["last_trade_ticks"]
+
+
+@compiled
 def position_value_micro(position, book, market):
     """Cash plus position at the mark (at the mid where the venue names none) minus fees plus funding, micro-USDC."""
-    quanta = 2 * position["cash_quanta"]
-    lots = position["position_lots"]
-    if lots != 0:
-        if book["mark_ticks"] > 0:
-            quanta += 2 * lots * book["mark_ticks"]
-        else:
-            quanta += lots * (book["best_bid_ticks"] + book["best_ask_ticks"])
+    quanta = 2 * position["cash_quanta"] + position["position_lots"] * half_price_ticks(book)
     value = quanta * market["micro_numerator"]
     divisor = 2 * market["micro_denominator"]
     micro = value // divisor if value >= 0 else -(-value // divisor)
@@ -234,10 +272,16 @@ def _check_money(lane, limits, now_ns):
         if peak - lane["equity_micro"] > allowed:
             trip(lane, 2, True)
             lane["close_at_market"] = 1
-    if limits["margin_distance_e6_min"] > 0 and lane["maintenance_micro"] > 0:
-        distance = lane["margin_value_micro"] - lane["maintenance_micro"]
-        if distance * 1_000_000 < limits["margin_distance_e6_min"] * lane["maintenance_micro"]:
+
+
+@compiled
+def _check_margin(lane, limits):
+    least, maintenance = limits["margin_distance_e6_min"], lane["maintenance_micro"]
+    if least > 0 and maintenance > 0 and lane["latches"] & 64 == 0:
+        wanted = maintenance // 1_000_000 * least + maintenance % 1_000_000 * least // 1_000_000
+        if lane["margin_value_micro"] - maintenance < wanted:
             trip(lane, 6, True)
+            lane["close_at_market"] = 1
 
 
 @compiled
@@ -247,22 +291,26 @@ def _check_time(lane, limits, now_ns):
         trip(lane, 9, True)
     lane["now_ns"] = now_ns
     if limits["acknowledgement_ns_max"] > 0 and lane["acknowledgement_ns"] > limits["acknowledgement_ns_max"]:
-        trip(lane, 4, False)
+        _pause(lane, 4, now_ns)
         lane["acknowledgement_ns"] = 0
-        lane["pause_until_ns"] = max(lane["pause_until_ns"], now_ns + PAUSE_NS)
     if lane["illegal_transitions"] > 0:
         trip(lane, 11, True)
 
 
 @compiled
-def check_unknown(lane, orders, active, active_count, limits, now_ns):
-    """Trips when an order's fate has been unknown for longer than allowed."""
-    if limits["unknown_age_ns_max"] == 0:
-        return
+def check_answers(lane, orders, active, active_count, limits, now_ns):
+    """Trips when an order's fate has been unknown, or a placement unanswered, for longer than allowed.
+
+    `orders` and `active` are one market's rows. An answer that never comes is later than any that does.
+    """
+    unknown_max, answer_max = limits["unknown_age_ns_max"], limits["acknowledgement_ns_max"]
     for index in range(active_count):
         order = orders[active[index]]
-        if order["state"] == _UNKNOWN_STATE and now_ns - order["sent_ns"] > limits["unknown_age_ns_max"]:
+        state = order["state"]
+        if state == _UNKNOWN_STATE and unknown_max > 0 and now_ns - order["unknown_ns"] > unknown_max:
             trip(lane, 10, True)
+        elif state == _SENT_STATE and answer_max > 0 and now_ns - order["sent_ns"] > answer_max:
+            _pause(lane, 4, now_ns)
 
 
 @compiled
@@ -274,32 +322,95 @@ def is_stale(book, limits, now_ns):
 
 
 @compiled
+def _is_over_cap(position, book, market, limits):
+    """Whether a position is larger than the gate can have let it become."""
+    lots = abs(position["position_lots"])
+    if limits["position_lots_max"] > 0 and lots > limits["position_lots_max"]:
+        return True
+    cap = limits["position_notional_micro_max"]
+    if cap == 0:
+        return False
+    value = lots * half_price_ticks(book) * market["micro_numerator"] // (2 * market["micro_denominator"])
+    return value > cap + cap // NOTIONAL_TOLERANCE
+
+
+@compiled
+def _volume_micro(positions, markets):
+    """Everything traded since the start, in micro-USDC."""
+    volume = 0
+    for index in range(len(positions)):
+        traded = positions[index]["maker_quanta"] + positions[index]["taker_quanta"]
+        volume += traded * markets[index]["micro_numerator"] // markets[index]["micro_denominator"]
+    return volume
+
+
+@compiled
+def _update_money(lane, positions, books, markets, limits, now_ns):
+    """Brings equity and traded volume up to date and runs the breakers on money.
+
+    A position without any known price leaves the equity as it was.
+    """
+    equity = lane["starting_equity_micro"]
+    fills = 0
+    valued = True
+    for index in range(len(positions)):
+        position, book, market = positions[index], books[index], markets[index]
+        if position["fills"] != 0 or position["position_lots"] != 0 or position["funding_micro"] != 0:
+            valued = valued and (position["position_lots"] == 0 or half_price_ticks(book) > 0)
+            equity += position_value_micro(position, book, market)
+            fills += position["fills"]
+            if _is_over_cap(position, book, market, limits):
+                trip(lane, 5, True)
+    if fills != lane["volume_fills"]:
+        lane["volume_fills"] = fills
+        on_volume(lane, _volume_micro(positions, markets))
+    if valued:
+        lane["equity_micro"] = equity
+        _check_money(lane, limits, now_ns)
+
+
+@compiled
+def _check_budget(lane, limits, now_ns):
+    """REDUCING while a budget refuses placements, and a while longer, so that it does not change with every token."""
+    if check_budget(lane, limits, lane["waiting_count"] + 1, 0) != 0:
+        lane["reducing_until_ns"] = now_ns + PAUSE_NS
+        if lane["mode"] == _ACTIVE:
+            lane["mode"] = _REDUCING
+    if lane["reducing_until_ns"] == 0:
+        return
+    if now_ns < lane["reducing_until_ns"]:
+        trip(lane, 8, False)
+    else:
+        lane["reducing_until_ns"] = 0
+        if lane["mode"] == _REDUCING:
+            lane["mode"] = _ACTIVE
+
+
+@compiled
 def assess(lane, positions, books, markets, limits, now_ns):
     """Runs the breakers before a decision; returns bits of CANCEL_ALL, CLOSE_AT_MARKET and NO_QUOTES.
 
-    `positions` POSITION_DTYPE[M], `books` BOOK_DTYPE[M] with a current touch, `markets` MARKET_DTYPE[M]. Brings
-    `equity_micro` up to date: starting equity plus what every market has made; deposits and withdrawals are not in it.
+    `positions` POSITION_DTYPE[M], `books` BOOK_DTYPE[M] with a current touch, `markets` MARKET_DTYPE[M]; budgets fresh.
+    Brings `equity_micro` up to date: starting equity plus what every market has made; deposits and withdrawals are not
+    in it.
     """
     _check_time(lane, limits, now_ns)
-    equity = lane["starting_equity_micro"]
-    exposed = False
-    for index in range(len(positions)):
-        position = positions[index]
-        if position["fills"] != 0 or position["funding_micro"] != 0:
-            equity += position_value_micro(position, books[index], markets[index])
-            cap = limits["position_lots_max"]
-            exposed = exposed or (cap > 0 and abs(position["position_lots"]) > cap)
-    lane["equity_micro"] = equity
-    _check_money(lane, limits, now_ns)
-    if exposed:
-        trip(lane, 5, True)
+    _update_money(lane, positions, books, markets, limits, now_ns)
+    _check_margin(lane, limits)
     if lane["latches"] != 0:
         return CANCEL_ALL | NO_QUOTES | (CLOSE_AT_MARKET if lane["close_at_market"] else 0)
     if now_ns < lane["pause_until_ns"]:
         return CANCEL_ALL | NO_QUOTES
     lane["halt_code"] = 0
     if lane["connected"] == 0 or lane["venue_mode"] == 2:
+        trip(lane, 14, False)
         return NO_QUOTES
+    if limits["feed_age_ns_max"] > 0:
+        for index in range(len(books)):
+            if now_ns - books[index]["time_local_ns"] > limits["feed_age_ns_max"]:
+                trip(lane, 3, False)
+    if limits["address_enforced"] != 0:
+        _check_budget(lane, limits, now_ns)
     return 0
 
 
@@ -322,15 +433,39 @@ def _shrink_to_position(position, limits, market, side, ticks, lots):
 
 
 @compiled
-def approve(lane, position, book, market, limits, side, ticks, lots, reduce_only):
+def _is_within_band(book, limits, ticks):
+    """Whether a price is at most the band away from the mid."""
+    mid2 = book["best_bid_ticks"] + book["best_ask_ticks"]
+    return limits["price_band_e6"] <= 0 or abs(2 * ticks - mid2) * 1_000_000 <= limits["price_band_e6"] * mid2
+
+
+@compiled
+def _largest_order(limits, market, ticks):
+    """The lots of the largest order at a price: by its cap in money, and so that its value is a number."""
+    per_lot = ticks * market["micro_numerator"]
+    largest = QUANTA_MAX // per_lot
+    if limits["order_notional_micro_max"] > 0:
+        largest = min(largest, limits["order_notional_micro_max"] * market["micro_denominator"] // per_lot)
+    return largest
+
+
+@compiled
+def approve(lane, position, book, market, limits, side, ticks, lots, time_in_force, reduce_only):
     """The lots of a quote that may become an order, and the code of the refusal (0 approved).
 
-    Worst case: every order that could still fill on this side fills, and nothing on the other does.
+    Worst case: every order that could still fill on this side fills, and nothing on the other does. Of a position only
+    what no order of ours already closes can be reduced, except by the order that closes at market: it does not wait
+    for the others' fates, because the venue lets no reduce-only order turn a position round.
     """
     if lane["mode"] == _HALTED and lane["close_at_market"] == 0:
         return 0, 1
-    holding = position["position_lots"]
-    closable = max(-side * holding, 0)
+    if lane["venue_mode"] == 1 and time_in_force != _ALO:
+        return 0, 14
+    closing = reduce_only != 0 and lane["close_at_market"] != 0
+    closable = -side * position["position_lots"]
+    if not closing:
+        closable -= position["open_buy_lots"] if side > 0 else position["open_sell_lots"]
+    closable = max(closable, 0)
     if reduce_only or lane["mode"] != _ACTIVE:
         lots = min(lots, closable)
         if lots <= 0:
@@ -342,22 +477,20 @@ def approve(lane, position, book, market, limits, side, ticks, lots, reduce_only
         return 0, 3
     if lots <= 0:
         return 0, 5
-    band = limits["price_band_e6"]
-    if band > 0:
-        mid2 = book["best_bid_ticks"] + book["best_ask_ticks"]
-        if abs(2 * ticks - mid2) * 1_000_000 > band * mid2:
-            return 0, 4
-    if limits["order_notional_micro_max"] > 0:
-        room = limits["order_notional_micro_max"] * market["micro_denominator"] // (ticks * market["micro_numerator"])
-        lots = min(lots, room)
-    lots = _shrink_to_position(position, limits, market, side, ticks, lots)
+    if not _is_within_band(book, limits, ticks):
+        return 0, 4
+    lots = min(lots, _largest_order(limits, market, ticks))
+    if not closing:
+        lots = _shrink_to_position(position, limits, market, side, ticks, lots)
     if lots <= 0:
         return 0, 6
-    notional = ticks * lots * market["micro_numerator"] // market["micro_denominator"]
     if limits["exposure_micro_max"] > 0 and lots > closable:
-        if lane["exposure_micro"] + notional > limits["exposure_micro_max"]:
+        before = market_exposure_micro(position, book, market, 0, 0)
+        after = market_exposure_micro(position, book, market, side, lots)
+        if after > before and lane["exposure_micro"] + after - before > limits["exposure_micro_max"]:
             return 0, 7
-    if notional < market["minimum_notional_micro"] and lots != closable:
+    notional = ticks * lots * market["micro_numerator"] // market["micro_denominator"]
+    if notional < market["minimum_notional_micro"] and lots > closable:
         return 0, 8
     if lane["orders_open"] >= limits["open_orders_max"]:
         return 0, 9
@@ -365,14 +498,19 @@ def approve(lane, position, book, market, limits, side, ticks, lots, reduce_only
 
 
 @compiled
+def market_exposure_micro(position, book, market, side, lots):
+    """One market's worst case in micro-USDC, `lots` more on `side` included: all bought or all sold, at the touch."""
+    bought = position["open_buy_lots"] + (lots if side > 0 else 0)
+    sold = position["open_sell_lots"] + (lots if side < 0 else 0)
+    worst = max(abs(position["position_lots"] + bought), abs(position["position_lots"] - sold))
+    price = max(book["best_ask_ticks"], book["mark_ticks"])
+    return worst * price * market["micro_numerator"] // market["micro_denominator"]
+
+
+@compiled
 def exposure_micro(positions, books, markets):
     """Worst case over all markets in micro-USDC: the larger of all bought and all sold, each at the touch."""
     total = 0
     for index in range(len(positions)):
-        position = positions[index]
-        long_lots = abs(position["position_lots"] + position["open_buy_lots"])
-        short_lots = abs(position["position_lots"] - position["open_sell_lots"])
-        price = max(books[index]["best_ask_ticks"], books[index]["mark_ticks"])
-        market = markets[index]
-        total += max(long_lots, short_lots) * price * market["micro_numerator"] // market["micro_denominator"]
+        total += market_exposure_micro(positions[index], books[index], markets[index], 0, 0)
     return total

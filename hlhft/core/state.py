@@ -165,6 +165,8 @@ ORDER_DTYPE = np.dtype(
         ("side", np.int64),
         ("time_in_force", np.int64),
         ("reduce_only", np.int64),
+        ("batch_id", np.int64),  # action of its newest command while nobody answered it, 0 none
+        ("unknown_ns", np.int64),  # since when its fate is unknown, 0 known
     ]
 )
 
@@ -226,6 +228,7 @@ LANE_DTYPE = np.dtype(
         ("address_allowance", np.int64),
         ("address_initial", np.int64),
         ("volume_micro", np.int64),
+        ("volume_fills", np.int64),  # fills that the volume counts
         ("ip_weight_e3", np.int64),  # token buckets in thousandths
         ("ip_time_ns", np.int64),
         ("messages_e3", np.int64),
@@ -244,6 +247,7 @@ LANE_DTYPE = np.dtype(
         ("illegal_transitions", np.int64),
         ("orphan_fills", np.int64),
         ("refusals", np.int64, (REFUSALS,)),  # by hlhft.core.risk.RiskRefusal
+        ("reducing_until_ns", np.int64),  # a used-up budget allows only reductions until then, 0 none
     ]
 )
 

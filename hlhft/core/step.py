@@ -8,20 +8,22 @@ alone: risk first, then the strategy's quotes, the gate, the match against worki
 from __future__ import annotations
 
 from hlhft.compiled import call_strategy, compiled, compiled_inline
-from hlhft.core.batch import collect, release_due
+from hlhft.core.batch import collect, release_due, withdraw
 from hlhft.core.book import apply_event, read_levels, refresh_touch, without_own
 from hlhft.core.budgets import check as check_budget
-from hlhft.core.budgets import on_answer
+from hlhft.core.budgets import on_account, on_answer
 from hlhft.core.budgets import refresh as refresh_budgets
 from hlhft.core.features import on_frame, on_trade
+from hlhft.core.orders import answered_batch, create, request_cancel
 from hlhft.core.orders import apply as apply_order
-from hlhft.core.orders import create, request_cancel
-from hlhft.core.quotes import validate
+from hlhft.core.quotes import is_wanted, validate
 from hlhft.core.risk import (
     approve,
     assess,
+    check_answers,
     exposure_micro,
     is_stale,
+    market_exposure_micro,
     on_rejection,
     on_sent,
     resume,
@@ -29,87 +31,21 @@ from hlhft.core.risk import (
     trip,
 )
 from hlhft.core.state import SLOT_BITS, VIEW_LEVELS, OrderState
+from hlhft.core.view import fill_view, free_touch_ticks
 from hlhft.units import grid_step, quantise
 
 _OPEN, _PARTIAL = int(OrderState.OPEN), int(OrderState.PARTIAL)
 _ALO, _IOC = 0, 2
 _PLACE, _CANCEL = 1, 2
 _CLASS_CANCEL, _CLASS_ALO, _CLASS_OTHER = 0, 1, 2
-_ACTION_CANCEL_ALL, _ACTION_CLOSE = 1, 2
+_ACTION_CANCEL_ALL, _ACTION_CLOSE, _ACTION_NO_QUOTES = 1, 2, 4
+_URGENCY_PLACEMENT, _URGENCY_REDUCTION, _URGENCY_CANCEL = 0, 1, 2
 _FAULT_EXCEPTION = 1
+_NEW, _SENT = int(OrderState.NEW), int(OrderState.SENT)
 _MARKET_KINDS = 8  # event kinds below this are market data
 _ORDER_KINDS_FIRST, _ORDER_KINDS_LAST = 16, 34
+_KIND_SENT, _KIND_SEND_FAILED, _KIND_TIMER, _KIND_OPERATOR = 32, 33, 65, 69
 _CLOSE_SLIPPAGE = 0.05  # venue reference section 1: the SDK's own default for market orders
-
-
-@compiled_inline
-def fill_view(data, lane, limits, now_ns):
-    """Copies what the strategy may see into `lane.views`, one record a market."""
-    mask = limits["features"]
-    lane_row = lane.lane[0]
-    for index in range(len(data.books)):
-        view = lane.views[index]
-        book = data.books[index]
-        position = lane.positions[index]
-        view["now_ns"] = now_ns
-        view["best_bid_ticks"] = book["best_bid_ticks"]
-        view["best_ask_ticks"] = book["best_ask_ticks"]
-        view["best_bid_lots"] = book["best_bid_lots"]
-        view["best_ask_lots"] = book["best_ask_lots"]
-        view["book_age_ns"] = now_ns - book["time_local_ns"]
-        view["position_lots"] = position["position_lots"]
-        view["open_buy_lots"] = position["open_buy_lots"]
-        view["open_sell_lots"] = position["open_sell_lots"]
-        view["working_orders"] = position["active_count"]
-        view["mark_ticks"] = book["mark_ticks"]
-        view["oracle_ticks"] = book["oracle_ticks"]
-        view["funding_rate_e12"] = book["funding_rate_e12"]
-        view["maker_rate_e9"] = position["maker_rate_e9"]
-        view["taker_rate_e9"] = position["taker_rate_e9"]
-        view["mode"] = lane_row["mode"]
-        view["equity_micro"] = lane_row["equity_micro"]
-        view["signal_valid"] = 1 if position["signal_until_ns"] > now_ns else 0
-        if view["signal_valid"]:
-            view["signal_e9"] = position["signal_e9"]
-            view["signal_deviation_e9"] = position["signal_deviation_e9"]
-        if mask != 0:
-            _fill_features(view, data.features[index], data.levels[index, book["front"]])
-
-
-@compiled_inline
-def _fill_features(view, features, levels):
-    seen = view["features"]
-    seen["ready"] = features["ready"]
-    seen["micro_price"] = features["micro_price"]
-    seen["mid_price"] = features["mid_price"]
-    seen["vamp"] = features["vamp"]
-    seen["trade_imbalance"] = features["trade_imbalance"]
-    seen["spread_ticks"] = features["spread_ticks"]
-    seen["intensity_a"] = features["intensity_a"]
-    seen["intensity_k"] = features["intensity_k"]
-    for scale in range(3):
-        seen["volatility"][scale] = features["volatility"][scale]
-    for level in range(VIEW_LEVELS):
-        seen["imbalance"][level] = features["imbalance"][level]
-        seen["order_flow_imbalance"][level] = features["order_flow_imbalance"][level]
-        view["bid_ticks"][level] = levels[0, level]["price_ticks"]
-        view["bid_lots"][level] = levels[0, level]["size_lots"]
-        view["ask_ticks"][level] = levels[1, level]["price_ticks"]
-        view["ask_lots"][level] = levels[1, level]["size_lots"]
-
-
-@compiled
-def prepare_view(data, lane):
-    """Writes what never changes during a run into the view: indices, grids and unit sizes."""
-    for index in range(len(data.books)):
-        view = lane.views[index]
-        market = data.markets[index]
-        view["market"] = index
-        view["tick_size"] = market["tick_size"]
-        view["lot_size"] = market["lot_size"]
-        view["grid_rule"] = market["grid_rule"]
-        view["grid_step_ticks"] = market["grid_step_ticks"]
-        view["whole_unit_ticks"] = market["whole_unit_ticks"]
 
 
 @compiled
@@ -129,7 +65,7 @@ def update_features(data, lane, market, scratch, mask, ts_ns):
         ask_count = without_own(asks, ask_count, orders, active, position["active_count"], -1)
     if book["kind"] == 0:
         _show_levels(data.levels[market, book["front"]], bids, asks, bid_count, ask_count)
-    step_ticks = step_at(data.markets[market], book["best_bid_ticks"])
+    step_ticks = step_at(data.markets[market], bids[0]["price_ticks"] if bid_count > 0 else 0)
     on_frame(
         data.features[market], data.feature_memory[market], bids, asks, bid_count, ask_count, step_ticks, ts_ns, mask
     )
@@ -178,17 +114,23 @@ def _refuse(lane_row, code):
 def place_order(data, lane, limits, market, side, ticks, lots, time_in_force, reduce_only, now_ns, out, count):
     """Asks the gate; when it approves, creates the order and its command. Returns the number of commands."""
     lane_row = lane.lane[0]
-    position = lane.positions[market]
-    lots, code = approve(
-        lane_row, position, data.books[market], data.markets[market], limits, side, ticks, lots, reduce_only
-    )
-    if code == 0 and limits["address_enforced"] != 0 and check_budget(lane_row, limits, 1, False) != 0:
-        code = 10
+    position, book, row = lane.positions[market], data.books[market], data.markets[market]
+    lots, code = approve(lane_row, position, book, row, limits, side, ticks, lots, time_in_force, reduce_only)
+    if code == 0 and limits["address_enforced"] != 0:
+        urgency = _URGENCY_REDUCTION if lots <= -side * position["position_lots"] else _URGENCY_PLACEMENT
+        # Used up, the address may still send one action in ten seconds: the venue decides whether it is this one.
+        urgency = _URGENCY_CANCEL if lane_row["close_at_market"] != 0 else urgency
+        if check_budget(lane_row, limits, lane_row["waiting_count"] + count + 1, urgency) != 0:
+            code = 10
     if code == 0 and count >= len(out):
         code = 11
     if code != 0:
         _refuse(lane_row, code)
         return count
+    if limits["exposure_micro_max"] > 0:
+        # The orders of one decision count against the cap together.
+        lane_row["exposure_micro"] += market_exposure_micro(position, book, row, side, lots)
+        lane_row["exposure_micro"] -= market_exposure_micro(position, book, row, 0, 0)
     expires_ns = now_ns + limits["expires_after_ns"] if limits["expires_after_ns"] > 0 else 0
     order_id = create(
         lane_row, position, lane.orders[market], lane.active[market], side, ticks, lots, time_in_force, reduce_only,
@@ -205,13 +147,17 @@ def place_order(data, lane, limits, market, side, ticks, lots, time_in_force, re
 
 @compiled
 def cancel_order(lane, limits, market, slot, out, count):
-    """Cancels an order that is open; returns the number of commands."""
+    """Cancels an order that is open; returns the number of commands. An immediate order ends by itself."""
     lane_row = lane.lane[0]
-    if count >= len(out):
+    order = lane.orders[market, slot]
+    if count >= len(out) or order["time_in_force"] == _IOC:
         return count
-    if limits["address_enforced"] != 0 and check_budget(lane_row, limits, 1, True) != 0:
-        _refuse(lane_row, 10)
+    if order["state"] != _OPEN and order["state"] != _PARTIAL:
         return count
+    if limits["address_enforced"] != 0:
+        if check_budget(lane_row, limits, lane_row["waiting_count"] + count + 1, _URGENCY_CANCEL) != 0:
+            _refuse(lane_row, 10)
+            return count
     if not request_cancel(lane.orders[market], slot):
         return count
     lane_row["cancelled"] += 1
@@ -229,33 +175,33 @@ def _cancel_market(lane, limits, market, out, count):
 
 @compiled
 def _close_market(data, lane, limits, market, now_ns, out, count):
-    """A reduce-only order that takes what closes the position, unless one is on its way."""
+    """A reduce-only order that takes what closes the position, unless one is on its way.
+
+    It does not wait for the fates of other orders, nor of a close whose own fate is unknown: the venue lets no
+    reduce-only order turn a position round.
+    """
     position = lane.positions[market]
     book = data.books[market]
     lots = position["position_lots"]
     if lots == 0 or book["best_bid_ticks"] == 0 or book["best_ask_ticks"] == 0:
         return count
     side = -1 if lots > 0 else 1
-    if (position["open_buy_lots"] if side > 0 else position["open_sell_lots"]) > 0:
-        return count
+    for index in range(position["active_count"]):
+        order = lane.orders[market, lane.active[market, index]]
+        if order["time_in_force"] == _IOC and order["reduce_only"] != 0 and order["side"] == side:
+            if order["state"] == _NEW or order["state"] == _SENT or order["state"] == _PARTIAL:
+                return count
     touch = book["best_ask_ticks"] if side > 0 else book["best_bid_ticks"]
+    limit = touch * (1.0 + side * _CLOSE_SLIPPAGE)
+    if limits["price_band_e6"] > 0:
+        # The gate's band is measured from the mid: it may be the narrower one.
+        mid = 0.5 * (book["best_bid_ticks"] + book["best_ask_ticks"])
+        bound = mid * (1.0 + side * limits["price_band_e6"] * 1e-6)
+        limit = min(limit, bound) if side > 0 else max(limit, bound)
     row = data.markets[market]
     # Rounded away from the touch, as every float price is: the limit is a bound, the fill is at the book's prices.
-    ticks = quantise(
-        touch * (1.0 + side * _CLOSE_SLIPPAGE), side, row["grid_rule"], row["grid_step_ticks"], row["whole_unit_ticks"]
-    )
+    ticks = quantise(limit, side, row["grid_rule"], row["grid_step_ticks"], row["whole_unit_ticks"])
     return place_order(data, lane, limits, market, side, ticks, abs(lots), _IOC, 1, now_ns, out, count)
-
-
-@compiled
-def _wanted_at(quotes, count, market, side, ticks):
-    """Whether a resting quote for this price is among the quotes."""
-    for index in range(count):
-        quote = quotes[index]
-        if quote["price_ticks"] == ticks and quote["side"] == side and quote["market"] == market:
-            if quote["time_in_force"] != _IOC and quote["size_lots"] > 0:
-                return True
-    return False
 
 
 @compiled
@@ -285,7 +231,7 @@ def requote(data, lane, limits, count, now_ns, out, commands):
             order = orders[slot]
             if order["state"] != _OPEN and order["state"] != _PARTIAL:
                 continue
-            if stale or not _wanted_at(quotes, count, market, order["side"], order["price_ticks"]):
+            if stale or not is_wanted(quotes, count, market, order["side"], order["price_ticks"], _ALO):
                 commands = cancel_order(lane, limits, market, slot, out, commands)
     for index in range(count):
         quote = quotes[index]
@@ -311,39 +257,46 @@ def requote(data, lane, limits, count, now_ns, out, commands):
 def decide(data, lane, limits, now_ns, out):
     """One decision of one lane at `now_ns`: commands into `out`, COMMAND_DTYPE[n]; returns how many.
 
-    The books' touch must be current. Runs the breakers, asks the strategy, passes its quotes through the gate and
-    matches them with the working orders.
+    The books' touch must be current. Runs the breakers, asks the strategy, lets go or takes back what waited, passes
+    the quotes through the gate and matches them with the working orders.
     """
     lane_row = lane.lane[0]
     lane_row["decisions"] += 1
     if limits["address_enforced"] != 0:
         refresh_budgets(lane_row, limits, now_ns)
-    released = release_due(lane_row, lane.waiting, limits, out, now_ns)
-    actions = assess(lane_row, lane.positions, data.books, data.markets, limits, now_ns)
-    if limits["exposure_micro_max"] > 0:
-        lane_row["exposure_micro"] = exposure_micro(lane.positions, data.books, data.markets)
-    commands = released
-    if actions & _ACTION_CANCEL_ALL:
+    if limits["unknown_age_ns_max"] > 0 or limits["acknowledgement_ns_max"] > 0:
         for market in range(len(data.books)):
-            commands = _cancel_market(lane, limits, market, out, commands)
-        if actions & _ACTION_CLOSE:
-            for market in range(len(data.books)):
-                commands = _close_market(data, lane, limits, market, now_ns, out, commands)
-    elif actions == 0:
+            count = lane.positions[market]["active_count"]
+            check_answers(lane_row, lane.orders[market], lane.active[market], count, limits, now_ns)
+    actions = assess(lane_row, lane.positions, data.books, data.markets, limits, now_ns)
+    quotes = 0
+    if actions == 0:
         fill_view(data, lane, limits, now_ns)
         answered = call_strategy(lane_row["strategy_address"], lane.views, lane.params, lane.memory, lane.quotes)
         fault = _FAULT_EXCEPTION if answered == 0 else validate(lane.quotes, answered - 1, len(data.books))
         if fault != 0:
             lane_row["quote_fault"] = fault
             strategy_failed(lane_row)
-            for market in range(len(data.books)):
-                commands = _cancel_market(lane, limits, market, out, commands)
+            actions = _ACTION_CANCEL_ALL | _ACTION_NO_QUOTES
         else:
-            commands = requote(data, lane, limits, answered - 1, now_ns, out, commands)
+            quotes = answered - 1
+    released = 0
+    if lane_row["waiting_count"] > 0:
+        withdraw(lane, data.books, limits, quotes if actions == 0 else -1, now_ns)
+        released = release_due(lane, limits, out, now_ns)
+    if limits["exposure_micro_max"] > 0:
+        lane_row["exposure_micro"] = exposure_micro(lane.positions, data.books, data.markets)
+    fresh = out[released:]
+    commands = 0
+    if actions & _ACTION_CANCEL_ALL:
+        for market in range(len(data.books)):
+            commands = _cancel_market(lane, limits, market, fresh, commands)
+        if actions & _ACTION_CLOSE:
+            for market in range(len(data.books)):
+                commands = _close_market(data, lane, limits, market, now_ns, fresh, commands)
     else:
-        commands = requote(data, lane, limits, 0, now_ns, out, commands)
-    fresh = collect(lane_row, lane.waiting, limits, out[released:], commands - released, now_ns)
-    return released + fresh
+        commands = requote(data, lane, limits, quotes, now_ns, fresh, commands)
+    return released + collect(lane, limits, fresh, commands, now_ns)
 
 
 @compiled
@@ -353,8 +306,10 @@ def apply_account_event(lane, limits, event):
     kind = int(event["kind"])
     market = int(event["market"])
     position = lane.positions[market]
-    if kind == 32:
+    if kind == _KIND_SENT:
         on_sent(lane_row, limits, event["aux0"], event["aux1"])
+    elif kind == _KIND_SEND_FAILED and event["aux0"] == 1:
+        _fail_batch(lane, limits, event["order_id"], event["ts_local_ns"])
     elif kind >= _ORDER_KINDS_FIRST and kind <= _ORDER_KINDS_LAST:
         apply_order_news(
             lane, limits, market, kind, event["order_id"], int(event["side"]), event["price_ticks"], event["size_lots"],
@@ -364,8 +319,7 @@ def apply_account_event(lane, limits, event):
         lane_row["margin_value_micro"] = event["price_ticks"]
         lane_row["margin_used_micro"] = event["size_lots"]
         lane_row["maintenance_micro"] = event["order_id"]
-        lane_row["address_actions"] = event["aux0"]
-        lane_row["address_allowance"] = event["aux1"]
+        on_account(lane_row, event["aux0"], event["aux1"])
     elif kind == 49:
         lane_row["transfers_micro"] += event["aux0"]
     elif kind == 50:
@@ -403,13 +357,45 @@ def _operator(lane_row, command, now_ns):
 def apply_order_news(lane, limits, market, kind, order_id, side, ticks, lots, aux0, aux1, maker, ts_ns):
     """What the venue or the gateway said about one order: table, position, budgets and the rejection count."""
     lane_row = lane.lane[0]
+    batch_id = answered_batch(lane.orders[market], kind, order_id, aux0)
+    if batch_id != 0:
+        _land(lane, limits, batch_id)
     apply_order(
         lane_row, lane.positions[market], lane.orders[market], lane.active[market], kind, order_id, side, ticks, lots,
         aux0, aux1, maker, ts_ns,
     )  # fmt: skip
     if kind == 17:
         on_rejection(lane_row, limits, aux0, ts_ns)
-    if limits["address_enforced"] != 0:
+
+
+@compiled
+def _land(lane, limits, batch_id):
+    """The first answer about any order of an action ends its flight: the venue answers an action as a whole."""
+    on_answer(lane.lane[0], limits)
+    for market in range(len(lane.positions)):
+        for index in range(lane.positions[market]["active_count"]):
+            order = lane.orders[market, lane.active[market, index]]
+            if order["batch_id"] == batch_id:
+                order["batch_id"] = 0
+
+
+@compiled
+def _fail_batch(lane, limits, batch_id, ts_ns):
+    """A whole action never left, and so none of its commands; without one in flight under this number nothing is."""
+    lane_row = lane.lane[0]
+    failed = False
+    for market in range(len(lane.positions)):
+        position, orders, active = lane.positions[market], lane.orders[market], lane.active[market]
+        # Backwards: an order that ends takes its entry out of the list.
+        for index in range(position["active_count"] - 1, -1, -1):
+            order = orders[active[index]]
+            if order["batch_id"] == batch_id:
+                order["batch_id"] = 0
+                failed = True
+                apply_order(
+                    lane_row, position, orders, active, _KIND_SEND_FAILED, order["order_id"], 0, 0, 0, 0, 0, 0, ts_ns
+                )
+    if failed:
         on_answer(lane_row, limits)
 
 
@@ -418,9 +404,9 @@ def step(data, lane, limits, scratch, events, count, out):
     """Applies the first `count` events of one frame atomically and decides once; returns the number of commands.
 
     `limits` LIMITS_DTYPE[1], `scratch` LEVEL_DTYPE[2, LEVELS], `events` EVENT_DTYPE, `out` COMMAND_DTYPE. A decision
-    is due
-    when the frame holds market data and `decide_on_frame` is set, an order's fate and `decide_on_fill` is set, or a
-    timer.
+    is due when the frame holds market data and `decide_on_frame` is set, an order's fate and `decide_on_fill` is set, a
+    timer, a change of connection or venue mode, an operator's command, or an action that was sent too late: a stop does
+    not wait for the market. An event of a market that the state does not have is a fault, which halts.
     """
     rules = limits[0]
     now_ns = 0
@@ -430,10 +416,13 @@ def step(data, lane, limits, scratch, events, count, out):
         event = events[index]
         kind = int(event["kind"])
         now_ns = max(now_ns, event["ts_local_ns"])
-        if kind < _MARKET_KINDS:
-            market = int(event["market"])
+        market = int(event["market"])
+        if market >= len(data.books):
+            lane.lane[0]["illegal_transitions"] += 1
+            due = True
+        elif kind < _MARKET_KINDS:
             if kind == 6:
-                _note_trade(data, market, event, rules["features"])
+                _note_trade(data, lane, market, event, rules["features"])
             apply_event(data, market, event)
             if touched >= 0 and touched != market:
                 _finish_frame(data, lane, touched, scratch, rules["features"], event["ts_local_ns"])
@@ -441,7 +430,8 @@ def step(data, lane, limits, scratch, events, count, out):
             due = due or rules["decide_on_frame"] != 0
         else:
             apply_account_event(lane, rules, event)
-            due = due or kind == 65 or (kind < 32 and rules["decide_on_fill"] != 0)
+            due = due or kind >= _KIND_TIMER or (kind < _KIND_SENT and rules["decide_on_fill"] != 0)
+            due = due or (kind == _KIND_SENT and lane.lane[0]["pause_until_ns"] > event["ts_local_ns"])
     if touched >= 0:
         _finish_frame(data, lane, touched, scratch, rules["features"], now_ns)
     if not due:
@@ -450,14 +440,17 @@ def step(data, lane, limits, scratch, events, count, out):
 
 
 @compiled
-def _note_trade(data, market, event, mask):
+def _note_trade(data, lane, market, event, mask):
+    if mask == 0:
+        return
     book = data.books[market]
-    if mask != 0:
-        on_trade(
-            data.features[market], data.feature_memory[market], book["best_bid_ticks"], book["best_ask_ticks"],
-            step_at(data.markets[market], book["best_bid_ticks"]), event["side"], event["price_ticks"],
-            event["size_lots"], event["ts_local_ns"], mask,
-        )  # fmt: skip
+    bid, ask = book["best_bid_ticks"], book["best_ask_ticks"]
+    if book["contains_own"] != 0:
+        bid, ask = free_touch_ticks(data, lane, market, 0), free_touch_ticks(data, lane, market, 1)
+    on_trade(
+        data.features[market], data.feature_memory[market], bid, ask, step_at(data.markets[market], bid), event["side"],
+        event["price_ticks"], event["size_lots"], event["ts_local_ns"], mask,
+    )  # fmt: skip
 
 
 @compiled

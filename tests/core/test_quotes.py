@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hlhft.core.quotes import MEANING, QuoteFault, validate
+from hlhft.core.quotes import MEANING, QuoteFault, is_wanted, validate
 from hlhft.core.state import QUOTE_DTYPE, TimeInForce
 from hlhft.units import LOTS_MAX, TICKS_MAX
 
@@ -75,6 +75,28 @@ def test_what_passes_is_within_all_borders(values, markets):
         assert 0 <= values[2] < markets
         assert values[3] in (1, -1)
         assert values[4] in set(TimeInForce)
+
+
+@pytest.mark.parametrize(
+    ("sought", "found"),
+    [
+        ((0, 1, 100, TimeInForce.ALO), True),
+        ((0, 1, 100, TimeInForce.GTC), True),
+        ((0, 1, 100, TimeInForce.IOC), False),
+        ((0, 1, 101, TimeInForce.ALO), False),
+        ((0, -1, 100, TimeInForce.ALO), False),
+        ((1, 1, 100, TimeInForce.ALO), False),
+        ((0, -1, 105, TimeInForce.IOC), True),
+        ((0, -1, 105, TimeInForce.ALO), False),
+        ((0, 1, 90, TimeInForce.ALO), False),
+    ],
+)
+def test_a_price_is_wanted_on_its_side_of_its_market_to_rest_or_at_once(sought, found):
+    quotes = good()
+    quotes["price_ticks"], quotes["side"] = [90, 105, 100], [1, -1, 1]
+    quotes["time_in_force"], quotes["size_lots"] = [TimeInForce.ALO, TimeInForce.IOC, TimeInForce.ALO], [0, 5, 5]
+    assert is_wanted(quotes, 3, *map(int, sought)) == found
+    assert not is_wanted(quotes, 0, *map(int, sought))
 
 
 def test_every_fault_has_its_sentence():

@@ -1,0 +1,536 @@
+"""The order table: transitions as data, worst case and position as sums; answers late, doubled or missing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hlhft.core import orders
+from hlhft.core.orders import (
+    APPLIED,
+    FAULT,
+    IGNORED,
+    ILLEGAL,
+    ORPHAN_FILL,
+    TABLE,
+    TRANSITIONS,
+    OrderEvent,
+    transitions_table,
+)
+from hlhft.core.state import ORDERS_PER_MARKET, SLOT_BITS, OrderState, new_lane
+from hlhft.events import EventKind as Kind
+from hlhft.venue.refusals import Refusal
+
+BUY, SELL = 1, -1
+LIVE = [state for state in OrderState if OrderState.FREE < state < OrderState.DONE_FILLED]
+DONE = [state for state in OrderState if state >= OrderState.DONE_FILLED]
+# An event kind, and lots left, that stand for each event the venue or the gateway can bring.
+NEWS: dict[OrderEvent, tuple[Kind, int]] = {
+    OrderEvent.SEND_FAILED: (Kind.COMMAND_SEND_FAILED, 0),
+    OrderEvent.ACKNOWLEDGE: (Kind.ORDER_ACKNOWLEDGED, 77),
+    OrderEvent.REJECT: (Kind.ORDER_REJECTED, Refusal.MARGIN),
+    OrderEvent.FILL_PART: (Kind.ORDER_FILLED, 6),
+    OrderEvent.FILL_ALL: (Kind.ORDER_FILLED, 0),
+    OrderEvent.CANCEL_DONE: (Kind.ORDER_CANCELLED, Refusal.REQUESTED),
+    OrderEvent.CANCEL_REJECT: (Kind.CANCEL_REJECTED, Refusal.REQUEST_LOST),
+    OrderEvent.EXPIRE: (Kind.ORDER_EXPIRED, 0),
+    OrderEvent.LOSE: (Kind.ORDER_UNKNOWN, 0),
+}
+
+
+class Table:
+    """One lane in one market."""
+
+    def __init__(self) -> None:
+        _, self.lane = new_lane(1)
+        self.row: Any = self.lane.lane[0]
+        self.position: Any = self.lane.positions[0]
+        self.orders, self.active = self.lane.orders[0], self.lane.active[0]
+
+    def create(self, side: int = BUY, ticks: int = 100, lots: int = 10, now_ns: int = 5) -> int:
+        return int(orders.create(self.row, self.position, self.orders, self.active, side, ticks, lots, 0, 0, now_ns, 0))
+
+    def send(self, order_id: int, *, batch_id: int = 1, now_ns: int = 10) -> None:
+        orders.mark_sent(self.orders, order_id, batch_id, now_ns)
+
+    def placed(self, side: int = BUY, ticks: int = 100, lots: int = 10) -> int:
+        """An order that was sent and acknowledged."""
+        order_id = self.create(side, ticks, lots)
+        self.send(order_id)
+        self.apply(Kind.ORDER_ACKNOWLEDGED, order_id, lots=lots, left=7)
+        return order_id
+
+    def apply(
+        self,
+        kind: Kind,
+        order_id: int,
+        *,
+        side: int = BUY,
+        ticks: int = 100,
+        lots: int = 4,
+        left: int = 0,
+        fee: int = 0,
+        maker: int = 1,
+        ts_ns: int = 20,
+    ) -> int:
+        return int(
+            orders.apply(
+                self.row, self.position, self.orders, self.active, int(kind), order_id, side, ticks, lots, int(left),
+                fee, maker, ts_ns,
+            )
+        )  # fmt: skip
+
+    def order(self, order_id: int) -> Any:
+        return self.orders[order_id & ((1 << SLOT_BITS) - 1)]
+
+    def state(self, order_id: int) -> OrderState:
+        return OrderState(self.order(order_id)["state"])
+
+    def open_lots(self) -> tuple[int, int]:
+        return int(self.position["open_buy_lots"]), int(self.position["open_sell_lots"])
+
+    def check_sums(self) -> None:
+        """The worst case is the sum over what is not proven dead; the active list is every such order, oldest first."""
+        slots = self.active[: self.position["active_count"]].tolist()
+        living = [slot for slot in range(ORDERS_PER_MARKET) if self.orders[slot]["state"] in LIVE]
+        assert sorted(slots) == living
+        ages = [int(self.orders[slot]["order_id"]) >> SLOT_BITS for slot in slots]
+        assert ages == sorted(ages)
+        rows = self.orders[slots]
+        assert self.open_lots() == tuple(
+            int(rows["remaining_lots"][rows["side"] == side].sum()) for side in (BUY, SELL)
+        )
+        assert (rows["remaining_lots"] > 0).all()
+        assert self.row["orders_open"] == len(slots)
+
+
+# The table itself.
+
+
+def test_what_the_table_lacks_is_illegal_and_what_it_has_is_there():
+    for state in OrderState:
+        for event in OrderEvent:
+            expected = TRANSITIONS.get(state, {}).get(event, ILLEGAL)
+            assert TABLE[state, event] == expected
+
+
+def test_only_commands_of_ours_need_a_living_order():
+    for state in DONE:
+        assert set(TRANSITIONS[state].values()) == {state}
+        for event in (OrderEvent.SEND, OrderEvent.CANCEL_SEND, OrderEvent.MODIFY_SEND):
+            assert TABLE[state, event] == ILLEGAL
+    assert (TABLE[OrderState.FREE] == ILLEGAL).all()
+
+
+def test_a_living_state_leads_to_its_end_only_by_evidence():
+    """No silence, no failed cancel and no command of ours ends an order; a placement that never left does."""
+    ends = {
+        OrderEvent.REJECT, OrderEvent.FILL_ALL, OrderEvent.CANCEL_DONE, OrderEvent.EXPIRE, OrderEvent.SEND_FAILED,
+    }  # fmt: skip
+    for state in LIVE:
+        for event, following in TRANSITIONS[state].items():
+            if following in DONE:
+                assert event in ends
+            if event == OrderEvent.SEND_FAILED:
+                assert (following in DONE) == (state in (OrderState.NEW, OrderState.SENT))
+
+
+@pytest.mark.parametrize("state", [state for state in OrderState if state != OrderState.FREE])
+@pytest.mark.parametrize("event", NEWS)
+def test_every_pair_of_state_and_event_does_what_the_table_says(state, event):
+    table = Table()
+    order_id = table.create()
+    if state >= OrderState.DONE_FILLED:
+        table.send(order_id)
+        end = {
+            OrderState.DONE_FILLED: OrderEvent.FILL_ALL,
+            OrderState.DONE_CANCELLED: OrderEvent.CANCEL_DONE,
+            OrderState.DONE_REJECTED: OrderEvent.REJECT,
+            OrderState.DONE_EXPIRED: OrderEvent.EXPIRE,
+        }[state]
+        kind, left = NEWS[end]
+        assert table.apply(kind, order_id, lots=10, left=left) == APPLIED
+        assert table.state(order_id) == state
+    else:
+        table.order(order_id)["state"] = state
+    before = table.position.copy()
+    kind, left = NEWS[event]
+    outcome = table.apply(kind, order_id, lots=4, left=left)
+    following = TRANSITIONS[state].get(event)
+    if following is None:
+        assert outcome == FAULT
+        assert table.row["illegal_transitions"] == 1
+        assert table.state(order_id) == state
+        assert table.open_lots() == (before["open_buy_lots"], before["open_sell_lots"])
+    else:
+        assert table.row["illegal_transitions"] == 0
+        assert table.state(order_id) == following
+        if state in DONE:
+            assert outcome == (ORPHAN_FILL if kind == Kind.ORDER_FILLED else IGNORED)
+        else:
+            assert outcome == APPLIED
+            table.check_sums()
+    bought = 4 if kind == Kind.ORDER_FILLED else 0
+    assert table.position["position_lots"] - before["position_lots"] == bought
+
+
+@pytest.mark.parametrize("state", LIVE)
+def test_a_cancel_leaves_only_for_an_order_that_rests(state):
+    table = Table()
+    order_id = table.create()
+    table.order(order_id)["state"] = state
+    slot = orders.find(table.orders, order_id)
+    allowed = state in (OrderState.OPEN, OrderState.PARTIAL)
+    assert orders.request_cancel(table.orders, slot) == allowed
+    assert table.state(order_id) == (OrderState.CANCEL_SENT if allowed else state)
+    assert table.open_lots() == (10, 0)
+
+
+def test_the_documentation_shows_every_transition():
+    lines = transitions_table().splitlines()
+    assert lines[:2] == ["| state | event → next state; any other event is an error |", "| --- | --- |"]
+    assert len(lines) == 2 + len(OrderState) - 1
+    assert lines[2] == "| NEW | SEND → SENT, SEND_FAILED → DONE_REJECTED, REJECT → DONE_REJECTED |"
+    assert sum(line.count("→") for line in lines[2:]) == (TABLE != ILLEGAL).sum()
+
+
+# One order's life.
+
+
+def test_a_life_from_creation_to_the_last_fill():
+    table = Table()
+    order_id = table.create(SELL, 101, 10, now_ns=5)
+    assert order_id == 1 << SLOT_BITS
+    assert table.state(order_id) == OrderState.NEW
+    assert orders.is_new(table.orders, order_id)
+    assert table.open_lots() == (0, 10)
+    table.send(order_id, batch_id=3, now_ns=10)
+    order = table.order(order_id)
+    assert (table.state(order_id), order["sent_ns"], order["batch_id"]) == (OrderState.SENT, 10, 3)
+    assert not orders.is_new(table.orders, order_id)
+    assert table.apply(Kind.ORDER_ACKNOWLEDGED, order_id, lots=10, left=555, ts_ns=210) == APPLIED
+    assert (order["venue_order_id"], order["acknowledged_ns"]) == (555, 210)
+    assert table.row["acknowledgement_ns"] == 200
+    fill = {"side": SELL, "ticks": 101}
+    assert table.apply(Kind.ORDER_FILLED, order_id, lots=4, left=6, fee=3, ts_ns=300, **fill) == APPLIED
+    assert table.state(order_id) == OrderState.PARTIAL
+    assert table.open_lots() == (0, 6)
+    assert table.apply(Kind.ORDER_FILLED, order_id, lots=6, left=0, fee=-1, maker=0, ts_ns=400, **fill) == APPLIED
+    assert table.state(order_id) == OrderState.DONE_FILLED
+    assert table.open_lots() == (0, 0)
+    position = table.position
+    assert (position["position_lots"], position["cash_quanta"], position["fee_micro"]) == (-10, 1010, 2)
+    assert (position["maker_quanta"], position["taker_quanta"]) == (404, 606)
+    assert (position["traded_lots"], position["fills"], position["active_count"]) == (10, 2, 0)
+    assert table.row["acknowledgement_ns"] == 200
+    table.check_sums()
+
+
+def test_a_late_acknowledgement_does_not_bring_back_what_was_filled():
+    table = Table()
+    order_id = table.create()
+    table.send(order_id)
+    table.apply(Kind.ORDER_FILLED, order_id, lots=4, left=6)
+    assert table.apply(Kind.ORDER_ACKNOWLEDGED, order_id, lots=10, left=9) == APPLIED
+    assert table.state(order_id) == OrderState.PARTIAL
+    assert table.open_lots() == (6, 0)
+    table.apply(Kind.ORDER_FILLED, order_id, lots=6, left=0)
+    assert table.apply(Kind.ORDER_ACKNOWLEDGED, order_id, lots=10, left=9) == IGNORED
+    assert table.open_lots() == (0, 0)
+    assert table.row["illegal_transitions"] == 0
+
+
+def test_an_acknowledgement_may_say_that_less_rests_than_was_sent():
+    table = Table()
+    order_id = table.create()
+    table.send(order_id)
+    table.apply(Kind.ORDER_ACKNOWLEDGED, order_id, lots=7, left=9)
+    assert table.open_lots() == (7, 0)
+
+
+def test_fills_that_overtake_each_other_leave_what_the_later_one_said():
+    """Of 10, first 3 then 2 are filled; the second notice comes first."""
+    table = Table()
+    order_id = table.placed()
+    table.apply(Kind.ORDER_FILLED, order_id, lots=2, left=5)
+    table.apply(Kind.ORDER_FILLED, order_id, lots=3, left=7)
+    assert table.position["position_lots"] == 5
+    assert table.open_lots() == (5, 0)
+
+
+def test_a_fill_that_comes_twice_is_booked_twice():
+    """The core cannot know: whoever feeds it drops repeated trade ids. The worst case does not double."""
+    table = Table()
+    order_id = table.placed()
+    for _ in range(2):
+        assert table.apply(Kind.ORDER_FILLED, order_id, lots=10, left=0) in (APPLIED, ORPHAN_FILL)
+    assert table.position["position_lots"] == 20
+    assert table.row["orphan_fills"] == 1
+    assert table.open_lots() == (0, 0)
+
+
+@pytest.mark.parametrize("end", [(Kind.ORDER_CANCELLED, 0), (Kind.ORDER_EXPIRED, 0)])
+def test_a_fill_after_the_end_counts_as_money_and_is_no_fault(end):
+    table = Table()
+    order_id = table.placed()
+    table.apply(end[0], order_id)
+    assert table.apply(Kind.ORDER_FILLED, order_id, lots=4, left=6) == ORPHAN_FILL
+    assert (table.position["position_lots"], table.row["orphan_fills"]) == (4, 1)
+    assert table.row["illegal_transitions"] == 0
+
+
+@pytest.mark.parametrize("late", [(Kind.ORDER_ACKNOWLEDGED, 10), (Kind.ORDER_FILLED, 4)])
+def test_life_after_a_rejection_is_a_contradiction(late):
+    """The order that we count as dead may rest: only a person can tell."""
+    table = Table()
+    order_id = table.create()
+    table.send(order_id)
+    table.apply(Kind.ORDER_REJECTED, order_id, left=Refusal.MARGIN)
+    assert table.apply(late[0], order_id, lots=late[1], left=6) == FAULT
+    assert table.row["illegal_transitions"] == 1
+    assert table.position["position_lots"] == (4 if late[0] == Kind.ORDER_FILLED else 0)
+
+
+def test_news_of_an_order_whose_slot_was_used_again():
+    table = Table()
+    first = table.placed()
+    table.apply(Kind.ORDER_CANCELLED, first)
+    for _ in range(ORDERS_PER_MARKET):
+        table.apply(Kind.ORDER_CANCELLED, table.placed())
+    second = table.create(SELL, 101, 3)
+    assert orders.find(table.orders, first) == -1
+    assert table.apply(Kind.ORDER_ACKNOWLEDGED, first, lots=10) == IGNORED
+    assert table.apply(Kind.ORDER_FILLED, first, lots=4, left=6) == ORPHAN_FILL
+    assert table.position["position_lots"] == 4
+    assert table.state(second) == OrderState.NEW
+    assert table.open_lots() == (0, 3)
+    orders.mark_sent(table.orders, first, 9, 9)
+    assert table.order(second)["batch_id"] == 0
+    assert not orders.is_new(table.orders, first)
+
+
+def test_a_fill_of_an_order_that_never_was_is_booked():
+    table = Table()
+    assert table.apply(Kind.ORDER_FILLED, 0, lots=4, left=0) == ORPHAN_FILL
+    assert table.apply(Kind.ORDER_FILLED, -12345, side=SELL, lots=1, left=0) == ORPHAN_FILL
+    assert table.apply(Kind.ORDER_FILLED, 1023, lots=1, left=0) == ORPHAN_FILL
+    assert (table.position["position_lots"], table.row["orphan_fills"]) == (4, 3)
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        (Kind.ORDER_FILLED, {"lots": 0, "left": 6}),
+        (Kind.ORDER_FILLED, {"lots": -4, "left": 6}),
+        (Kind.ORDER_FILLED, {"lots": 4, "left": -1}),
+        (Kind.ORDER_FILLED, {"lots": 4, "left": 6, "ticks": 0}),
+        (Kind.ORDER_FILLED, {"lots": 4, "left": 6, "side": 0}),
+        (Kind.ORDER_ACKNOWLEDGED, {"lots": 0}),
+        (Kind.ORDER_ACKNOWLEDGED, {"lots": -5}),
+        (Kind.COMMAND_SENT, {}),
+        (Kind.TRADE, {}),
+    ],
+)
+def test_what_cannot_be_true_is_a_fault_and_changes_nothing(kind, fields):
+    table = Table()
+    order_id = table.placed()
+    before = table.position.copy(), table.order(order_id).copy()
+    assert table.apply(kind, order_id, **fields) == FAULT
+    assert (table.position, table.order(order_id)) == before
+    assert table.row["illegal_transitions"] == 1
+
+
+def test_a_fill_on_the_other_side_is_money_and_a_fault():
+    table = Table()
+    order_id = table.placed(BUY)
+    assert table.apply(Kind.ORDER_FILLED, order_id, side=SELL, lots=4, left=6) == FAULT
+    assert table.position["position_lots"] == -4
+    assert table.open_lots() == (10, 0)
+
+
+# Cancels.
+
+
+def cancelling(table: Table) -> int:
+    order_id = table.placed()
+    assert orders.request_cancel(table.orders, orders.find(table.orders, order_id))
+    table.send(order_id, batch_id=2)
+    return order_id
+
+
+@pytest.mark.parametrize("code", [Refusal.NEVER_PLACED, Refusal.CANNOT_MODIFY])
+def test_a_cancel_that_finds_nothing_leaves_the_fate_unknown(code):
+    """To cancel again would be refused again; the fill that explains it may still come."""
+    table = Table()
+    order_id = cancelling(table)
+    assert table.apply(Kind.CANCEL_REJECTED, order_id, left=code, ts_ns=50) == APPLIED
+    assert table.state(order_id) == OrderState.UNKNOWN
+    assert table.order(order_id)["unknown_ns"] == 50
+    assert table.open_lots() == (10, 0)
+    assert not orders.request_cancel(table.orders, orders.find(table.orders, order_id))
+    table.apply(Kind.ORDER_FILLED, order_id, lots=4, left=6, ts_ns=60)
+    assert (table.state(order_id), table.order(order_id)["unknown_ns"]) == (OrderState.PARTIAL, 0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [
+        (Kind.CANCEL_REJECTED, Refusal.REQUEST_LOST),
+        (Kind.COMMAND_REFUSED, 1),
+        (Kind.COMMAND_SEND_FAILED, 0),
+    ],
+)
+def test_a_cancel_that_did_not_reach_the_venue_leaves_the_order_open(kind, code):
+    table = Table()
+    order_id = cancelling(table)
+    assert table.apply(kind, order_id, left=code) == APPLIED
+    assert table.state(order_id) == OrderState.OPEN
+    assert table.open_lots() == (10, 0)
+
+
+@pytest.mark.parametrize("kind", [Kind.COMMAND_REFUSED, Kind.COMMAND_SEND_FAILED])
+def test_a_placement_that_never_left_ends(kind):
+    table = Table()
+    order_id = table.create()
+    table.send(order_id)
+    assert table.apply(kind, order_id, ts_ns=900) == APPLIED
+    assert table.state(order_id) == OrderState.DONE_REJECTED
+    assert table.open_lots() == (0, 0)
+    # Our own gateway's word says nothing about how fast the venue answers.
+    assert table.row["acknowledgement_ns"] == 0
+
+
+# Times.
+
+
+def test_silence_is_no_acknowledgement():
+    table = Table()
+    order_id = table.create()
+    table.send(order_id, now_ns=10)
+    for ts_ns in (500, 600):
+        table.apply(Kind.ORDER_UNKNOWN, order_id, ts_ns=ts_ns)
+    order = table.order(order_id)
+    assert (order["acknowledged_ns"], order["unknown_ns"], table.row["acknowledgement_ns"]) == (0, 500, 0)
+    # What a query finds out long after does not measure the venue either.
+    table.apply(Kind.ORDER_ACKNOWLEDGED, order_id, lots=10, ts_ns=9000)
+    assert (order["acknowledged_ns"], order["unknown_ns"], table.row["acknowledgement_ns"]) == (9000, 0, 0)
+
+
+@pytest.mark.parametrize(("code", "measured"), [(Refusal.BAD_ALO_PRICE, 90), (Refusal.REQUEST_LOST, 0)])
+def test_a_rejection_measures_the_venue_unless_it_never_heard_of_us(code, measured):
+    table = Table()
+    order_id = table.create()
+    table.send(order_id, now_ns=10)
+    table.apply(Kind.ORDER_REJECTED, order_id, left=code, ts_ns=100)
+    assert table.row["acknowledgement_ns"] == measured
+
+
+def test_age_of_an_unknown_fate_counts_from_when_it_became_unknown():
+    table = Table()
+    order_id = cancelling(table)
+    table.apply(Kind.ORDER_UNKNOWN, order_id, ts_ns=1_000_000)
+    assert table.order(order_id)["unknown_ns"] == 1_000_000
+    assert table.apply(Kind.CANCEL_REJECTED, order_id, left=Refusal.REQUEST_LOST, ts_ns=2_000_000) == APPLIED
+    assert (table.state(order_id), table.order(order_id)["unknown_ns"]) == (OrderState.UNKNOWN, 1_000_000)
+
+
+# Which action an answer answers.
+
+
+def test_news_answers_the_action_of_the_newest_command():
+    table = Table()
+    order_id = table.create()
+    answered = lambda kind, left=0: orders.answered_batch(table.orders, int(kind), order_id, left)  # noqa: E731
+    assert answered(Kind.ORDER_ACKNOWLEDGED) == 0
+    table.send(order_id, batch_id=3)
+    for kind in (Kind.ORDER_ACKNOWLEDGED, Kind.ORDER_REJECTED, Kind.ORDER_FILLED, Kind.ORDER_UNKNOWN):
+        assert answered(kind, 5) == 3
+    table.order(order_id)["state"] = OrderState.CANCEL_SENT
+    for kind, left, batch in [
+        (Kind.ORDER_ACKNOWLEDGED, 0, 0),
+        (Kind.ORDER_FILLED, 5, 0),
+        (Kind.ORDER_FILLED, 0, 3),
+        (Kind.ORDER_CANCELLED, 0, 3),
+        (Kind.CANCEL_REJECTED, 0, 3),
+    ]:
+        assert answered(kind, left) == batch
+    table.order(order_id)["state"] = OrderState.REPLACING
+    assert (answered(Kind.ORDER_ACKNOWLEDGED), answered(Kind.ORDER_FILLED, 5)) == (3, 0)
+    assert orders.answered_batch(table.orders, int(Kind.ORDER_ACKNOWLEDGED), order_id + (1 << SLOT_BITS), 0) == 0
+
+
+# Slots.
+
+
+def test_a_full_table_refuses_and_an_end_makes_room():
+    table = Table()
+    ids = [table.create() for _ in range(ORDERS_PER_MARKET)]
+    assert len(set(ids)) == ORDERS_PER_MARKET
+    assert table.create() == 0
+    assert table.row["orders_open"] == ORDERS_PER_MARKET
+    table.apply(Kind.COMMAND_SEND_FAILED, ids[40])
+    again = table.create()
+    assert again & ((1 << SLOT_BITS) - 1) == 40
+    assert orders.find(table.orders, ids[40]) == -1
+    assert table.create() == 0
+    table.check_sums()
+
+
+def test_slots_are_used_in_turn():
+    """What is done stays readable for as long as it can."""
+    table = Table()
+    slots = []
+    for _ in range(ORDERS_PER_MARKET + 2):
+        order_id = table.placed()
+        slots.append(order_id & ((1 << SLOT_BITS) - 1))
+        table.apply(Kind.ORDER_CANCELLED, order_id)
+    assert slots == [*range(ORDERS_PER_MARKET), 0, 1]
+
+
+# Anything in any order.
+
+KINDS = [
+    Kind.ORDER_ACKNOWLEDGED, Kind.ORDER_REJECTED, Kind.ORDER_FILLED, Kind.ORDER_CANCELLED, Kind.ORDER_EXPIRED,
+    Kind.ORDER_UNKNOWN, Kind.CANCEL_REJECTED, Kind.COMMAND_SEND_FAILED, Kind.COMMAND_REFUSED,
+]  # fmt: skip
+ACTIONS = st.one_of(
+    st.tuples(st.just("create"), st.sampled_from([BUY, SELL]), st.integers(1, 50)),
+    st.tuples(st.just("send"), st.integers(0, 5), st.just(0)),
+    st.tuples(st.just("cancel"), st.integers(0, 5), st.just(0)),
+    st.tuples(st.sampled_from(KINDS), st.integers(0, 8), st.integers(0, 60)),
+)
+
+
+@settings(max_examples=60)
+@given(st.lists(ACTIONS, min_size=5, max_size=40))
+def test_worst_case_and_position_are_sums_whatever_comes_in_whatever_order(actions):
+    table = Table()
+    ids: list[int] = []
+    position = cash = 0
+    for what, first, second in actions:
+        if what == "create":
+            ids.append(table.create(first, 100 + second, second))
+        elif not ids:
+            continue
+        elif what == "send":
+            table.send(ids[first % len(ids)])
+        elif what == "cancel":
+            slot = orders.find(table.orders, ids[first % len(ids)])
+            orders.request_cancel(table.orders, slot)
+        else:
+            order_id = ids[-1 - first] if first < len(ids) else 999_999
+            side = int(table.order(order_id)["side"]) if first < len(ids) else BUY
+            left = second // 2
+            outcome = table.apply(what, order_id, side=side, ticks=100, lots=second, left=left)
+            if what == Kind.ORDER_FILLED and second > 0:
+                position += side * second
+                cash -= side * 100 * second
+            if outcome == ORPHAN_FILL:
+                assert what == Kind.ORDER_FILLED
+        table.check_sums()
+        assert (table.position["position_lots"], table.position["cash_quanta"]) == (position, cash)
+    assert np.count_nonzero(table.orders["state"] == OrderState.FREE) == ORDERS_PER_MARKET - len(ids)
