@@ -20,13 +20,16 @@ from typing import BinaryIO
 import numpy as np
 
 from hlhft.backtest.rows import (
+    BBO,
     FAULT_KIND,
     FAULT_ORDER_EXCHANGE,
     FAULT_ORDER_LOCAL,
     FAULT_PRICE,
     FAULT_SIZE,
+    KIND_MASK,
     ROW_DTYPE,
     ROWS_PER_EVENT_MAX,
+    TRADE,
     price_range,
     rows_from_events,
 )
@@ -38,6 +41,7 @@ from hlhft.units import Market
 
 CACHE_BYTES_MAX = 8 * 1024**3
 EVENTS_PER_CHUNK = 16_384
+MAPPED_BYTES_MAX = 256 * 1024**2
 _MANIFEST = "manifest.json"
 _FAULTS = {
     FAULT_PRICE: "a price outside 0..2^31 ticks",
@@ -68,6 +72,14 @@ class RowFile:
         if len(rows) == 0:
             self._handle.close()
         return rows
+
+    def whole(self) -> np.ndarray | None:
+        """All rows, mapped, so that none is copied; None where they are too many to hold a window's bound."""
+        size = self.rows_total * ROW_DTYPE.itemsize
+        if not 0 < size <= MAPPED_BYTES_MAX:
+            return None
+        # Copy on write keeps the array writable, hence of the one type that the loop is compiled for.
+        return np.memmap(self.path, dtype=ROW_DTYPE, mode="c").view(np.ndarray)
 
     def fresh(self) -> RowFile:
         """The same rows from the beginning."""
@@ -125,7 +137,8 @@ class _Writer:
         self.file = (folder / f"{index}.rows").open("wb")
         self.last = np.full(2, np.iinfo(np.int64).min, np.int64)
         self.rows = 0
-        self.low_ticks, self.high_ticks = 2**31, -1
+        # The band follows trades and best prices; levels count only where a whole recording has neither.
+        self.ranges = {True: (2**31, -1), False: (2**31, -1)}
 
     def take(self, events: np.ndarray, first: int, out: np.ndarray) -> None:
         count, _, fault, place = rows_from_events(events, self.index, self.last, out)
@@ -139,9 +152,16 @@ class _Writer:
             )
         low, high = price_range(out, count)
         if high >= 0:
-            self.low_ticks, self.high_ticks = min(self.low_ticks, low), max(self.high_ticks, high)
+            has_touch = bool(np.isin(out["word"][:count] & KIND_MASK, (BBO, TRADE)).any())
+            before = self.ranges[has_touch]
+            self.ranges[has_touch] = (min(before[0], low), max(before[1], high))
         self.rows += count
         self.file.write(out[:count].tobytes())
+
+    @property
+    def range(self) -> tuple[int, int]:
+        """Lowest and highest price in ticks; (2^31, -1) when there was none."""
+        return self.ranges[self.ranges[True][1] >= 0]
 
 
 def _write(source: Source, profile: str, folder: Path, progress: Progress | None) -> None:
@@ -154,14 +174,14 @@ def _write(source: Source, profile: str, folder: Path, progress: Progress | None
         events_total += len(events)
     for writer in writers:
         writer.file.close()
-        if writer.high_ticks < 0:
+        if writer.range[1] < 0:
             name = source.markets[writer.index].name
             raise DataError(source.name, None, f"no price of market {name} is in it, name a recording that has one")
     manifest = {
         "events": events_total,
         "counts": dict(source.counts),
         "markets": [
-            {"rows": writer.rows, "low_ticks": writer.low_ticks, "high_ticks": writer.high_ticks} for writer in writers
+            {"rows": writer.rows, "low_ticks": writer.range[0], "high_ticks": writer.range[1]} for writer in writers
         ],
     }
     (folder / _MANIFEST).write_text(json.dumps(manifest, sort_keys=True))

@@ -56,6 +56,9 @@ class RowStream(Protocol):
     def read(self, rows_max: int) -> np.ndarray:
         """The next rows, ROW_DTYPE, at most `rows_max`; empty at the end."""
 
+    def whole(self) -> np.ndarray | None:
+        """All rows at once, instead of reading them, where that costs no memory of our own; else None."""
+
 
 @dataclass
 class RowArray:
@@ -76,6 +79,11 @@ class RowArray:
         part = self.rows[self.position : self.position + rows_max]
         self.position += len(part)
         return part
+
+    def whole(self) -> np.ndarray:
+        """All rows, as they are."""
+        self.position = len(self.rows)
+        return self.rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,13 +174,13 @@ class _Windows:
         self.cursors = np.zeros((count, 2), np.int64)
         self.ends = np.zeros(count, np.int64)
         self.finished = np.zeros(count, np.int64)
-        for market, stream in enumerate(streams):
-            # A whole recording in memory is walked where it is.
-            if count == 1 and isinstance(stream, RowArray):
-                self.rows = stream.rows[np.newaxis, :]
-                self.ends[0], self.finished[0], stream.position = len(stream.rows), 1, len(stream.rows)
-            else:
-                self._fill(market)
+        # One market whose rows can be had whole is walked where they are.
+        whole = streams[0].whole() if count == 1 else None
+        if whole is not None:
+            self.rows, self.ends[0], self.finished[0] = whole[np.newaxis, :], len(whole), 1
+            return
+        for market in range(count):
+            self._fill(market)
 
     def refill(self) -> None:
         """Reads on wherever a side has come to the end of its window."""
