@@ -105,14 +105,14 @@ class Brain:
         self.commands = np.zeros(COMMANDS_MAX, COMMAND_DTYPE)
         self._scratch = np.zeros((2, LEVELS), LEVEL_DTYPE)
         arrays = (*self.data, *self.lane, self.limits, self._scratch)
-        self._handle = np.array([len(markets), ladders, width, *(array.ctypes.data for array in arrays)], np.int64)
+        self.handle = np.array([len(markets), ladders, width, *(array.ctypes.data for array in arrays)], np.int64)
         prepare_view(self.data, self.lane)
 
     def step(self, events: np.ndarray, count: int) -> int:
         """Applies the first `count` of EVENT_DTYPE `events` as one frame; returns how many `commands` it led to."""
         if JIT_DISABLED:
             return int(step(self.data, self.lane, self.limits, self._scratch, events, count, self.commands))
-        return int(step_at(self._handle, events, count, self.commands))
+        return int(step_at(self.handle, events, count, self.commands))
 
     def snapshot(self) -> bytes:
         """All of the state; equal bytes decide equally from here on."""
