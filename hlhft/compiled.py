@@ -188,6 +188,10 @@ def register_python_strategy(function: Callable[..., int]) -> int:
 
 if JIT_DISABLED:
 
+    def array_at(address: int, shape: tuple[int, ...], dtype: np.dtype) -> Any:
+        """Without compilation there are no addresses to follow. Raises RuntimeError."""
+        raise RuntimeError(f"no array of {shape} {dtype} can be found at {address} without compilation")
+
     def borrowed(arrays: Any) -> Any:
         """The same arrays: there is nothing to save without compilation."""
         return arrays
@@ -228,6 +232,33 @@ else:
             for index, part in enumerate(kind.types)
         ]
         return context.make_tuple(builder, kind, parts)
+
+    @intrinsic
+    def array_at(typingctx, address, shape, dtype):
+        """The contiguous array of `shape`, a tuple, and `dtype`, a constant, that lies at `address`.
+
+        It owns nothing: whoever wrote the address keeps the memory alive. Never return it from a compiled function.
+        """
+        kind = numba.types.Array(dtype.dtype, len(shape), "C")
+
+        def generate(context, builder, signature, arguments):
+            from llvmlite import ir
+            from numba.core import cgutils
+            from numba.np.arrayobj import populate_array
+
+            array = context.make_array(kind)(context, builder)
+            itemsize = context.get_abi_sizeof(context.get_data_type(kind.dtype))
+            lengths = cgutils.unpack_tuple(builder, arguments[1])
+            strides: list[Any] = []
+            stride = context.get_constant(numba.types.intp, itemsize)
+            for length in reversed(lengths):
+                strides.insert(0, stride)
+                stride = builder.mul(stride, length)
+            data = builder.inttoptr(arguments[0], array.data.type)
+            populate_array(array, data, lengths, strides, ir.Constant(ir.IntType(64), itemsize), None)
+            return array._getvalue()
+
+        return kind(numba.types.int64, shape, dtype), generate
 
     @intrinsic
     def borrowed(typingctx, arrays):

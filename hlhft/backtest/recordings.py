@@ -22,13 +22,16 @@ import msgspec
 import numpy as np
 
 from hlhft.backtest.rows import (
+    BBO,
     FAULT_KIND,
     FAULT_ORDER_EXCHANGE,
     FAULT_ORDER_LOCAL,
     FAULT_PRICE,
     FAULT_SIZE,
+    KIND_MASK,
     ROW_DTYPE,
     ROWS_PER_EVENT_MAX,
+    TRADE,
     price_range,
     rows_from_events,
 )
@@ -41,6 +44,7 @@ from hlhft.units import Market
 CACHE_BYTES_MAX = 8 * 1024**3
 EVENTS_PER_CHUNK = 16_384
 ABANDONED_S = 24 * 3600
+MAPPED_BYTES_MAX = 256 * 1024**2
 _MANIFEST = "manifest.json"
 _WRITING = ".writing-"
 _FAULTS = {
@@ -74,6 +78,14 @@ class RowFile:
             raise DataError(str(self.path), None, "the cached rows were cut short while they were read, run it again")
         self.position += count
         return rows
+
+    def whole(self) -> np.ndarray | None:
+        """All rows, mapped, so that none is copied; None where they are too many to hold a window's bound."""
+        size = self.rows_total * ROW_DTYPE.itemsize
+        if not 0 < size <= MAPPED_BYTES_MAX:
+            return None
+        # Copy on write keeps the array writable, hence of the one type that the loop is compiled for.
+        return np.memmap(self.path, dtype=ROW_DTYPE, mode="c").view(np.ndarray)
 
     def fresh(self) -> RowFile:
         """The same rows from the beginning."""
@@ -160,7 +172,8 @@ class _Writer:
         self.file = (folder / f"{index}.rows").open("wb")
         self.last = np.full(2, np.iinfo(np.int64).min, np.int64)
         self.rows = 0
-        self.low_ticks, self.high_ticks = 2**31, -1
+        # The band follows trades and best prices; levels count only where a whole recording has neither.
+        self.ranges = {True: (2**31, -1), False: (2**31, -1)}
 
     def take(self, events: np.ndarray, first: int, out: np.ndarray) -> None:
         """Writes the rows of the market's events among `events`, whose first is event number `first`."""
@@ -175,9 +188,16 @@ class _Writer:
             )
         low, high = price_range(out, count)
         if high >= 0:
-            self.low_ticks, self.high_ticks = min(self.low_ticks, low), max(self.high_ticks, high)
+            has_touch = bool(np.isin(out["word"][:count] & KIND_MASK, (BBO, TRADE)).any())
+            before = self.ranges[has_touch]
+            self.ranges[has_touch] = (min(before[0], low), max(before[1], high))
         self.rows += count
         self.file.write(out[:count].tobytes())
+
+    @property
+    def range(self) -> tuple[int, int]:
+        """Lowest and highest price in ticks; (2^31, -1) when there was none."""
+        return self.ranges[self.ranges[True][1] >= 0]
 
 
 def _write(source: Source, profile: str, folder: Path, progress: Progress | None) -> None:
@@ -192,10 +212,10 @@ def _write(source: Source, profile: str, folder: Path, progress: Progress | None
                 writer.take(events, events_total, out)
             events_total += len(events)
     for writer in writers:
-        if writer.high_ticks < 0:
+        if writer.range[1] < 0:
             name = source.markets[writer.index].name
             raise DataError(source.name, None, f"no price of market {name} is in it, name a recording that has one")
-    entries = [_MarketEntry(writer.rows, writer.low_ticks, writer.high_ticks) for writer in writers]
+    entries = [_MarketEntry(writer.rows, *writer.range) for writer in writers]
     manifest = _Manifest(events_total, dict(sorted(source.counts.items())), entries)
     (folder / _MANIFEST).write_bytes(msgspec.json.encode(manifest))
 

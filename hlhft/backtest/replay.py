@@ -61,6 +61,9 @@ class RowStream(Protocol):
     def read(self, rows_max: int) -> np.ndarray:
         """The next rows, ROW_DTYPE, at most `rows_max`; empty at the end."""
 
+    def whole(self) -> np.ndarray | None:
+        """All rows at once, instead of reading them, where that costs no memory of our own; else None."""
+
 
 @dataclass
 class RowArray:
@@ -81,6 +84,11 @@ class RowArray:
         part = self.rows[self.position : self.position + rows_max]
         self.position += len(part)
         return part
+
+    def whole(self) -> np.ndarray:
+        """All rows, as they are."""
+        self.position = len(self.rows)
+        return self.rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,11 +187,10 @@ class _Windows:
         self.cursors = np.zeros((count, 2), np.int64)
         self.ends = np.zeros(count, np.int64)
         self.finished = np.zeros(count, np.int64)
-        # One whole recording in memory is walked where it is, a window after the other.
-        self.whole = streams[0] if count == 1 and isinstance(streams[0], RowArray) else None
+        # One market whose rows can be had whole is walked where they are, a window after the other.
+        self.whole = streams[0].whole() if count == 1 else None
         if self.whole is not None:
-            self.rows = self.whole.rows[np.newaxis, :]
-            self.whole.position = len(self.whole.rows)
+            self.rows = self.whole[np.newaxis, :]
         for market in range(count):
             self._fill(market)
 
@@ -199,8 +206,8 @@ class _Windows:
 
     def _fill(self, market: int) -> None:
         if self.whole is not None:
-            self.ends[0] = min(self.ends[0] + WINDOW_ROWS, self.whole.rows_total)
-            self.finished[0] = int(self.ends[0] == self.whole.rows_total)
+            self.ends[0] = min(self.ends[0] + WINDOW_ROWS, len(self.whole))
+            self.finished[0] = int(self.ends[0] == len(self.whole))
             return
         passed, end = int(self.cursors[market].min()), int(self.ends[market])
         if passed > 0:

@@ -1,10 +1,11 @@
 """hftbacktest's side of the comparison; runs in that library's own virtual environment.
 
     rival.py convert RECORDING OUT TICK LOT    recording -> the library's event array (.npz)
+    rival.py once EVENTS STRATEGY              one run as a script would do it: load, compile, build, run
     rival.py serve                             one JSON request a line on stdin, one JSON answer a line on stdout
 
-Requests: {"load": npz}, {"run": "quote"|"grid", "repeat": n, "records": path|null, ...parameters}. The two strategies
-are the ones of tests/bench/strategies, decision for decision; RULES in tests/bench/README.md says what both do.
+Requests: {"load": npz}, {"run": name, "repeat": n, "records": path|null, ...parameters}. The two strategies
+are the ones of tests/bench/strategies, decision for decision; tests/bench/README.md says what both do.
 """
 
 import gzip
@@ -152,6 +153,14 @@ def serve():
         print(json.dumps(answer), flush=True)
 
 
+def single(events, request):
+    """One run of a script that a user would start, with its own compilation."""
+    request["events"] = events
+    records = np.zeros((400_000, COLUMNS))
+    count, seconds = once(request, records)
+    print(json.dumps({"records": count, "seconds": seconds}))
+
+
 def history_rows(history):
     """int64[n, 3] (request, exchange, response) as the library's latency rows."""
     rows = np.zeros(len(history), [("req_ts", "i8"), ("exch_ts", "i8"), ("resp_ts", "i8"), ("_padding", "i8")])
@@ -198,5 +207,7 @@ if __name__ == "__main__":
             convert_spot(sys.argv[2], sys.argv[3])
         else:
             binancefutures.convert(sys.argv[2], sys.argv[3], buffer_size=2_000_000)
+    elif sys.argv[1] == "once":
+        single(np.load(sys.argv[2])["data"], json.loads(sys.argv[3]))
     else:
         serve()
