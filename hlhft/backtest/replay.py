@@ -20,7 +20,6 @@ from hlhft.backtest.bus import Bus, new_bus
 from hlhft.backtest.latency import new_lines
 from hlhft.backtest.loop import LOOP_DTYPE, RECORD_DTYPE, Status, advance, record_ends
 from hlhft.backtest.rows import ROW_DTYPE
-from hlhft.compiled import compiled
 from hlhft.core.state import (
     COMMAND_DTYPE,
     LEVEL_DTYPE,
@@ -170,12 +169,6 @@ class _Log:
         return np.concatenate(self.chunks) if self.chunks else self.buffer[:0].copy()
 
 
-@compiled
-def _shift(rows, start, end):
-    for index in range(end - start):
-        rows[index] = rows[start + index]
-
-
 class _Windows:
     """One window of rows a market: what neither side has passed stays, the rest makes room."""
 
@@ -211,7 +204,7 @@ class _Windows:
             return
         passed, end = int(self.cursors[market].min()), int(self.ends[market])
         if passed > 0:
-            _shift(self.rows[market], passed, end)
+            self.rows[market, : end - passed] = self.rows[market, passed:end]
             self.cursors[market] -= passed
             end -= passed
         if end * 2 > self.rows.shape[1]:

@@ -20,7 +20,7 @@ from hlhft.cli.doctor import cpu_name
 
 @dataclass(frozen=True)
 class Figure:
-    """One line. `minimum` or `maximum` is what the project promises, `gate` the wide bound that a short run fails on."""
+    """One line. `minimum` or `maximum` is the promise, `gate` the wide bound that a short run fails on."""
 
     section: str
     name: str
