@@ -386,6 +386,11 @@ def test_even_cancels_end_with_the_budget():
     assert world.decide() == []
     assert world.row["refusals"][RiskRefusal.BUDGET] == 1
     assert world.active()[0]["state"] == OrderState.OPEN
+    world.row["address_actions"] = 10_000
+    world.hold(50)
+    world.quotes(Quote(BUY, 999), Quote(SELL, 1001))
+    assert world.decide() == []
+    assert world.row["refusals"][RiskRefusal.BUDGET] == 2
 
 
 # Actions and their answers.
@@ -441,19 +446,18 @@ def test_cancels_that_never_left_leave_their_orders_open():
     world.quotes()
     world.decide()
     world.say(Kind.COMMAND_SEND_FAILED, order_id=int(world.raw[0]["batch_id"]), aux0=1)
-    assert world.active()["state"].tolist() == [OrderState.OPEN] * 2
+    assert world.active()[["state", "batch_id"]].tolist() == [(OrderState.OPEN, 0)] * 2
     assert [command.kind for command in world.decide()] == ["CANCEL", "CANCEL"]
 
 
 def test_a_rejected_cancel_is_not_repeated_for_ever():
     """The venue knows no such order; its fill may be under way: it counts, and nobody asks again."""
-    world = resting(Quote(BUY, 999))
+    world = resting(Quote(BUY, 999), unknown_age_ns_max=SECOND)
     world.quotes()
     world.decide()
     order = world.active()[0]
     assert world.say(Kind.CANCEL_REJECTED, order_id=order["order_id"], aux0=11) == []
-    for _ in range(3):
-        assert world.decide() == []
+    assert [world.decide() for _ in range(3)] == [[], [], []]
     assert world.position()["open_buy_lots"] == 1000
     world.fill(order, 1000)
     assert (world.position()["open_buy_lots"], world.position()["position_lots"]) == (0, 1000)
@@ -531,7 +535,7 @@ def test_a_ladder_and_a_snapshot_book_give_the_same_commands():
     snapshots, ladder = World(of=BTC, strategy="glft"), World(of=BTC, strategy="glft")
     ladder.data.books["kind"], ladder.data.books["ladder_index"] = int(BookKind.LADDER), 0
     ladder.data.ladders[0] = (1_109_900, 64, BID_NONE, ASK_NONE, ASK_NONE, BID_NONE, 0)
-    _, ladder.data = wider(ladder.data)
+    ladder.data = wider(ladder.data)
     for number in range(40):
         mid = 1_110_000 + 10 * ((number * 7) % 5)
         bids = [(mid - 10 * level - 10, 500 + 13 * number + level) for level in range(8)]
@@ -548,11 +552,10 @@ def test_a_ladder_and_a_snapshot_book_give_the_same_commands():
     assert snapshots.row["placed"] > 2
 
 
-def wider(data: Any) -> tuple[None, Any]:
+def wider(data: Any) -> Any:
     """The same market data with a ladder of 1024 ticks."""
-    cells = np.zeros((1, 2, 1024), np.int64)
     data.ladders["width"] = 1024
-    return None, data._replace(cells=cells)
+    return data._replace(cells=np.zeros((1, 2, 1024), np.int64))
 
 
 def test_only_declared_features_are_computed():
