@@ -101,3 +101,7 @@ def test_a_price_is_wanted_on_its_side_of_its_market_to_rest_or_at_once(sought, 
 
 def test_every_fault_has_its_sentence():
     assert set(MEANING) == set(QuoteFault)
+
+
+def test_time_in_force_has_the_numbers_that_the_core_uses():
+    assert [int(value) for value in (TimeInForce.ALO, TimeInForce.GTC, TimeInForce.IOC)] == [0, 1, 2]

@@ -138,6 +138,8 @@ class Desk:
         for row in self.exchange.events[: engine["event_count"]]:
             assert row["ts_exch_ns"] == self.now_ns
             assert row["ts_local_ns"] == 0
+        # What the next events do not write shows.
+        self.exchange.events[: engine["event_count"]].view(np.uint8)[:] = 0x55
         engine["event_count"] = 0
         self.history.extend(events)
         return events

@@ -69,7 +69,7 @@ class Case:
         self, equity: int, maintenance: int, *, at_ns: int = 0, bucket: int = CROSS
     ) -> list[tuple[int, ...]] | None:
         """(kind, market, side, lots) of each intent; None on an error."""
-        intents = np.zeros(len(self.markets) + 1, INTENT_DTYPE)
+        intents = np.full(len(self.markets) + 1, -7, dtype=np.int64).repeat(4).view(INTENT_DTYPE)
         count = liquidate(
             self.account[0],
             self.table,
