@@ -47,6 +47,7 @@ LATENCY_DTYPE = np.dtype(
         ("cancel_entry_ns", np.int64),
         ("reply_ns", np.int64),
         ("fill_reply_ns", np.int64),
+        ("block_mean_ns", np.int64),
         ("seed", np.int64),
     ]
 )
@@ -91,17 +92,17 @@ def _draw(line):
 
 
 @compiled
-def _draw_spacing(line, table):
-    """The next block spacing, from the same generator with the block clock's own state."""
+def _draw_block(line):
+    """The same generator with the block clock's own state."""
     a = line["block_a"] * _FACTOR_A % _MODULUS_A
     b = line["block_b"] * _FACTOR_B % _MODULUS_B
     line["block_a"] = a
     line["block_b"] = b
-    return table[2, (a - b) % (_MODULUS_A - 1) % QUANTILES]
+    return (a - b) % (_MODULUS_A - 1)
 
 
 @compiled
-def _next_block(line, table, ts_ns):
+def _next_block(line, latency, table, ts_ns):
     """The first block at or after `ts_ns`, or the latest one looked at when that is later.
 
     The clock is wound anew each minute, from the seed and the minute alone: whatever a lane sent before, and whenever
@@ -113,9 +114,9 @@ def _next_block(line, table, ts_ns):
             line["block_minute"] = minute
             line["block_a"] = (line["block_seed_a"] + minute * _MINUTE_STEP_A) % (_MODULUS_A - 1) + 1
             line["block_b"] = (line["block_seed_b"] + minute * _MINUTE_STEP_B) % (_MODULUS_B - 1) + 1
-            line["block_ns"] = minute * MINUTE_NS + _draw_spacing(line, table) // 2
+            line["block_ns"] = minute * MINUTE_NS + _draw_block(line) % latency["block_mean_ns"]
         while line["block_ns"] < ts_ns:
-            line["block_ns"] += _draw_spacing(line, table)
+            line["block_ns"] += table[2, _draw_block(line) % QUANTILES]
         if line["block_ns"] < (minute + 1) * MINUTE_NS:
             return line["block_ns"]
         minute += 1
@@ -178,7 +179,7 @@ def entry_delay(line, latency, table, ts_ns, is_cancel):
         return _recorded_entry(line, table, ts_ns)
     delay = table[3 if is_cancel else 0, _draw(line) % QUANTILES]
     if kind == 3:
-        return _next_block(line, table, ts_ns + delay) - ts_ns
+        return _next_block(line, latency, table, ts_ns + delay) - ts_ns
     return delay
 
 
@@ -259,11 +260,21 @@ def sampled(
 
 
 def blocks(
-    entry: np.ndarray, reply: np.ndarray, spacing: np.ndarray, *, seed: int, cancel_entry: np.ndarray | None = None
+    entry: np.ndarray,
+    reply: np.ndarray,
+    spacing: np.ndarray,
+    *,
+    mean_ns: int,
+    seed: int,
+    cancel_entry: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The record and table of the block model: way there, way back and block spacing as quantile tables."""
+    """The record and table of the block model: way there, way back and block spacing as quantile tables.
+
+    `mean_ns` is the spacing's mean, above 0: where in a minute its first block lies is drawn from 0 .. mean_ns - 1.
+    """
     record, table = sampled(entry, reply, seed=seed, cancel_entry=cancel_entry)
     record["kind"] = LatencyKind.BLOCKS
+    record["block_mean_ns"] = mean_ns
     table[2] = spacing
     return record, table
 

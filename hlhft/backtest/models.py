@@ -88,7 +88,7 @@ def parse_latency(text: str, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
             maximum_ns=BLOCK_MAXIMUM_MS * MS,
         )
         reply = lognormal_quantiles(round(REPLY_MEDIAN_MS * MS), round(REPLY_P99_MS * MS))
-        return blocks(_lognormal(text, median, p99), reply, spacing, seed=seed)
+        return blocks(_lognormal(text, median, p99), reply, spacing, mean_ns=BLOCK_MEAN_MS * MS, seed=seed)
     if kind == "sampled":
         quantiles = _lognormal(text, *_pair(text, rest))
         return sampled(quantiles, quantiles, seed=seed)

@@ -121,6 +121,7 @@ def _insert(venue, lane, market, order_id, side, ticks, lots, reduce_only, front
         return False
     order = venue.orders[slot - 1]
     venue.venue[0]["free"] = order["next"]
+    venue.venue[0]["resting"] += 1
     venue.lanes[lane]["open_orders"] += 1
     if reduce_only != 0:
         venue.lanes[lane]["reduce_only"] += 1
@@ -182,6 +183,7 @@ def _remove(venue, slot):
     order["order_id"] = 0
     order["next"] = venue.venue[0]["free"]
     venue.venue[0]["free"] = slot
+    venue.venue[0]["resting"] -= 1
     edge = venue.edges[market]
     edge["resting"] -= 1
     if edge["resting"] == 0:

@@ -83,6 +83,7 @@ EDGE_DTYPE = np.dtype(  # per market
 VENUE_DTYPE = np.dtype(
     [
         ("free", np.int64),
+        ("resting", np.int64),  # own orders of all lanes in all markets
         ("reply_count", np.int64),
         ("dropped", np.int64),
         ("flow", np.int64),  # number of the trade or crossing level at work

@@ -163,7 +163,7 @@ class TestSampled:
 
 SPACING = block_quantiles(mean_ns=78 * MS, deviation_ns=30 * MS, minimum_ns=MS, maximum_ns=215 * MS)
 NOTHING = np.zeros(QUANTILES, np.int64)
-AT_ONCE = blocks(NOTHING, NOTHING, SPACING, seed=7)
+AT_ONCE = blocks(NOTHING, NOTHING, SPACING, mean_ns=78 * MS, seed=7)
 
 
 def block_after(line, ts_ns: int) -> int:
@@ -183,14 +183,19 @@ class TestBlocks:
 
     def test_the_way_there_comes_before_the_block(self):
         there, back = np.full(QUANTILES, 40 * MS, np.int64), np.full(QUANTILES, 5 * MS, np.int64)
-        model = blocks(there, back, np.full(QUANTILES, 100 * MS, np.int64), seed=7, cancel_entry=NOTHING)
-        line = new_lines(1, 7)[0]
-        # Blocks every 100 ms; the first of a minute is half a spacing in.
+        every = np.full(QUANTILES, 100 * MS, np.int64)
+        model = blocks(there, back, every, mean_ns=1, seed=7, cancel_entry=NOTHING)
+        # Blocks every 100 ms, the first of a minute with the minute.
         minute = START_NS // MINUTE_NS * MINUTE_NS
-        assert entry(model, line, minute + 20 * MS) == 130 * MS
-        line = new_lines(1, 7)[0]
-        assert entry(model, line, minute + 20 * MS, cancel=True) == 30 * MS
-        assert reply(model, line, minute) == 5 * MS
+        assert entry(model, new_lines(1, 7)[0], minute + 70 * MS) == 130 * MS
+        assert entry(model, new_lines(1, 7)[0], minute + 70 * MS, cancel=True) == 30 * MS
+        assert reply(model, new_lines(1, 7)[0], minute) == 5 * MS
+
+    def test_the_first_block_of_a_minute_lies_anywhere_in_a_spacing(self):
+        line, within = new_lines(1, 7)[0], []
+        for minute in range(200):
+            within.append(block_after(line, minute * MINUTE_NS) - minute * MINUTE_NS)
+        assert min(within) < 5 * MS and 73 * MS < max(within) < 78 * MS
 
     def test_spacing_has_its_mean_across_minutes(self):
         line = new_lines(1, 7)[0]
@@ -200,7 +205,7 @@ class TestBlocks:
             times.append(ts_ns)
         gaps = np.diff(times)
         assert gaps.mean() == pytest.approx(78 * MS, rel=0.03)
-        assert gaps.max() <= 215 * MS + 107 * MS  # where a minute was wound up
+        assert gaps.max() <= 215 * MS + 78 * MS  # where a minute was wound up
         assert len(set(gaps.tolist())) > 1000
 
     @settings(max_examples=30)
@@ -223,7 +228,7 @@ class TestBlocks:
         assert len(set(seen)) == len(seen)
 
     def test_time_zero_has_blocks_too(self):
-        assert 0 <= block_after(new_lines(1, 1)[0], 0) < 215 * MS
+        assert 0 <= block_after(new_lines(1, 1)[0], 0) < 78 * MS
 
 
 # Request, exchange, response; the third request was lost and that was known at 420.

@@ -307,7 +307,7 @@ class TestRequests:
         f = feed()
         nothing = np.zeros(QUANTILES, np.int64)
         every = np.full(QUANTILES, 100_000_000, np.int64)
-        bus = self.lines(f, blocks(nothing, nothing, every, seed=1))
+        bus = self.lines(f, blocks(nothing, nothing, every, mean_ns=100_000_000, seed=1))
         f.market.place(9, BUY, 100, 1)
         f.market.place(8, BUY, 100, 1)
         for request in (

@@ -76,7 +76,7 @@ class Run:
             assert holding["fee_micro"] == self.fees[lane]
         resting = venue.orders[venue.orders["order_id"] != 0]
         assert [int(n) for n in venue.lanes["open_orders"]] == [int((resting["lane"] == n).sum()) for n in range(2)]
-        assert int(venue.edges[0]["resting"]) == len(resting)
+        assert int(venue.edges[0]["resting"]) == int(venue.venue[0]["resting"]) == len(resting)
         assert (resting["remaining_lots"] > 0).all()
         assert not np.isnan(resting["front"]).any()
         if self.partial:
