@@ -20,7 +20,6 @@ from hlhft.backtest.bus import Bus, new_bus
 from hlhft.backtest.latency import new_lines
 from hlhft.backtest.loop import LOOP_DTYPE, RECORD_DTYPE, Status, advance, record_ends
 from hlhft.backtest.rows import ROW_DTYPE
-from hlhft.compiled import compiled
 from hlhft.core.state import (
     COMMAND_DTYPE,
     LEVEL_DTYPE,
@@ -155,17 +154,13 @@ class _Log:
     chunks: list[np.ndarray] = field(default_factory=list)
 
     def drain(self, count: int) -> None:
+        """Keeps the first `count` entries of the buffer."""
         if count:
             self.chunks.append(self.buffer[:count].copy())
 
     def joined(self) -> np.ndarray:
+        """Everything that was kept."""
         return np.concatenate(self.chunks) if self.chunks else self.buffer[:0].copy()
-
-
-@compiled
-def _shift(rows, start, end):
-    for index in range(end - start):
-        rows[index] = rows[start + index]
 
 
 class _Windows:
@@ -204,7 +199,8 @@ class _Windows:
             return
         passed, end = int(self.cursors[market].min()), int(self.ends[market])
         if passed > 0:
-            _shift(self.rows[market], passed, end)
+            # numpy sees that the two overlap.
+            self.rows[market, : end - passed] = self.rows[market, passed:end]
             self.cursors[market] -= passed
             end -= passed
         if end * 2 > self.rows.shape[1]:
