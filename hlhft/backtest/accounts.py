@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hlhft.compiled import compiled
+from hlhft.compiled import compiled, compiled_inline
 from hlhft.ladder import ASK_NONE, BID_NONE
 from hlhft.units import MarketKind
 from hlhft.venue.fees import notional_micro
@@ -133,42 +133,45 @@ def pay_funding(venue, lane, default_rate_e12, ts_ns):
 
 
 @compiled
-def _can_be_judged(holdings, marks):
-    """Whether there is a position, and a mark for every one."""
-    held = False
+def mark_markets(contexts, ladders, marks):
+    """Brings `marks`, int64[M], up to date: the venue's mark, else the mid, else what it was; 0 before the first."""
+    for market in range(len(marks)):
+        mark = contexts[market]["mark_ticks"]
+        if mark == 0:
+            mark = _mid_ticks(ladders[market])
+        if mark != 0:
+            marks[market] = mark
+
+
+@compiled_inline
+def holds(holdings):
+    """Whether a lane has any position: without one there is nothing to judge."""
     for market in range(len(holdings)):
         if holdings[market]["position_lots"] != 0:
-            if marks[market] == 0:
-                return False
-            held = True
-    return held
+            return True
+    return False
 
 
 @compiled
-def mark_markets(venue, accounts):
-    """Brings `accounts.marks` up to date: call it once before `maintain_margin` of the lanes.
+def is_short(collateral_micro, holdings, margins, markets, marks, tiers):
+    """Whether a lane's equity does not cover its maintenance margin; never while a position has no mark.
 
-    A mark that is not known keeps its last value, 0 before the first.
+    Asked at every decision, so it takes the few arrays that it reads and not the venue.
     """
-    for market in range(len(accounts.marks)):
-        mark = venue.contexts[market]["mark_ticks"]
-        if mark == 0:
-            mark = _mid_ticks(venue.ladders[market])
-        if mark != 0:
-            accounts.marks[market] = mark
+    for market in range(len(holdings)):
+        if holdings[market]["position_lots"] != 0 and marks[market] == 0:
+            return False
+    needed = cross_maintenance_micro(holdings, margins, markets, marks, tiers)
+    return cross_equity_micro(collateral_micro, holdings, margins, markets, marks) < needed
 
 
 @compiled
-def maintain_margin(venue, accounts, lane, ts_ns):
-    """Liquidates a lane whose equity does not cover its maintenance margin; a lane without position costs nothing."""
+def liquidate_lane(venue, accounts, lane, ts_ns):
+    """Does to a lane that `is_short` what the venue does to such an account; call `mark_markets` before."""
     holdings = venue.holdings[lane]
     margins, markets, marks = accounts.margins, venue.markets, accounts.marks
-    if not _can_be_judged(holdings, marks):
-        return
     needed = cross_maintenance_micro(holdings, margins, markets, marks, accounts.tiers)
     equity = cross_equity_micro(accounts.collateral[lane], holdings, margins, markets, marks)
-    if equity >= needed:
-        return
     state = accounts.states[lane]
     count = liquidation_measure(
         state, accounts.table, equity, needed, holdings, margins, -1, markets, marks, ts_ns, accounts.intents
@@ -205,16 +208,16 @@ def _hand_over(venue, accounts, lane, market, side, margin_micro, ts_ns):
 
 
 @compiled
-def note_margin(accounts, lane_row, positions, books, markets):
+def note_margin(lane_row, positions, books, markets, margins, tiers):
     """The account state that the core's margin breaker reads, from what has reached the core: no look at the venue."""
     needed = 0
     for market in range(len(markets)):
         lots = abs(positions[market]["position_lots"])
-        if lots != 0 and accounts.margins[market]["isolated"] == 0:
+        if lots != 0 and margins[market]["isolated"] == 0:
             book = books[market]
             mark = book["mark_ticks"]
             if mark == 0:
                 mark = (book["best_bid_ticks"] + book["best_ask_ticks"]) // 2
-            needed += maintenance_micro(accounts.tiers[market], notional_micro(markets[market], mark, lots))
+            needed += maintenance_micro(tiers[market], notional_micro(markets[market], mark, lots))
     lane_row["maintenance_micro"] = needed
     lane_row["margin_value_micro"] = lane_row["equity_micro"]

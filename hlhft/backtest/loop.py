@@ -16,7 +16,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from hlhft.backtest.accounts import LIQUIDATION, maintain_margin, mark_markets, note_margin, pay_funding
+from hlhft.backtest.accounts import LIQUIDATION, holds, is_short, liquidate_lane, mark_markets, note_margin, pay_funding
 from hlhft.backtest.bus import FAR, RING, deliver, refresh_next_reply, send
 from hlhft.backtest.local_side import local_time_ns, next_local_row_ns, read_replies, run_local_rows
 from hlhft.backtest.rows import EXCHANGE_BIT, LOCAL_BIT
@@ -283,18 +283,29 @@ def _pay_funding(loop, lanes, venue, bus):
     loop["next_funding_ns"] += HOUR_NS
 
 
-@compiled
+@compiled_inline
 def _maintain_margin(loop, data, lanes, limits, venue, accounts, bus):
     """Margin of every lane that is not at its end: at the venue, and what the core's own breaker may know of it."""
-    mark_markets(venue, accounts)
+    marked = False
     for number in range(len(lanes.lane)):
         if _at_its_end(loop, bus, number):
             continue
-        maintain_margin(venue, accounts, number, loop["target_ns"])
-        if venue.venue[0]["reply_count"] > 0:
-            deliver(bus, venue.venue[0], venue.replies)
         if limits["margin_distance_e6_min"] > 0:
-            note_margin(accounts, lanes.lane[number, 0], lanes.positions[number], data.books, data.markets)
+            note_margin(
+                lanes.lane[number, 0], lanes.positions[number], data.books, data.markets, accounts.margins,
+                accounts.tiers,
+            )  # fmt: skip
+        holdings = venue.holdings[number]
+        if not holds(holdings):
+            continue
+        if not marked:
+            mark_markets(venue.contexts, venue.ladders, accounts.marks)
+            marked = True
+        if is_short(
+            accounts.collateral[number], holdings, accounts.margins, venue.markets, accounts.marks, accounts.tiers
+        ):
+            liquidate_lane(venue, accounts, number, loop["target_ns"])
+            deliver(bus, venue.venue[0], venue.replies)
 
 
 @compiled_inline

@@ -204,6 +204,7 @@ class _Windows:
             return
         passed, end = int(self.cursors[market].min()), int(self.ends[market])
         if passed > 0:
+            # numpy sees that the two overlap.
             self.rows[market, : end - passed] = self.rows[market, passed:end]
             self.cursors[market] -= passed
             end -= passed
