@@ -34,7 +34,7 @@ JIT_DISABLED: bool = bool(numba.config.DISABLE_JIT)
 
 _PACKAGE = Path(__file__).resolve().parent
 _COMPILED_FOLDERS = ("core", "venue", "backtest")
-_COMPILED_FILES = ("compiled.py", "data/snapshots.py", "data/validate.py", "events.py", "ladder.py", "units.py")
+_COMPILED_FILES = ("compiled.py", "data/crossing.py", "data/snapshots.py", "events.py", "ladder.py", "units.py")
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

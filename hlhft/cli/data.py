@@ -14,6 +14,7 @@ from hlhft.cli.errors import CommandError, ExitCode
 
 if TYPE_CHECKING:
     from hlhft.data.files import Progress
+    from hlhft.data.merge import Events
     from hlhft.data.sources import Source
     from hlhft.data.tally import Tally
     from hlhft.data.validate import Report
@@ -169,18 +170,18 @@ def _mend(source: Source, report: Report, out: Path, *, quiet: bool) -> dict[str
     return _written(out, rows, counts)
 
 
-def _write(source: Source, arrays: Iterator[object] | None, out: Path, counts: Tally, progress: Progress | None) -> int:
+def _write(source: Source, arrays: Iterator[Events] | None, out: Path, counts: Tally, progress: Progress | None) -> int:
     """Writes `arrays`, or the source's own, in the form that the name says; returns the rows written."""
     from hlhft.data.feed import replay_arrays, replay_events
     from hlhft.data.readers.events_npz import write_events
     from hlhft.data.readers.hftbacktest_npz import write_hftbacktest
 
     if out.name.endswith(_EVENTS_SUFFIX):
-        return write_events(out, source.chunks(progress=progress) if arrays is None else arrays, source)  # type: ignore[arg-type]
+        return write_events(out, source.chunks(progress=progress) if arrays is None else arrays, source)
     if len(source.markets) != 1:
         names = ", ".join(market.name for market in source.markets)
         raise CommandError(f"an hftbacktest array holds one market, name one of {names} with --market", ExitCode.USAGE)
-    ready = replay_events(source, progress=progress) if arrays is None else replay_arrays(arrays, source)  # type: ignore[arg-type]
+    ready = replay_events(source, progress=progress) if arrays is None else replay_arrays(arrays, source)
     return write_hftbacktest(out, ready, source.markets[0], counts)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -20,7 +21,8 @@ from hlhft.data.files import open_file
 ROWS_AT_ONCE = 65_536
 TEXT_BYTES_MAX = 16 * 1024 * 1024
 Rows = NDArray[np.void]
-_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
+# What reading a zip file of any content may raise; OSError is for places outside the file.
+_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError)
 
 
 def members(path: Path) -> list[str]:
@@ -127,7 +129,7 @@ def _header(stream: IO[bytes], path: Path, member: str, dtype: np.dtype[np.void]
         version = np.lib.format.read_magic(stream)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, _, found = read(stream)
-    except ValueError as error:
+    except (ValueError, SyntaxError, tokenize.TokenError) as error:
         raise DataError(path, f"member {member}", f"it is no array ({error}), expected one, write it again") from None
     if found.names != dtype.names or found.itemsize != dtype.itemsize or found != dtype:
         raise DataError(

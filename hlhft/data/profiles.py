@@ -68,6 +68,7 @@ class _Thinner:
         self._touch: dict[tuple[int, int], tuple[int, int]] = {}
 
     def take(self, rows: Events) -> Events:
+        """Whole frames with what we see of them thinned. Raises DataError for a snapshot without its end."""
         rows = rows.copy()
         self._hide_unchanged_touch(rows)
         mine = self._snapshot_markets[rows["market"]] & ((rows["flags"] & _LOCAL) != 0)

@@ -29,7 +29,7 @@ from hlhft.data.merge import Events
 from hlhft.events import EVENT_DTYPE, EventFlag
 
 KNOWN_LEVELS_MAX = 4096  # a side; the farthest is forgotten, with an event that removes it
-SNAPSHOT_LEVELS_MAX = 1024
+SNAPSHOT_LEVELS_MAX = 1024  # a side; of a picture that shows more, the first in it are looked at
 EXCHANGE_SIDE, LOCAL_SIDE = 1, 2
 
 assert (EventFlag.EXCHANGE_VISIBLE, EventFlag.LOCAL_VISIBLE) == (EXCHANGE_SIDE, LOCAL_SIDE)

@@ -15,30 +15,27 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from hlhft.compiled import compiled
+from hlhft.data.crossing import CrossedBooks
 from hlhft.data.errors import DataError
 from hlhft.data.files import Progress
 from hlhft.data.merge import Events
 from hlhft.data.order import WINDOW_NS
 from hlhft.data.places import places_of
 from hlhft.data.sessions import TradeMemory
-from hlhft.data.snapshots import EXCHANGE_SIDE, drop_better, new_books, set_known
+from hlhft.data.snapshots import EXCHANGE_SIDE
 from hlhft.data.sources import Source
-from hlhft.events import EVENT_DTYPE, EventFlag, EventKind
+from hlhft.events import EventFlag, EventKind
 
 GAP_NS = 10_000_000_000
 LATENCY_SAMPLES_MAX = 1_000_000
 
-# Kinds and flags as in hlhft.events; the compiled subset wants plain constants.
-_LEVEL, _CLEAR, _BEGIN, _BBO = 1, 2, 3, 5
-_FRAME_END, _LOCAL = 4, 2
+_LOCAL = int(EventFlag.LOCAL_VISIBLE)
 _NEVER = -(2**62)
 _BOOK_GAP = "book gap "  # followed by the market's place
 # Faults whose first place is looked up in the files.
 _PLACED = frozenset(
     {"backwards", "crossed", "duplicate", "duplicate_trades", "gap", "late", "negative", "rows_out_of_order"}
 )
-_BBO_BID, _BBO_ASK, _BBO_SEEN, _DEPTH_SEEN = 0, 1, 2, 3
 
 
 class Severity(StrEnum):
@@ -154,8 +151,7 @@ class _Examiner:
         self._rows = 0
         self._kinds: Counter[int] = Counter()
         self._memory = TradeMemory()
-        self._books = new_books(len(source.markets))
-        self._bbo = np.zeros((len(source.markets), 4), dtype=np.int64)
+        self._books = CrossedBooks(len(source.markets))
         self._first_local: int | None = None
         self._last_local: int | None = None
         self._newest_exch: int | None = None
@@ -188,8 +184,8 @@ class _Examiner:
         for index, market, ts_exch_ns, trade_id in zip(trades.tolist(), *identity, strict=True):
             if not self._memory.is_new(market, ts_exch_ns, trade_id):
                 self._note("duplicate", rows, np.array([index]))
-        crossed, first = count_crossed(rows, self._books, self._bbo, np.zeros(1, dtype=EVENT_DTYPE))  # type: ignore[no-untyped-call]
-        self._note("crossed", rows, np.array([first]), int(crossed))
+        crossed, first = self._books.count(rows)
+        self._note("crossed", rows, np.array([first]), crossed)
         self._rows += len(rows)
 
     def _note(self, what: str, rows: Events, places: NDArray[np.int64], count: int | None = None) -> None:
@@ -338,62 +334,3 @@ class _Examiner:
 
 def _book_gap(market: int) -> str:
     return f"{_BOOK_GAP}{market}"
-
-
-@compiled
-def follow(books, bbo, event, scratch):  # type: ignore[no-untyped-def]
-    """Applies one event to the followed book, or to the followed best bid and offer."""
-    market = int(event["market"])
-    keys, lots, counts = books.keys[market], books.lots[market], books.counts[market]
-    kind, ticks, side = event["kind"], event["price_ticks"], event["side"]
-    row = 0 if side >= 0 else 1
-    key = -ticks if row == 0 else ticks
-    if kind == _LEVEL:
-        bbo[market, _DEPTH_SEEN] = 1
-        set_known(keys, lots, counts, row, key, event["size_lots"], scratch, 0, event, 0)
-    elif kind == _BEGIN:
-        counts[0] = 0
-        counts[1] = 0
-    elif kind == _CLEAR:
-        for each in range(2):
-            if (each == 0 and side >= 0) or (each == 1 and side <= 0):
-                if ticks == 0:
-                    counts[each] = 0
-                else:
-                    drop_better(keys, lots, counts, each, (-ticks if each == 0 else ticks) + 1)
-    elif kind == _BBO:
-        bbo[market, _BBO_BID + row] = ticks
-        bbo[market, _BBO_SEEN] |= 1 << row
-
-
-@compiled
-def count_crossed(rows, books, bbo, scratch):  # type: ignore[no-untyped-def]
-    """(crossed or locked books and best bids and offers at the end of a frame, place of the first or -1).
-
-    `scratch` is an event array of one row. Looks at local rows. The book is that of the depth events alone: two
-    channels of one feed do not keep step, so a best bid and offer is judged by itself.
-    """
-    crossed = 0
-    first = -1
-    for index in range(len(rows)):
-        event = rows[index]
-        if int(event["flags"]) & _LOCAL == 0:
-            continue
-        follow(books, bbo, event, scratch)
-        if int(event["flags"]) & _FRAME_END == 0:
-            continue
-        market = int(event["market"])
-        bad = False
-        if bbo[market, _BBO_SEEN] == 3:
-            bid, ask = bbo[market, _BBO_BID], bbo[market, _BBO_ASK]
-            bad = bid != 0 and ask != 0 and bid >= ask
-        if bbo[market, _DEPTH_SEEN] != 0:
-            counts, keys = books.counts[market], books.keys[market]
-            bad = bad or (counts[0] > 0 and counts[1] > 0 and -keys[0, 0] >= keys[1, 0])
-        bbo[market, _BBO_SEEN] = 0
-        bbo[market, _DEPTH_SEEN] = 0
-        if bad:
-            crossed += 1
-            if first < 0:
-                first = index
-    return crossed, first

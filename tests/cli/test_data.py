@@ -16,7 +16,10 @@ import pytest
 
 from hlhft.cli import Options, invoke
 from hlhft.cli.errors import ExitCode
+from hlhft.data import repair  # noqa: F401 - nobody, below, may not be able to read or compile what is not loaded
+from hlhft.data.feed import replay_events  # noqa: F401
 from hlhft.data.npz import write as write_array
+from hlhft.data.readers import detect  # noqa: F401
 from hlhft.data.readers.hftbacktest_npz import HFTBACKTEST_DTYPE
 from hlhft.data.sources import open_source
 from tests.data.making import rows_of, write

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import random
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from hlhft.data import files
 from hlhft.data.errors import DataError
 from hlhft.data.files import BLOCK_BYTES, LineFile, ProgressMeter, compression, fingerprint, open_file
 
+RANDOM = random.Random(1)  # for what does not compress
 PACK = {"": lambda data: data, ".gz": gzip.compress, ".lz4": lz4.frame.compress}
 
 
@@ -63,7 +65,7 @@ def test_a_line_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("suffix", [".gz", ".lz4"])
 def test_lines_before_a_cut_are_given_and_the_next_is_named(tmp_path: Path, suffix: str) -> None:
-    lines = [os.urandom(40).hex().encode() for _ in range(4000)]
+    lines = [RANDOM.randbytes(40).hex().encode() for _ in range(4000)]
     path = made(tmp_path / f"a{suffix}", b"\n".join(lines) + b"\n")
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 3 // 4])
     found: list[bytes] = []
@@ -78,7 +80,7 @@ def test_lines_before_a_cut_are_given_and_the_next_is_named(tmp_path: Path, suff
 @pytest.mark.parametrize("suffix", [".gz", ".lz4"])
 def test_damage_is_named(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"a{suffix}"
-    text = b"\n".join(os.urandom(40).hex().encode() for _ in range(4000))
+    text = b"\n".join(RANDOM.randbytes(40).hex().encode() for _ in range(4000))
     path.write_bytes(gzip.compress(text) if suffix == ".gz" else lz4.frame.compress(text, content_checksum=True))
     content = bytearray(path.read_bytes())
     content[len(content) // 2 : len(content) // 2 + 64] = bytes(64)

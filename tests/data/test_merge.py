@@ -67,6 +67,11 @@ def test_merged_streams_are_sorted_and_an_earlier_stream_goes_first(streams: lis
     assert merged.tobytes() == expected.tobytes()
 
 
+def test_empty_arrays_of_a_stream_are_passed_over() -> None:
+    streams = [iter([timed([]), timed([1]), timed([]), timed([4])]), iter([timed([2, 3], 1), timed([], 1)])]
+    assert joined(by_arrival(streams))["ts_local_ns"].tolist() == [1, 2, 3, 4]
+
+
 def failing(rows: Events) -> Iterator[Events]:
     yield rows
     raise DataError("trades.csv", 7, "it is torn")

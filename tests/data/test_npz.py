@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from hlhft.data import npz
 from hlhft.data.errors import DataError
@@ -71,17 +73,18 @@ def test_rows_of_another_type_are_a_fault_of_the_caller(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def failing() -> Iterator[Rows]:
+def failing(error: BaseException) -> Iterator[Rows]:
     yield rows(100)
-    raise DataError("source", 5, "it is torn")
+    raise error
 
 
-def test_a_failed_writing_leaves_the_earlier_file_and_nothing_else(tmp_path: Path) -> None:
+@pytest.mark.parametrize("error", [DataError("source", 5, "it is torn"), KeyboardInterrupt()])
+def test_a_writing_that_stops_leaves_the_earlier_file_and_nothing_else(tmp_path: Path, error: BaseException) -> None:
     path = tmp_path / "a.npz"
     write(path, "data", [rows(3)], DTYPE)
     before = path.read_bytes()
-    with pytest.raises(DataError, match=r"source, line 5"):
-        write(path, "data", failing(), DTYPE)
+    with pytest.raises(type(error)):
+        write(path, "data", failing(error), DTYPE)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 
@@ -174,6 +177,43 @@ def test_a_header_that_promises_more_rows_than_there_are_is_refused(tmp_path: Pa
     with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
         archive.writestr("data.npy", stream.getvalue()[:-20])
     with pytest.raises(DataError, match=r"3 of 5 rows are there"):
+        list(rows_of(tmp_path / "a.npz", "data", DTYPE))
+
+
+CHANGES = st.lists(
+    st.tuples(st.floats(0, 1, exclude_max=True), st.sampled_from([b"", b"\x00" * 4, b"\xff" * 4, b"\x7f", b"("]),
+              st.integers(0, 4)),
+    min_size=1, max_size=3,
+)  # fmt: skip
+
+
+@given(CHANGES, st.sampled_from([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED]))
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_damage_gives_rows_or_one_sentence(
+    tmp_path: Path, changes: list[tuple[float, bytes, int]], method: int
+) -> None:
+    stream = io.BytesIO()
+    np.lib.format.write_array(stream, rows(3))
+    path = tmp_path / "a.npz"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("data.npy", stream.getvalue())
+    content = path.read_bytes()
+    for share, piece, removed in changes:
+        place = int(share * len(content))
+        content = content[:place] + piece + content[place + removed :]
+    path.write_bytes(content)
+    for read in (members, lambda path: list(rows_of(path, "data", DTYPE))):
+        try:
+            read(path)
+        except DataError as error:
+            assert str(error).startswith(f"{path}")
+
+
+@pytest.mark.parametrize("header", [b"{(", b"{'descr': \x00}", b"{'descr': '<f8', 'shape': (5,)}"])
+def test_a_header_that_is_none_is_one_sentence(tmp_path: Path, header: bytes) -> None:
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("data.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+    with pytest.raises(DataError, match=r"member data: it is no array"):
         list(rows_of(tmp_path / "a.npz", "data", DTYPE))
 
 

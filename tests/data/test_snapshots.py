@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from hlhft.data.merge import Events
 from hlhft.data.order import by_both_clocks
-from hlhft.data.snapshots import EXCHANGE_SIDE, KNOWN_LEVELS_MAX, LOCAL_SIDE, levels_from_snapshots
+from hlhft.data.snapshots import EXCHANGE_SIDE, KNOWN_LEVELS_MAX, LOCAL_SIDE, SNAPSHOT_LEVELS_MAX, levels_from_snapshots
 from hlhft.data.sources import open_source
 from hlhft.events import EventKind
 from tests.data.making import (  # fmt: skip
@@ -250,6 +250,12 @@ def test_known_levels_are_bounded_and_what_is_forgotten_is_removed() -> None:
         (1, SELL, 140, 1, EXCHANGE), (1, SELL, 145, 1, EXCHANGE),
         (1, SELL, last - 2, 0, EXCHANGE), (1, SELL, last - 1, 0, EXCHANGE),
     ]  # fmt: skip
+
+
+def test_a_picture_shows_a_bounded_number_of_levels() -> None:
+    asks = [(200 + place, 1) for place in range(SNAPSHOT_LEVELS_MAX + 3)]
+    (rows,) = converted([snapshot(10, [], asks)])
+    assert [ticks for _, _, ticks, _, _ in seen(rows, VENUE)] == [ticks for ticks, _ in asks[:SNAPSHOT_LEVELS_MAX]]
 
 
 SIDES = st.dictionaries(st.integers(1, 6), st.integers(1, 3), max_size=4)

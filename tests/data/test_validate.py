@@ -6,7 +6,6 @@ import gzip
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -17,19 +16,16 @@ from hlhft.data.merge import Events
 from hlhft.data.order import by_both_clocks
 from hlhft.data.sources import open_source
 from hlhft.data.validate import Code, Finding, Report, Severity, examine
-from hlhft.events import EventKind
 from hlhft.units import Market
 from tests.data.making import (  # fmt: skip
     BTC,
     END,
     ETH,
-    EXCHANGE,
     LOCAL,
     SECOND,
     ListSource,
     bbo,
     cut,
-    event,
     fault_of,
     joined,
     level,
@@ -135,33 +131,6 @@ def test_a_crossed_or_locked_book(rows: Events) -> None:
     (finding,) = only(of(rows), Code.CROSSED_BOOK)
     assert (finding.severity, finding.count) == (Severity.WARNING, 1)
     assert finding.place == f"row {len(rows) - 1}"
-
-
-@pytest.mark.parametrize(
-    "rows",
-    [
-        # What crosses within a message is mended by its end.
-        joined([snapshot(10, *BOOK), np.concatenate([level(20, 1, 101, 1, flags=3), level(20, 1, 101, 0)])]),
-        # The book of one channel against the touch of another says nothing.
-        joined([snapshot(10, *BOOK), bbo(20, (103, 1), (104, 1))]),
-        # One side alone is no touch, an empty side crosses nothing.
-        joined([event(EventKind.BBO, 10, side=1, price=105, size=1), event(EventKind.BBO, 11, side=-1, price=104)]),
-        bbo(10, (105, 1), (0, 0)),
-        # A new picture forgets the old one; a clear forgets what it names.
-        joined([snapshot(10, *BOOK), snapshot(20, [(110, 1)], [(111, 1)])]),
-        joined([level(10, 1, 100, 5), event(EventKind.DEPTH_CLEAR, 11, side=1), level(12, -1, 99, 1)]),
-        joined([level(10, 1, 100, 5), level(10, 1, 97, 5), event(EventKind.DEPTH_CLEAR, 11, side=1, price=98),
-                level(12, -1, 98, 1)]),
-        joined([level(10, -1, 101, 5), event(EventKind.DEPTH_CLEAR, 11, side=-1, price=101), level(12, 1, 101, 1)]),
-        joined([level(10, 1, 100, 5), event(EventKind.DEPTH_CLEAR, 11), level(12, -1, 99, 1)]),
-        # Only what we see is looked at.
-        joined([level(10, 1, 100, 5), level(12, -1, 99, 1, flags=EXCHANGE)]),
-        # Markets do not mix.
-        joined([level(10, 1, 100, 5), level(12, -1, 99, 1, market=1)]),
-    ],
-)  # fmt: skip
-def test_what_is_not_crossed(rows: Events) -> None:
-    assert [finding for finding in of(rows, markets=(BTC, ETH)).findings if finding.code is Code.CROSSED_BOOK] == []
 
 
 def test_repeated_trades_are_found_and_the_repeat_is_named() -> None:

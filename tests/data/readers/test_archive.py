@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from hlhft.data.errors import DataError
-from hlhft.data.files import LineFile
+from hlhft.data.files import LineFile, ProgressMeter
 from hlhft.data.readers.archive import open_archive, recognises
 from hlhft.data.sources import Source
 from tests.data.making import BTC, ETH, columns, fault_of, rows_of, write
@@ -43,6 +43,13 @@ def test_lines_are_pictures_with_the_archivers_clock(tmp_path: Path) -> None:
     assert len(rows) == 12
     assert source.counts == {"snapshot": 3, "sessions": 1, "backfill_trades": 0}
     assert source.snapshot_markets == (True,)
+
+
+def test_events_are_numbered_by_line(tmp_path: Path) -> None:
+    source = opened(write(tmp_path / "a", [archived(1), archived(0)]))
+    ((path, (events, places)),) = source.numbered(ProgressMeter(None, 1))
+    assert (path.name, places.tolist()) == ("a", [1] * 4 + [2] * 4)
+    assert events["ts_exch_ns"].tolist() == [(TIME + 1000) * 1_000_000] * 4 + [TIME * 1_000_000] * 4
 
 
 def test_a_torn_last_line_is_left_out_and_counted(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from hlhft.data.errors import DataError
-from hlhft.data.files import LineFile
+from hlhft.data.files import LineFile, ProgressMeter
 from hlhft.data.markets import find
 from hlhft.data.readers import binance
 from hlhft.data.readers.binance import BinanceSource, open_binance, recognises
@@ -79,6 +79,14 @@ def test_the_four_channels(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert source.counts == {"clock_shift_ns": 0, "depth_level": 1, "bbo": 1, "trade": 2, "snapshot": 1}
     assert rows["ts_local_ns"].tolist()[::2][:3] == [NOW, NOW + MS, NOW + 2 * MS]
+
+
+def test_events_are_numbered_by_line_with_the_clock_moved(tmp_path: Path) -> None:
+    lines = [depth(wait - 1000, 1, [["61800", "1"]], []) for wait in (4, 0)]
+    source = opened(write(tmp_path / "a", lines))
+    ((path, (events, places)),) = source.numbered(ProgressMeter(None, 1))
+    assert (path.name, places.tolist()) == ("a", [1, 2])
+    assert (events["ts_local_ns"] - events["ts_exch_ns"]).tolist() == [4 * MS, 0]
 
 
 def test_times_are_the_transactions_on_futures_and_the_events_on_spot(tmp_path: Path) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import json
-import os
 import zipfile
 from pathlib import Path
 
@@ -49,13 +47,13 @@ def test_content_decides(tmp_path: Path) -> None:
     ("content", "problem"),
     [
         (b"hello\n", 'line 1: no known recording begins with "hello", expected a Binance or Hyperliquid log, CSV'),
-        (os.urandom(3000), 'no known recording begins with "'),
+        (b"\x1b[2J" + bytes(range(256)) * 9, r'no known recording begins with "\x1b[2J\x00'),
         (b"\n\n", 'no known recording begins with ""'),
         (b"price,size\n1,2\n", 'no known recording begins with "price,size"'),
     ],
 )
 def test_what_no_reader_knows_is_one_sentence(tmp_path: Path, content: bytes, problem: str) -> None:
-    (tmp_path / "a").write_bytes(content.replace(b"\x1f\x8b", b"").lstrip(b"PB(\x04"))
+    (tmp_path / "a").write_bytes(content)
     with pytest.raises(DataError) as caught:
         open_one(tmp_path / "a", None, None, {})
     assert problem in str(caught.value)
@@ -108,4 +106,3 @@ def test_all_recordings_are_known(recordings: Path) -> None:
     }
     assert {name: reader_of(recordings / name) for name in found} == found
     assert len(open_source(recordings / "hyperliquid/l2_trades_bbo_20250904").markets) == 4
-    assert json.dumps(sorted(found.values())).count("csv") == 2

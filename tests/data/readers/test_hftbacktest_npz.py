@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hlhft.data import npz
 from hlhft.data.errors import DataError
 from hlhft.data.feed import replay_events
-from hlhft.data.files import ProgressMeter
+from hlhft.data.files import LineFile, ProgressMeter
 from hlhft.data.npz import Rows
 from hlhft.data.readers import hftbacktest_npz
 from hlhft.data.readers.hftbacktest_npz import (
@@ -43,6 +43,7 @@ from tests.data.making import (  # fmt: skip
     rows_of,
     snapshot,
     trade,
+    write,
 )
 
 EXCH, OURS, BUY, SELL = 1 << 31, 1 << 30, 1 << 29, 1 << 28
@@ -234,20 +235,48 @@ def loaded(path: Path) -> Rows:
         return np.asarray(archive["data"])
 
 
-def test_the_sample_exports_as_hftbacktests_own_converter_does_and_round_trips(tmp_path: Path) -> None:
+def test_the_sample_exports_as_hftbacktests_own_converter_does(tmp_path: Path) -> None:
     """Of usdm btcusdt that converter makes 466,836 events and 491,973 rows, and moves the clock by 1,272,156,851 ns."""
     source = open_source(bundled(), book_ticker=False, mend_snapshots=False)
-    first, second = tmp_path / "usdm_btcusdt.npz", tmp_path / "usdm_btcusdt_again.npz"
-    assert write_hftbacktest(first, replay_events(source), source.markets[0]) == 491_973
+    path = tmp_path / "usdm_btcusdt.npz"
+    assert write_hftbacktest(path, replay_events(source), source.markets[0]) == 491_973
     assert source.counts["clock_shift_ns"] == 1_272_156_851
-    rows = loaded(first)
+    rows = loaded(path)
     rules(rows)
     for side in (EXCH, OURS):
         seen = rows[(rows["ev"] & side) != 0]
         assert (len(seen), ((seen["ev"] & 0xFF) == SNAPSHOT).sum()) == (466_836, 2000)
+
+
+def test_the_sample_round_trips(tmp_path: Path) -> None:
+    lines = LineFile(bundled()).head(15_000)
+    path, first, second = tmp_path / "a", tmp_path / "usdm_btcusdt.npz", tmp_path / "usdm_btcusdt_again.npz"
+    source = open_source(write(path, lines))
+    assert write_hftbacktest(first, replay_events(source), source.markets[0]) > 100_000
     again = open_source(first)
-    assert write_hftbacktest(second, replay_events(again), again.markets[0]) == 491_973
+    write_hftbacktest(second, replay_events(again), again.markets[0])
     assert second.read_bytes() == first.read_bytes()
+
+
+VALUES = st.tuples(
+    st.integers(0, 2**32 - 1) | st.sampled_from([DEPTH | EXCH | BUY, TRADE | OURS | SELL, CLEAR | EXCH]),
+    st.integers(-(2**63), 2**63 - 1), st.integers(-(2**63), 2**63 - 1), st.floats() | st.just(100.5),
+    st.floats() | st.just(1.0), st.integers(0, 2**64 - 1), st.sampled_from([0, 1]),
+    st.sampled_from([0.0, float("nan")]),
+)  # fmt: skip
+
+
+@given(st.lists(VALUES, min_size=1, max_size=3))
+@settings(max_examples=60)
+def test_any_row_comes_in_within_all_ranges_or_is_named(values: list[tuple[object, ...]]) -> None:
+    try:
+        found = import_rows(array(*values), BTC)
+    except DataError as error:
+        assert error.line in {f"row {place}" for place in range(len(values))}
+        return
+    assert ((found["price_ticks"] >= 0) & (found["price_ticks"] <= TICKS_MAX)).all()
+    assert ((found["size_lots"] >= 0) & (found["size_lots"] <= LOTS_MAX)).all()
+    assert (found["ts_exch_ns"] >= 0).all() and (found["ts_local_ns"] >= 0).all()
 
 
 def test_a_recorded_book_of_pictures_exports_by_the_rules_and_round_trips(recordings: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from hlhft.data.errors import DataError
-from hlhft.data.files import LineFile
+from hlhft.data.files import LineFile, ProgressMeter
 from hlhft.data.readers import node_fills
 from hlhft.data.readers.node_fills import FILLS_SCHEMA, fills_table, open_fills, recognises
 from hlhft.data.sources import Source, open_source
@@ -58,6 +58,12 @@ def test_the_aggressors_fill_is_the_trade(tmp_path: Path) -> None:
     local_ns = 1_761_584_400_400_000_001
     assert set(columns(rows, "ts_exch_ns", "ts_local_ns")) == {(TIME * 1_000_000, local_ns)}
     assert source.counts == {"fills": 10, "trades": 3, "trades_of_other_coins": 1, "fills_without_trade": 1}
+
+
+def test_trades_are_numbered_by_line(tmp_path: Path) -> None:
+    source = opened(write(tmp_path / "a", [block(*pair("BTC", 11)), block(), block(*pair("BTC", 12))]))
+    ((path, (events, places)),) = source.numbered(ProgressMeter(None, 1))
+    assert (path.name, places.tolist(), events["order_id"].tolist()) == ("a", [1, 3], [11, 12])
 
 
 def test_markets_may_be_chosen(tmp_path: Path) -> None:
