@@ -21,7 +21,7 @@ BIN := .venv/bin/
 READY := .venv/.ready-$(shell { cat pyproject.toml constraints.txt; echo '$(CURDIR)'; } | cksum | cut -d ' ' -f 1)
 endif
 
-.PHONY: help install demo test coverage bench bench-short lint types format clean
+.PHONY: help install demo test coverage bench bench-short lint types format docs clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -69,6 +69,10 @@ types: $(READY) ## Check the types
 format: $(READY) ## Format the code and mend what can be mended by itself
 	@$(BIN)ruff check --fix .
 	@$(BIN)ruff format .
+
+docs: $(READY) ## Write the generated pages of docs/ again
+	@$(RUN) -m tests.reference
+	@$(RUN) -m hlhft config show --markdown > docs/configuration.md
 
 clean: ## Remove everything that can be made again, .venv included; runs/ stays
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info .coverage .coverage.*

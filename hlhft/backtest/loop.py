@@ -174,12 +174,7 @@ def _rows_left(cursors, ends):
 def _bound(venue, rows, cursors, ends, finished, bound):
     """How far the venue's markets may run before looking at each other: with several, one instant at a time while an
     order rests, so that what they say is in order of time; -1 when only more rows can tell."""
-    if len(ends) == 1:
-        return bound
-    resting = 0
-    for market in range(len(ends)):
-        resting += venue.edges[market]["resting"]
-    if resting == 0:
+    if len(ends) == 1 or venue.venue[0]["resting"] == 0:
         return bound
     earliest = FAR
     for market in range(len(ends)):
