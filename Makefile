@@ -72,7 +72,6 @@ format: $(READY) ## Format the code and mend what can be mended by itself
 
 docs: $(READY) ## Write the generated pages of docs/ again
 	@$(RUN) -m tests.reference
-	@$(RUN) -m hlhft config show --markdown > docs/configuration.md
 
 clean: ## Remove everything that can be made again, .venv included; runs/ stays
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info .coverage .coverage.*

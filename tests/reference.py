@@ -1,6 +1,6 @@
-"""The generated page docs/reference.md: what the code says of itself, in one place.
+"""The generated pages: docs/reference.md, what the code says of itself, and the tables of docs/configuration.md.
 
-    python -m tests.reference      writes it
+    python -m tests.reference      writes both
 """
 
 from __future__ import annotations
@@ -8,13 +8,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from hlhft.backtest import models
+from hlhft.config.show import as_markdown
 from hlhft.core import orders, quotes, risk
 from hlhft.events import FIELDS
 from hlhft.strategies import BUILT_IN, load, parameter_table
 from hlhft.venue import refusals
 from hlhft.venue.recorded_state import FillReason
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference.md"
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+PAGE, CONFIGURATION = DOCS / "reference.md", DOCS / "configuration.md"
+TABLES_BEGIN = "<!-- below: hlhft config show --markdown -->\n\n"
 
 
 def event_table() -> str:
@@ -60,3 +63,5 @@ def page() -> str:
 
 if __name__ == "__main__":
     PAGE.write_text(page())
+    introduction, _, _ = CONFIGURATION.read_text().partition(TABLES_BEGIN)
+    CONFIGURATION.write_text(introduction + TABLES_BEGIN + as_markdown())
