@@ -299,6 +299,9 @@ def test_a_cancelled_reduce_only_order_is_no_longer_trimmed(desk, gone):
         desk.place(ANN, SELL, price, 3, ALO, reduce_only=1).run()
     desk.cancel(ANN, 3 + gone).run()
     assert_consistent(desk.exchange)
+    # An order that is not reduce-only comes and goes beside them.
+    desk.place(ANN, SELL, 120, 1, ALO).cancel(ANN, 6).run()
+    assert_consistent(desk.exchange)
     # Seven more make thirteen of ten: the oldest that is left goes.
     left = [price for price in (110, 111, 112) if price != 110 + gone]
     assert [event.price for event in desk.place(ANN, SELL, 113, 7, ALO, reduce_only=1).run()] == [113, left[0]]
