@@ -97,6 +97,7 @@ def test_what_a_taker_does_not_get_rests_at_its_limit(desk):
     ]
     assert desk.touch() == (102, None)
     assert desk.exchange.orders[0]["original_lots"] == 5, "as asked for"
+    assert desk.exchange.orders[0]["placed_ns"] == desk.now_ns
 
 
 def test_the_price_is_the_makers_and_the_fee_is_cut_at_six_decimals(desk):
