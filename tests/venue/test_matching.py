@@ -97,6 +97,7 @@ def test_what_a_taker_does_not_get_rests_at_its_limit(desk):
     ]
     assert desk.touch() == (102, None)
     assert desk.exchange.orders[0]["original_lots"] == 5, "as asked for"
+    assert desk.exchange.orders[0]["placed_ns"] == desk.now_ns
 
 
 def test_the_price_is_the_makers_and_the_fee_is_cut_at_six_decimals(desk):
@@ -298,6 +299,9 @@ def test_a_cancelled_reduce_only_order_is_no_longer_trimmed(desk, gone):
     for price in (110, 111, 112):
         desk.place(ANN, SELL, price, 3, ALO, reduce_only=1).run()
     desk.cancel(ANN, 3 + gone).run()
+    assert_consistent(desk.exchange)
+    # An order that is not reduce-only comes and goes beside them.
+    desk.place(ANN, SELL, 120, 1, ALO).cancel(ANN, 6).run()
     assert_consistent(desk.exchange)
     # Seven more make thirteen of ten: the oldest that is left goes.
     left = [price for price in (110, 111, 112) if price != 110 + gone]
