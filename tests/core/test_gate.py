@@ -129,15 +129,15 @@ def test_a_size_beyond_arithmetic_is_cut_even_without_limits():
 
 
 def test_the_exposure_of_all_markets_stays_within_its_cap():
-    """Cap 10 USDC. Market 1 holds 4 USDC (at its offer of 1001: 4.004); 5.996 are left for market 0."""
-    world = World(markets=2, exposure_micro_max=10 * USDC)
+    """Cap 9.99999 USDC. Market 1 holds 4000 lots (at its offer of 1001: 4.004); 5990 more are 5.99599."""
+    world = World(markets=2, exposure_micro_max=9_999_990)
     world.position(1)["position_lots"] = 4000
     world.row["exposure_micro"] = risk.exposure_micro(world.lane.positions, world.data.books, world.data.markets)
     assert world.row["exposure_micro"] == 4_004_000
     assert approve(world, BUY, 999, 5990) == (5990, 0)
     assert approve(world, BUY, 999, 5991) == refused(RiskRefusal.EXPOSURE_LIMIT)
     # Selling in market 1 adds nothing until it turns the position over: the worst case is the larger side.
-    assert approve(world, SELL, 1001, 8000, market=1) == (8000, 0)
+    assert approve(world, SELL, 1001, 13_990, market=1) == (13_990, 0)
     assert approve(world, SELL, 1001, 13_991, market=1) == refused(RiskRefusal.EXPOSURE_LIMIT)
 
 

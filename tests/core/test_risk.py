@@ -104,6 +104,15 @@ def test_the_peak_is_that_of_the_last_hour():
     assert world.row["halt_code"] == Breaker.DRAWDOWN
 
 
+def test_a_peak_counts_from_the_moment_it_is_reached():
+    world = started(drawdown_e6_max=30_000)
+    world.hold(1_000_000)
+    for mid, code in ((1100, 0), (1067, 0), (1066, Breaker.DRAWDOWN)):
+        world.touch(mid - 1, mid + 1)
+        world.decide()
+        assert world.row["halt_code"] == code
+
+
 def test_within_the_hour_the_peak_stays():
     world = World(drawdown_e6_max=30_000)
     world.quotes()
@@ -432,13 +441,6 @@ def test_an_operator_halts_and_resumes():
     check_latch(world, Breaker.OPERATOR)
     assert world.say(Kind.OPERATOR_COMMAND, aux0=1) == [Command("PLACE", BUY, 999, 1000)]
     assert (world.row["halt_code"], world.row["latches"], world.row["mode"]) == (0, 0, Mode.ACTIVE)
-
-
-def test_an_operator_flattens():
-    world = resting()
-    world.hold(300)
-    assert world.say(Kind.OPERATOR_COMMAND, aux0=2) == [*CANCELLED, Command("PLACE", SELL, 950, 300)]
-    assert world.row["halt_code"] == Breaker.OPERATOR
 
 
 def test_without_a_connection_there_are_no_quotes():
