@@ -161,6 +161,21 @@ class TestSampled:
         assert [entry(model, other, START_NS) for _ in range(20)] != drawn[0]
 
 
+class TestLines:
+    def test_a_seed_gives_both_generators_their_start(self):
+        (line,) = new_lines(1, 3)
+        assert (line["random_a"], line["random_b"]) == (4, 3 * 7919 + 1)
+        assert (line["block_seed_a"], line["block_seed_b"]) == (3 * 104_729, 3 * 1_299_709)
+        assert line["block_minute"] == -1
+        assert sampled(COUNTING, COUNTING, seed=3)[0]["seed"] == 3
+
+    @pytest.mark.parametrize("seed", [0, 1, 2147483562, 2147483398, 2**63, 10**30])
+    def test_no_seed_leaves_a_generator_where_it_would_stand_still(self, seed):
+        (line,) = new_lines(1, seed)
+        assert 0 < line["random_a"] < 2147483563 and 0 < line["random_b"] < 2147483399
+        assert 0 <= line["block_seed_a"] < 2147483562 and 0 <= line["block_seed_b"] < 2147483398
+
+
 SPACING = block_quantiles(mean_ns=78 * MS, deviation_ns=30 * MS, minimum_ns=MS, maximum_ns=215 * MS)
 NOTHING = np.zeros(QUANTILES, np.int64)
 AT_ONCE = blocks(NOTHING, NOTHING, SPACING, mean_ns=78 * MS, seed=7)

@@ -83,6 +83,7 @@ class Run:
             assert (resting["front"] >= -0.5).all()
         for lane in range(2):
             own = resting[(resting["lane"] == lane) & (resting["reduce_only"] == 1)]
+            assert int(venue.lanes[lane]["reduce_only"]) == len(own)
             closing = own["side"] * int(venue.holdings[lane, 0]["position_lots"])
             assert (closing < 0).all() and own["remaining_lots"].sum() <= max(-closing, default=0)
         asks, bids = (resting[resting["side"] == side]["price_ticks"] for side in (SELL, BUY))
