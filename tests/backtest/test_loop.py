@@ -517,13 +517,15 @@ def test_a_window_in_which_we_see_nothing_is_passed(wakes, cramped):
 
 
 def test_a_market_whose_rows_are_missing_is_waited_for(cramped):
-    """The second market's window ends with rows of ours alone; the venue must not run on before it knows the rest."""
+    """The second market's window ends with rows of ours alone: the venue must not fill the first market's order at 10
+    before it knows of the trade at 9, which we learn of at 14."""
     first = BOOK + "\n".join(f"{at} trade sell 100 0.1" for at in range(10, 30))
-    second = BOOK + "\n".join(f"{at} ?level buy 99.9 {at}" for at in range(1, 8))
-    second += "\n9 trade buy 100 0.1\n30 bbo buy 99.9 1"
+    second = BOOK + "\n".join(f"{at} ?level buy 99.9 {at}" for at in range(6, 14))
+    second += "\n9+5 trade buy 100 0.1\n30 bbo buy 99.9 1"
     script = [Order(0, 90, BUY, "100", "1"), Order(0, 90, SELL, "100", "1", market=1)]
-    scenario = Scenario(tables=[first, second], scripts=[script], limits={"interval_ns": 40 * MS, "decide_on_frame": 0})
+    scenario = Scenario(tables=[first, second], scripts=[script], limits={"interval_ns": 5 * MS, "decide_on_frame": 0})
     pieces = scenario.run(streams=[Pieces(rows, 4) for rows in scenario.rows()])
+    assert [fill.at_ms for fill in fills_of(pieces)][:3] == [9, 10, 11]
     assert bytes_of(pieces) == bytes_of(scenario.run())
 
 
@@ -560,6 +562,23 @@ def test_a_lane_at_its_end_pays_no_funding_that_its_neighbour_waits_for():
     assert bytes_of(together.lane(0)) == bytes_of(alone)
     payments = together.fills[together.fills["kind"] == EventKind.FUNDING_PAYMENT]
     assert payments["lane"].tolist() == [1]
+
+
+def test_a_lane_at_its_end_is_not_judged_while_its_neighbour_waits():
+    """The last row of all takes the mark from under the first lane, which has nothing under way: alone it would be over
+    then. The second lane's order is still on its way."""
+    table = f"{BOOK}\n 5 trade sell 100 9\n 12 level buy 92.9 9\n 220 context 93 93 0"
+    scripts = [[Order(0, 4, BUY, "100", "9")], [Order(215, 1e6, BUY, "99.5", "1")]]
+    shared = {
+        "tables": [table],
+        "latency": constant(entry_ns=MS, reply_ns=100 * MS),
+        "limits": {"interval_ns": MS, "decide_on_frame": 0, "decide_on_fill": 0},
+        "plan": {"capital_micro": 10**8},
+    }
+    together, alone = Scenario(scripts=scripts, **shared).run(), Scenario(scripts=scripts[:1], **shared).run()
+    assert position(together) == 9000
+    assert together.lanes.lane[1, 0]["decisions"] > alone.lanes.lane[0, 0]["decisions"]
+    assert bytes_of(together.lane(0)) == bytes_of(alone)
 
 
 def test_a_liquidated_lane_halts_when_it_hears_of_it():
