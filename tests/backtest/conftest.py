@@ -22,9 +22,9 @@ Child = Callable[..., str]
 
 @pytest.fixture(scope="session")
 def opening() -> tuple[Market, np.ndarray]:
-    """The bundled recording's market and its first 8000 events, EVENT_DTYPE, as a replay gets them."""
+    """The bundled recording's market and its first 16,000 events, some nine seconds, as a replay gets them."""
     source = open_source(bundled())
-    return source.markets[0], next(iter(replay_events(source, rows_max=8000))).copy()
+    return source.markets[0], next(iter(replay_events(source, rows_max=16_000))).copy()
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hlhft.backtest import replay as replays
-from hlhft.backtest.latency import constant, sampled
+from hlhft.backtest.latency import constant
 from hlhft.backtest.replay import ReplayError, ReplayOutput, run
 from hlhft.core.risk import Breaker
 from hlhft.core.state import Feature, Mode, OrderState
@@ -272,14 +272,15 @@ def test_the_last_record_is_the_final_state_of_each_lane():
 
 
 def test_an_endless_quarrel_after_the_last_row_ends():
-    """Two post-only orders that are refused for ever: each refusal brings a new attempt while the other's is under
-    way."""
-    script = [Order(0, 1e9, BUY, "100.1", "1"), Order(0, 1e9, SELL, "99.9", "1")]
-    latency = sampled(np.full(4096, 3000 * MS), np.arange(4096) * MS, seed=3)
-    output = Scenario(tables=[f"{BOOK}\n 20 level buy 99.9 4"], scripts=[script], latency=latency).run()
+    """Two post-only orders that are refused for ever: when one's refusal arrives, the other's attempt is under way, so
+    the lane would never be at its end. Ten minutes after the last row nobody decides any more."""
+    script = [Order(0, 1e9, BUY, "100.1", "1"), Order(15, 1e9, SELL, "99.9", "1")]
+    table = f"{BOOK}\n 20 level buy 99.9 4\n 30 level buy 99.9 3"
+    output = Scenario(tables=[table], scripts=[script], entry_ms=3000, reply_ms=3000).run()
     assert fills_of(output) == []
+    assert 590_000 < memory(output)[2] <= 30 + 600_000 + 6_000
     assert output.lanes.lane[0, 0]["orders_open"] == 0
-    assert memory(output)[2] < 700_000
+    assert output.last_ns == ns(30)
 
 
 def test_a_recording_without_rows_is_over_at_once():
