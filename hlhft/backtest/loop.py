@@ -133,7 +133,8 @@ def _at_its_end(loop, bus, number):
     """Whether a lane has nothing before it and nothing under way, whatever the others still wait for."""
     if loop["rows_left"] != 0:
         return False
-    return not _under_way(bus, number) or loop["now_ns"] > loop["last_row_ns"] + TAIL_NS
+    moment_ns = max(loop["now_ns"], loop["target_ns"])
+    return not _under_way(bus, number) or moment_ns > loop["last_row_ns"] + TAIL_NS
 
 
 @compiled_inline

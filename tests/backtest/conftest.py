@@ -29,11 +29,11 @@ def opening() -> tuple[Market, np.ndarray]:
 
 @pytest.fixture(scope="session")
 def child() -> Child:
-    """`child(code, **environment)` runs Python code from the repository's root and returns what it prints."""
+    """`child(code, *arguments, **environment)` runs Python code from the repository's root and returns its output."""
 
-    def start(code: str, **environment: str) -> str:
+    def start(code: str, *arguments: str, **environment: str) -> str:
         done = subprocess.run(
-            [sys.executable, "-c", code],
+            [sys.executable, "-c", code, *arguments],
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
             capture_output=True,
