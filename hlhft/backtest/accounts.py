@@ -134,13 +134,10 @@ def pay_funding(venue, lane, default_rate_e12, ts_ns):
 
 @compiled
 def mark_markets(contexts, ladders, marks):
-    """Brings `marks`, int64[M], up to date: the venue's mark, else the mid, else what it was; 0 before the first."""
+    """Brings `marks`, int64[M], up to date: the venue's mark, else the mid, 0 where neither is known."""
     for market in range(len(marks)):
         mark = contexts[market]["mark_ticks"]
-        if mark == 0:
-            mark = _mid_ticks(ladders[market])
-        if mark != 0:
-            marks[market] = mark
+        marks[market] = mark if mark != 0 else _mid_ticks(ladders[market])
 
 
 @compiled_inline

@@ -133,7 +133,8 @@ def _at_its_end(loop, bus, number):
     """Whether a lane has nothing before it and nothing under way, whatever the others still wait for."""
     if loop["rows_left"] != 0:
         return False
-    return not _under_way(bus, number) or loop["now_ns"] > loop["last_row_ns"] + TAIL_NS
+    moment_ns = max(loop["now_ns"], loop["target_ns"])
+    return not _under_way(bus, number) or moment_ns > loop["last_row_ns"] + TAIL_NS
 
 
 @compiled_inline
@@ -171,17 +172,15 @@ def _rows_left(cursors, ends):
 
 
 @compiled_inline
-def _bound(venue, rows, cursors, ends, finished, bound):
+def _bound(venue, rows, cursors, ends, bound):
     """How far the venue's markets may run before looking at each other: with several, one instant at a time while an
-    order rests, so that what they say is in order of time; -1 when only more rows can tell."""
+    order rests, so that what they say is in order of time."""
     if len(ends) == 1 or venue.venue[0]["resting"] == 0:
         return bound
     earliest = FAR
     for market in range(len(ends)):
-        following = next_venue_row_ns(rows[market], cursors[market, 0], ends[market])
-        if following == FAR and finished[market] == 0:
-            return -1
-        earliest = min(earliest, following)
+        # Each cursor stands at a row of the venue's side, or at the end of all rows.
+        earliest = min(earliest, next_venue_row_ns(rows[market], cursors[market, 0], ends[market]))
     return min(bound, earliest)
 
 
@@ -201,9 +200,7 @@ def run_venue(loop, limits, venue, bus, rows, cursors, ends, finished):
     wakes = limits["decide_on_fill"] != 0
     while True:
         bound = min(loop["target_ns"], bus.bus[0]["next_request_ns"])
-        reached = _bound(venue, rows, cursors, ends, finished, bound)
-        if reached < 0:
-            return False
+        reached = _bound(venue, rows, cursors, ends, bound)
         for market in range(len(ends)):
             while True:
                 before = cursors[market, 0]

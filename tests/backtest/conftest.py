@@ -22,18 +22,18 @@ Child = Callable[..., str]
 
 @pytest.fixture(scope="session")
 def opening() -> tuple[Market, np.ndarray]:
-    """The bundled recording's market and its first 8000 events, EVENT_DTYPE, as a replay gets them."""
+    """The bundled recording's market and its first 16,000 events, some nine seconds, as a replay gets them."""
     source = open_source(bundled())
-    return source.markets[0], next(iter(replay_events(source, rows_max=8000))).copy()
+    return source.markets[0], next(iter(replay_events(source, rows_max=16_000))).copy()
 
 
 @pytest.fixture(scope="session")
 def child() -> Child:
-    """`child(code, **environment)` runs Python code from the repository's root and returns what it prints."""
+    """`child(code, *arguments, **environment)` runs Python code from the repository's root and returns its output."""
 
-    def start(code: str, **environment: str) -> str:
+    def start(code: str, *arguments: str, **environment: str) -> str:
         done = subprocess.run(
-            [sys.executable, "-c", code],
+            [sys.executable, "-c", code, *arguments],
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
             capture_output=True,
