@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from hlhft.data import files
 from hlhft.data.errors import DataError
 from hlhft.data.files import LineFile, ProgressMeter
 from hlhft.data.markets import find
@@ -87,6 +88,16 @@ def test_events_are_numbered_by_line_with_the_clock_moved(tmp_path: Path) -> Non
     ((path, (events, places)),) = source.numbered(ProgressMeter(None, 1))
     assert (path.name, places.tolist()) == ("a", [1, 2])
     assert (events["ts_local_ns"] - events["ts_exch_ns"]).tolist() == [4 * MS, 0]
+
+
+def test_nothing_depends_on_how_the_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = opened(write(tmp_path / "a.gz", [*map(bytes.decode, LINES), rest(9, 1, [["61800", "1"]], [], T=TIME)]))
+    whole, counts = rows_of(source), dict(source.counts)
+    assert counts["updates_applied_again"] == 1
+    for count in (1, 100, 300):
+        monkeypatch.setattr(files, "BLOCK_BYTES", count)
+        assert rows_of(source).tobytes() == whole.tobytes()
+        assert dict(source.counts) == counts
 
 
 def test_times_are_the_transactions_on_futures_and_the_events_on_spot(tmp_path: Path) -> None:
