@@ -112,8 +112,10 @@ def convert(
     they arrived. OUT appears when it is complete; an earlier file of that name stays until then.
     """
     _refuse_name(out)
-    options = {"book_ticker": False} if no_book_ticker else {}
-    source = _open(list(paths), market, specification, options)
+    source = _open(list(paths), market, specification)
+    if no_book_ticker:
+        _refuse_others_than_binance(source)
+        source = _open(list(paths), market, specification, {"book_ticker": False})
     counts = _new_tally()
     with _progress(f"converting {source.name}", hidden=as_json) as progress:
         rows = _write(source, None, out, counts, progress)
@@ -133,6 +135,17 @@ def _open(
     except LookupError as error:
         raise CommandError(str(error.args[0]), ExitCode.USAGE) from None
     return open_source(paths, market=chosen, specification=table, **(options or {}))
+
+
+def _refuse_others_than_binance(source: Source) -> None:
+    from hlhft.data.readers.binance import BinanceSource
+    from hlhft.data.sources import MergedSource
+
+    for part in source.parts if isinstance(source, MergedSource) else (source,):
+        if not isinstance(part, BinanceSource):
+            raise CommandError(
+                f"--no-book-ticker is for recordings of Binance and {part.name} is none, leave it out", ExitCode.USAGE
+            )
 
 
 def _refuse_name(out: Path) -> None:

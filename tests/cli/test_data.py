@@ -305,6 +305,10 @@ USAGE: dict[str, tuple[tuple[str, ...], str]] = {
         ("convert", "log", "eth", "out.npz"),
         "an hftbacktest array holds one market, name one of BTC, E",
     ),
+    "no ticker": (
+        ("convert", "log", "eth", "out.npz", "--no-book-ticker"),
+        "for recordings of Binance and log is none",
+    ),
     "two to mend": (
         ("check", "log", "eth", "--repair", "out.npz"),
         "--repair writes one recording, give one PATH or --to",

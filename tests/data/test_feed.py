@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 
 from hlhft.data.feed import replay_arrays, replay_events
+from hlhft.data.files import ProgressMeter
 from hlhft.events import EventKind
 from tests.data.making import END, EXCHANGE, LOCAL, ListSource, bbo, cut, joined, level, rows_of, snapshot, trade
 
@@ -50,6 +54,30 @@ def test_the_profile_thins_only_our_side() -> None:
     assert kinds(thin, EXCHANGE) == kinds(recorded, EXCHANGE)
     # Full and fast at first, then the fast one alone; the touch; the trade.
     assert kinds(thin, LOCAL) == [3] + [1] * 40 + [4] + [3] + [1] * 10 + [4] + [5, 5] + [3] + [1] * 10 + [4] + [6]
+
+
+def test_memory_does_not_grow_with_the_recording() -> None:
+    class Long(ListSource):
+        def _arrays(self, meter: ProgressMeter) -> Iterator[np.ndarray]:
+            rows = np.repeat(trade(0, 1, 100, 1), 1000)
+            for number in range(self.length):
+                # Ten seconds each, every other row overtaken by the one before it.
+                rows["ts_local_ns"] = np.arange(number * 1000, (number + 1) * 1000) * 10 * MILLISECOND
+                rows["ts_exch_ns"] = rows["ts_local_ns"] - np.tile([MILLISECOND, 500 * MILLISECOND], 500)
+                yield rows.copy()
+
+    def peak(length: int) -> int:
+        source = Long([], snapshots_only=False)
+        source.length = length
+        tracemalloc.start()
+        try:
+            rows = sum(len(array) for array in replay_events(source))
+            assert length * 1500 - 2 <= rows <= length * 1500
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    assert peak(120) < peak(30) * 1.1
 
 
 def test_an_unknown_profile_is_refused() -> None:

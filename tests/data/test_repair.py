@@ -21,7 +21,7 @@ from tests.data.making import ListSource, bbo, columns, cut, event, joined, leve
 from tests.data.synthetic import bbo_line, book_line, clean_log, clean_set, trades_line, write_set
 
 BOOK = [(100, 5)], [(101, 5)]
-QUIET = settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUIET = settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def mended(source: Source, folder: Path) -> tuple[Events, Tally, Report]:

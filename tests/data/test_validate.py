@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from hlhft.data import validate
 from hlhft.data.errors import DataError
+from hlhft.data.files import LineFile
 from hlhft.data.merge import Events
 from hlhft.data.order import by_both_clocks
+from hlhft.data.samples import bundled
 from hlhft.data.sources import open_source
 from hlhft.data.validate import Code, Finding, Report, Severity, examine
 from hlhft.units import Market
@@ -332,3 +334,15 @@ def test_recorded_sessions_and_repeats_are_found(recordings: Path) -> None:
     assert (report.rows, report.counts["duplicate_trades"], report.counts["sessions"]) == (67_364, 10, 7)
     (repeats,) = [finding for finding in report.findings if finding.code is Code.DUPLICATE_TRADES]
     assert (repeats.severity, repeats.count, repeats.place) == (Severity.NOTE, 10, "line 424 of trades_BTC.csv.gz")
+
+
+def test_the_bundled_samples_clock_is_found_behind(tmp_path: Path) -> None:
+    """Its description: about 1.27 s."""
+    source = open_source(write(tmp_path / "a", LineFile(bundled()).head(900)))
+    report = examine(source)
+    assert report.ok
+    (offset,) = [finding for finding in report.findings if finding.code is Code.CLOCK_OFFSET]
+    assert offset.severity is Severity.NOTE
+    assert 1_260_000_000 < report.counts["clock_shift_ns"] < 1_280_000_000
+    assert f"moved by {report.counts['clock_shift_ns']} ns" in offset.message
+    assert report.latency_ns_min == 0

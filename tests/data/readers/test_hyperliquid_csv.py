@@ -71,6 +71,19 @@ def test_a_touch_that_reads_on_in_the_next_block_is_one_message(
     assert [bool(flags & END) for flags in whole["flags"].tolist()] == [False, True, True, True]
 
 
+def test_nothing_depends_on_how_the_files_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = clean_set(7)
+    lines["trades"].insert(5, lines["trades"][4])
+    source = opened(write_set(tmp_path / "set", lines) / "trades_BTC.csv")
+    whole, counts = rows_of(source), dict(source.counts)
+    assert counts["duplicate_trades"] == 1
+    for at_once, count in ((1, 1 << 20), (3, 1 << 20), (4096, 1), (4096, 100)):
+        monkeypatch.setattr(hyperliquid_csv, "_LINES_AT_ONCE", at_once)
+        monkeypatch.setattr(files, "BLOCK_BYTES", count)
+        assert rows_of(source).tobytes() == whole.tobytes()
+        assert dict(source.counts) == counts
+
+
 def test_trades_of_one_time_are_a_message_sorted_by_exchange_time_without_repeats(tmp_path: Path) -> None:
     lines = [TRADE, "2.5,100,1,buy,11,2100", "2.5,100,1,sell,10,2000", "2.6,100,1,sell,10,2000",
              "2.7,100,1,sell,12,2000"]  # fmt: skip

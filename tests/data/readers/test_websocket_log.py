@@ -61,6 +61,16 @@ def test_repeats_are_dropped_backfill_marked_and_lines_sorted(tmp_path: Path) ->
     assert source.counts["backfill_trades"] == 2
 
 
+def test_nothing_depends_on_how_the_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [*clean_log(9), CONTEXT_LINE, trades_line(10, of=2), bbo_line(4)]
+    source = opened(write(tmp_path / "a.gz", lines))
+    whole, counts = rows_of(source), dict(source.counts)
+    for count in (1, 100, 700):
+        monkeypatch.setattr(files, "BLOCK_BYTES", count)
+        assert rows_of(source).tobytes() == whole.tobytes()
+        assert dict(source.counts) == counts
+
+
 def test_one_market_of_a_log(tmp_path: Path) -> None:
     path = write(tmp_path / "a", [bbo_line(1), bbo_line(2).replace("BTC", "ETH")])
     assert opened(path).markets == (BTC, ETH)
