@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hlhft.compiled import JIT_DISABLED
 from hlhft.core.book import apply_event, own_lots_at, read_levels, refresh_touch, without_own
 from hlhft.core.state import LEVEL_DTYPE, LEVELS, ORDER_DTYPE, BookKind, MarketData, new_market_data
 from hlhft.events import EVENT_DTYPE, EventFlag, EventKind
 from hlhft.units import Market
+from tests.core.allocations import during
 
 BUY, SELL, NONE = 1, -1, 0
 BIDS, ASKS = 0, 1
@@ -395,10 +395,6 @@ def test_our_orders_change_nothing_that_is_read_without_them(
 
 
 def test_reading_and_applying_allocate_nothing() -> None:
-    if JIT_DISABLED:
-        return  # there is no compiled allocator to ask
-    from numba.core.runtime import rtsys
-
     books = [Book(kind) for kind in BOTH]
     out, orders = np.zeros(LEVELS, LEVEL_DTYPE), own_orders([(BUY, 40, 4, True)])
 
@@ -409,10 +405,8 @@ def test_reading_and_applying_allocate_nothing() -> None:
             without_own(out, read_levels(book.data, 0, BIDS, out), *orders, BUY)
 
     work()
-    before = rtsys.get_allocation_stats()
-    for _ in range(20):
-        work()
-    assert rtsys.get_allocation_stats() == before
+    before, after = during(work)
+    assert after == before
 
 
 def test_two_books_of_the_same_events_have_the_same_bytes() -> None:

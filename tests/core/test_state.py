@@ -142,7 +142,7 @@ def test_many_lanes_are_single_lanes_behind_one_axis() -> None:
 
 def test_an_order_s_slot_fits_its_bits_and_active_its_index() -> None:
     assert ORDERS_PER_MARKET <= 1 << SLOT_BITS
-    assert ORDERS_PER_MARKET - 1 <= np.iinfo(np.int16).max
+    assert np.iinfo(np.int16).max >= ORDERS_PER_MARKET - 1
     assert VIEW_LEVELS <= LEVELS
 
 
