@@ -33,7 +33,8 @@ JIT_DISABLED: bool = bool(numba.config.DISABLE_JIT)
 
 _PACKAGE = Path(__file__).resolve().parent
 _COMPILED_FOLDERS = ("core", "venue", "backtest")
-_COMPILED_FILES = ("compiled.py", "data/snapshots.py", "data/validate.py", "events.py", "ladder.py", "units.py")
+_COMPILED_DATA = ("order.py", "places.py", "snapshots.py", "validate.py")  # and what these take constants from
+_COMPILED_FILES = ("compiled.py", "events.py", "ladder.py", "units.py", *(f"data/{name}" for name in _COMPILED_DATA))
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -123,6 +124,11 @@ register_jitable(units.grid_step)
 register_jitable(units.quantise)
 
 
+_OPTIONS: dict[str, Any] = {
+    "cache": True, "nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True, "_nrt": False,
+}  # fmt: skip
+
+
 def _widened(kind: Any) -> Any:
     kind = numba.types.unliteral(kind)
     if isinstance(kind, numba.types.Integer) and kind.bitwidth < 64:
@@ -138,7 +144,7 @@ def compiled(function: Function) -> Function:
     """
     if JIT_DISABLED:
         return function
-    dispatcher = numba.njit(cache=True, nogil=True, error_model="numpy", no_cfunc_wrapper=True, _nrt=False)(function)
+    dispatcher = numba.njit(**_OPTIONS)(function)
     template = dispatcher.get_call_template
     dispatcher.get_call_template = lambda args, kws: template([_widened(kind) for kind in args], kws)
     return dispatcher  # type: ignore[no-any-return]
@@ -152,9 +158,7 @@ def compiled_inline(function: Function) -> Function:
     """
     if JIT_DISABLED:
         return function
-    return numba.njit(cache=True, nogil=True, error_model="numpy", no_cfunc_wrapper=True, _nrt=False, inline="always")(  # type: ignore[no-any-return]
-        function
-    )
+    return numba.njit(inline="always", **_OPTIONS)(function)  # type: ignore[no-any-return]
 
 
 @contextlib.contextmanager
