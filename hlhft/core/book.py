@@ -290,7 +290,11 @@ def read_levels(data, market, row, out):
 
 @compiled
 def own_lots_at(orders, active, active_count, side, ticks):
-    """Lots of ours that rest at a price, by orders the venue has acknowledged and not yet ended."""
+    """Lots of ours that rest at a price, by orders the venue has acknowledged and not yet ended.
+
+    A frame that the venue made before it took the order, or before it ended it, does not agree with that: until the
+    next frame a level is off by that order.
+    """
     total = 0
     for position in range(active_count):
         order = orders[active[position]]

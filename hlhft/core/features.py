@@ -83,9 +83,8 @@ def on_trade(features, memory, best_bid_ticks, best_ask_ticks, step_ticks, side,
 
 @compiled
 def _age_intensity(memory, now_s):
-    elapsed = max(now_s - memory[_INTENSITY_S], 0.0)
+    decay = _decay(now_s - memory[_INTENSITY_S], INTENSITY_HALF_LIFE_S)
     memory[_INTENSITY_S] = now_s
-    decay = _decay(elapsed, INTENSITY_HALF_LIFE_S)
     # What a second of exposure is worth decays as the trades in it do, within the elapsed time too.
     memory[_EXPOSURE] = memory[_EXPOSURE] * decay + (1.0 - decay) * (INTENSITY_HALF_LIFE_S / LN2)
     for index in range(INTENSITY_BINS):

@@ -176,7 +176,7 @@ def test_an_older_frame_changes_nothing() -> None:
     book.frame(199, [(30, 1)], [(50, 1)])
     book.bbo(199, (31, 1), (49, 1))
     assert (book.data.levels.tobytes(), book.data.sources.tobytes()) == before
-    assert book.row["time_exch_ns"] == 200
+    assert (book.row["time_exch_ns"], book.row["time_local_ns"]) == (200, 205)
     book.frame(200, [(30, 1)], [(50, 1)])
     assert book.levels(BIDS) == [(40, 1), (30, 1)]
 
@@ -198,6 +198,8 @@ def test_levels_outside_a_frame_beyond_its_limit_or_empty_are_not_taken() -> Non
     book = Book()
     book.say(EventKind.DEPTH_LEVEL, 50, side=BUY, price_ticks=40, size_lots=1)
     book.frame(100, [(40, 1), (39, 0), (38, 2), (37, 3)], [(0, 5), (42, 1)], limit=2)
+    book.say(EventKind.DEPTH_LEVEL, 100, side=SELL, price_ticks=43, size_lots=1)
+    book.bbo(100, (40, 1), (42, 1))
     assert (book.levels(BIDS), book.levels(ASKS)) == ([(40, 1), (38, 2)], [(42, 1)])
     book.frame(101, [(level, 1) for level in range(60, 30, -1)], [], limit=400)
     assert len(book.levels(BIDS)) == LEVELS
@@ -263,6 +265,14 @@ def test_context_and_trades_leave_book_and_age_alone() -> None:
     assert [int(book.row[name]) for name in names] == [41, 43, -12, 5, 205, 39]
     assert (book.row["last_trade_side"], book.row["time_exch_ns"], book.row["time_local_ns"]) == (-1, 100, 105)
     assert book.levels(BIDS) == DEEP_BIDS
+
+
+@pytest.mark.parametrize("kind", BOTH)
+def test_an_event_without_a_kind_changes_no_level(kind: BookKind) -> None:
+    book = Book(kind)
+    book.frame(100, DEEP_BIDS, DEEP_ASKS)
+    book.say(EventKind.NONE, 110, side=BUY, price_ticks=41, size_lots=5)
+    assert (book.levels(BIDS), book.levels(ASKS)) == (DEEP_BIDS, DEEP_ASKS)
 
 
 # Both forms.

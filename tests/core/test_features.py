@@ -276,6 +276,15 @@ def test_a_one_sided_or_crossed_book_changes_nothing_but_the_clock(bids: Levels,
     assert market.memory.tobytes() == twin.memory.tobytes()
 
 
+def test_sizes_of_nothing_say_nothing() -> None:
+    market = Market()
+    market.frame(0, [(100, 0)], [(102, 0)])
+    market.trade(0, 1, 102, 0)
+    assert int(market.row["ready"]) == 0
+    assert (market.row["mid_price"], market.row["spread_ticks"]) == (101.0, 2.0)
+    assert market.values().sum() == 103.0
+
+
 NAMES = {
     Feature.MICRO_PRICE: {"micro_price"},
     Feature.IMBALANCE: {"imbalance"},
@@ -334,9 +343,19 @@ def sorted_levels(drawn: Iterable[tuple[int, int]], sign: int) -> Levels:
 
 
 levels = st.lists(st.tuples(ticks, lots), max_size=8)
+
+
+def split(drawn: dict[int, int], where: int) -> tuple[Levels, Levels]:
+    """The lower prices as bids, the others as asks, each from the touch."""
+    ordered = sorted(drawn.items())
+    return ordered[:where][::-1], ordered[where:]
+
+
+books = st.builds(split, st.dictionaries(ticks, lots, max_size=14), st.integers(0, 8))
 times = st.one_of(st.integers(0, 3), st.integers(-(10**18), 10**18))
 events = st.one_of(
     st.tuples(st.just("frame"), times, levels, levels),
+    st.builds(lambda time_ns, book: ("frame", time_ns, *book), times, books),
     st.tuples(st.just("trade"), times, st.sampled_from([1, -1, 0]), st.tuples(ticks, lots)),
 )
 
@@ -360,13 +379,13 @@ def test_no_input_gives_a_value_that_is_none(told: list[tuple[Any, ...]], mask: 
         assert int(row["ready"]) & ~mask == 0
 
 
-@given(levels, levels)
+@given(books)
 @settings(max_examples=60)
-def test_a_book_s_features_are_what_their_definitions_say(bids: Levels, asks: Levels) -> None:
-    bids, asks = sorted_levels(bids, -1), sorted_levels(asks, 1)
+def test_a_book_s_features_are_what_their_definitions_say(book: tuple[Levels, Levels]) -> None:
+    bids, asks = book
     market = Market()
     market.frame(0, bids, asks)
-    if not bids or not asks or bids[0][0] >= asks[0][0]:
+    if not bids or not asks:
         assert not market.values().any()
         return
     (bid, bid_lots), (ask, ask_lots) = bids[0], asks[0]
@@ -381,17 +400,16 @@ def test_a_book_s_features_are_what_their_definitions_say(bids: Levels, asks: Le
     assert market.row["vamp"] == pytest.approx(weighted / (bought + sold))
 
 
-@given(st.lists(st.tuples(st.floats(0.0, 3.0), levels, levels), min_size=2, max_size=6))
+@given(st.lists(st.tuples(st.floats(0.0, 3.0), books), min_size=2, max_size=6))
 @settings(max_examples=40)
-def test_order_flow_is_the_sum_of_decayed_changes_of_demand(told: list[tuple[float, Levels, Levels]]) -> None:
+def test_order_flow_is_the_sum_of_decayed_changes_of_demand(told: list[tuple[float, tuple[Levels, Levels]]]) -> None:
     market, now_s, before = Market(), 0.0, None
     expected = np.zeros(VIEW_LEVELS)
     since_s = 0.0
-    for wait_s, bids, asks in told:
+    for wait_s, (bids, asks) in told:
         now_s += round(wait_s, 3)
-        bids, asks = sorted_levels(bids, -1), sorted_levels(asks, 1)
         market.frame(now_s, bids, asks)
-        if not bids or not asks or bids[0][0] >= asks[0][0]:
+        if not bids or not asks:
             continue
         expected *= decay(now_s - since_s, OFI_HALF_LIFE_S)
         since_s = now_s
