@@ -2,9 +2,8 @@
 
 numba's own cache notices a change of the decorated function's file only, not of a helper or a constant in another file,
 so an old exposure cap would survive an update. Here the cache folder's name is a hash of every source that compiled
-code
-is made of, of the versions of numba, llvmlite and numpy, and of the CPU's features; the folder is set before anything
-is compiled.
+code is made of, of the versions of numba, llvmlite and numpy, and of the CPU's features; the folder is set before
+anything is compiled.
 
 Rules of the compiled subset, held by a lint test so that everything also runs with NUMBA_DISABLE_JIT=1: item syntax on
 records (`row["field"]`), guarded logarithm, division and float-to-int conversion, no reliance on integer overflow, no
@@ -34,13 +33,14 @@ JIT_DISABLED: bool = bool(numba.config.DISABLE_JIT)
 
 _PACKAGE = Path(__file__).resolve().parent
 _COMPILED_FOLDERS = ("core", "venue", "backtest")
-_COMPILED_FILES = ("compiled.py", "data/crossing.py", "data/snapshots.py", "events.py", "ladder.py", "units.py")
+_COMPILED_DATA = ("crossing.py", "order.py", "places.py", "snapshots.py")  # and what these take constants from
+_COMPILED_FILES = ("compiled.py", "events.py", "ladder.py", "units.py", *(f"data/{name}" for name in _COMPILED_DATA))
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class CacheError(OSError):
-    """No folder for compiled code can be written."""
+    """No folder for compiled code can be used."""
 
 
 def compiled_sources(package: Path = _PACKAGE) -> list[Path]:
@@ -67,9 +67,10 @@ def _cpu() -> str:
 
 
 def cache_root() -> Path:
-    """The folder for everything we may recompute: systemd's CacheDirectory, else the user's cache folder, else a
-    private
-    folder of this user under the temporary directory. It exists and is writable. Raises CacheError when none is."""
+    """The folder for everything we may recompute: HLHFT_CACHE and nothing else where it is set, systemd's
+    CacheDirectory, else the user's cache folder, else a private folder of this user under the temporary directory. It
+    exists, is absolute, writable, ours, and nobody else's to write: numba runs what it finds there. Raises CacheError
+    when none is."""
     tried: list[str] = []
     for candidate in _cache_candidates(os.environ):
         try:
@@ -79,10 +80,15 @@ def cache_root() -> Path:
         except OSError as error:
             tried.append(f"{candidate} ({error.strerror})")
             continue
-        if candidate.stat().st_uid == os.getuid() and not candidate.stat().st_mode & stat.S_IWOTH:
-            return candidate
-        tried.append(f"{candidate} (belongs to somebody else)")
-    raise CacheError(f"no folder for compiled code can be written, tried {', '.join(tried)}; set HLHFT_CACHE")
+        found = candidate.stat()
+        if found.st_uid != os.getuid():
+            tried.append(f"{candidate} (belongs to somebody else)")
+        elif found.st_mode & stat.S_IWOTH:
+            tried.append(f"{candidate} (anybody can write it)")
+        else:
+            return candidate.absolute()
+    places = ", ".join(tried) or "none: there is no temporary directory"
+    raise CacheError(f"no folder for compiled code can be used, tried {places}; set HLHFT_CACHE to a folder of yours")
 
 
 def _cache_candidates(environ: os._Environ[str]) -> Iterator[Path]:
@@ -95,7 +101,8 @@ def _cache_candidates(environ: os._Environ[str]) -> Iterator[Path]:
         yield Path(environ["XDG_CACHE_HOME"]) / "hlhft"
     if environ.get("HOME"):
         yield Path(environ["HOME"]) / ".cache" / "hlhft"
-    yield Path(tempfile.gettempdir()) / f"hlhft-{os.getuid()}"
+    with contextlib.suppress(FileNotFoundError):  # where no directory for temporary files can be written
+        yield Path(tempfile.gettempdir()) / f"hlhft-{os.getuid()}"
 
 
 def cache_folder() -> Path:
@@ -117,6 +124,11 @@ register_jitable(units.grid_step)
 register_jitable(units.quantise)
 
 
+_OPTIONS: dict[str, Any] = {
+    "cache": True, "nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True, "_nrt": False,
+}  # fmt: skip
+
+
 def _widened(kind: Any) -> Any:
     kind = numba.types.unliteral(kind)
     if isinstance(kind, numba.types.Integer) and kind.bitwidth < 64:
@@ -132,7 +144,7 @@ def compiled(function: Function) -> Function:
     """
     if JIT_DISABLED:
         return function
-    dispatcher = numba.njit(cache=True, nogil=True, error_model="numpy", no_cfunc_wrapper=True, _nrt=False)(function)
+    dispatcher = numba.njit(**_OPTIONS)(function)
     template = dispatcher.get_call_template
     dispatcher.get_call_template = lambda args, kws: template([_widened(kind) for kind in args], kws)
     return dispatcher  # type: ignore[no-any-return]
@@ -146,9 +158,7 @@ def compiled_inline(function: Function) -> Function:
     """
     if JIT_DISABLED:
         return function
-    return numba.njit(cache=True, nogil=True, error_model="numpy", no_cfunc_wrapper=True, _nrt=False, inline="always")(  # type: ignore[no-any-return]
-        function
-    )
+    return numba.njit(inline="always", **_OPTIONS)(function)  # type: ignore[no-any-return]
 
 
 @contextlib.contextmanager

@@ -1,9 +1,8 @@
 """The price ladder: one array cell a tick and side, for books that change level by level.
 
 Shared by the core (what we believe the book is) and the venue kernel (what it is); each keeps its own. The touch is
-kept
-by scanning from where it was; a level that the other side's update crosses stays in its cell but is no longer reachable
-from the touch until an update names it again, as real feeds do.
+kept by scanning from where it was; a level that the other side's update crosses stays in its cell but is no longer
+reachable from the touch until an update names it again, as real feeds do.
 
 Shapes: `header` is one LADDER_DTYPE record, `cells` int64[2, width] with row 0 bids and row 1 asks; cell i is the price
 `header["base_ticks"] + i`. An empty side's touch is BID_NONE or ASK_NONE.

@@ -8,7 +8,7 @@ two add up to six decimals, so ticks x lots is exact micro-USDC. Which ticks are
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal, InvalidOperation
 from enum import IntEnum
 
 import numpy as np
@@ -21,6 +21,8 @@ RATE_SCALE = 1_000_000_000  # fee rates are whole 1e-9
 FUNDING_SCALE = 1_000_000_000_000  # funding rates are whole 1e-12
 TICKS_MAX = 2**31 - 1  # a replay row holds a price in 32 bits
 LOTS_MAX = 2**46 - 1  # and a size in 46
+# The default context would round a text of more than 28 digits.
+_EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 
 
 class GridRule(IntEnum):
@@ -133,11 +135,12 @@ class Market:
         return row
 
     def ticks(self, price: str | Decimal) -> int:
-        """The price in ticks, exact. Raises UnitsError when it is no whole number of ticks or not positive."""
+        """The price in ticks, exact; 0 stands for none. Raises UnitsError when it is no whole number of ticks, negative
+        or above TICKS_MAX."""
         return _scaled(price, self.price_decimals, what=f"{self.name} price", maximum=TICKS_MAX)
 
     def lots(self, size: str | Decimal) -> int:
-        """The size in lots, exact. Raises UnitsError when it is no whole number of lots or negative."""
+        """The size in lots, exact. Raises UnitsError when it is no whole number of lots, negative or above LOTS_MAX."""
         return _scaled(size, self.size_decimals, what=f"{self.name} size", maximum=LOTS_MAX)
 
     def price_text(self, ticks: int) -> str:
@@ -192,9 +195,7 @@ def quantise(ticks: float, side: int, grid_rule: int, grid_step_ticks: int, whol
     """
     floor = int(np.floor(ticks))
     if floor < 1:
-        floor = 1
-        if side > 0 or ticks <= 1.0:
-            return grid_step(1, grid_rule, grid_step_ticks, whole_unit_ticks)
+        return grid_step(1, grid_rule, grid_step_ticks, whole_unit_ticks)
     step = grid_step(floor, grid_rule, grid_step_ticks, whole_unit_ticks)
     down = floor - floor % step
     if side > 0:
@@ -219,10 +220,12 @@ def _scaled(text: str | Decimal, decimals: int, *, what: str, maximum: int) -> i
         raise UnitsError(f"{what}: {text!r} is not a number") from None
     if not value.is_finite():
         raise UnitsError(f"{what}: {text!r} is not finite")
-    scaled = value.scaleb(decimals)
+    # Comparing is exact and costs nothing. Only then is it safe to write the number out: "1e999999999" would not fit
+    # into memory.
+    if value < 0 or value > maximum or value.scaleb(decimals, _EXACT) > maximum:
+        raise UnitsError(f"{what}: {text} is outside 0..{decimal_text(maximum, decimals)}")
+    scaled = value.scaleb(decimals, _EXACT)
     whole = int(scaled)
     if whole != scaled:
         raise UnitsError(f"{what}: {text} has more than {decimals} decimals")
-    if whole < 0 or whole > maximum:
-        raise UnitsError(f"{what}: {text} is outside 0..{decimal_text(maximum, decimals)}")
     return whole

@@ -173,6 +173,24 @@ def test_a_price_that_is_none_is_refused_by_name(text: str, sentence: str) -> No
     assert "P5 price" in str(caught.value)
 
 
+@pytest.mark.parametrize("text", ["1e999999999999", "1e400000000", "-1e400000000"])
+def test_a_number_too_large_to_write_out_is_refused_at_once(text: str) -> None:
+    """Written out in full it would take more memory than there is."""
+    with pytest.raises(UnitsError, match="outside 0"):
+        PERPETUALS[5].ticks(text)
+
+
+@pytest.mark.parametrize("text", ["1.0000000000000000000000000000000001", "1e-400000000", "0." + "0" * 5000 + "1"])
+def test_no_digit_is_rounded_away(text: str) -> None:
+    """Decimal's own arithmetic rounds to 28 figures."""
+    with pytest.raises(UnitsError, match="more than 1 decimals"):
+        PERPETUALS[5].ticks(text)
+
+
+def test_zeros_beyond_the_decimals_are_no_digits() -> None:
+    assert PERPETUALS[5].ticks("1.5" + "0" * 60) == 15
+
+
 def test_a_size_finer_than_the_lot_is_refused() -> None:
     with pytest.raises(UnitsError, match="more than 2 decimals"):
         PERPETUALS[2].lots("0.001")

@@ -4,10 +4,10 @@ Two kinds with the same read functions. A ladder book takes incremental levels. 
 three sources, the 20-level channel, the 5-level fast channel and the best bid and offer, and merges them by range: the
 newest block time owns the prices it covers, an older frame only adds what lies beyond, and levels that a newer touch of
 the other side crosses are dropped. The merge is written into a back buffer and swapped, so the book before it stays
-readable. Every level carries the block time it comes from.
+readable. Every level of a snapshot book carries the block time it comes from.
 
-In live trading the book holds our own orders; `read_levels_without` gives the book without them, which is what features
-and strategies see in every world.
+In live trading the book holds our own orders; `without_own` takes them out of what `read_levels` copied, and that is
+what features and strategies see in every world.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def ladder_bbo(ladder, cells, row, ticks, lots):
 
 @compiled
 def _better(row, ticks, other):
-    """Whether `ticks` is nearer the other side than `other` on side row 0 (bids) or 1 (asks)."""
+    """Whether `ticks` is higher than `other` for row 0 (bids), lower for row 1 (asks): nearer the other side."""
     return ticks > other if row == 0 else ticks < other
 
 
@@ -89,8 +89,8 @@ def _merge_side(book, sources, out, row, opposite_ticks, opposite_time_ns):
             ticks = level["price_ticks"]
             if boundary != 0 and not _better(row, boundary, ticks):
                 continue
-            crossed = opposite_ticks != 0 and time_ns < opposite_time_ns and not _better(1 - row, opposite_ticks, ticks)
-            if crossed or ticks == opposite_ticks or count == LEVELS:
+            crossed = opposite_ticks != 0 and time_ns < opposite_time_ns and not _better(row, opposite_ticks, ticks)
+            if crossed or count == LEVELS:
                 continue
             out[row, count]["price_ticks"] = ticks
             out[row, count]["size_lots"] = level["size_lots"]
@@ -130,6 +130,18 @@ def _newest_touch(book, sources, row):
 
 
 @compiled
+def _blank(side, count):
+    """Zeroes what an earlier, deeper book left behind the first `count` levels: a view copies a fixed number."""
+    for index in range(count, LEVELS):
+        if side[index]["price_ticks"] == 0:
+            return
+        side[index]["price_ticks"] = 0
+        side[index]["size_lots"] = 0
+        side[index]["orders"] = 0
+        side[index]["time_ns"] = 0
+
+
+@compiled
 def merge(book, levels, sources):
     """Writes the merged book into the back buffer, swaps, and brings the touch up to date."""
     back = 1 - book["front"]
@@ -140,6 +152,8 @@ def merge(book, levels, sources):
     book["previous_ask_count"] = book["ask_count"]
     book["bid_count"] = _merge_side(book, sources, out, 0, ask_ticks, ask_time)
     book["ask_count"] = _merge_side(book, sources, out, 1, bid_ticks, bid_time)
+    _blank(out[0], book["bid_count"])
+    _blank(out[1], book["ask_count"])
     book["front"] = back
     book["best_bid_ticks"] = out[0, 0]["price_ticks"] if book["bid_count"] > 0 else 0
     book["best_bid_lots"] = out[0, 0]["size_lots"] if book["bid_count"] > 0 else 0
@@ -227,7 +241,8 @@ def _apply_ladder_event(ladder, cells, event, kind, row):
 def apply_event(data, market, event):
     """Applies one market-data event to a market's book and times.
 
-    A ladder book's touch in the book row is brought up to date by `refresh_touch`, once a frame.
+    A ladder book's touch in the book row is brought up to date by `refresh_touch`, once a frame. A clear empties whole
+    sides of a snapshot book, whatever its price.
     """
     book = data.books[market]
     kind = int(event["kind"])
@@ -254,7 +269,10 @@ def apply_event(data, market, event):
 
 @compiled
 def read_levels(data, market, row, out):
-    """Copies the side (row 0 bids, 1 asks) from the touch outward into `out`, LEVEL_DTYPE[n]; returns how many."""
+    """Copies the side (row 0 bids, 1 asks) from the touch outward into `out`, LEVEL_DTYPE[n]; returns how many.
+
+    A ladder keeps prices and lots only and leaves the other fields of `out` as they are.
+    """
     book = data.books[market]
     if book["kind"] == _LADDER:
         index = book["ladder_index"]
@@ -272,7 +290,11 @@ def read_levels(data, market, row, out):
 
 @compiled
 def own_lots_at(orders, active, active_count, side, ticks):
-    """Lots of ours that rest at a price, by orders the venue has acknowledged and not yet ended."""
+    """Lots of ours that rest at a price, by orders the venue has acknowledged and not yet ended.
+
+    A frame that the venue made before it took the order, or before it ended it, does not agree with that: until the
+    next frame a level is off by that order.
+    """
     total = 0
     for position in range(active_count):
         order = orders[active[position]]

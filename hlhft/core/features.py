@@ -8,9 +8,9 @@
 - VAMP: prices weighted by the opposite side's size at the same level.
 - intensity: trades reaching a distance from the mid, lambda(d) = A exp(-k d), regressed on decayed counts, bounded.
 
-Memory is float64[128] a market, laid out by the constants below; times are kept in seconds since the market's first
-event, so nothing depends on the epoch. Prices and distances in ticks. No value is ever NaN or infinite: a feature
-without data is 0 and its bit of `ready` is not set.
+Memory is float64[128] a market, laid out by the constants below; times are kept in seconds since the whole second of
+the market's first event, so nothing depends on the epoch. Prices and distances in ticks. No value is ever NaN or
+infinite: a feature without data is 0 and its bit of `ready` is not set. Mid and spread come with every feature.
 """
 
 from __future__ import annotations
@@ -46,12 +46,14 @@ _COUNTS = 52  # INTENSITY_BINS
 
 @compiled
 def _seconds(memory, ts_ns):
-    """Seconds since the market's first event."""
+    """Seconds since the whole second of the market's first event."""
+    whole = ts_ns // 1_000_000_000
+    fraction = float(ts_ns - whole * 1_000_000_000) * 1e-9
     if memory[_STARTED] == 0.0:
         memory[_STARTED] = 1.0
-        memory[_ORIGIN_S] = float(ts_ns // 1_000_000_000)
-    whole = ts_ns // 1_000_000_000
-    return (float(whole) - memory[_ORIGIN_S]) + float(ts_ns - whole * 1_000_000_000) * 1e-9
+        memory[_ORIGIN_S] = float(whole)
+        memory[_INTENSITY_S] = fraction  # trades are counted from here on, so exposure runs from here on
+    return (float(whole) - memory[_ORIGIN_S]) + fraction
 
 
 @compiled
@@ -81,10 +83,10 @@ def on_trade(features, memory, best_bid_ticks, best_ask_ticks, step_ticks, side,
 
 @compiled
 def _age_intensity(memory, now_s):
-    elapsed = max(now_s - memory[_INTENSITY_S], 0.0)
+    decay = _decay(now_s - memory[_INTENSITY_S], INTENSITY_HALF_LIFE_S)
     memory[_INTENSITY_S] = now_s
-    decay = _decay(elapsed, INTENSITY_HALF_LIFE_S)
-    memory[_EXPOSURE] = memory[_EXPOSURE] * decay + elapsed
+    # What a second of exposure is worth decays as the trades in it do, within the elapsed time too.
+    memory[_EXPOSURE] = memory[_EXPOSURE] * decay + (1.0 - decay) * (INTENSITY_HALF_LIFE_S / LN2)
     for index in range(INTENSITY_BINS):
         memory[_COUNTS + index] *= decay
 
@@ -119,10 +121,16 @@ def _fit_intensity(features, memory, step_ticks, now_s):
 
 
 @compiled
-def _update_volatility(features, memory, mid, elapsed_s):
-    if elapsed_s <= 0.0:
+def _update_volatility(features, memory, mid, now_s):
+    elapsed_s = now_s - memory[_FRAME_S]
+    before = memory[_MID]
+    if before > 0.0 and elapsed_s == 0.0:
+        return  # several frames of one time are one move, which the next time sees whole
+    memory[_FRAME_S] = now_s
+    memory[_MID] = mid
+    if before == 0.0 or elapsed_s < 0.0:
         return
-    move = mid - memory[_MID]
+    move = mid - before
     rate = move * move / elapsed_s
     memory[_ELAPSED] += elapsed_s
     half_life = 1.0
@@ -182,7 +190,8 @@ def _update_depth(features, bids, asks, depth, mask):
         if mask & _IMBALANCE and bid_total + ask_total > 0.0:
             features["imbalance"][level] = (bid_total - ask_total) / (bid_total + ask_total)
     if bid_total + ask_total > 0.0:
-        features["vamp"] = weighted / (bid_total + ask_total)
+        if mask & _VAMP:
+            features["vamp"] = weighted / (bid_total + ask_total)
         features["ready"] |= mask & (_IMBALANCE | _VAMP)
 
 
@@ -211,10 +220,7 @@ def on_frame(features, memory, bids, asks, bid_count, ask_count, step_ticks, ts_
     if mask & _OFI:
         _update_flow(features, memory, bids, asks, depth, now_s)
     if mask & _VOLATILITY:
-        if memory[_MID] > 0.0:
-            _update_volatility(features, memory, mid, now_s - memory[_FRAME_S])
-    memory[_FRAME_S] = now_s
-    memory[_MID] = mid
+        _update_volatility(features, memory, mid, now_s)
     if mask & _INTENSITY:
         _age_intensity(memory, now_s)
         _fit_intensity(features, memory, step_ticks, now_s)

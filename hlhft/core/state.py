@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hlhft.ladder import LADDER_DTYPE
+from hlhft.ladder import LADDER_DTYPE, new_header
 from hlhft.units import MARKET_DTYPE
 
 LEVELS = 20  # levels a side that the snapshot book keeps (venue reference section 6.2)
@@ -117,7 +117,7 @@ BOOK_DTYPE = np.dtype(
         ("best_ask_ticks", np.int64),
         ("best_ask_lots", np.int64),
         ("time_exch_ns", np.int64),  # newest block time seen on any book channel
-        ("time_local_ns", np.int64),  # newest receipt of any market event
+        ("time_local_ns", np.int64),  # newest receipt on any book channel: trades do not make a book fresh
         ("source_time_ns", np.int64, (3,)),  # block time by source: full depth, fast, bbo
         ("source_limit", np.int64, (3,)),  # levels a side the source can carry
         ("source_count", np.int64, (3, 2)),
@@ -425,12 +425,13 @@ def allocate(fields: dict[str, tuple[np.dtype, tuple[int, ...]]]) -> tuple[np.nd
 
 
 def new_market_data(markets: np.ndarray, ladders: int, width: int) -> tuple[np.ndarray, MarketData]:
-    """An empty market-data part for MARKET_DTYPE[M] `markets` and its buffer."""
+    """An empty market-data part for MARKET_DTYPE[M] `markets` and its buffer; its ladders begin at price 0."""
     buffer, views = allocate(market_data_fields(len(markets), ladders, width))
     data = MarketData(*views)
     data.markets[:] = markets
     data.books["ladder_index"] = -1
     data.books["writing"] = -1
+    data.ladders[:] = new_header(0, width)
     return buffer, data
 
 
