@@ -32,6 +32,7 @@ class _Command(click.Command):
     """As click's, and a negative number among the arguments is a latency out of range, not an unknown option."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click's. Raises UsageError for a negative number that is no option's value."""
         previous = ""
         for argument in args:
             if _NEGATIVE.fullmatch(argument) and not previous.startswith("-"):

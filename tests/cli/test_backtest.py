@@ -15,6 +15,8 @@ from pathlib import Path
 import click
 import pytest
 
+from hlhft.backtest.recordings import Recording
+from hlhft.backtest.session import Backtest, Settings
 from hlhft.cli import backtest, invoke
 from hlhft.cli.errors import ExitCode
 from hlhft.compiled import JIT_DISABLED
@@ -184,8 +186,8 @@ def test_an_interrupted_run_is_kept(sample: str, capsys: Captured, monkeypatch: 
 
     original = session.run_backtest
 
-    def interrupted(settings: object, recording: object, progress: object = None) -> object:
-        return original(settings, recording, lambda done, total: signal.raise_signal(signal.SIGINT))  # type: ignore[arg-type]
+    def interrupted(settings: Settings, recording: Recording, progress: object = None) -> Backtest:
+        return original(settings, recording, lambda done, total: signal.raise_signal(signal.SIGINT))
 
     monkeypatch.setattr(session, "run_backtest", interrupted)
     arguments = ["backtest", sample, "--strategy", "two_sided", "--output", "out"]
