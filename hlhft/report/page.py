@@ -265,10 +265,20 @@ def _fill_row(one: ScenarioResult, fill: np.void) -> str:
 
 
 def _identity(identity: Mapping[str, Any]) -> str:
-    lines = "".join(
-        f"<dt>{_text(name)}</dt><dd><code>{_text(value)}</code></dd>" for name, value in _flattened(identity, "")
-    )
-    return f'<div class="panel"><dl>{lines}</dl></div>'
+    """What identifies the data and the code, then all settings and versions behind a click."""
+    long = [name for name in ("settings", "libraries") if name in identity]
+    short = {name: value for name, value in identity.items() if name not in long}
+    parts = [f'<div class="panel">{_list(_flattened(short, ""))}</div>']
+    parts += [
+        f'<details class="panel"><summary>All {_text(name)}</summary>{_list(_flattened(identity[name], ""))}</details>'
+        for name in long
+    ]
+    return "\n".join(parts)
+
+
+def _list(terms: Iterable[tuple[str, str]]) -> str:
+    lines = "".join(f"<dt>{_text(name)}</dt><dd><code>{_text(value)}</code></dd>" for name, value in terms)
+    return f"<dl>{lines}</dl>"
 
 
 def _flattened(values: Mapping[str, Any], prefix: str) -> list[tuple[str, str]]:
