@@ -79,6 +79,7 @@ def test_the_verdict_stands_first(outline: Outline) -> None:
     assert [data for _, data in headings[1:]] == [
         "Fee scenarios side by side",
         "How it went",
+        "More figures",
         "What the models assume",
         "Fills",
         "What was run",
