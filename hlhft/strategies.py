@@ -35,6 +35,7 @@ BUILT_IN = ("avellaneda_stoikov", "glft", "two_sided")
 DEFAULT = "glft"
 _DECLARATIONS = ("NAME", "FEATURES", "INTERVAL_NS", "ON_FRAME", "ON_FILL", "PARAMS", "MEMORY_DTYPE", "quote")
 CALL_NS_MAX = 1_000_000  # a strategy slower than this, in the median, has no place before a network of milliseconds
+MEASURING_NS_MAX = 200_000_000
 _FEATURES_ALL = int(Feature.ALL)
 # What interpreted user code may raise, by mistake or on purpose; compiled code reports the same as a failed call.
 _USER_ERRORS = (
@@ -109,21 +110,22 @@ class Strategy:
         entry = self._address[0]
         return int(entry if JIT_DISABLED else entry.address)
 
-    def call_ns(self, view: np.ndarray, *, calls: int = 200) -> int:
-        """Median nanoseconds of a call on `view`, VIEW_DTYPE[M], with default parameters, the way from Python included.
+    def call_ns(self, view: np.ndarray, params: Mapping[str, str | float] | None = None, *, calls: int = 200) -> int:
+        """Median nanoseconds of a call on `view`, VIEW_DTYPE[M], the way from Python included.
 
-        Shells refuse a strategy above CALL_NS_MAX.
+        Of fewer than `calls` calls, three at least, when they take longer than MEASURING_NS_MAX together. Shells refuse
+        a strategy above CALL_NS_MAX. Raises StrategyError as `address` and `params_bytes` do.
         """
         address = self.address()
-        params, memory = self.params_bytes({}), np.zeros(MEMORY_BYTES, np.uint8)
+        values, memory = self.params_bytes(params or {}), np.zeros(MEMORY_BYTES, np.uint8)
         quotes = np.zeros(QUOTES_MAX, QUOTE_DTYPE)
-        call_strategy(address, view, params, memory, quotes)
-        elapsed = []
-        for _ in range(calls):
+        call_strategy(address, view, values, memory, quotes)
+        elapsed: list[int] = []
+        while len(elapsed) < calls and (len(elapsed) < 3 or sum(elapsed) < MEASURING_NS_MAX):
             start = time.perf_counter_ns()
-            call_strategy(address, view, params, memory, quotes)
+            call_strategy(address, view, values, memory, quotes)
             elapsed.append(time.perf_counter_ns() - start)
-        return sorted(elapsed)[calls // 2]
+        return sorted(elapsed)[len(elapsed) // 2]
 
 
 def parameter_table(strategy: Strategy) -> str:

@@ -31,7 +31,9 @@ ALLOWED: dict[str, frozenset[str]] = {
     "venue": BASE,
     "hyperliquid": BASE,
     "strategies": BASE | {"core"},
-    "config": LOWER - {"config"},
+    # The watchdog reads settings and writes logs, and holds neither the core nor numba.
+    "config": frozenset({"units"}),
+    "log": frozenset(),
     "live": LOWER | UPPER - {"exchange"},
     # The embedded exchange has none of our side's machines: it meets `live` on the wire only.
     "exchange": BASE | {"venue", "config", "data"},
@@ -41,7 +43,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "data": LOWER,
     "report": LOWER | {"data"},
     "monitor": LOWER,
-    "cli": LOWER | UPPER | {""},
+    "cli": LOWER | UPPER | {"", "log"},
     "__main__": frozenset({"cli"}),
 }
 

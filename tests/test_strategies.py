@@ -269,6 +269,11 @@ def test_a_slow_strategy_is_measured_as_such():
     assert load("glft").call_ns(touch_view(), calls=21) < strategies.CALL_NS_MAX
 
 
+def test_measuring_a_slow_strategy_ends_after_a_while():
+    """A million of its calls would take hours."""
+    assert load(str(MISBEHAVING / "slow.py")).call_ns(touch_view(), calls=1_000_000) > strategies.CALL_NS_MAX
+
+
 def test_a_strategy_that_raised_works_again():
     strategy = load(str(MISBEHAVING / "raises.py"))
     with strategies.failures() as texts:

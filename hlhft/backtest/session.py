@@ -12,46 +12,73 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from hlhft import __version__
-from hlhft.backtest.models import FeeScenario, parse_fees, parse_latency, parse_queue
+from hlhft.backtest.models import FeeScenario, ModelError, parse_fees, parse_latency, parse_queue
 from hlhft.backtest.recordings import Recording
 from hlhft.backtest.replay import Replay, ReplayOutput, ReplayPlan, RowStream, prepare, run
-from hlhft.compiled import code_key
-from hlhft.core.state import LIMITS_DTYPE, Mode
-from hlhft.strategies import Strategy
-from hlhft.units import MICRO, Market
+from hlhft.compiled import JIT_DISABLED, code_key
+from hlhft.config.settings import Config, limit_values, whole
+from hlhft.core.state import LIMITS_DTYPE, VIEW_DTYPE, VIEW_LEVELS, Mode
+from hlhft.strategies import CALL_NS_MAX, Strategy, StrategyError, failures, load
+from hlhft.units import Market
 from hlhft.venue import rules as venue_rules
 
-MS = 1_000_000
-# The mission's breakers; the configuration can tighten them.
-TICK_TO_TRADE_NS_MAX = 150 * MS
-DRAWDOWN_E6_MAX = 30_000
+# What `auto` is: for the venue's own recordings its blocks and its feed of today, elsewhere a good line and all of it.
+LATENCY_HYPERLIQUID, LATENCY_ELSEWHERE = "blocks", "constant:10"
+PROFILE_HYPERLIQUID, PROFILE_ELSEWHERE = "2026", "recorded"
+AUTO = "auto"
+# What of the configuration's limits a replay cannot judge: its clock is the recording's and steps over the gaps.
+_LIVE_ONLY = frozenset({"clock_step_ns_max"})
+_DEFAULTS = Config()
+_LIMITS = limit_values(_DEFAULTS)
+# Interpreted, for a debugger, a strategy may take its time.
+_CALL_NS_MAX = CALL_NS_MAX * (20 if JIT_DISABLED else 1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What a user may choose for a backtest; texts as `hlhft.backtest.models` reads them."""
+    """What decides a backtest; texts as `hlhft.backtest.models` reads them, limits as in LIMITS_DTYPE.
+
+    A user's come from the configuration, by `settings_of`, which holds the mission's limits. A program that makes its
+    own, a test or a comparison with another simulator, can switch any of them off.
+    """
 
     strategy: Strategy
     params: Mapping[str, str | float] = field(default_factory=dict)
-    latency: str = "constant:10"
-    queue: str = "power:2"
-    fees: str = "scenarios"
-    rules: str = "hyperliquid"
-    seed: int = 1
-    capital_micro: int = 10_000 * MICRO
-    record_interval_ns: int = 1_000_000_000
-    batch_window_ns: int = 2 * MS
+    latency: str = LATENCY_ELSEWHERE
+    queue: str = _DEFAULTS.backtest.queue
+    fees: str = _DEFAULTS.backtest.fees
+    rules: str = _DEFAULTS.backtest.rules
+    seed: int = _DEFAULTS.backtest.seed
+    capital_micro: int = whole(_DEFAULTS, "backtest.capital_usdc")
+    record_interval_ns: int = whole(_DEFAULTS, "backtest.record_interval_ms")
     funding_rate_e12: int = 0
     interval_ns: int | None = None  # None: the strategy's own
-    position_notional_micro_max: int = 0
-    order_notional_micro_max: int = 0
-    exposure_micro_max: int = 0
-    drawdown_e6_max: int = DRAWDOWN_E6_MAX
-    feed_age_ns_max: int = 30_000 * MS
-    price_band_e6: int = 50_000
-    rejections_max: int = 1000
-    address_enforced: bool = True
     alo_jumper_share: float = 0.0
+    address_actions: int = _DEFAULTS.limits.address_actions
+    address_enforced: bool = True
+    tick_to_trade_ns_max: int = _LIMITS["tick_to_trade_ns_max"]
+    drawdown_e6_max: int = _LIMITS["drawdown_e6_max"]
+    feed_age_ns_max: int = _LIMITS["feed_age_ns_max"]
+    acknowledgement_ns_max: int = _LIMITS["acknowledgement_ns_max"]
+    # A program that makes its own Settings names the caps it wants.
+    position_notional_micro_max: int = 0
+    exposure_micro_max: int = 0
+    order_notional_micro_max: int = 0
+    position_lots_max: int = _LIMITS["position_lots_max"]
+    price_band_e6: int = _LIMITS["price_band_e6"]
+    margin_distance_e6_min: int = _LIMITS["margin_distance_e6_min"]
+    rejections_max: int = _LIMITS["rejections_max"]
+    rejection_window_ns: int = _LIMITS["rejection_window_ns"]
+    unknown_age_ns_max: int = _LIMITS["unknown_age_ns_max"]
+    ip_weight_per_minute: int = _LIMITS["ip_weight_per_minute"]
+    messages_per_minute: int = _LIMITS["messages_per_minute"]
+    posts_in_flight_max: int = _LIMITS["posts_in_flight_max"]
+    open_orders_max: int = _LIMITS["open_orders_max"]
+    address_reserve: int = _LIMITS["address_reserve"]
+    batch_window_ns: int = _LIMITS["batch_window_ns"]
+    batch_busy_ns_max: int = _LIMITS["batch_busy_ns_max"]
+    legs_max: int = _LIMITS["legs_max"]
+    expires_after_ns: int = _LIMITS["expires_after_ns"]
 
     def record(self) -> dict[str, object]:
         """Everything that decides the outcome, for the run's record."""
@@ -65,42 +92,91 @@ class Settings:
         return plain
 
 
+def settings_of(config: Config, strategy: Strategy | None = None, *, is_hyperliquid: bool = False) -> Settings:
+    """The settings that a configuration gives a backtest, `strategy` in place of its own when given.
+
+    `is_hyperliquid` says of the recording whether it is that venue's, for what the configuration leaves open. The
+    configuration's parameters are those of its own strategy and not handed to another. Raises StrategyError when the
+    configuration's strategy cannot be loaded.
+    """
+    backtest = config.backtest
+    latency = LATENCY_HYPERLIQUID if is_hyperliquid else LATENCY_ELSEWHERE
+    return Settings(
+        strategy=load(config.strategy.name) if strategy is None else strategy,
+        params=config.strategy.params if strategy is None else {},
+        interval_ns=None if config.strategy.interval_ms is None else whole(config, "strategy.interval_ms"),
+        latency=latency if backtest.latency == AUTO else backtest.latency,
+        queue=backtest.queue,
+        fees=backtest.fees,
+        rules=backtest.rules,
+        seed=backtest.seed,
+        capital_micro=whole(config, "backtest.capital_usdc"),
+        record_interval_ns=whole(config, "backtest.record_interval_ms"),
+        funding_rate_e12=whole(config, "backtest.funding_rate_per_hour"),
+        alo_jumper_share=backtest.alo_jumper_share,
+        address_actions=config.limits.address_actions,
+        address_enforced=backtest.budgets_enforced,
+        **{name: value for name, value in limit_values(config).items() if name not in _LIVE_ONLY},
+    )
+
+
+def profile_of(config: Config, *, is_hyperliquid: bool) -> str:
+    """The feed profile that a configuration gives a recording of that venue, or of another."""
+    profile = PROFILE_HYPERLIQUID if is_hyperliquid else PROFILE_ELSEWHERE
+    return profile if config.backtest.feed_profile == AUTO else config.backtest.feed_profile
+
+
+def faults_of(config: Config) -> list[tuple[str, str]]:
+    """The settings that name what is not there or cannot be understood: path and sentence of each, none when all are
+    in order."""
+    backtest = config.backtest
+    faults: list[tuple[str, str]] = []
+    checks: list[tuple[str, Callable[[], object]]] = [
+        ("strategy.name", lambda: load(config.strategy.name)),
+        ("strategy.params", lambda: load(config.strategy.name).params_bytes(config.strategy.params)),
+        ("backtest.latency", lambda: backtest.latency == AUTO or parse_latency(backtest.latency, seed=backtest.seed)),
+        ("backtest.queue", lambda: parse_queue(backtest.queue)),
+        ("backtest.fees", lambda: parse_fees(backtest.fees)),
+    ]
+    for path, check in checks:
+        if path == "strategy.params" and faults:
+            continue  # without a strategy there is nothing to hold them against
+        try:
+            check()
+        except (StrategyError, ModelError) as error:
+            faults.append((path, str(error)))
+        except OSError as error:
+            reason = f"{error.filename} cannot be read: {error.strerror}" if error.filename else str(error)
+            faults.append((path, reason))
+    return faults
+
+
 def limits_of(settings: Settings) -> np.ndarray:
-    """LIMITS_DTYPE[1] of a backtest: the breakers as live, except those that only a live connection can measure."""
+    """LIMITS_DTYPE[1] of a backtest: the breakers as live, except those that only a live connection can measure.
+
+    Raises StrategyError when nothing would ever ask the strategy.
+    """
     strategy = settings.strategy
     limits = np.zeros(1, LIMITS_DTYPE)
-    values = {
-        "tick_to_trade_ns_max": TICK_TO_TRADE_NS_MAX,
-        "drawdown_e6_max": settings.drawdown_e6_max,
-        "feed_age_ns_max": settings.feed_age_ns_max,
-        "position_notional_micro_max": settings.position_notional_micro_max,
-        "exposure_micro_max": settings.exposure_micro_max,
-        "order_notional_micro_max": settings.order_notional_micro_max,
-        "price_band_e6": settings.price_band_e6,
-        "rejections_max": settings.rejections_max,
-        "rejection_window_ns": 60_000 * MS,
-        "address_reserve": 1000,
-        "address_enforced": int(settings.address_enforced),
-        "ip_weight_per_minute": 1200,  # venue reference section 7
-        "messages_per_minute": 2000,
-        "posts_in_flight_max": 100,
-        "open_orders_max": 1000,
-        "legs_max": 200,
-        "batch_window_ns": settings.batch_window_ns,
-        "batch_busy_ns_max": 1_000 * MS,
-        "features": strategy.features,
-        "interval_ns": strategy.interval_ns if settings.interval_ns is None else settings.interval_ns,
-        "decide_on_frame": int(strategy.on_frame),
-        "decide_on_fill": int(strategy.on_fill),
-    }
-    for name, value in values.items():
-        limits[name] = value
+    for name in _LIMITS:
+        if name not in _LIVE_ONLY:
+            limits[name] = getattr(settings, name)
+    limits["address_enforced"] = int(settings.address_enforced)
+    limits["features"] = strategy.features
+    limits["interval_ns"] = strategy.interval_ns if settings.interval_ns is None else settings.interval_ns
+    limits["decide_on_frame"] = int(strategy.on_frame)
+    limits["decide_on_fill"] = int(strategy.on_fill)
+    if not (limits["interval_ns"][0] or strategy.on_frame or strategy.on_fill):
+        raise StrategyError(f"strategy {strategy.source} is never asked: give it an interval above 0")
     return limits
 
 
 def rules_of(settings: Settings) -> np.ndarray:
-    """RULES_DTYPE[1] with the chosen queue model. Raises ModelError for an unknown queue model."""
-    rules = venue_rules.hftbacktest() if settings.rules == "hftbacktest" else venue_rules.hyperliquid()
+    """RULES_DTYPE[1] with the chosen queue model. Raises ModelError for an unknown queue model or rule set."""
+    makers = {"hyperliquid": venue_rules.hyperliquid, "hftbacktest": venue_rules.hftbacktest}
+    if settings.rules not in makers:
+        raise ModelError(f"rules {settings.rules!r} are none: give one of {', '.join(makers)}")
+    rules = makers[settings.rules]()
     rules["queue_model"], rules["queue_power"] = parse_queue(settings.queue)
     rules["alo_jumper_share_e6"] = round(settings.alo_jumper_share * 1e6)
     return rules
@@ -130,6 +206,7 @@ def plan_of(
         record_interval_ns=settings.record_interval_ns,
         funding_rate_e12=settings.funding_rate_e12,
         fees_e9=[(item.maker_rate_e9, item.taker_rate_e9) for item in scenarios for _ in sets],
+        address_actions=settings.address_actions,
     )
 
 
@@ -169,10 +246,53 @@ class Backtest:
         }
 
 
+def refuse_slow(plan: ReplayPlan) -> None:
+    """Raises StrategyError when the user's strategy takes longer than CALL_NS_MAX a call, in the median.
+
+    A replay has no clock that could stop such a strategy while it runs, and live it would trip the breaker on
+    tick-to-trade at once, so it does not begin. The built-in ones are held to it by the tests instead.
+    """
+    strategy = plan.strategy
+    if not strategy.is_user_file:
+        return
+    with failures():  # one that raises is halted by the run, which reports it
+        median_ns = strategy.call_ns(_likely_view(plan), plan.params[0])
+    if median_ns > _CALL_NS_MAX:
+        raise StrategyError(
+            f"strategy {strategy.source} is too slow: a call takes {median_ns / 1e6:.2f} ms in the median, at most "
+            f"{_CALL_NS_MAX / 1e6:g} ms are allowed; make its quote cheaper"
+        )
+
+
+def _likely_view(plan: ReplayPlan) -> np.ndarray:
+    """VIEW_DTYPE[M] as the strategy may meet it: a touch and levels amid each market's prices, and its features."""
+    view = np.zeros(len(plan.markets), VIEW_DTYPE)
+    for index, (market, stream) in enumerate(zip(plan.markets, plan.streams, strict=True)):
+        seen, record = view[index], market.record()[0]
+        for name in ("tick_size", "lot_size", "grid_rule", "grid_step_ticks", "whole_unit_ticks"):
+            seen[name] = record[name]
+        seen["market"] = index
+        seen["maker_rate_e9"], seen["taker_rate_e9"] = market.maker_rate_e9, market.taker_rate_e9
+        middle, distances = (stream.low_ticks + stream.high_ticks) // 2, np.arange(1, VIEW_LEVELS + 1)
+        seen["bid_ticks"], seen["ask_ticks"] = np.maximum(middle - distances, 1), middle + distances
+        seen["bid_lots"] = seen["ask_lots"] = 1000
+        for side in ("bid", "ask"):
+            seen[f"best_{side}_ticks"], seen[f"best_{side}_lots"] = seen[f"{side}_ticks"][0], 1000
+        features = seen["features"]
+        features["ready"] = plan.strategy.features
+        for name in ("mid_price", "micro_price", "vamp"):
+            features[name] = middle
+        features["volatility"] = features["intensity_a"] = features["intensity_k"] = 1.0
+        features["spread_ticks"] = 2.0
+    return view
+
+
 def prepare_backtest(settings: Settings, recording: Recording) -> tuple[Replay, list[FeeScenario]]:
-    """The replay of a backtest, set up and not run. Raises what its parts raise."""
+    """The replay of a backtest, set up and not run. Raises what its parts raise, and StrategyError for a slow one."""
     scenarios = parse_fees(settings.fees)
-    return prepare(plan_of(settings, recording.markets, recording.streams(), scenarios)), scenarios
+    plan = plan_of(settings, recording.markets, recording.streams(), scenarios)
+    refuse_slow(plan)
+    return prepare(plan), scenarios
 
 
 def run_backtest(

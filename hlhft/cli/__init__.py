@@ -13,6 +13,7 @@ import click
 from hlhft import __version__
 from hlhft.cli.errors import ExitCode, handled_errors, report, report_internal_failure
 from hlhft.cli.group import LazyGroup
+from hlhft.log import Logs
 
 COMMANDS = {
     "backtest": "Replay recordings against a strategy and report what it made.",
@@ -29,6 +30,7 @@ class Options:
     """What was said before the command's name."""
 
     debug: bool = False
+    logs: Logs | None = None  # the running command's
 
 
 @click.group(
@@ -56,7 +58,8 @@ def invoke(arguments: Sequence[str] | None = None, *, options: Options | None = 
     """
     options = Options() if options is None else options
     try:
-        result = main.main(arguments, prog_name="hlhft", standalone_mode=False, obj=options)
+        with Logs(sys.stderr, os.environ) as options.logs:
+            result = main.main(arguments, prog_name="hlhft", standalone_mode=False, obj=options)
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader went away; without this, the interpreter would complain once more as it flushes at exit.

@@ -43,8 +43,10 @@ DECLARED: Mapping[str, ExitCode] = {
     "hlhft.backtest.replay.ReplayError": ExitCode.DATA,
     "hlhft.backtest.runs.RunError": ExitCode.USAGE,
     "hlhft.compiled.CacheError": ExitCode.FAILURE,
+    "hlhft.config.load.ConfigError": ExitCode.USAGE,
     "hlhft.data.decimals.DecimalError": ExitCode.DATA,
     "hlhft.data.errors.DataError": ExitCode.DATA,
+    "hlhft.log.LogError": ExitCode.USAGE,
     "hlhft.strategies.StrategyError": ExitCode.USAGE,
     "hlhft.units.UnitsError": ExitCode.DATA,
 }
