@@ -5,17 +5,21 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
+from hlhft.cli.config import loaded_settings
 from hlhft.cli.errors import CommandError, ExitCode
 from hlhft.cli.progress import progress, say_if_it_compiles
 
 if TYPE_CHECKING:
     from hlhft.backtest.session import Settings
+    from hlhft.config.settings import Config
     from hlhft.data.sources import Source
     from hlhft.report.results import Results
     from hlhft.strategies import Strategy
@@ -23,8 +27,7 @@ if TYPE_CHECKING:
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?|\.[0-9]+")
 _NEGATIVE = re.compile(r"-[0-9.]+")
 NAME_LENGTH_MAX = 80
-# Latency where the user names none: the venue's own way for its own recordings, a good line elsewhere.
-LATENCY_HYPERLIQUID, LATENCY_ELSEWHERE = "blocks", "constant:10"
+# As hlhft.backtest.session has them, which takes long to import.
 PROFILE_HYPERLIQUID, PROFILE_ELSEWHERE = "2026", "recorded"
 
 
@@ -32,6 +35,7 @@ class _Command(click.Command):
     """As click's, and a negative number among the arguments is a latency out of range, not an unknown option."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click's. Raises UsageError for a negative number that is no option's value."""
         previous = ""
         for argument in args:
             if _NEGATIVE.fullmatch(argument) and not previous.startswith("-"):
@@ -42,6 +46,12 @@ class _Command(click.Command):
 
 @click.command(cls=_Command)
 @click.argument("arguments", nargs=-1, metavar="[DATA]... [LATENCY_MS]")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Settings in TOML (hlhft config); what is said here goes before them.",
+)
 @click.option("--strategy", default="glft", show_default=True, metavar="NAME|FILE", help="Built in, or a Python file.")
 @click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="A parameter of the strategy; repeatable.")
 @click.option(
@@ -86,18 +96,24 @@ def command(arguments: tuple[str, ...], *, output: Path | None, as_json: bool, *
     latency in ms. Every run is made under three fee scenarios, and saved with its report.
     """
     from hlhft.backtest import runs
+    from hlhft.backtest.session import profile_of
     from hlhft.compiled import cache_folder
+    from hlhft.strategies import load
 
     paths, latency = split_arguments(arguments, options["latency"])
-    strategy = _strategy(options["strategy"], options["params"])
+    config = loaded_settings(options["config"]).config
+    name = options["strategy"] if is_given("strategy") else config.strategy.name
+    strategy = load(name)
     source = open_recording(paths, options["market"], options["specification"])
-    settings = settings_of(strategy, source, {**options, "latency": latency})
+    settings = settings_of(strategy, source, {**options, "latency": latency}, config)
+    strategy.params_bytes(settings.params)
     folder = output if output is not None else Path("runs", name_of(source.name))
     runs.check_folder(folder)
     say_if_it_compiles(cache_folder(), hidden=as_json)
     threading.Thread(target=_import_parquet, daemon=True).start()
     strategy.address()  # a file that does not compile is refused before minutes of reading
-    results = _run(settings, source, options["feed_profile"], as_json=as_json)
+    profile = options["feed_profile"] or profile_of(config, is_hyperliquid=is_hyperliquid(source))
+    results = _run(settings, source, profile, as_json=as_json)
     runs.write_run(folder, results)
     if as_json:
         import msgspec
@@ -122,26 +138,40 @@ def split_arguments(arguments: Sequence[str], latency: str | None) -> tuple[list
     return [Path(path) for path in paths], latency
 
 
-def settings_of(strategy: Strategy, source: Source, options: Mapping[str, Any]) -> Settings:
-    """The settings that the command's options stand for. Raises UsageError and ModelError."""
-    from hlhft.backtest.models import parse_fees, parse_latency, parse_queue
-    from hlhft.backtest.session import Settings
+def settings_of(
+    strategy: Strategy, source: Source, options: Mapping[str, Any], config: Config | None = None
+) -> Settings:
+    """The settings that the command's options stand for, and the configuration where the user gave none.
 
-    usual = LATENCY_HYPERLIQUID if is_hyperliquid(source) else LATENCY_ELSEWHERE
-    settings = Settings(
-        strategy=strategy,
-        params=parameters(options["params"]),
-        latency=options["latency"] or usual,
-        queue=options["queue"],
-        fees=options["fees"],
-        seed=options["seed"],
-        capital_micro=_micro(options["capital"]),
+    Raises UsageError and ModelError.
+    """
+    from hlhft.backtest import session
+    from hlhft.backtest.models import parse_fees, parse_latency, parse_queue
+    from hlhft.config.settings import Config
+
+    config = Config() if config is None else config
+    changed: dict[str, Any] = {name: options[name] for name in ("queue", "fees", "seed") if is_given(name)}
+    if options["latency"] is not None:
+        changed["latency"] = options["latency"]
+    if is_given("capital"):
+        changed["capital_micro"] = _micro(options["capital"])
+    own = {} if is_given("strategy") else config.strategy.params
+    settings = replace(
+        session.settings_of(config, strategy, is_hyperliquid=is_hyperliquid(source)),
+        params={**own, **parameters(options["params"])},
+        **changed,
     )
     # Refused here and not after minutes of reading.
     parse_latency(settings.latency, seed=settings.seed)
     parse_queue(settings.queue)
     parse_fees(settings.fees)
     return settings
+
+
+def is_given(name: str) -> bool:
+    """Whether the user said it on the command line; outside of a command everything counts as said."""
+    context = click.get_current_context(silent=True)
+    return context is None or context.get_parameter_source(name) not in (None, ParameterSource.DEFAULT)
 
 
 def is_hyperliquid(source: Source) -> bool:
@@ -179,14 +209,6 @@ def _micro(text: str) -> int:
     return whole
 
 
-def _strategy(name: str, params: Sequence[str]) -> Strategy:
-    from hlhft.strategies import load
-
-    strategy = load(name)
-    strategy.params_bytes(parameters(params))
-    return strategy
-
-
 def open_recording(paths: list[Path], market: str | None, specification: Path | None) -> Source:
     """The recording that the command's arguments name, the bundled one without any. Raises CommandError, DataError."""
     from hlhft.data.markets import find, load
@@ -208,20 +230,18 @@ def _import_parquet() -> None:
     assert pyarrow.parquet
 
 
-def _run(settings: Settings, source: Source, profile: str | None, *, as_json: bool) -> Results:
+def _run(settings: Settings, source: Source, profile: str, *, as_json: bool) -> Results:
     from hlhft.backtest.recordings import compile_recording
     from hlhft.backtest.runs import results_of
     from hlhft.backtest.session import run_backtest
     from hlhft.report.numbers import recording_title
     from hlhft.strategies import failures
 
-    snapshots = is_hyperliquid(source)
-    profile = profile or (PROFILE_HYPERLIQUID if snapshots else PROFILE_ELSEWHERE)
     with progress(f"Reading {recording_title(source.name)}", hidden=as_json) as reading:
         recording = compile_recording(source, profile=profile, progress=reading)
     with failures() as raised, progress(f"Replaying {recording_title(source.name)}", hidden=as_json) as replaying:
         backtest = run_backtest(settings, recording, replaying)
-    return results_of(backtest, snapshots=snapshots, failures=raised)
+    return results_of(backtest, snapshots=is_hyperliquid(source), failures=raised)
 
 
 def _show(results: Results, folder: Path) -> None:

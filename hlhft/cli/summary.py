@@ -22,7 +22,7 @@ def summary(results: Results) -> Iterator[RenderableType]:
     """What to print, in order: what was replayed, the table, the verdict."""
     when = period(results.first_ns, results.first_ns + results.span_ns)
     yield Text()
-    yield Text.assemble((results.title, "bold"), f"  {when}, {duration(results.span_ns)}", style="")
+    yield Text.assemble((results.title, "bold"), f"\n{when}, {duration(results.span_ns)}")
     yield Padding(_table(results), (1, 0))
     spoken = verdict(results)
     yield Text(spoken.sentence, style="bold")

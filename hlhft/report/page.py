@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import html
 import importlib.util
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from hlhft.report.markouts import REASONS
 from hlhft.report.numbers import DASH, count, moment, money, period, plain
 from hlhft.report.plots import figures
 from hlhft.report.results import Results, ScenarioResult
-from hlhft.report.table import Row, sections
+from hlhft.report.table import Row, Section, sections
 from hlhft.report.verdict import Verdict, scenario_title, verdict
 
 FILLS_SHOWN = 200  # a scenario; the blotter has all
@@ -41,6 +41,7 @@ def render(results: Results) -> str:
         for index, one in enumerate(results.scenarios)
     ]
     drawn = figures(results.scenarios)
+    found = sections(results)
     markets = [_button("market", index, price["market"]) for index, price in enumerate(drawn[0]["prices"])]
     body = "\n".join(
         [
@@ -49,11 +50,13 @@ def render(results: Results) -> str:
             _cards(results.scenarios),
             "<h2>Fee scenarios side by side</h2>",
             '<p class="note">Each is a run of its own, its decisions made again: other fees, other quotes.</p>',
-            _table(results),
-            f'<p class="note under">{_text(ERRORS_NOTE)}</p>',
+            _table(results.scenarios, found[:1]),
             "<h2>How it went</h2>",
             f'<div class="bar">{"".join(chosen)}</div>',
             _charts(markets),
+            "<h2>More figures</h2>",
+            _table(results.scenarios, found[1:]),
+            f'<p class="note under">{_text(ERRORS_NOTE)}</p>',
             "<h2>What the models assume</h2>",
             '<p class="note">And whom each assumption favours, because a backtest is a model.</p>',
             _assumptions(results),
@@ -149,14 +152,12 @@ def _cards(scenarios: Iterable[ScenarioResult]) -> str:
     return f'<div class="cards">{"".join(cards)}</div>'
 
 
-def _table(results: Results) -> str:
-    titles = [scenario_title(one) for one in results.scenarios]
+def _table(scenarios: Sequence[ScenarioResult], shown: Sequence[Section]) -> str:
+    titles = [scenario_title(one) for one in scenarios]
     heads = "".join(f"<th>{_text(who)}<small>{_text(what)}</small></th>" for who, what in titles)
     lines = []
-    for section in sections(results):
-        lines.append(
-            f'<tr><th colspan="{len(results.scenarios) + 1}" scope="rowgroup">{_text(section.title)}</th></tr>'
-        )
+    for section in shown:
+        lines.append(f'<tr><th colspan="{len(scenarios) + 1}" scope="rowgroup">{_text(section.title)}</th></tr>')
         lines += [_table_row(row) for row in section.rows]
     return (
         f'<div class="panel scroll"><table class="figures" style="--columns: {len(titles)}">'
@@ -265,10 +266,20 @@ def _fill_row(one: ScenarioResult, fill: np.void) -> str:
 
 
 def _identity(identity: Mapping[str, Any]) -> str:
-    lines = "".join(
-        f"<dt>{_text(name)}</dt><dd><code>{_text(value)}</code></dd>" for name, value in _flattened(identity, "")
-    )
-    return f'<div class="panel"><dl>{lines}</dl></div>'
+    """What identifies the data and the code, then all settings and versions behind a click."""
+    long = [name for name in ("settings", "libraries") if name in identity]
+    short = {name: value for name, value in identity.items() if name not in long}
+    parts = [f'<div class="panel">{_list(_flattened(short, ""))}</div>']
+    parts += [
+        f'<details class="panel"><summary>All {_text(name)}</summary>{_list(_flattened(identity[name], ""))}</details>'
+        for name in long
+    ]
+    return "\n".join(parts)
+
+
+def _list(terms: Iterable[tuple[str, str]]) -> str:
+    lines = "".join(f"<dt>{_text(name)}</dt><dd><code>{_text(value)}</code></dd>" for name, value in terms)
+    return f"<dl>{lines}</dl>"
 
 
 def _flattened(values: Mapping[str, Any], prefix: str) -> list[tuple[str, str]]:

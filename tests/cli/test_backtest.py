@@ -15,6 +15,8 @@ from pathlib import Path
 import click
 import pytest
 
+from hlhft.backtest.recordings import Recording
+from hlhft.backtest.session import Backtest, Settings
 from hlhft.cli import backtest, invoke
 from hlhft.cli.errors import ExitCode
 from hlhft.compiled import JIT_DISABLED
@@ -184,8 +186,8 @@ def test_an_interrupted_run_is_kept(sample: str, capsys: Captured, monkeypatch: 
 
     original = session.run_backtest
 
-    def interrupted(settings: object, recording: object, progress: object = None) -> object:
-        return original(settings, recording, lambda done, total: signal.raise_signal(signal.SIGINT))  # type: ignore[arg-type]
+    def interrupted(settings: Settings, recording: Recording, progress: object = None) -> Backtest:
+        return original(settings, recording, lambda done, total: signal.raise_signal(signal.SIGINT))
 
     monkeypatch.setattr(session, "run_backtest", interrupted)
     arguments = ["backtest", sample, "--strategy", "two_sided", "--output", "out"]
@@ -266,3 +268,46 @@ def test_a_writable_folder_is_all_that_a_process_needs(folder: Path, sample: str
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert re.search(r"Report: runs/usdm_btcusdt_20240808/report\.html", done.stdout)
+
+
+def test_settings_from_a_file_hold_unless_the_command_line_says_otherwise(sample: str, capsys: Captured) -> None:
+    Path("mine.toml").write_text(
+        '[strategy]\nname = "two_sided"\nparams = { levels = 2, half_spread_bp = 3 }\n'
+        '[backtest]\nlatency = "constant:33"\nseed = 9\ncapital_usdc = 777\nqueue = "log"\n'
+        "[risk]\nposition_notional_usdc_max = 1234\n"
+    )
+
+    def recorded(*arguments: str) -> dict:
+        assert invoke(["backtest", sample, "--config", "mine.toml", "--output", "out", *arguments]) == ExitCode.OK
+        return json.loads(Path("out", "run.json").read_text())["settings"]
+
+    found = recorded()
+    assert (found["strategy"], found["latency"], found["seed"], found["queue"]) == (
+        "two_sided",
+        "constant:33",
+        9,
+        "log",
+    )
+    assert (found["params"]["levels"], found["params"]["half_spread_bp"]) == (2, 3)
+    assert found["capital_micro"] == 777_000_000
+    assert found["position_notional_micro_max"] == 1_234_000_000
+    found = recorded("5", "--seed", "1", "--capital", "8", "--queue", "power:2", "--param", "levels=1")
+    assert (found["latency"], found["seed"], found["queue"], found["capital_micro"]) == ("5", 1, "power:2", 8_000_000)
+    assert (found["params"]["levels"], found["params"]["half_spread_bp"]) == (1, 3)
+    # The file's parameters are its own strategy's and not handed to another, even of the same name.
+    assert recorded("--strategy", "two_sided")["params"]["levels"] != 2
+    capsys.readouterr()
+
+
+def test_settings_that_are_none_are_refused(sample: str, capsys: Captured) -> None:
+    Path("bad.toml").write_text("[backtest]\nlatncy = '5'\n")
+    assert "latency" in refused(capsys, sample, "--config", "bad.toml", code=ExitCode.USAGE)
+
+
+def test_the_feed_of_other_commands_is_that_of_the_session() -> None:
+    from hlhft.backtest import session
+
+    assert (backtest.PROFILE_HYPERLIQUID, backtest.PROFILE_ELSEWHERE) == (
+        session.PROFILE_HYPERLIQUID,
+        session.PROFILE_ELSEWHERE,
+    )

@@ -14,12 +14,11 @@ from tests.report.histories import PERPETUAL, History, results, scenario, traded
 
 
 def shown(found: Results, *, width: int = 100, colour: bool = False) -> str:
-    system = "standard" if colour else None
-    console = Console(file=io.StringIO(), width=width, highlight=False, force_terminal=colour, color_system=system)  # type: ignore[arg-type]
+    text = io.StringIO()
+    console = Console(file=text, width=width, force_terminal=colour, color_system="standard" if colour else None)
     for part in summary(found):
-        console.print(part)
-    assert isinstance(console.file, io.StringIO)
-    return console.file.getvalue()
+        console.print(part, highlight=False)
+    return text.getvalue()
 
 
 def test_the_scenarios_stand_side_by_side() -> None:

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from hlhft.backtest.loop import FUNDING_KIND, RECORD_DTYPE
+from hlhft.backtest.loop import RECORD_DTYPE
 from hlhft.core.state import LANE_DTYPE, POSITION_DTYPE
+from hlhft.report.attribution import FUNDING_KIND
 from hlhft.report.markouts import HORIZONS_NS
 from hlhft.report.metrics import LaneLog
 from hlhft.report.results import Results, ScenarioResult, scenario_result

@@ -7,7 +7,18 @@ import math
 import numpy as np
 import pytest
 
-from hlhft.report.markouts import BLOCKS_MIN, HORIZONS_NS, block_mean, horizons_of, markouts, of_group
+from hlhft.events import EventKind
+from hlhft.report.markouts import (
+    BLOCKS_MIN,
+    FILL_KIND,
+    HORIZONS_NS,
+    REASONS,
+    block_mean,
+    horizons_of,
+    markouts,
+    of_group,
+)
+from hlhft.venue.recorded import FillReason
 from tests.report.histories import PERPETUAL, SECOND, History
 
 HORIZONS = len(HORIZONS_NS)
@@ -92,3 +103,9 @@ def test_blocks_grow_with_the_horizon() -> None:
 def test_horizons_are_exchange_times() -> None:
     made = fills((1, 100))
     assert (horizons_of(made.log) - made.start_ns).tolist() == [list(HORIZONS_NS)]
+
+
+def test_reasons_and_kinds_are_those_of_the_venue() -> None:
+    names = {reason.value: reason.name.replace("_", " ").lower() for reason in FillReason if reason}
+    assert names == REASONS
+    assert EventKind.ORDER_FILLED == FILL_KIND

@@ -79,6 +79,7 @@ def test_the_verdict_stands_first(outline: Outline) -> None:
     assert [data for _, data in headings[1:]] == [
         "Fee scenarios side by side",
         "How it went",
+        "More figures",
         "What the models assume",
         "Fills",
         "What was run",
@@ -143,7 +144,9 @@ def test_nothing_is_a_page_too() -> None:
 
 def test_identity_is_flat_and_complete(outline: Outline) -> None:
     terms = outline.of("dt")
-    for name in ("code key", "seed", "data: fingerprint", "settings: latency", "libraries: numba"):
+    assert outline.of("summary") == ["All settings", "All libraries"]
+    parameter = next(iter(sample_run.backtest().settings.strategy.parameters)).replace("_", " ")
+    for name in ("code key", "seed", "data: fingerprint", "latency", "params: " + parameter, "numba"):
         assert name in terms
 
 
