@@ -238,10 +238,8 @@ def _sentence(found: Selection) -> str:
     if found.verdict is Verdict.LUCK:
         return f"Do not believe it: luck explains what the best of {count(found.trials)} tries made."
     if found.span_ns < CLAIM_NS_MIN:
-        least = duration(CLAIM_NS_MIN)
-        return (
-            f"Cannot tell: {duration(found.span_ns)} of data are far too little to choose a set by, {least} the least."
-        )
+        given, least = duration(found.span_ns), duration(CLAIM_NS_MIN)
+        return f"Cannot tell: {given} of data are far too little to choose a set by; it takes {least} at least."
     if not found.complete:
         return "Cannot tell: the sweep was interrupted, and a set that is missing may be better."
     return "Cannot tell: the best set's profit hardly varies, so there is nothing to judge."
@@ -273,7 +271,7 @@ def _remarks(found: Selection) -> list[str]:
 
 
 def _deflated_remarks(found: Selection, deflated: Deflated) -> list[str]:
-    probability, tries = percent(deflated.probability, 0), count(found.trials)
+    probability, tries = percent(deflated.probability), count(found.trials)
     said = f"With {probability} probability the best set's true Sharpe ratio exceeds what the best of {tries} tries"
     remarks = [f"{said} without skill would show."]
     if deflated.samples_needed is None:

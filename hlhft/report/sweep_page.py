@@ -142,11 +142,18 @@ def _line_map(view: SweepView) -> dict[str, Any]:
     order = np.argsort(view.values[:, 0], kind="stable")
     return {
         "kind": "line",
+        "x_type": _axis_type(view.values[:, 0]),
         "name": view.parameters[0],
         "x": [float(value) for value in view.values[order, 0]],
         "profit": [_usdc(view.figures[order, scenario]["profit_micro"]) for scenario in range(len(view.scenarios))],
         "text": [set_words(view, int(row)) for row in order],
     }
+
+
+def _axis_type(values: np.ndarray) -> str:
+    """Logarithmic where values span two decades and most of them lie low: that is how they were chosen."""
+    low, middle, high = values.min(), np.median(values), values.max()
+    return "log" if low > 0 and high >= 100 * low and middle <= high / 4 else "linear"
 
 
 def _usdc(micro: np.ndarray) -> list[float]:
@@ -164,6 +171,8 @@ def _pair_map(view: SweepView, first: int, second: int) -> dict[str, Any]:
         return {
             **common,
             "kind": "points",
+            "x_type": _axis_type(x),
+            "y_type": _axis_type(y),
             "x": [float(value) for value in x],
             "y": [float(value) for value in y],
             "profit": [_usdc(profit) for profit in profits],
@@ -319,9 +328,10 @@ def _charts(drawn: Sequence[Mapping[str, Any]]) -> str:
     if drawn:
         pairs = "".join(_button("pair", index, one["name"]) for index, one in enumerate(drawn))
         bar = f'<div class="bar">{pairs}</div>' if len(drawn) > 1 else ""
+        is_map = any(one["kind"] == "map" for one in drawn)
+        cells = "; a cell is the median of its sets where other parameters differ too" if is_map else ""
         parts.append(
-            '<p class="note">Profit in USDC; a cell is the median of its sets where other parameters differ too. '
-            "A good choice has good neighbours.</p>"
+            f'<p class="note">Profit in USDC{cells}. A good choice has good neighbours.</p>'
             f'{bar}<div class="panel chart"><div class="plot" id="map"></div></div>'
         )
     parts.append(

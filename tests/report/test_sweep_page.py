@@ -141,6 +141,13 @@ def test_sets_that_are_no_grid_are_points(count: int) -> None:
     assert found["text"][0].startswith("set 7: gamma 0.51")
 
 
+def test_values_over_two_decades_are_drawn_by_their_logarithm() -> None:
+    (found,) = maps(view([1.0, 2.0, 3.0], [[0.01, 1], [1, 60], [0.2, 100]]))
+    assert (found["kind"], found["x_type"], found["y_type"]) == ("points", "log", "linear")
+    (line,) = maps(view([1.0, 2.0], [[0.0], [100.0]], ("gamma",)))
+    assert line["x_type"] == "linear"
+
+
 def test_one_parameter_is_a_line_in_its_order_and_none_is_nothing() -> None:
     (found,) = maps(view([1.0, 2.0, 3.0], [[3], [1], [2]], ("gamma",)))
     assert (found["kind"], found["name"], found["x"]) == ("line", "gamma", [1.0, 2.0, 3.0])
@@ -228,5 +235,6 @@ def test_without_a_selection_the_note_stands_for_it() -> None:
     page = render(view([1.0, -1.0, 2.0], [[1, 1], [1, 2], [2, 1]]))
     assert "<h1>Ranked only.</h1>" in page and "All sets" in page
     assert 'id="map"' in page and "<dt>nothing</dt><dd><code>none</code></dd>" in page
+    assert "a cell is the median" not in page and "a cell is the median" in render(grid(3, 3))
     single = render(view([0.0], [], ()))
     assert 'id="map"' not in single and '<div class="figure ">0.00' in single

@@ -45,12 +45,14 @@
         type: "scatter", mode: "lines+markers", x: shown.x, y: profit, text: shown.text,
         line: { color: "#6a6fc1", width: 1.6 }, marker: { size: 6, color: "#6a6fc1" },
         hovertemplate: "%{text}<br>%{y:+,.2f} USDC<extra></extra>"
-      }], { xaxis: axis({ title: { text: shown.name } }), yaxis: axis({ title: { text: "USDC" }, zeroline: true }) });
+      }], { xaxis: axis({ title: { text: shown.name }, type: shown.x_type }), yaxis: axis({ title: { text: "USDC" }, zeroline: true }) });
       return;
     }
     const [low, high] = bounds(profit.flat());
     const axes = { xaxis: axis({ title: { text: shown.x_name } }), yaxis: axis({ title: { text: shown.y_name } }) };
     if (shown.kind === "points") {
+      axes.xaxis.type = shown.x_type;
+      axes.yaxis.type = shown.y_type;
       draw("map", [{
         type: "scatter", mode: "markers", x: shown.x, y: shown.y, text: shown.text, customdata: profit,
         marker: {
