@@ -220,6 +220,17 @@ def test_resting_reduce_only_shrinks_as_the_position_shrinks(desk):
     assert desk.position(ANN) == 0, "it never flips the position"
 
 
+def test_a_maker_that_reduces_its_position_is_trimmed_as_well(desk):
+    position(desk, ANN, 10)
+    desk.place(ANN, SELL, 110, 10, ALO, reduce_only=1).run()
+    asks(desk, (ANN, 105, 4))
+    assert desk.place(BOB, BUY, 105, 4, IOC).short() == [
+        (FILLED, BOB, BUY, 105, 4, 0),
+        (FILLED, ANN, SELL, 105, 4, 0),
+        (ACKNOWLEDGED, ANN, SELL, 110, 6),
+    ]
+
+
 def test_of_several_reduce_only_orders_the_oldest_is_trimmed_first(desk):
     position(desk, ANN, -10)
     desk.place(ANN, BUY, 95, 6, ALO, reduce_only=1).run()
