@@ -486,7 +486,7 @@ def cramped(monkeypatch):
     monkeypatch.setattr(replays, "RECORD_ROWS", 1)
 
 
-@pytest.mark.parametrize(("decides", "size"), zip(BEATS, (1, 5, 1, 5), strict=True))
+@pytest.mark.parametrize(("decides", "size"), list(zip(BEATS, (1, 5, 1, 5), strict=True)))
 def test_windows_and_logs_of_any_size_give_the_same_run(decides, size, cramped):
     """Six lanes whose fills crowd the log, over two markets, in pieces of `size` rows and from whole arrays."""
     events = [seen_apart(47), seen_apart(53, market=1)]
