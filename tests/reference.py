@@ -1,6 +1,6 @@
 """The generated pages: docs/reference.md, what the code says of itself, and the tables of docs/configuration.md.
 
-    python -m tests.reference      writes both
+python -m tests.reference      writes both
 """
 
 from __future__ import annotations

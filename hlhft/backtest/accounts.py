@@ -39,7 +39,7 @@ FUNDING_PAYMENT = 50  # hlhft.events.EventKind
 LIQUIDATION = 5  # hlhft.venue.recorded.FillReason
 _FILLED = 18
 _SPOT = int(MarketKind.SPOT)
-_MARKET_ORDER = 1  # hlhft.venue.liquidation.IntentKind
+_MARKET_ORDER, _TAKE_OVER = 1, 2  # hlhft.venue.liquidation.IntentKind
 _TAKEN_OVER = 2  # hlhft.venue.liquidation.LiquidationState
 
 
@@ -52,7 +52,7 @@ class Accounts(NamedTuple):
     states: np.ndarray  # LIQUIDATION_DTYPE[L]
     table: np.ndarray  # int64[states x conditions, 2]
     backstop: np.ndarray  # HOLDING_DTYPE[M]: whoever takes positions over
-    intents: np.ndarray  # INTENT_DTYPE[M], scratch
+    intents: np.ndarray  # INTENT_DTYPE[M + 1], scratch
     marks: np.ndarray  # int64[M], scratch
 
 
@@ -69,7 +69,7 @@ def new_accounts(markets: np.ndarray, *, lanes: int, capital_micro: int) -> Acco
         states=np.zeros(lanes, LIQUIDATION_DTYPE),
         table=transition_table(),
         backstop=np.zeros(count, HOLDING_DTYPE),
-        intents=np.zeros(count, INTENT_DTYPE),
+        intents=np.zeros(count + 1, INTENT_DTYPE),
         marks=np.zeros(count, np.int64),
     )
     for index, market in enumerate(markets):
@@ -180,9 +180,9 @@ def liquidate_lane(venue, accounts, lane, ts_ns):
         intent = accounts.intents[index]
         if intent["kind"] == _MARKET_ORDER:
             liquidate(venue, lane, intent["market"], ts_ns, intent["size_lots"])
-        else:
-            # What is left of the account goes with its last position.
-            margin = equity if index == count - 1 else 0
+        elif intent["kind"] == _TAKE_OVER:
+            # What is left of the account goes with its last position: the margin's own intent comes last.
+            margin = equity if index == count - 2 else 0
             _hand_over(venue, accounts, lane, intent["market"], intent["side"], margin, ts_ns)
     if state["state"] == _TAKEN_OVER:
         # It holds nothing and owes nothing now: covered, whatever an order still under way may bring later.

@@ -162,10 +162,12 @@ class _Log:
     chunks: list[np.ndarray] = field(default_factory=list)
 
     def drain(self, count: int) -> None:
+        """Keeps the first `count` entries of the buffer."""
         if count:
             self.chunks.append(self.buffer[:count].copy())
 
     def joined(self) -> np.ndarray:
+        """Everything kept, in order."""
         return np.concatenate(self.chunks) if self.chunks else self.buffer[:0].copy()
 
 

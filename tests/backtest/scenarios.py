@@ -118,6 +118,9 @@ class Pieces:
         self.low_ticks, self.high_ticks = (int(bound) for bound in price_range(self.rows, len(self.rows)))
         self.rows_total = len(self.rows)
 
+    def whole(self) -> None:
+        """Nothing at once: read piece by piece."""
+
     def read(self, rows_max: int) -> np.ndarray:
         """The next rows."""
         part = self.rows[self.position : self.position + min(self.size, rows_max)]

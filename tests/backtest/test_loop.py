@@ -119,7 +119,7 @@ def test_a_queue_is_used_up_by_trades_before_we_are_reached():
     # 99.95 x 1 x 1.5 bp = 14,992.5, truncated.
     first = Fill(20, 20, BUY, "99.95", "1", 14_992, QUEUE)
     assert fills_of(output) == [first]
-    assert output.fills[["front_at_entry", "front"]].tolist() == [(3000.0, -1000.0)]
+    assert output.fills[["front_at_entry", "front"]].tolist() == [(3000.0, 1000.0)]
 
 
 def test_a_trade_through_our_price_fills_at_our_price():
@@ -600,7 +600,10 @@ def test_a_liquidated_lane_halts_when_it_hears_of_it():
 
 
 def test_the_margin_breaker_reads_what_the_core_knows():
-    """5 at 100 with 1000 USDC and a mark of 50: worth 750 less the fee, and 12.5 needed; 80 times that is more."""
+    """5 at 100 with 1000 USDC and a mark of 50: worth 750 less the fee, and 12.5 needed; 80 times that is more.
+
+    So the breaker closes at 99.9: 1000 - 0.075 maker fee - 0.5 lost - 499.5 x 4.5 bp = 999.200225, and nothing needed.
+    """
     table = f"{BOOK}\n 5 trade sell 100 5\n 20 context 50 50 0\n 30 level buy 99.9 4\n 40 level buy 99.9 5"
     scenario = Scenario(
         tables=[table],
@@ -609,5 +612,5 @@ def test_the_margin_breaker_reads_what_the_core_knows():
         plan={"capital_micro": 10**9},
     )
     lane = scenario.run().lanes.lane[0, 0]
-    assert (lane["maintenance_micro"], lane["margin_value_micro"]) == (12_500_000, 749_925_000)
+    assert (lane["maintenance_micro"], lane["margin_value_micro"]) == (0, 999_200_225)
     assert (lane["mode"], lane["halt_code"]) == (Mode.HALTED, Breaker.MARGIN_DISTANCE)

@@ -15,6 +15,7 @@ from hlhft.backtest.recordings import ABANDONED_S, Recording, compile_recording
 from hlhft.backtest.rows import ROW_DTYPE
 from hlhft.data.errors import DataError
 from hlhft.data.files import ProgressMeter
+from hlhft.data.merge import Numbered
 from hlhft.data.sources import Source
 from tests.backtest.scenarios import BOOK, MARKET, OTHER, events_of, random_events, rows_of
 
@@ -39,6 +40,9 @@ class TableSource(Source):
         meter.at("rows", self.bytes_total)
         self.counts["events"] += len(self.events)
         yield self.events.copy()
+
+    def numbered(self, meter: ProgressMeter) -> Iterator[tuple[Path, Numbered]]:
+        raise NotImplementedError("a recording is compiled from events alone")
 
 
 class OtherReader(TableSource):

@@ -98,7 +98,7 @@ def test_every_declared_exception_has_an_exit_code(repository: Path) -> None:
 
 def python(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, **options)  # type: ignore[call-overload]
+    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
 
 
 def test_an_internal_failure_ends_the_process_with_one_sentence(repository: Path) -> None:
