@@ -54,7 +54,7 @@ def test_books_are_followed_from_array_to_array() -> None:
         joined([level(10, -1, 101, 5), event(EventKind.DEPTH_CLEAR, 11, side=-1, price=101), level(12, 1, 101, 1)]),
         joined([level(10, 1, 100, 5), event(EventKind.DEPTH_CLEAR, 11), level(12, -1, 99, 1)]),
         # Only what we see is looked at.
-        joined([level(10, 1, 100, 5), level(12, -1, 99, 1, flags=EXCHANGE)]),
+        joined([level(10, 1, 100, 5), level(12, -1, 99, 1, flags=EXCHANGE), level(13, 1, 98, 1)]),
         # Markets do not mix.
         joined([level(10, 1, 100, 5), level(12, -1, 99, 1, market=1)]),
     ],
