@@ -345,34 +345,33 @@ def test_a_strategy_has_a_folder_of_its_own_for_as_long_as_it_is_decorated() -> 
 # How functions are compiled.
 
 
-@compiled.compiled
 def half_of(numerator, denominator):
     """Division as IEEE has it."""
     return numerator / denominator
 
 
-@compiled_inline
 def twice(value):
     """To be put into its caller."""
     return 2 * value
 
 
-@compiled.compiled
-def four_calls(row, values):
-    """Whole numbers of several widths, and arrays without their owner."""
-    total = 0.0
-    for number in borrowed(values):
-        total += half_of(number, 2)
-    return total + half_of(row["narrow"], 2) + half_of(3, row["narrow"]) + twice(row["narrow"])
+def test_callers_of_any_width_share_one_compiled_function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))  # an empty one: what is found there is not compiled
+    ratio, double = compiled.compiled(half_of), compiled_inline(twice)
 
+    def calls(row, values):
+        total = 0.0
+        for number in borrowed(values):
+            total += ratio(number, 2)
+        return total + ratio(row["narrow"], 2) + ratio(3, row["narrow"]) + double(row["narrow"])
 
-def test_callers_of_any_width_share_one_compiled_function() -> None:
     row = np.zeros(1, [("narrow", np.int8)])[0]
     row["narrow"] = 4
-    assert four_calls(row, np.array([1, 2, 3])) == 0.5 + 1.0 + 1.5 + 2.0 + 0.75 + 8.0
+    assert compiled.compiled(calls)(row, np.array([1, 2, 3])) == 0.5 + 1.0 + 1.5 + 2.0 + 0.75 + 8.0
     if not JIT_DISABLED:
-        assert half_of.signatures == [(numba.int64, numba.int64)]
-        assert half_of(1.0, 0.0) == np.inf  # error_model: no exception leaves compiled code
+        assert ratio.signatures == [(numba.int64, numba.int64)]
+        assert ratio(1.0, 0.0) == np.inf  # no exception leaves compiled code
+        assert list(tmp_path.rglob("*.nbi"))
 
 
 def test_a_python_strategy_s_stand_in_is_called_by_its_address() -> None:

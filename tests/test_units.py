@@ -70,7 +70,7 @@ def nearest_accepted(market: Market, price: Decimal, side: int) -> Decimal:
 
 
 @given(markets, prices, sides)
-@settings(max_examples=300)
+@settings(max_examples=100)
 def test_quantising_gives_the_nearest_accepted_price_away_from_the_touch(
     market: Market, price: float, side: int
 ) -> None:
@@ -82,7 +82,7 @@ def test_quantising_gives_the_nearest_accepted_price_away_from_the_touch(
 
 
 @given(markets, st.integers(1, TICKS_MAX // 2), sides)
-@settings(max_examples=200)
+@settings(max_examples=60)
 def test_a_whole_tick_is_kept_when_it_is_accepted_and_only_then(market: Market, ticks: int, side: int) -> None:
     accepted = is_accepted(market, price_of(market, ticks))
     assert market.is_valid_price(ticks) is accepted
@@ -90,7 +90,7 @@ def test_a_whole_tick_is_kept_when_it_is_accepted_and_only_then(market: Market, 
 
 
 @given(markets, st.integers(1, TICKS_MAX // 4), st.floats(0.0, 0.1), sides)
-@settings(max_examples=200)
+@settings(max_examples=60)
 def test_a_quote_never_crosses_the_touch(market: Market, touch: int, away: float, side: int) -> None:
     """A buy at or below the best bid stays there, a sell at or above the best ask likewise."""
     assume(market.is_valid_price(touch) and touch > 4 * market.grid_step(touch))
@@ -121,7 +121,7 @@ def test_both_grids_by_hand() -> None:
 
 
 @given(markets, st.integers(0, TICKS_MAX), st.integers(0, LOTS_MAX))
-@settings(max_examples=200)
+@settings(max_examples=60)
 def test_texts_round_trip_in_the_wire_s_form(market: Market, ticks: int, lots: int) -> None:
     for text, decimals in (
         (market.price_text(ticks), market.price_decimals),
@@ -137,7 +137,7 @@ def test_texts_round_trip_in_the_wire_s_form(market: Market, ticks: int, lots: i
 
 
 @given(markets, st.integers(1, TICKS_MAX), st.integers(-(10**9), 10**9))
-@settings(max_examples=200)
+@settings(max_examples=60)
 def test_money_is_exact_on_perpetuals_and_cut_toward_zero_where_it_is_finer(
     market: Market, ticks: int, lots: int
 ) -> None:
