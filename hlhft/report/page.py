@@ -24,6 +24,7 @@ from hlhft.report.plots import figures
 from hlhft.report.results import Results, ScenarioResult
 from hlhft.report.table import Row, Section, sections
 from hlhft.report.verdict import Verdict, scenario_title, verdict
+from hlhft.units import Market
 
 FILLS_SHOWN = 200  # a scenario; the blotter has all
 ERRORS_NOTE = (
@@ -236,7 +237,17 @@ def _fills(scenarios: Iterable[ScenarioResult]) -> str:
         note = f"{count(len(fills))} fills under {one.name}."
         if len(shown) < len(fills):
             note = f"The first {len(shown)} of {count(len(fills))} fills under {one.name}; blotter.parquet has all."
-        heads = ("time, UTC", "market", "side", "price", "size", "reason", "ahead on joining", "fee, USDC")
+        heads = (
+            "time, UTC",
+            "market",
+            "side",
+            "price",
+            "size",
+            "reason",
+            "ahead on joining",
+            "at the fill",
+            "fee, USDC",
+        )
         head = "".join(f"<th>{name}</th>" for name in heads)
         rows = "\n".join(_fill_row(one, fill) for fill in shown)
         parts.append(
@@ -256,13 +267,18 @@ def _fill_row(one: ScenarioResult, fill: np.void) -> str:
         market.price_text(int(fill["price_ticks"])),
         market.size_text(int(fill["size_lots"])),
         REASONS[int(fill["reason"])],
-        market.size_text(round(float(fill["front_at_entry"]))) if fill["maker"] else DASH,
+        *(_lots(market, fill, name) for name in ("front_at_entry", "front")),
         plain(int(fill["aux1"]) / 1e6, 4),
     )
     tone = {2: f' class="{"gain" if side == "buy" else "loss"}"'}
     return (
         "<tr>" + "".join(f"<td{tone.get(index, '')}>{_text(cell)}</td>" for index, cell in enumerate(cells)) + "</tr>"
     )
+
+
+def _lots(market: Market, fill: np.void, name: str) -> str:
+    """What stood ahead of the order, as a size; a taker stands in no queue."""
+    return market.size_text(round(max(float(fill[name]), 0.0))) if fill["maker"] else DASH
 
 
 def _identity(identity: Mapping[str, Any]) -> str:

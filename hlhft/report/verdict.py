@@ -109,8 +109,7 @@ def _remarks(results: Results) -> list[str]:
         one.metrics.sharpe is not None and one.metrics.sharpe.carries_a_claim for one in results.scenarios
     ):
         remarks.append(
-            f"{duration(results.span_ns)} and {count(first.metrics.trading.fills)} fills are too few to say whether "
-            "this is skill or chance."
+            f"{duration(results.span_ns)} and {count(first.metrics.trading.fills)} fills cannot tell skill from chance."
         )
     if first.split.residual_largest:
         remarks.append(

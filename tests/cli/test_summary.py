@@ -30,7 +30,7 @@ def test_the_scenarios_stand_side_by_side() -> None:
     assert any(line.split() == ["spread", "captured", f"{MINUS}6.00", "+6.00"] for line in lines)
     assert "2023-11-14 22:13:20 to 22:23:20 UTC, 10 min" in text
     assert text.index("Risk") < text.index("It would have made money only with the top rebate")
-    assert "too few to say whether this is skill or chance" in text
+    assert "cannot tell skill from chance" in text
     assert "Place in the queue" not in text
 
 

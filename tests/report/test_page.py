@@ -116,7 +116,7 @@ def test_names_are_text_and_never_markup() -> None:
 
 def test_fills_are_listed_up_to_a_bound() -> None:
     made = History([PERPETUAL])
-    made.fill(1, 618_079, 2, fee=18_542, mid=1_236_161, reason=2, front_at_entry=89.0)
+    made.fill(1, 618_079, 2, fee=18_542, mid=1_236_161, reason=2, front_at_entry=89.0, front=-3.0)
     for _ in range(page.FILLS_SHOWN):
         made.wait(SECOND)
         made.fill(-1, 618_079, 2, maker=0, reason=4)
@@ -124,10 +124,10 @@ def test_fills_are_listed_up_to_a_bound() -> None:
     outline = Outline(without_script(page.render(results(scenario(made)))))
     cells = outline.of("td")
     start = cells.index("2023-11-14 22:13:20.000")
-    row = ["2023-11-14 22:13:20.000", "BTC", "buy", "61807.9", "0.00002", "traded through", "0.00089", "0.0185"]
-    assert cells[start : start + 8] == row
+    row = ["2023-11-14 22:13:20.000", "BTC", "buy", "61807.9", "0.00002", "traded through", "0.00089", "0", "0.0185"]
+    assert cells[start : start + 9] == row
     assert any(f"The first {page.FILLS_SHOWN} of 201 fills" in note for note in outline.of("p"))
-    assert cells[start + 8 : start + 16][-2:] == ["\N{EN DASH}", "0.0000"]
+    assert cells[start + 9 : start + 18][-3:] == ["\N{EN DASH}", "\N{EN DASH}", "0.0000"]
 
 
 def test_several_markets_can_be_chosen() -> None:

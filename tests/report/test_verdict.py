@@ -67,7 +67,7 @@ def test_what_cost_most_and_how_little_it_proves() -> None:
     made.record()
     remarks = verdict(results(scenario(made))).remarks
     assert remarks[0] == f"What cost most with a new account (+1.5 bp) was funding, {MINUS}9.00 USDC."
-    assert remarks[-1] == "10 min and 2 fills are too few to say whether this is skill or chance."
+    assert remarks[-1] == "10 min and 2 fills cannot tell skill from chance."
 
 
 def test_without_a_cost_nothing_cost_most() -> None:
@@ -80,7 +80,7 @@ def test_a_long_recording_is_not_called_short() -> None:
         made.wait(CLAIM_NS_MIN // 30 + 1)
         made.fill(1, 100, index + 1)
         made.record()
-    assert not any("too few" in remark for remark in verdict(results(scenario(made))).remarks)
+    assert not any("skill from chance" in remark for remark in verdict(results(scenario(made))).remarks)
 
 
 def test_an_interrupted_run_is_called_so() -> None:
