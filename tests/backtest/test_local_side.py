@@ -233,7 +233,9 @@ class Desk:
     def send(self, lots: int) -> int:
         lane = self.lane
         position, orders, active = lane.positions[0], lane.orders[0], lane.active[0]
-        return int(create(lane.lane[0], position, orders, active, BUY, 100, lots, 0, 0, T, 0))
+        number = int(create(lane.lane[0], position, orders, active, BUY, 100, lots, 0, 0, T, 0))
+        orders[number & 1023]["state"] = OrderState.SENT
+        return number
 
     def hear(self, at: int, kind: int, **fields: int) -> None:
         line = self.bus.lines[1]
