@@ -10,7 +10,6 @@ integer arithmetic only, so that it is the same with and without compilation.
 
 from __future__ import annotations
 
-import math
 from enum import IntEnum
 
 import numpy as np
@@ -22,6 +21,7 @@ QUANTILE_STEPS = 1024
 
 _LAYER = 2**20  # interpolation steps between two quantiles; steps x layer stays below the generator's range
 _MICROSECOND_NS = 1000
+_REACH_DEVIATIONS = 12  # a gamma distribution has less than one step of the table beyond
 
 # L'Ecuyer's combined generator of 1988: two multiplicative generators, period about 2.3e18, no product above 2^47.
 _MODULUS_1, _MULTIPLIER_1 = 2_147_483_563, 40_014
@@ -101,9 +101,13 @@ def spacing_quantiles(*, mean_ns: int, deviation_ns: int, ns_min: int, ns_max: i
             f" {ns_max} and {deviation_ns}"
         )
     shape = (mean_ns / deviation_ns) ** 2
-    scale = deviation_ns**2 / mean_ns
-    grid = np.linspace(ns_min, ns_max, 16 * QUANTILE_STEPS + 1)
-    density = np.exp((shape - 1.0) * np.log(grid / scale) - grid / scale - math.lgamma(shape))
+    # The grid follows a narrow distribution, and the density is taken relative to that of the mean: a step wider than
+    # the peak, or a difference of huge numbers, would lose it.
+    reach = _REACH_DEVIATIONS * deviation_ns
+    grid = np.linspace(max(ns_min, mean_ns - reach), min(ns_max, mean_ns + reach), 16 * QUANTILE_STEPS + 1)
+    distance = (grid - mean_ns) / mean_ns
+    exponent = (shape - 1.0) * np.log1p(distance) - shape * distance
+    density = np.exp(exponent - exponent.max())
     cumulative = np.concatenate(([0.0], np.cumsum((density[1:] + density[:-1]) * 0.5)))
     wanted = np.linspace(0.0, cumulative[-1], QUANTILE_STEPS + 1)
     microseconds = np.rint(np.interp(wanted, cumulative, grid) / _MICROSECOND_NS).astype(np.int64)

@@ -30,7 +30,7 @@ HOLDING_DTYPE = np.dtype(
 
 @compiled
 def apply_fill(holding, market, side, ticks, lots, maker):
-    """Books a fill of `lots` > 0 at `ticks` for side +1 or -1 and returns its fee in micro-USDC."""
+    """Books a fill of `lots` > 0 at `ticks` for side +1 or -1, `maker` 1 or 0; returns its fee in micro-USDC."""
     quanta = ticks * lots
     holding["position_lots"] += side * lots
     holding["cash_quanta"] -= side * quanta

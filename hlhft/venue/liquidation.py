@@ -2,7 +2,8 @@
 
 Source: venue reference section 10. First market orders into the book: a whole position, or a fifth of one above
 $100,000 and then, within 30 seconds, all that is left of it. Below two thirds of maintenance margin the backstop takes
-everything over. The machine only says what to do; placing the orders is the caller's business.
+everything over, all positions and the margin behind them. The machine only says what to do; placing the orders is the
+caller's business.
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ class IntentKind(IntEnum):
     """What an intent asks of the caller."""
 
     MARKET_ORDER = 1
-    TAKE_OVER = 2
+    TAKE_OVER = 2  # a position, at the mark
+    TAKE_MARGIN = 3  # and then all equity that is left, a debt too
 
 
 # (state, condition) -> (next state, measure). A missing pair cannot happen: an account that was taken over holds
@@ -112,8 +114,9 @@ def liquidate(
     """Moves the LIQUIDATION_DTYPE record `account` and writes what to do to `intents`; returns how many, or ERROR.
 
     `bucket` is -1 for the cross positions, else the market of an isolated one; equity and maintenance margin are of
-    the same. `holdings`, `margins`, `markets` and `marks` are one account's rows; `intents` is INTENT_DTYPE[M] and gets
-    one entry for each position of the bucket, in the order of the markets.
+    the same. `holdings`, `margins`, `markets` and `marks` are one account's rows; `intents` is INTENT_DTYPE[M + 1] and
+    gets one entry for each position of the bucket, in the order of the markets, and one for the margin when the
+    backstop takes over: also from an account whose last trade left it in debt without a position.
     """
     if account["state"] == 1 and now_ns >= account["cooling_until_ns"]:
         account["state"] = 0
@@ -139,12 +142,21 @@ def liquidate(
             account["state"] = 1
             account["cooling_until_ns"] = now_ns + COOLDOWN_NS
         count += 1
+    if measure == 3:
+        intents[count]["kind"] = 3
+        intents[count]["market"] = bucket
+        intents[count]["side"] = 0
+        intents[count]["size_lots"] = 0
+        count += 1
     return count
 
 
 @compiled
 def take_over(holding, backstop, mark_ticks):
-    """Moves a position to the backstop's holding of the same market at the mark, without fee; returns its lots."""
+    """Moves a position to the backstop's holding of the same market at the mark, without fee; returns its lots.
+
+    What was its equity is now the account's cash, which TAKE_MARGIN moves: `take_over_cross` or `take_over_isolated`.
+    """
     lots = holding["position_lots"]
     quanta = lots * mark_ticks
     holding["position_lots"] = 0
@@ -152,3 +164,20 @@ def take_over(holding, backstop, mark_ticks):
     backstop["position_lots"] += lots
     backstop["cash_quanta"] -= quanta
     return lots
+
+
+@compiled
+def take_over_cross(collateral, account, backstop, equity_micro):
+    """Moves what a taken over cross account is worth to the backstop, which also bears a loss: the account has nothing.
+
+    `collateral` is int64[accounts] in micro-USDC, `equity_micro` the cross equity after its positions were moved.
+    """
+    collateral[account] -= equity_micro
+    collateral[backstop] += equity_micro
+
+
+@compiled
+def take_over_isolated(margin, collateral, backstop, equity_micro):
+    """Moves what a taken over isolated position was worth to the backstop; `margin` is its MARGIN_DTYPE record."""
+    margin["bucket_micro"] -= equity_micro
+    collateral[backstop] += equity_micro

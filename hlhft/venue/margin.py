@@ -5,7 +5,7 @@ liquidation price). Money is micro-USDC, every division truncates toward zero. A
 notional x rate - deduction with rate = 1 / (2 x leverage); rates of one market are kept over their common denominator,
 so that the algebra is exact until the one last division.
 
-Amounts up to AMOUNT_MAX_MICRO (nine billion USDC) are safe from overflow. Which account pays the fees of an isolated
+Amounts up to AMOUNT_MAX_MICRO (three billion USDC) are safe from overflow. Which account pays the fees of an isolated
 position, and the price that reserves the margin of a resting order, are not documented: here the cross account and the
 mark.
 """
@@ -23,8 +23,8 @@ from hlhft.venue.arithmetic import multiply_divide
 from hlhft.venue.fees import notional_micro
 
 TIERS_MAX = 4
-DENOMINATOR_MAX = 1000  # amounts up to AMOUNT_MAX_MICRO times this fit 63 bits; tiers of 40 and 20 need 80
-AMOUNT_MAX_MICRO = 9_000_000_000_000_000
+DENOMINATOR_MAX = 1000  # tiers of 40 and 20 need 80
+AMOUNT_MAX_MICRO = 3_000_000_000_000_000  # three of these times DENOMINATOR_MAX fit 63 bits
 
 TIER_DTYPE = np.dtype(
     [
@@ -211,8 +211,8 @@ def isolated_transfer_micro(holding, margin, market, position_before, price_tick
 
 @compiled
 def liquidation_price_ticks(equity_micro, other_maintenance_micro, market, position_lots, mark_ticks, tiers):
-    """The mark in ticks, rounded toward the present one, at which equity equals maintenance margin; 0 when there is
-    none.
+    """The last mark in ticks at which equity still covers maintenance margin: one tick further it does not; 0 when
+    there is none.
 
     `equity_micro` is the account's (cross) or the position's (isolated) at `mark_ticks`; `other_maintenance_micro` that
     of the other cross positions, held fixed. The tier is the one that holds at the price found.
@@ -235,9 +235,25 @@ def liquidation_price_ticks(equity_micro, other_maintenance_micro, market, posit
         margin = distance * denominator - notional * tier["factor"] + tier["deduction"]
         per_tick = unit * (denominator - side * tier["factor"])
         price = mark_ticks - side * (margin // per_tick)
-        if price <= 0 or price > TICKS_MAX or unit > AMOUNT_MAX_MICRO // price:
+        if side < 0:
+            price = max(price, 1)
+        if price <= 0 or price > TICKS_MAX or unit > AMOUNT_MAX_MICRO // (price + 1):
             continue
-        # Rounding may carry the price over a tier's bound, where both tiers ask the same.
-        if tier_of(tiers, price * unit) == row or tier_of(tiers, (price - side) * unit) == row:
-            return price
+        # The rate of this tier may not hold there, and what is asked for is cut to whole micro-USDC, which carries at
+        # most two ticks further.
+        without = distance - side * notional
+        if not _covers(without, side, unit, price, tiers):
+            continue
+        for _ in range(2):
+            if price == side or not _covers(without, side, unit, price - side, tiers):
+                break
+            price -= side
+        return price
     return 0
+
+
+@compiled
+def _covers(equity_without_position, side, unit, price_ticks, tiers):
+    """Whether equity covers maintenance margin at a price for a position worth `unit` micro-USDC a tick."""
+    notional = price_ticks * unit
+    return equity_without_position + side * notional >= maintenance_micro(tiers, notional)

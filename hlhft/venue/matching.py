@@ -1,8 +1,8 @@
 """The order-level matching engine: every order of every account, by price, then time.
 
 Sources: venue reference sections 4.2 (modify), 4.5 (reduce-only, margin) and 8 (priority, self-trade prevention, block
-order). A level is a queue: an intrusive list through the order slab with a head and a tail a tick, and its total in a
-ladder (`hlhft.ladder`). Prices outside the ladder's band can be taken from but not rested at.
+order). What it works on is `hlhft.venue.state.Exchange`. Prices outside the ladder's band can be taken from but not
+rested at.
 
 Invariants, held by tests: no crossed book; the oldest order of a level is matched first; what one side gains the other
 loses; the reduce-only orders of an account together never exceed the position that they close.
@@ -14,16 +14,12 @@ by setting `event_count` to 0; `events_for` slots of capacity never overflow wit
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-import numpy as np
-
 from hlhft.compiled import compiled
-from hlhft.events import EVENT_DTYPE
-from hlhft.ladder import ASK_NONE, BID_NONE, LADDER_DTYPE, lots_at, set_ask, set_bid
+from hlhft.ladder import ASK_NONE, BID_NONE, lots_at, set_ask, set_bid
 from hlhft.venue.blocks import sort_actions
-from hlhft.venue.holding import HOLDING_DTYPE, apply_fill
-from hlhft.venue.margin import MARGIN_DTYPE, RESTING_DTYPE, admits, available_micro, isolated_transfer_micro
+from hlhft.venue.holding import apply_fill
+from hlhft.venue.margin import admits, available_micro, isolated_transfer_micro
+from hlhft.venue.order_index import find_order, index_order, unindex_order
 from hlhft.venue.validation import check_order
 
 # Event kinds, flags, refusals, times in force and action kinds as in hlhft.events, hlhft.venue.refusals and
@@ -37,120 +33,6 @@ _NEVER_PLACED, _CANNOT_MODIFY, _ACTION_EXPIRED, _TOO_MANY = 11, 12, 13, 14
 _SELF_TRADE, _REDUCE_ONLY_CANCELLED, _MARGIN_CANCELLED, _REQUESTED = 17, 18, 19, 21
 
 _TICKS_FAR = 2**40  # beyond every price: a market order's limit
-
-ORDER_DTYPE = np.dtype(
-    [
-        ("order_id", np.int64),  # the venue's, 0 for a free slot
-        ("client_id", np.int64),  # the account's own, 0 none
-        ("account", np.int64),
-        ("market", np.int64),
-        ("side", np.int64),
-        ("price_ticks", np.int64),
-        ("remaining_lots", np.int64),
-        ("original_lots", np.int64),  # as asked for, before any shrinking
-        ("placed_ns", np.int64),
-        ("reduce_only", np.int64),
-        # Links are slot + 1, 0 none.
-        ("next", np.int64),  # behind it in its level, or in the free list
-        ("previous", np.int64),
-        ("next_by_order_id", np.int64),  # in its hash bucket
-        ("next_by_client_id", np.int64),
-        ("reduce_next", np.int64),  # the account's next younger reduce-only order in the market
-        ("reduce_previous", np.int64),
-    ]
-)
-
-ENGINE_DTYPE = np.dtype(
-    [
-        ("free", np.int64),  # slot + 1 of the first free slot
-        ("resting", np.int64),
-        ("next_order_id", np.int64),
-        ("next_trade_id", np.int64),
-        ("event_count", np.int64),
-        ("dropped", np.int64),  # events that found no room: the caller's capacity is wrong
-    ]
-)
-
-# The event record of one account, and what else the venue publishes of it.
-VENUE_EVENT_DTYPE = np.dtype(
-    [("account", np.int64)]
-    + [(name, EVENT_DTYPE[name]) for name in EVENT_DTYPE.names or ()]
-    + [
-        ("venue_order_id", np.int64),
-        ("trade_id", np.int64),  # fills: the same on both sides
-        ("start_position_lots", np.int64),  # fills: signed position before
-    ]
-)
-
-
-class Exchange(NamedTuple):
-    """The venue's state. M markets, A accounts, N order slots, W ticks of band, B hash buckets (a power of two)."""
-
-    rules: np.ndarray  # RULES_DTYPE[1]
-    engine: np.ndarray  # ENGINE_DTYPE[1]
-    markets: np.ndarray  # MARKET_DTYPE[M]
-    marks: np.ndarray  # int64[M]: mark price in ticks, 0 unknown
-    ladders: np.ndarray  # LADDER_DTYPE[M]
-    cells: np.ndarray  # int64[M, 2, W]: lots at a level, row 0 bids, row 1 asks
-    heads: np.ndarray  # int32[M, 2, W]: slot + 1 of the oldest order
-    tails: np.ndarray  # int32[M, 2, W]: slot + 1 of the youngest order
-    orders: np.ndarray  # ORDER_DTYPE[N]
-    buckets: np.ndarray  # int32[2, B]: slot + 1 by the venue's id (row 0) and by account and client id (row 1)
-    collateral: np.ndarray  # int64[A]: micro-USDC of the cross account
-    holdings: np.ndarray  # HOLDING_DTYPE[A, M]
-    margins: np.ndarray  # MARGIN_DTYPE[A, M]
-    resting: np.ndarray  # RESTING_DTYPE[A, M]
-    open_orders: np.ndarray  # int64[A]
-    events: np.ndarray  # VENUE_EVENT_DTYPE[events_for(N)]
-
-
-def events_for(slots: int) -> int:
-    """Events that one call can cause with `slots` resting orders: per match two fills and two trims, one end each."""
-    return 5 * slots + 16
-
-
-def new_exchange(
-    markets: np.ndarray, rules: np.ndarray, *, accounts: int, base_ticks: list[int], width: int, slots: int
-) -> Exchange:
-    """An empty exchange for MARKET_DTYPE[M] `markets`, prices base_ticks[m] .. base_ticks[m] + width - 1, leverage 1.
-
-    Raises ValueError when `accounts`, `width` or `slots` is below 1 or base_ticks has not one entry a market.
-    """
-    count = len(markets)
-    if min(accounts, width, slots) < 1 or len(base_ticks) != count:
-        raise ValueError(
-            f"an exchange needs at least 1 account, tick and slot and {count} base prices, not {accounts}, {width},"
-            f" {slots} and {len(base_ticks)}"
-        )
-    exchange = Exchange(
-        rules=rules.copy(),
-        engine=np.zeros(1, ENGINE_DTYPE),
-        markets=markets.copy(),
-        marks=np.zeros(count, np.int64),
-        ladders=np.zeros(count, LADDER_DTYPE),
-        cells=np.zeros((count, 2, width), np.int64),
-        heads=np.zeros((count, 2, width), np.int32),
-        tails=np.zeros((count, 2, width), np.int32),
-        orders=np.zeros(slots, ORDER_DTYPE),
-        buckets=np.zeros((2, 1 << slots.bit_length()), np.int32),
-        collateral=np.zeros(accounts, np.int64),
-        holdings=np.zeros((accounts, count), HOLDING_DTYPE),
-        margins=np.zeros((accounts, count), MARGIN_DTYPE),
-        resting=np.zeros((accounts, count), RESTING_DTYPE),
-        open_orders=np.zeros(accounts, np.int64),
-        events=np.zeros(events_for(slots), VENUE_EVENT_DTYPE),
-    )
-    for market in range(count):
-        exchange.ladders[market] = (base_ticks[market], width, BID_NONE, ASK_NONE, ASK_NONE, BID_NONE, 0)
-        exchange.holdings["maker_rate_e9"][:, market] = markets[market]["maker_rate_e9"]
-        exchange.holdings["taker_rate_e9"][:, market] = markets[market]["taker_rate_e9"]
-    exchange.holdings["leverage"] = 1
-    exchange.orders["next"] = np.arange(2, slots + 2)
-    exchange.orders["next"][-1] = 0
-    exchange.engine["free"] = 1
-    exchange.engine["next_order_id"] = 1
-    exchange.engine["next_trade_id"] = 1
-    return exchange
 
 
 @compiled
@@ -192,65 +74,9 @@ def _fill(venue, account, market, client_id, order_id, side, ticks, lots, left, 
     _event(venue, _FILLED, account, market, client_id, order_id, side, ticks, lots, left, ts_ns)
     event = venue.events[venue.engine[0]["event_count"] - 1]
     event["aux1"] = fee
-    event["flags"] = _VISIBLE_MAKER if maker else _VISIBLE
+    event["flags"] = _VISIBLE_MAKER if maker != 0 else _VISIBLE
     event["trade_id"] = venue.engine[0]["next_trade_id"]
     event["start_position_lots"] = start
-
-
-# Finding orders.
-
-
-@compiled
-def _bucket(venue, row, account, identity):
-    return (identity + row * 31 * account) & (venue.buckets.shape[1] - 1)
-
-
-@compiled
-def find_order(venue, account, market, identity, is_client_id):
-    """Slot + 1 of the account's resting order in the market under the venue's id or its own; 0 when there is none.
-
-    An own id that is used twice finds the younger order.
-    """
-    slot = venue.buckets[1 if is_client_id else 0, _bucket(venue, 1 if is_client_id else 0, account, identity)]
-    while slot != 0:
-        order = venue.orders[slot - 1]
-        known = order["client_id"] if is_client_id else order["order_id"]
-        if known == identity and order["account"] == account and order["market"] == market:
-            return int(slot)
-        slot = order["next_by_client_id"] if is_client_id else order["next_by_order_id"]
-    return 0
-
-
-@compiled
-def _index(venue, slot):
-    order = venue.orders[slot - 1]
-    bucket = _bucket(venue, 0, order["account"], order["order_id"])
-    order["next_by_order_id"] = venue.buckets[0, bucket]
-    venue.buckets[0, bucket] = slot
-    bucket = _bucket(venue, 1, order["account"], order["client_id"])
-    order["next_by_client_id"] = venue.buckets[1, bucket]
-    venue.buckets[1, bucket] = slot
-
-
-@compiled
-def _unindex(venue, slot):
-    order = venue.orders[slot - 1]
-    bucket = _bucket(venue, 0, order["account"], order["order_id"])
-    at = venue.buckets[0, bucket]
-    if at == slot:
-        venue.buckets[0, bucket] = order["next_by_order_id"]
-    else:
-        while venue.orders[at - 1]["next_by_order_id"] != slot:
-            at = venue.orders[at - 1]["next_by_order_id"]
-        venue.orders[at - 1]["next_by_order_id"] = order["next_by_order_id"]
-    bucket = _bucket(venue, 1, order["account"], order["client_id"])
-    at = venue.buckets[1, bucket]
-    if at == slot:
-        venue.buckets[1, bucket] = order["next_by_client_id"]
-    else:
-        while venue.orders[at - 1]["next_by_client_id"] != slot:
-            at = venue.orders[at - 1]["next_by_client_id"]
-        venue.orders[at - 1]["next_by_client_id"] = order["next_by_client_id"]
 
 
 # Resting, shrinking, ending.
@@ -278,7 +104,7 @@ def _resize(venue, slot, change):
 def _unlink(venue, slot):
     """Takes an order out of its level, its owner's lists and the slab."""
     _resize(venue, slot, -venue.orders[slot - 1]["remaining_lots"])
-    _unindex(venue, slot)
+    unindex_order(venue, slot)
     order = venue.orders[slot - 1]
     market = order["market"]
     row = 0 if order["side"] > 0 else 1
@@ -391,7 +217,7 @@ def _rest(venue, account, market, client_id, order_id, side, ticks, lots, origin
         else:
             resting["reduce_head"] = slot
         resting["reduce_tail"] = slot
-    _index(venue, slot)
+    index_order(venue, slot)
     _resize(venue, slot, lots)
     _acknowledge(venue, slot, ts_ns)
     if reduce_only != 0:
@@ -403,6 +229,9 @@ def _rest(venue, account, market, client_id, order_id, side, ticks, lots, origin
 
 @compiled
 def _has_margin(venue, account, market, side, lots):
+    """Whether the account can carry the order; nobody can while there is no mark to judge by."""
+    if venue.marks[market] <= 0:
+        return False
     return admits(
         venue.collateral[account], venue.holdings[account], venue.margins[account], venue.resting[account],
         venue.markets, venue.marks, market, side, lots,
@@ -436,11 +265,11 @@ def _trade(venue, slot, account, client_id, order_id, lots, left, ts_ns):
     if owner_left == 0:
         _unlink(venue, slot)
     if side > 0:
-        _fill(venue, owner, market, owner_client_id, owner_order_id, 1, ticks, lots, owner_left, True, ts_ns)
-        _fill(venue, account, market, client_id, order_id, -1, ticks, lots, left, False, ts_ns)
+        _fill(venue, owner, market, owner_client_id, owner_order_id, 1, ticks, lots, owner_left, 1, ts_ns)
+        _fill(venue, account, market, client_id, order_id, -1, ticks, lots, left, 0, ts_ns)
     else:
-        _fill(venue, account, market, client_id, order_id, 1, ticks, lots, left, False, ts_ns)
-        _fill(venue, owner, market, owner_client_id, owner_order_id, -1, ticks, lots, owner_left, True, ts_ns)
+        _fill(venue, account, market, client_id, order_id, 1, ticks, lots, left, 0, ts_ns)
+        _fill(venue, owner, market, owner_client_id, owner_order_id, -1, ticks, lots, owner_left, 1, ts_ns)
     venue.engine[0]["next_trade_id"] += 1
     _trim_reduce_only(venue, owner, market, ts_ns)
     _trim_reduce_only(venue, account, market, ts_ns)
@@ -510,10 +339,12 @@ def _refusal(venue, account, market, side, ticks, lots, time_in_force, reduce_on
         cell = ticks - ladder["base_ticks"]
         if cell < 0 or cell >= ladder["width"]:
             return _PRICE_BAND
-        if venue.engine[0]["free"] == 0:
+        if _crosses(ladder, side, ticks):
+            if time_in_force == _ALO:
+                return _BAD_ALO
+            # What does not fill whole ends a maker, whose slot it can take.
+        elif venue.engine[0]["free"] == 0:
             return _TOO_MANY
-        if time_in_force == _ALO and _crosses(ladder, side, ticks):
-            return _BAD_ALO
     if reduce_only == 0 and rules["enforce_margin"] != 0 and not _has_margin(venue, account, market, side, lots):
         return _MARGIN
     return 0

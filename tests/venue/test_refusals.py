@@ -1,0 +1,152 @@
+"""The refusal codes: complete, stable on disk, and the same numbers wherever compiled code repeats them."""
+
+from __future__ import annotations
+
+import pytest
+
+from hlhft.core import orders
+from hlhft.events import EventFlag, EventKind
+from hlhft.venue import blocks, liquidation, matching, recorded, rules, validation
+from hlhft.venue.queue import QueueModel
+from hlhft.venue.refusals import MEANING, TEXT, Refusal, refusals_table
+
+
+def test_codes_are_append_only():
+    """They are written to disk: this list may only grow."""
+    assert [refusal.name for refusal in Refusal] == [
+        "NONE",
+        "TICK",
+        "MINIMUM_NOTIONAL",
+        "MARGIN",
+        "REDUCE_ONLY",
+        "BAD_ALO_PRICE",
+        "IOC_NO_MATCH",
+        "PRICE_BAND",
+        "ORDER_TOO_LARGE",
+        "ZERO_SIZE",
+        "INVALID_PRICE",
+        "NEVER_PLACED",
+        "CANNOT_MODIFY",
+        "ACTION_EXPIRED",
+        "TOO_MANY_OPEN_ORDERS",
+        "POST_ONLY_WINDOW",
+        "NO_LIQUIDITY",
+        "SELF_TRADE",
+        "REDUCE_ONLY_CANCELLED",
+        "MARGIN_CANCELLED",
+        "LIQUIDATED",
+        "REQUESTED",
+        "REQUEST_LOST",
+    ]
+    assert [refusal.value for refusal in Refusal] == list(range(len(Refusal)))
+
+
+def test_every_code_has_a_text_and_a_meaning():
+    assert set(TEXT) == set(MEANING) == set(Refusal)
+    assert all(TEXT[refusal] for refusal in Refusal if refusal is not Refusal.NONE)
+    assert len(set(MEANING.values())) == len(Refusal)
+
+
+def test_the_table_names_every_code_once_in_order():
+    head, rule, *rows = refusals_table().splitlines()
+    assert head == "| code | name | meaning | the venue's text |"
+    assert rule == "| ---: | --- | --- | --- |"
+    assert [row.split(" | ")[0:2] for row in rows] == [[f"| {r.value}", f"`{r.name}`"] for r in Refusal]
+    assert rows[0] == "| 0 | `NONE` | no refusal |  |"
+    assert rows[2] == (
+        "| 2 | `MINIMUM_NOTIONAL` | rejected: worth less than the least, and not only closing a position"
+        " | `Order must have minimum value of $10.` |"
+    )
+    assert refusals_table().endswith("|\n")
+    assert all(row.count("|") == 5 for row in rows), "a text with a bar would break the table"
+
+
+# Compiled code repeats the members of these as plain numbers: name of the constant -> what it stands for.
+CONSTANTS = {
+    matching: {
+        "_ACKNOWLEDGED": EventKind.ORDER_ACKNOWLEDGED,
+        "_REJECTED": EventKind.ORDER_REJECTED,
+        "_FILLED": EventKind.ORDER_FILLED,
+        "_CANCELLED": EventKind.ORDER_CANCELLED,
+        "_EXPIRED": EventKind.ORDER_EXPIRED,
+        "_CANCEL_REJECTED": EventKind.CANCEL_REJECTED,
+        "_VISIBLE": EventFlag.EXCHANGE_VISIBLE,
+        "_VISIBLE_MAKER": EventFlag.EXCHANGE_VISIBLE | EventFlag.MAKER,
+        "_ALO": blocks.TimeInForce.ALO,
+        "_IOC": blocks.TimeInForce.IOC,
+        "_PLACE": blocks.ActionKind.PLACE,
+        "_CANCEL": blocks.ActionKind.CANCEL,
+        "_MARGIN": Refusal.MARGIN,
+        "_REDUCE_ONLY": Refusal.REDUCE_ONLY,
+        "_BAD_ALO": Refusal.BAD_ALO_PRICE,
+        "_NO_MATCH": Refusal.IOC_NO_MATCH,
+        "_PRICE_BAND": Refusal.PRICE_BAND,
+        "_INVALID_PRICE": Refusal.INVALID_PRICE,
+        "_NEVER_PLACED": Refusal.NEVER_PLACED,
+        "_CANNOT_MODIFY": Refusal.CANNOT_MODIFY,
+        "_ACTION_EXPIRED": Refusal.ACTION_EXPIRED,
+        "_TOO_MANY": Refusal.TOO_MANY_OPEN_ORDERS,
+        "_SELF_TRADE": Refusal.SELF_TRADE,
+        "_REDUCE_ONLY_CANCELLED": Refusal.REDUCE_ONLY_CANCELLED,
+        "_MARGIN_CANCELLED": Refusal.MARGIN_CANCELLED,
+        "_REQUESTED": Refusal.REQUESTED,
+    },
+    recorded: {
+        "_ACKNOWLEDGED": EventKind.ORDER_ACKNOWLEDGED,
+        "_REJECTED": EventKind.ORDER_REJECTED,
+        "_FILLED": EventKind.ORDER_FILLED,
+        "_CANCELLED": EventKind.ORDER_CANCELLED,
+        "_EXPIRED": EventKind.ORDER_EXPIRED,
+        "_CANCEL_REJECTED": EventKind.CANCEL_REJECTED,
+        "_ALO": blocks.TimeInForce.ALO,
+        "_GTC": blocks.TimeInForce.GTC,
+        "_IOC": blocks.TimeInForce.IOC,
+        "_REFUSED_REDUCE_ONLY": Refusal.REDUCE_ONLY,
+        "_REFUSED_ALO": Refusal.BAD_ALO_PRICE,
+        "_REFUSED_IOC": Refusal.IOC_NO_MATCH,
+        "_NEVER_PLACED": Refusal.NEVER_PLACED,
+        "_ACTION_EXPIRED": Refusal.ACTION_EXPIRED,
+        "_TOO_MANY": Refusal.TOO_MANY_OPEN_ORDERS,
+        "_REDUCE_ONLY_CANCELLED": Refusal.REDUCE_ONLY_CANCELLED,
+        "_LIQUIDATED": Refusal.LIQUIDATED,
+        "_REQUESTED": Refusal.REQUESTED,
+    },
+    validation: {
+        "_ACCEPTED": Refusal.NONE,
+        "_TICK": Refusal.TICK,
+        "_MINIMUM_NOTIONAL": Refusal.MINIMUM_NOTIONAL,
+        "_PRICE_BAND": Refusal.PRICE_BAND,
+        "_ORDER_TOO_LARGE": Refusal.ORDER_TOO_LARGE,
+        "_ZERO_SIZE": Refusal.ZERO_SIZE,
+        "_INVALID_PRICE": Refusal.INVALID_PRICE,
+        "_TOO_MANY_OPEN_ORDERS": Refusal.TOO_MANY_OPEN_ORDERS,
+    },
+    rules: {"_QUEUE_POWER": QueueModel.POWER, "_QUEUE_RISK_AVERSE": QueueModel.RISK_AVERSE},
+    liquidation: {"_CONDITIONS": len(liquidation.Condition)},
+    # What the venue tells, as the core reads it.
+    orders: {
+        "_KIND_ACKNOWLEDGED": EventKind.ORDER_ACKNOWLEDGED,
+        "_KIND_REJECTED": EventKind.ORDER_REJECTED,
+        "_KIND_FILLED": EventKind.ORDER_FILLED,
+        "_KIND_CANCELLED": EventKind.ORDER_CANCELLED,
+        "_KIND_EXPIRED": EventKind.ORDER_EXPIRED,
+        "_KIND_UNKNOWN": EventKind.ORDER_UNKNOWN,
+        "_KIND_CANCEL_REJECTED": EventKind.CANCEL_REJECTED,
+        "_MAKER_FLAG": EventFlag.MAKER,
+    },
+}
+
+
+@pytest.mark.parametrize("module", CONSTANTS, ids=lambda module: module.__name__)
+def test_plain_constants_of_compiled_code_are_the_enumerations(module):
+    for name, member in CONSTANTS[module].items():
+        if hasattr(module, name):  # a constant that is gone misleads nobody
+            assert getattr(module, name) == member, f"{module.__name__}.{name}"
+
+
+@pytest.mark.parametrize("module", [matching, validation, rules, liquidation], ids=lambda module: module.__name__)
+def test_no_plain_constant_goes_unchecked(module):
+    own = {"_TICKS_FAR", "_EXACT_MAX", "_E6", "_HYPERLIQUID", "_HFTBACKTEST"}
+    constants = {name for name in vars(module) if name.startswith("_") and name[1:].isupper() and name not in own}
+    constants = {name for name in constants if not name.startswith("__")}
+    assert constants == set(CONSTANTS[module])

@@ -1,0 +1,76 @@
+"""The two rule sets, number by number, and the limit on open orders."""
+
+from __future__ import annotations
+
+import pytest
+
+from hlhft.units import MICRO
+from hlhft.venue import rules
+from hlhft.venue.queue import QueueModel
+
+
+def values(record) -> dict[str, float]:
+    return {name: record[name].item() for name in record.dtype.names}
+
+
+def test_hyperliquid_is_the_venue_reference():
+    record = rules.hyperliquid()
+    assert record.shape == (1,)
+    assert values(record[0]) == {
+        "enforce_validation": 1,
+        "minimum_notional_micro": 10 * MICRO,
+        "band_e6": 950_000,
+        "value_max_leverage_25_micro": 30_000_000 * MICRO,
+        "value_max_leverage_20_micro": 5_000_000 * MICRO,
+        "value_max_leverage_10_micro": 2_000_000 * MICRO,
+        "value_max_leverage_1_micro": 500_000 * MICRO,
+        "limit_value_factor": 10,
+        "open_orders_max": 1000,
+        "open_orders_reduce_only_max": 1000,
+        "enforce_margin": 1,
+        "queue_model": QueueModel.POWER,
+        "queue_power": 2.0,
+        "partial_fills": 1,
+        "taker_fills_at_touch": 0,
+        "alo_jumper_share_e6": 0,
+        "block_ns": 78_000_000,
+        "block_deviation_ns": 30_000_000,
+        "block_ns_min": 1_000_000,
+        "block_ns_max": 215_000_000,
+    }
+
+
+def test_hftbacktest_refuses_nothing_and_fills_whole():
+    record = rules.hftbacktest()
+    assert record.shape == (1,)
+    set_on = {name: value for name, value in values(record[0]).items() if value != 0}
+    assert set_on == {"queue_power": 1.0, "taker_fills_at_touch": 1}
+    assert record[0]["queue_model"] == QueueModel.RISK_AVERSE
+
+
+@pytest.mark.parametrize("make", [rules.hyperliquid, rules.hftbacktest])
+def test_each_caller_has_its_own(make):
+    mine = make()
+    mine["minimum_notional_micro"] = 123
+    assert make()["minimum_notional_micro"] != 123
+
+
+@pytest.mark.parametrize(
+    ("volume_usdc", "expected"),
+    [
+        (0, 1000),
+        (4_999_999, 1000),
+        (5_000_000, 1001),  # one more for each five million
+        (50_000_000, 1010),
+        (19_999_999_999, 4999),
+        (20_000_000_000, 5000),
+        (10**12, 5000),
+    ],
+)
+def test_open_orders_grow_with_volume(volume_usdc, expected):
+    assert rules.open_orders_max(volume_usdc * MICRO) == expected
+
+
+def test_a_negative_volume_is_refused():
+    with pytest.raises(ValueError, match="at least 0 micro-USDC, not -1"):
+        rules.open_orders_max(-1)
