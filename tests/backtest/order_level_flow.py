@@ -12,7 +12,9 @@ import numpy as np
 
 from hlhft.events import EVENT_DTYPE, EventFlag, EventKind
 from hlhft.venue import matching
+from hlhft.venue.order_index import find_order
 from hlhft.venue.rules import hyperliquid
+from hlhft.venue.state import new_exchange
 from tests.backtest.feed import BOTH, END, event
 from tests.venue.recorded_market import ALO, BASE, GTC, MARKET, WIDTH
 
@@ -62,15 +64,13 @@ class Engine:
     def __post_init__(self) -> None:
         rules = hyperliquid()
         rules["enforce_validation"] = rules["enforce_margin"] = 0
-        self.venue = matching.new_exchange(
-            MARKET.record(), rules, accounts=3, base_ticks=[BASE], width=WIDTH, slots=SLOTS
-        )
+        self.venue = new_exchange(MARKET.record(), rules, accounts=3, base_ticks=[BASE], width=WIDTH, slots=SLOTS)
 
     def play(self, action: Action) -> np.ndarray:
         owner = TAKERS if action.name == "take" else MAKERS
         if action.name == "cancel":
             for account in (MAKERS, TAKERS):
-                if matching.find_order(self.venue, account, 0, action.number, True):
+                if find_order(self.venue, account, 0, action.number, True):
                     matching.cancel(self.venue, account, 0, action.number, True, action.at)
         else:
             tif = GTC if action.name == "take" else ALO
