@@ -14,6 +14,7 @@ import pytest
 from hlhft.data.feed import replay_events
 from hlhft.data.samples import bundled
 from hlhft.data.sources import open_source
+from hlhft.events import EventFlag
 from hlhft.units import Market
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,7 +25,9 @@ Child = Callable[..., str]
 def opening() -> tuple[Market, np.ndarray]:
     """The bundled recording's market and its first 16,000 events, some nine seconds, as a replay gets them."""
     source = open_source(bundled())
-    return source.markets[0], next(iter(replay_events(source, rows_max=16_000))).copy()
+    events = next(iter(replay_events(source, rows_max=16_000)))
+    whole_frames = int(np.flatnonzero(events["flags"] & EventFlag.FRAME_END)[-1]) + 1
+    return source.markets[0], events[:whole_frames].copy()
 
 
 @pytest.fixture(scope="session")
