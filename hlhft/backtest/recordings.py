@@ -44,7 +44,7 @@ from hlhft.units import Market
 CACHE_BYTES_MAX = 8 * 1024**3
 EVENTS_PER_CHUNK = 16_384
 ABANDONED_S = 24 * 3600
-MAPPED_BYTES_MAX = 256 * 1024**2
+MAPPED_BYTES_MAX = 64 * 1024**2  # what is mapped counts as memory where that is limited
 _MANIFEST = "manifest.json"
 _WRITING = ".writing-"
 _FAULTS = {

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hlhft.cli import backtest
+from hlhft.cli.config import loaded_settings
 from hlhft.cli.errors import CommandError, ExitCode
 from hlhft.cli.progress import progress, say_if_it_compiles
 
@@ -28,7 +29,19 @@ SHOWN = 5  # best and worst sets on the terminal
 JOBS_MAX = 256
 # What these mean is said once, by `hlhft backtest`.
 _SHARED = frozenset(
-    {"arguments", "strategy", "latency", "queue", "fees", "feed_profile", "market", "specification", "seed", "capital"}
+    {
+        "arguments",
+        "config",
+        "strategy",
+        "latency",
+        "queue",
+        "fees",
+        "feed_profile",
+        "market",
+        "specification",
+        "seed",
+        "capital",
+    }
 )
 
 
@@ -92,12 +105,13 @@ def command(arguments: tuple[str, ...], *, output: Path | None, as_json: bool, *
     paths, latency = backtest.split_arguments(arguments, options["latency"])
     if not options["no_selection"]:
         _need_research()
-    strategy = load(options["strategy"])
+    config = loaded_settings(options["config"]).config
+    strategy = load(options["strategy"] if backtest.is_given("strategy") else config.strategy.name)
     sets = choose_sets(
         strategy, options["params"], random=options["random"], listed=options["sets"], seed=options["seed"]
     )
     source = backtest.open_recording(paths, options["market"], options["specification"])
-    settings = backtest.settings_of(strategy, source, {**options, "latency": latency, "params": ()})
+    settings = backtest.settings_of(strategy, source, {**options, "latency": latency, "params": ()}, config)
     folder = output if output is not None else Path("runs", f"{backtest.name_of(source.name)}-sweep")
     check_folder(folder, FILES)
     say_if_it_compiles(cache_folder(), hidden=as_json)

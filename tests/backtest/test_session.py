@@ -310,7 +310,9 @@ def test_a_strategy_that_raises_ends_halted(recording: Recording) -> None:
     assert [int(output.lanes.lane[0, 0]["mode"]) for output in result.outputs] == [Mode.HALTED] * 3
 
 
-def test_an_interrupted_run_keeps_what_was_finished(recording: Recording) -> None:
+def test_an_interrupted_run_keeps_what_was_finished(recording: Recording, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hlhft.backtest.replay.WINDOW_ROWS", 4)
+
     def interrupt(done: int, total: int) -> None:
         raise KeyboardInterrupt
 
