@@ -267,7 +267,7 @@ class TestReplies:
         assert (position["position_lots"], position["cash_quanta"], position["fee_micro"]) == (2, -200, -30)
         assert desk.fills[7].tobytes() == desk.bus.replies[1, 1].tobytes()
         assert desk.read(FAR) == (0, 1)
-        assert (order["state"], position["open_buy_lots"]) == (OrderState.FREE, 0)
+        assert (position["active_count"], position["open_buy_lots"]) == (0, 0)
         assert desk.read(FAR) == (0, 0)
 
     def test_two_fills_are_logged_one_after_the_other(self):
