@@ -412,23 +412,6 @@ def test_a_market_is_the_same_alone_and_in_company(seed):
     assert position(company) == position(alone)
 
 
-# Features.
-
-
-def test_our_quotes_leave_our_features_unchanged():
-    """The same recording with and without our orders in it: books and features are byte for byte the same."""
-    features = {"features": int(Feature.ALL)}
-    events = random_events(11)
-    busy = Scenario(events=[events], scripts=[LIVELY], limits=features).prepared()
-    idle = Scenario(events=[events], scripts=[[]], limits=features).prepared()
-    assert len(run(busy).fills) > 0
-    run(idle)
-    assert busy.data.features.tobytes() == idle.data.features.tobytes()
-    assert busy.data.feature_memory.tobytes() == idle.data.feature_memory.tobytes()
-    assert busy.data.books.tobytes() == idle.data.books.tobytes()
-    assert busy.data.features[0]["ready"] != 0
-
-
 # Lanes.
 
 
