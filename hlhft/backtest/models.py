@@ -136,7 +136,8 @@ def _history(path: Path) -> tuple[np.ndarray, np.ndarray]:
     try:
         table = _read_npz(path) if path.suffix == ".npz" else _read_csv(path)
     except (ValueError, OverflowError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        reason = str(error).splitlines()[0] if str(error) else "it is empty"
+        # A library's first sentence says what is wrong; what it then advises is meant for its own callers.
+        reason = str(error).splitlines()[0].partition(". ")[0] if str(error) else "it is empty"
         raise ModelError(
             f"latency history {path}: {reason}; it needs request, exchange and response time in ns"
         ) from None

@@ -79,7 +79,7 @@ def _bounds(field: Field) -> str:
 def _comment(text: str) -> list[str]:
     """`text` as comment lines; what cannot stand in one, as in a file's odd name, becomes a question mark."""
     plain = "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
-    return [f"# {line}" for line in textwrap.wrap(plain, _COLUMNS)]
+    return [f"# {line}" for line in textwrap.wrap(plain, _COLUMNS, break_long_words=False, break_on_hyphens=False)]
 
 
 def _toml(value: Any) -> str:

@@ -34,6 +34,7 @@ from hlhft.strategies import Strategy, load
 from hlhft.units import MICRO, Market
 from hlhft.venue import rules as venue_rules
 from hlhft.venue.queue import QueueModel
+from hlhft.venue.recorded import FillReason
 
 ORIGIN_NS = 1_756_994_400_000_000_000
 MS = 1_000_000
@@ -340,3 +341,20 @@ def digest(output: ReplayOutput) -> str:
     for name, part in sorted(bytes_of(output).items()):
         whole.update(name.encode() + part)
     return f"{len(output.fills)} {len(output.records)} {whole.hexdigest()}"
+
+
+QUEUE, THROUGH, CROSSED, TAKER = (
+    int(reason)
+    for reason in (FillReason.QUEUE_REACHED, FillReason.TRADED_THROUGH, FillReason.CROSSED, FillReason.TAKER)
+)
+
+
+def position(output: ReplayOutput, lane: int = 0, market: int = 0) -> int:
+    """What a lane holds at the end, signed lots."""
+    return int(output.lanes.positions[lane, market]["position_lots"])
+
+
+def memory(output: ReplayOutput, lane: int = 0) -> tuple[int, float, float]:
+    """How often the scripted strategy was asked, first and last when, in milliseconds."""
+    asked, first, last = output.lanes.memory[lane, :24].view(np.int64).tolist()
+    return asked, (first - ORIGIN_NS) / MS, (last - ORIGIN_NS) / MS

@@ -9,49 +9,38 @@ from hypothesis import strategies as st
 
 from hlhft.backtest import replay as replays
 from hlhft.backtest.latency import constant
-from hlhft.backtest.replay import ReplayError, ReplayOutput, run
+from hlhft.backtest.replay import ReplayError, run
 from hlhft.core.risk import Breaker
 from hlhft.core.state import Feature, Mode, OrderState
 from hlhft.events import EVENT_DTYPE, EventKind
-from hlhft.venue.recorded import FillReason
 from tests.backtest.scenarios import (
     ALO,
     BLOCKS,
     BOOK,
     BUY,
+    CROSSED,
     GTC,
     HOUR_MS,
     IOC,
     LIVELY,
     MS,
     ORIGIN_NS,
+    QUEUE,
     SELL,
+    TAKER,
+    THROUGH,
     Fill,
     Order,
     Pieces,
     Scenario,
     bytes_of,
     fills_of,
+    memory,
     ns,
+    position,
     random_events,
     seen_apart,
 )
-
-QUEUE, THROUGH, CROSSED, TAKER = (
-    int(reason)
-    for reason in (FillReason.QUEUE_REACHED, FillReason.TRADED_THROUGH, FillReason.CROSSED, FillReason.TAKER)
-)
-
-
-def position(output: ReplayOutput, lane: int = 0, market: int = 0) -> int:
-    return int(output.lanes.positions[lane, market]["position_lots"])
-
-
-def memory(output: ReplayOutput, lane: int = 0) -> tuple[int, float, float]:
-    """How often the scripted strategy was asked, first and last when, in milliseconds."""
-    asked, first, last = output.lanes.memory[lane, :24].view(np.int64).tolist()
-    return asked, (first - ORIGIN_NS) / MS, (last - ORIGIN_NS) / MS
-
 
 # Latency.
 

@@ -185,6 +185,7 @@ def test_an_interrupted_run_is_kept(sample: str, capsys: Captured, monkeypatch: 
     from hlhft.backtest import session
 
     original = session.run_backtest
+    monkeypatch.setattr("hlhft.backtest.replay.WINDOW_ROWS", 1024)
 
     def interrupted(settings: Settings, recording: Recording, progress: object = None) -> Backtest:
         return original(settings, recording, lambda done, total: signal.raise_signal(signal.SIGINT))
