@@ -3,8 +3,9 @@
 A file holds one array `data` of 64-byte rows: ev, exch_ts, local_ts, px, qty, order_id, ival, fval. `ev` is a kind in
 the low byte and four flags: seen by the exchange, seen locally, buy, sell. Prices and sizes become whole ticks and
 lots within 1e-9, or the row is an error; going out they are the nearest floats, so a file that came from that
-library's converters comes out as it went in. A level of a snapshot (its kind 4) is a DEPTH_LEVEL with aux1 = 1. Its
-arrays name no market.
+library's converters comes out as it went in. Only what rests at a level may be finer than a lot, by orders older than
+the lot: there it is cut to whole lots and counted. A level of a snapshot (its kind 4) is a DEPTH_LEVEL with aux1 = 1.
+Its arrays name no market.
 """
 
 from __future__ import annotations
@@ -78,7 +79,8 @@ class HftbacktestSource(Source):
         first = 0
         held = nothing()
         for rows in rows_of(self._path, MEMBER, HFTBACKTEST_DTYPE, at=lambda position: meter.at("rows", position)):
-            events = np.concatenate([held, import_rows(rows, self.markets[0], path=self._path, first_row=first)])
+            fresh = import_rows(rows, self.markets[0], path=self._path, first_row=first, counts=self.counts)
+            events = np.concatenate([held, fresh])
             first += len(rows)
             cut = _end_frames(events)
             held = events[cut:]
@@ -107,8 +109,18 @@ def _end_frames(events: Events) -> int:
     return int(ends[-1]) + 1 if len(ends) else 0
 
 
-def import_rows(rows: Rows, market: Market, *, path: Path | str = "(array)", first_row: int = 0) -> Events:
-    """HFTBACKTEST_DTYPE rows as events of market 0, without FRAME_END. Raises DataError naming the row."""
+def import_rows(
+    rows: Rows,
+    market: Market,
+    *,
+    path: Path | str = "(array)",
+    first_row: int = 0,
+    counts: Counter[str] | None = None,
+) -> Events:
+    """HFTBACKTEST_DTYPE rows as events of market 0, without FRAME_END; `counts` says how many levels were cut.
+
+    Raises DataError naming the row.
+    """
     ev = rows["ev"]
     kind = (ev & np.uint64(0xFF)).astype(np.int64)
     out = np.zeros(len(rows), dtype=EVENT_DTYPE)
@@ -125,8 +137,11 @@ def import_rows(rows: Rows, market: Market, *, path: Path | str = "(array)", fir
     refuse((rows["ival"] != 0) | (rows["fval"] != 0), "ival or fval is set, expected 0 as for price-level data")
     refuse(rows["order_id"] > np.uint64(2**63 - 1), "order_id is out of range, expected less than 2^63")
     out["price_ticks"] = _whole(rows["px"], market.price_decimals, TICKS_MAX, refuse, "px", "tick")
-    out["size_lots"] = _whole(rows["qty"], market.size_decimals, LOTS_MAX, refuse, "qty", "lot")
     level = np.isin(kind, (_DEPTH, _SNAPSHOT))
+    sizes, cut = _cut(rows["qty"], market.size_decimals, level | (kind == _BBO))
+    out["size_lots"] = _whole(sizes, market.size_decimals, LOTS_MAX, refuse, "qty", "lot")
+    if counts is not None and cut:
+        counts["levels_cut_to_whole_lots"] += cut
     refuse((level | (kind == _TRADE)) & (out["price_ticks"] == 0), "px is 0, expected the price of a level or trade")
     refuse((kind == _TRADE) & (out["size_lots"] == 0), "qty is 0, expected the size of a trade")
     refuse((level | (kind == _BBO)) & ((ev & (_BUY | _SELL)) == 0), "it is neither buy nor sell, expected one")
@@ -141,6 +156,16 @@ def import_rows(rows: Rows, market: Market, *, path: Path | str = "(array)", fir
         EventFlag.LOCAL_VISIBLE
     )
     return out
+
+
+def _cut(values: NDArray[np.float64], decimals: int, resting: NDArray[np.bool_]) -> tuple[NDArray[np.float64], int]:
+    """(sizes without what is finer than a lot where `resting`, how many of them lost something)."""
+    # What is no number is refused later, by its row.
+    scaled = np.where(np.isfinite(values), values, 0.0) * 10.0**decimals
+    finer = resting & (np.abs(np.rint(scaled) - scaled) > _TOLERANCE * 10.0**decimals)
+    if not finer.any():
+        return values, 0
+    return np.where(finer, np.floor(scaled) / 10.0**decimals, values), int(finer.sum())
 
 
 def _whole(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -115,7 +116,7 @@ def test_floats_are_those_nearest_to_the_decimals(levels: list[tuple[int, int]])
         (row(DEPTH | EXCH | BUY, 1, 2, -1.0, 1.0), "px is out of range, expected 0 or more"),
         (row(DEPTH | EXCH | BUY, 1, 2, 1e12, 1.0), "px is out of range"),
         (row(DEPTH | EXCH | BUY, 1, 2, 1.05, 1.0), "px is no whole tick of 1e-1"),
-        (row(DEPTH | EXCH | BUY, 1, 2, 1.0, 1e-6), "qty is no whole lot of 1e-5"),
+        (row(TRADE | EXCH | BUY, 1, 2, 1.0, 1e-6), "qty is no whole lot of 1e-5"),
         (row(DEPTH | EXCH | BUY, 1, 2, 0.0, 1.0), "px is 0, expected the price of a level or trade"),
         (row(TRADE | EXCH | BUY, 1, 2, 0.0, 1.0), "px is 0"),
         (row(TRADE | EXCH | BUY, 1, 2, 1.0, 0.0), "qty is 0, expected the size of a trade"),
@@ -134,6 +135,14 @@ def test_a_row_that_is_none_is_named(bad: tuple[object, ...], problem: str) -> N
 def test_a_price_within_a_billionth_of_a_tick_is_that_tick() -> None:
     rows = array(row(DEPTH | EXCH | BUY, 1, 2, 100.1 + 5e-10, 0.1 + 0.2))
     assert columns(import_rows(rows, BTC), "price_ticks", "size_lots") == [(1001, 30_000)]
+
+
+def test_what_rests_at_a_level_is_cut_to_whole_lots_and_counted():
+    """25.426189 at a lot of 0.00001 is 2,542,618 lots; a thousandth of a lot is none, which removes the level."""
+    rows = array(*(row(DEPTH | EXCH | BUY, 1, 2, 1.0, size) for size in (25.426189, 1e-8, 2.0)))
+    counts: Counter[str] = Counter()
+    assert import_rows(rows, BTC, counts=counts)["size_lots"].tolist() == [2_542_618, 0, 200_000]
+    assert counts == {"levels_cut_to_whole_lots": 2}
 
 
 def test_pictures_go_out_as_clears_and_levels_as_that_librarys_converters_write_them() -> None:
