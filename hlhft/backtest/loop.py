@@ -226,12 +226,12 @@ def run_venue(loop, limits, venue, bus, rows, cursors, ends, finished):
 
 
 @compiled
-def _record_lane(data, lanes, number, ts_ns, records, count):
+def _record_lane(books, positions, number, ts_ns, records, count):
     """Writes one record a market of a lane; returns the new count."""
-    for market in range(len(data.books)):
+    for market in range(len(books)):
         record = records[count]
-        position = lanes.positions[number, market]
-        book = data.books[market]
+        position = positions[market]
+        book = books[market]
         record["ts_ns"] = ts_ns
         record["lane"] = number
         record["market"] = market
@@ -261,7 +261,7 @@ def record_ends(loops, data, lanes, bus, done, records):
     count = 0
     for number in range(len(lanes.lane)):
         ts_ns = max(loop["last_row_ns"], bus.lines[number]["reply_last_ns"]) if done else stopped_ns
-        count = _record_lane(data, lanes, number, ts_ns, records, count)
+        count = _record_lane(data.books, lanes.positions[number], number, ts_ns, records, count)
     return count
 
 
@@ -436,7 +436,9 @@ def _act(loop, data, lanes, limits, venue, accounts, bus, out, records, woken):
         if _at_its_end(loop, bus, number):
             continue
         if recorded:
-            loop["record_count"] = _record_lane(data, lanes, number, target, records, loop["record_count"])
+            loop["record_count"] = _record_lane(
+                data.books, lanes.positions[number], number, target, records, loop["record_count"]
+            )
         # An answer to what was sent at this very moment waits: without latency a refusal would be followed by another
         # attempt, and another refusal, for ever.
         answered = woken[number] > 0 and limits["decide_on_fill"] != 0 and lanes.lane[number, 0]["now_ns"] < target

@@ -54,6 +54,25 @@ def validate(quotes, count, markets):
 
 
 @compiled
+def resting_quote(quotes, count, start, market, side, ticks):
+    """The place of a quote that wants an order to rest at this price, -1 when none does.
+
+    The search begins at `start` and goes round: orders mostly stand in the order of their quotes. A quote that is
+    already held has its size turned negative, and still wants the order.
+    """
+    index = start
+    for _ in range(count):
+        if index >= count:
+            index = 0
+        quote = quotes[index]
+        if quote["price_ticks"] == ticks and quote["side"] == side and quote["market"] == market:
+            if quote["time_in_force"] != 2 and quote["size_lots"] != 0:
+                return index
+        index += 1
+    return -1
+
+
+@compiled
 def is_wanted(quotes, count, market, side, ticks, time_in_force):
     """Whether the first `count` quotes hold one at this price; an immediate quote wants no resting order, and back."""
     for index in range(count):

@@ -16,7 +16,7 @@ from hlhft.core.budgets import refresh as refresh_budgets
 from hlhft.core.features import on_frame, on_trade
 from hlhft.core.orders import answered_batch, create, may_cancel, request_cancel
 from hlhft.core.orders import apply as apply_order
-from hlhft.core.quotes import is_wanted, validate
+from hlhft.core.quotes import resting_quote, validate
 from hlhft.core.risk import (
     approve,
     assess,
@@ -229,9 +229,11 @@ def requote(data, lane, limits, count, now_ns, out, commands):
     """Turns the first `count` quotes into commands: cancels first, then placements.
 
     Matched by price: an order at a wanted price is never touched, so it keeps its place in the queue; a price that an
-    order of ours still occupies, whatever its state, gets no second one.
+    order of ours still occupies, whatever its state, gets no second one. Quotes that an order holds already have their
+    sizes turned negative on the way.
     """
     quotes = lane.quotes
+    following = 0
     for market in range(len(data.books)):
         position = lane.positions[market]
         stale = is_stale(data.books[market], limits, now_ns)
@@ -239,14 +241,16 @@ def requote(data, lane, limits, count, now_ns, out, commands):
         for index in range(position["active_count"]):
             slot = active[index]
             order = orders[slot]
-            if not may_cancel(orders, slot):
-                continue
-            if stale or not is_wanted(quotes, count, market, order["side"], order["price_ticks"], _ALO):
+            place = resting_quote(quotes, count, following, market, order["side"], order["price_ticks"])
+            if place >= 0:
+                quotes[place]["size_lots"] = -abs(quotes[place]["size_lots"])
+                following = place + 1
+            if (stale or place < 0) and may_cancel(orders, slot):
                 commands = cancel_order(lane, limits, market, slot, out, commands)
     for index in range(count):
         quote = quotes[index]
         market = quote["market"]
-        if quote["size_lots"] == 0:
+        if quote["size_lots"] <= 0:
             continue
         position = lane.positions[market]
         if _works_at(
@@ -308,6 +312,8 @@ def decide(data, lane, limits, now_ns, out):
                 commands = _close_market(data, lane, limits, market, now_ns, fresh, commands)
     else:
         commands = requote(data, lane, limits, quotes, now_ns, fresh, commands)
+    if commands == 0:
+        return released
     return released + collect(lane, limits, fresh, commands, now_ns)
 
 

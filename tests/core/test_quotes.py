@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hlhft.core.quotes import MEANING, QuoteFault, is_wanted, validate
+from hlhft.core.quotes import MEANING, QuoteFault, is_wanted, resting_quote, validate
 from hlhft.core.state import QUOTE_DTYPE, TimeInForce
 from hlhft.units import LOTS_MAX, TICKS_MAX
 
@@ -97,6 +97,30 @@ def test_a_price_is_wanted_on_its_side_of_its_market_to_rest_or_at_once(sought, 
     quotes["time_in_force"], quotes["size_lots"] = [TimeInForce.ALO, TimeInForce.IOC, TimeInForce.ALO], [0, 5, 5]
     assert is_wanted(quotes, 3, *map(int, sought)) == found
     assert not is_wanted(quotes, 0, *map(int, sought))
+
+
+@pytest.mark.parametrize(
+    ("start", "market", "side", "ticks", "found"),
+    [
+        (0, 0, 1, 100, 1),
+        (1, 0, 1, 100, 1),
+        (2, 0, 1, 100, 1),  # round to the beginning
+        (3, 0, 1, 100, 1),
+        (0, 0, -1, 105, -1),  # an immediate quote wants nothing to rest
+        (0, 0, 1, 90, -1),  # a size of nothing neither
+        (0, 1, 1, 100, -1),
+        (0, 0, -1, 100, -1),
+        (0, 0, 1, 101, -1),
+    ],
+)
+def test_the_quote_that_an_order_may_rest_for_is_found_from_anywhere(start, market, side, ticks, found):
+    quotes = good()
+    quotes["price_ticks"], quotes["side"] = [90, 100, 105], [1, 1, -1]
+    quotes["time_in_force"], quotes["size_lots"] = [TimeInForce.ALO, TimeInForce.ALO, TimeInForce.IOC], [0, 5, 5]
+    assert resting_quote(quotes, 3, start, market, side, ticks) == found
+    assert resting_quote(quotes, 0, start, market, side, ticks) == -1
+    quotes["size_lots"] = -quotes["size_lots"]
+    assert resting_quote(quotes, 3, start, market, side, ticks) == found
 
 
 def test_every_fault_has_its_sentence():
