@@ -48,7 +48,7 @@ demo: $(READY) ## Backtest a two-sided quoter on the bundled recording, with a r
 	@$(RUN) -m hlhft backtest --output runs/demo $(ARGUMENTS)
 
 test: $(READY) ## Run the tests (ARGUMENTS='-k book' passes options on)
-	@$(RUN) -m pytest $(ARGUMENTS)
+	@$(RUN) -m pytest --numprocesses=2 --dist=loadfile $(ARGUMENTS)
 
 coverage: $(READY) ## Measure the branch coverage of each compiled module from its own test file
 	@$(RUN) tests/coverage_by_module.py $(ARGUMENTS)
