@@ -5,7 +5,7 @@ Rows move the books that all lanes share; replies move one lane's orders. The fu
 
 from __future__ import annotations
 
-from hlhft.backtest.bus import FAR, RING, refresh_next_reply
+from hlhft.backtest.bus import FAR, RING
 from hlhft.backtest.rows import (
     BBO,
     CLEAR,
@@ -151,9 +151,3 @@ def read_replies(lane, limits, bus, number, until_ns, fills, fill_count):
         read += 1
     line["reply_head"] = head
     return fill_count, read
-
-
-@compiled
-def replies_read(bus):
-    """Call after reading: finds the next reply's time again."""
-    refresh_next_reply(bus)

@@ -1,19 +1,20 @@
 """The words in which a user names models: latency, queue and fees, each parsed in one place.
 
     latency   15 | constant:ENTRY[,REPLY[,CANCEL[,FILL]]] | sampled:MEDIAN,P99 | blocks[:MEDIAN,P99] | history:FILE
+              | measured:FILE
     queue     risk-averse | power:N | power-total:N | power-complement:N | log | log-total | order-level
     fees      scenarios | tier:0 .. tier:6 | MAKER,TAKER
 
 Latencies in milliseconds, fees in basis points. CANCEL is a cancel's way there (else ENTRY), FILL a fill's way back
 (else REPLY), REPLY as long as ENTRY when it is not given. A power that is not given is 2. A history has request,
-exchange and response time in ns: lines of three numbers with commas, or an array in an .npz file.
+exchange and response time in ns: lines of three numbers with commas, or an array in an .npz file. It is interpolated in
+time, so it must cover the recording; measured draws from the same figures whatever their time.
 """
 
 from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,6 +80,8 @@ def parse_latency(text: str, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
     kind, colon, rest = text.partition(":")
     if kind == "history":
         return _history(Path(rest))
+    if kind == "measured":
+        return _measured(Path(rest), seed)
     if kind == "blocks":
         median, p99 = _pair(text, rest) if colon else (ENTRY_MEDIAN_MS, ENTRY_P99_MS)
         spacing = block_quantiles(
@@ -125,7 +128,8 @@ def _milliseconds(text: str, number: str) -> float:
         value = float(number)
     except ValueError:
         raise ModelError(
-            f"latency {text!r} is none: give milliseconds (15), constant:10,12, sampled:200,900, blocks or history:FILE"
+            f"latency {text!r} is none: give milliseconds (15), constant:10,12, sampled:200,900, blocks, "
+            "history:FILE or measured:FILE"
         ) from None
     if not 0.0 <= value <= LATENCY_MS_MAX:
         raise ModelError(f"latency {text!r}: {number} ms is outside 0..{LATENCY_MS_MAX:g} ms")
@@ -167,9 +171,11 @@ def _read_npz(path: Path) -> np.ndarray:
     return table.astype(np.int64)
 
 
-def measured(entry_ns: np.ndarray, reply_ns: np.ndarray, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """A sampled latency from measured figures, int64 arrays in ns."""
-    return sampled(empirical_quantiles(entry_ns), empirical_quantiles(reply_ns), seed=seed)
+def _measured(path: Path, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """A sampled latency from the requests of a history that arrived."""
+    _, table = _history(path)
+    request, exchange, response = table[:3, table[1] > 0]
+    return sampled(empirical_quantiles(exchange - request), empirical_quantiles(response - exchange), seed=seed)
 
 
 def parse_queue(text: str) -> tuple[QueueModel, float]:
@@ -224,8 +230,3 @@ def _rate(text: str, basis_points: float) -> int:
 def _with_standard(first: FeeScenario) -> list[FeeScenario]:
     rates = (first.maker_rate_e9, first.taker_rate_e9)
     return [first, *(item for item in SCENARIOS if (item.maker_rate_e9, item.taker_rate_e9) != rates)]
-
-
-def describe(latency: str, queue: str, fees: str) -> Mapping[str, str]:
-    """The specifications as they go into a run's record."""
-    return {"latency": latency, "queue": queue, "fees": fees}

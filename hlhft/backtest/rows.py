@@ -151,52 +151,6 @@ def _put_context(out, count, event, ts_exch, ts_local, end, visible):
     return _put(out, count, ts_exch, ts_local, event["aux0"], FUNDING | end, 0, visible)
 
 
-_RIVAL_EXCHANGE, _RIVAL_LOCAL, _RIVAL_BUY, _RIVAL_SELL = 1 << 31, 1 << 30, 1 << 29, 1 << 28
-
-
-@compiled
-def rows_from_hftbacktest(data, ticks_per_unit, lots_per_unit, out):
-    """Rows of an hftbacktest event array; returns (rows written, index of the first row that is no whole tick, -1).
-
-    Sizes are rounded to lots: recordings hold orders from before a market's lot was coarsened.
-
-    `data` has the fields ev, exch_ts, local_ts, px, qty; `out` room for two rows an event. Kinds beyond depth, trade,
-    clear and snapshot are passed over, as that library's own exchange does.
-    """
-    count = 0
-    total = len(data)
-    for index in range(total):
-        flags = data[index]["ev"]
-        kind = int(flags & 255)
-        if kind < 1 or kind > 4:
-            continue
-        price = data[index]["px"] * ticks_per_unit
-        size = data[index]["qty"] * lots_per_unit
-        # Also false for NaN, before any of it becomes a whole number.
-        if not (price > -0.5 and price < _TICKS_LIMIT + 0.5 and size >= -0.5 and size < _LOTS_LIMIT - 0.5):
-            return count, index
-        ticks = int(np.floor(price + 0.5))
-        lots = int(np.floor(size + 0.5))
-        if abs(price - ticks) > 1e-4:
-            return count, index
-        code = LEVEL
-        if kind == 2:
-            code = TRADE
-        elif kind == 3:
-            code = CLEAR
-        if flags & _RIVAL_SELL:
-            code |= SELL_BIT
-        visible = (EXCHANGE_BIT if flags & _RIVAL_EXCHANGE else 0) | (LOCAL_BIT if flags & _RIVAL_LOCAL else 0)
-        ts_local = data[index]["local_ts"]
-        following = ts_local + 1
-        if index + 1 < total:
-            following = data[index + 1]["local_ts"]
-        if visible & LOCAL_BIT and following != ts_local:
-            code |= FRAME_BIT
-        count = _put(out, count, data[index]["exch_ts"], ts_local, lots, code, ticks, visible)
-    return count, -1
-
-
 @compiled
 def price_range(rows, count):
     """Lowest and highest price of trades and best prices among the first `count` rows, of levels when there are none.

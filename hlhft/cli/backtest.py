@@ -57,7 +57,8 @@ class _Command(click.Command):
 @click.option(
     "--latency",
     metavar="MODEL",
-    help="15, constant:ENTRY[,REPLY], sampled:MEDIAN,P99, blocks[:MEDIAN,P99] or history:FILE, in ms. "
+    help="15, constant:ENTRY[,REPLY], sampled:MEDIAN,P99, blocks[:MEDIAN,P99], history:FILE or "
+    "measured:FILE, in ms. "
     "Default: blocks for Hyperliquid recordings, else constant:10.",
 )
 @click.option(

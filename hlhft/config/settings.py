@@ -309,8 +309,8 @@ class Backtest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     latency: Annotated[
         str,
         _setting(
-            "milliseconds (15), constant:THERE,BACK, sampled:MEDIAN,P99, blocks, blocks:MEDIAN,P99 or history:FILE; "
-            "auto is blocks for Hyperliquid recordings, else constant:10",
+            "milliseconds (15), constant:THERE,BACK, sampled:MEDIAN,P99, blocks, blocks:MEDIAN,P99, history:FILE or "
+            "measured:FILE; auto is blocks for Hyperliquid recordings, else constant:10",
             min_length=1,
         ),
     ] = "auto"

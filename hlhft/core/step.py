@@ -43,7 +43,7 @@ _FAULT_EXCEPTION = 1
 _SENT, _PARTIAL = int(OrderState.SENT), int(OrderState.PARTIAL)
 _MARKET_KINDS = 8  # event kinds below this are market data
 _ORDER_KINDS_FIRST, _ORDER_KINDS_LAST = 16, 34
-_KIND_SENT, _KIND_SEND_FAILED, _KIND_TIMER, _KIND_OPERATOR = 32, 33, 65, 69
+_KIND_SENT, _KIND_SEND_FAILED, _KIND_TIMER = 32, 33, 65
 _CLOSE_SLIPPAGE = 0.05  # venue reference section 1: the SDK's own default for market orders
 
 

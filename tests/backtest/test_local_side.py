@@ -13,7 +13,6 @@ from hlhft.backtest.local_side import (
     local_time_ns,
     next_local_row_ns,
     read_replies,
-    replies_read,
     run_local_rows,
 )
 from hlhft.core.book import apply_event, refresh_touch
@@ -296,15 +295,3 @@ class TestReplies:
             desk.hear(T + 10, EventKind.ORDER_FILLED, order_id=number, size_lots=1, aux0=left)
         assert desk.read(T + 10) == (3, 3)
         assert int(desk.bus.lines[1]["reply_head"]) == RING + 2
-
-    def test_after_reading_the_next_reply_is_found_again(self):
-        desk = Desk()
-        number = desk.send(5)
-        desk.hear(T + 10, EventKind.ORDER_ACKNOWLEDGED, order_id=number, size_lots=5)
-        desk.hear(T + 40, EventKind.ORDER_CANCELLED, order_id=number, size_lots=5)
-        desk.read(T + 10)
-        replies_read(desk.bus)
-        assert int(desk.bus.bus[0]["next_reply_ns"]) == T + 40
-        desk.read(T + 40)
-        replies_read(desk.bus)
-        assert int(desk.bus.bus[0]["next_reply_ns"]) == FAR

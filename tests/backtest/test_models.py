@@ -15,8 +15,6 @@ from hlhft.backtest.models import (
     SCENARIOS,
     TIERS_BP,
     ModelError,
-    describe,
-    measured,
     parse_fees,
     parse_latency,
     parse_queue,
@@ -201,11 +199,12 @@ def test_a_history_that_is_not_there_is_the_files_own_error(tmp_path: Path):
             parse_latency(f"history:{tmp_path / name}", seed=1)
 
 
-def test_measured_latencies_are_sampled():
-    entry, reply = np.array([5, 7], np.int64), np.array([9], np.int64)
-    record, table = measured(entry, reply, seed=4)
+def test_measured_latencies_are_sampled_without_the_requests_that_were_lost(tmp_path: Path):
+    path = tmp_path / "h.csv"
+    path.write_text("10,15,24\n20,0,90\n30,37,46\n")
+    record, table = parse_latency(f"measured:{path}", seed=4)
     assert (record[0]["kind"], record[0]["seed"]) == (LatencyKind.SAMPLED, 4)
-    assert (table[0] == empirical_quantiles(entry)).all() and set(table[1]) == {9}
+    assert (table[0] == empirical_quantiles(np.array([5, 7], np.int64))).all() and set(table[1]) == {9}
 
 
 @pytest.mark.parametrize(
@@ -301,7 +300,3 @@ def test_fees_that_are_none(text, expected):
     with pytest.raises(ModelError) as error:
         parse_fees(text)
     assert expected in sentence(error) and repr(text) in str(error.value)
-
-
-def test_a_record_names_its_models():
-    assert describe("15", "power:2", "scenarios") == {"latency": "15", "queue": "power:2", "fees": "scenarios"}

@@ -30,10 +30,8 @@ from hlhft.backtest.rows import (
     SNAPSHOT_LEVEL,
     TRADE,
     price_range,
-    rows_from_hftbacktest,
 )
 from hlhft.data.readers import hftbacktest_npz
-from hlhft.data.readers.hftbacktest_npz import HFTBACKTEST_DTYPE
 from hlhft.events import EventKind
 from hlhft.units import LOTS_MAX, TICKS_MAX
 from tests.backtest.feed import BOTH, END, EXCHANGE, LOCAL, T, convert, event
@@ -201,70 +199,6 @@ def test_each_side_sees_its_events_and_nothing_else(drawn):
         rows, read, fault, _ = convert(*events)
         assert (read, fault) == (len(events), 0)
         assert (seen(rows, EXCHANGE_BIT), seen(rows, LOCAL_BIT)) == (venue, ours)
-
-
-RIVAL_BOTH, RIVAL_BUY, RIVAL_SELL = 3 << 30, 1 << 29, 1 << 28
-
-
-def rival(*entries: tuple) -> tuple[np.ndarray, int]:
-    """Rows of hftbacktest events (ev, exchange time, local time, price, size) in units of 0.1 and 0.001."""
-    data = np.zeros(len(entries), HFTBACKTEST_DTYPE)
-    for row, (ev, exchange, local, price, size) in zip(data, entries, strict=True):
-        row["ev"], row["exch_ts"], row["local_ts"], row["px"], row["qty"] = ev, exchange, local, price, size
-    out = np.zeros(2 * len(data), ROW_DTYPE)
-    count, fault = rows_from_hftbacktest(data, 10.0, 1000.0, out)
-    return out[:count], int(fault)
-
-
-class TestHftbacktest:
-    def test_kinds_sides_and_frames(self):
-        rows, fault = rival(
-            (1 | RIVAL_BOTH | RIVAL_BUY, T, T + 5, 61_234.5, 0.007),
-            (4 | RIVAL_BOTH | RIVAL_SELL, T, T + 5, 61_234.6, 2.0),
-            (3 | RIVAL_BOTH | RIVAL_SELL, T, T + 6, 61_000.0, 0.0),
-            (2 | RIVAL_BOTH | RIVAL_SELL, T + 1, T + 9, 61_234.5, 0.001),
-            (5 | RIVAL_BOTH | RIVAL_BUY, T + 1, T + 9, 1.0, 1.0),
-            (0 | RIVAL_BOTH | RIVAL_BUY, T + 1, T + 9, 1.0, 1.0),
-        )
-        assert fault == -1
-        assert seen(rows, LOCAL_BIT) == [
-            (T + 5, LEVEL, 0, 1, 612_345, 7),
-            (T + 5, LEVEL, 1, -1, 612_346, 2000),
-            (T + 6, 2, 1, -1, 610_000, 0),
-            (T + 9, TRADE, 0, -1, 612_345, 1),
-        ]
-
-    def test_the_last_event_ends_a_frame_and_the_exchange_knows_none(self):
-        rows, _ = rival((1 | RIVAL_BOTH, T, T + 5, 1.0, 1.0))
-        assert seen(rows, LOCAL_BIT)[0][2] == 1
-        rows, _ = rival((1 | 1 << 31, T, T + 5, 1.0, 1.0))
-        assert int(rows[0]["word"]) & FRAME_BIT == 0
-        assert (len(seen(rows, EXCHANGE_BIT)), len(seen(rows, LOCAL_BIT))) == (1, 0)
-        rows, _ = rival((1 | 1 << 30, T, T + 5, 1.0, 1.0))
-        assert (len(seen(rows, EXCHANGE_BIT)), len(seen(rows, LOCAL_BIT))) == (0, 1)
-
-    def test_sizes_are_rounded_to_lots(self):
-        rows, fault = rival((1 | RIVAL_BOTH, T, T, 1.0, 0.0015), (1 | RIVAL_BOTH, T, T, 1.0, 0.00149))
-        assert fault == -1 and [lots for *_, lots in seen(rows, EXCHANGE_BIT)] == [2, 1]
-
-    @pytest.mark.parametrize(
-        ("price", "size"),
-        [
-            (1.05, 1.0),
-            (-1.0, 1.0),
-            (float("nan"), 1.0),
-            (1.0, float("nan")),
-            (float("inf"), 1.0),
-            (1.0, float("-inf")),
-            (1.0, -0.001),
-            (2**31 / 10, 1.0),
-            (1.0, 2.0**46 / 1000),
-            (1e300, 1.0),
-        ],
-    )
-    def test_what_is_no_whole_price_or_no_size_ends_it(self, price, size):
-        rows, fault = rival((1 | RIVAL_BOTH, T, T, 1.0, 1.0), (1 | RIVAL_BOTH, T, T, price, size))
-        assert (len(rows), fault) == (1, 1)
 
 
 class TestPriceRange:

@@ -80,11 +80,12 @@ def put_quote(quotes, count, view, side, price, lots, edge):
 def put_ladder(quotes, view, centre, half_spread, lots, cap_lots, levels, gap):
     """Quotes up to `levels` prices a side around `centre`, `gap` ticks apart, all in ticks; returns the count.
 
-    Were every quote of a side filled, the position would not pass the cap, nor zero while only reducing is allowed.
+    Were every quote of a side filled, and what works beyond a whole ladder too, the position would not pass the cap,
+    nor zero while only reducing is allowed.
     """
     count = 0
     for side in (1, -1):
-        room = side_room(view, side, cap_lots)
+        room = side_room(view, side, cap_lots, levels * lots)
         for level in range(levels):
             sized = min(lots, room)
             before = count
@@ -105,12 +106,18 @@ def order_lots(view, notional_usdc, mid):
 
 
 @compiled
-def side_room(view, side, cap_lots):
-    """Lots that a side may still quote before a fill carries the position past the cap, at least 0."""
+def side_room(view, side, cap_lots, quoted_lots):
+    """Lots that a side may still quote before a fill carries the position past the cap, at least 0.
+
+    `quoted_lots` is what the strategy quotes on that side at most: so much of what works there is its own last answer,
+    which the next one keeps or replaces. What works beyond it was replaced, its cancel is still under way, and it may
+    fill until the venue has said otherwise: it counts as held.
+    """
     room = cap_lots - side * view["position_lots"]
     if view["mode"] == _REDUCING:
         room = min(room, -side * view["position_lots"])
-    return max(room, 0)
+    working = view["open_buy_lots"] if side > 0 else view["open_sell_lots"]
+    return max(room - max(working - quoted_lots, 0), 0)
 
 
 @compiled

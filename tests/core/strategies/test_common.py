@@ -106,6 +106,36 @@ def test_a_whole_ladder_filled_while_reducing_ends_flat(view, position, bid_lots
     assert [lots for _, lots in asks] == ask_lots
 
 
+@pytest.mark.parametrize(
+    ("working", "bid_lots"),
+    [(0, [10, 10, 10]), (30, [10, 10, 10]), (36, [10, 10, 4]), (51, [9]), (60, []), (1000, [])],
+)
+def test_what_works_beyond_a_whole_ladder_counts_as_held(view, working, bid_lots):
+    # Room for 30 more lots, and a whole ladder of 30 is the strategy's own to replace; the other side has its own.
+    bids, asks = ladder(view(position_lots=70, open_buy_lots=working))
+    assert [lots for _, lots in bids] == bid_lots and len(asks) == 3
+    bids, asks = ladder(view(position_lots=-70, open_sell_lots=working))
+    assert [lots for _, lots in asks] == bid_lots and len(bids) == 3
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    position=st.integers(-200, 200),
+    working=st.integers(0, 200),
+    lots=st.integers(1, 20),
+    levels=st.integers(1, 4),
+    mode=st.sampled_from([0, 1]),
+)
+def test_a_ladder_and_what_works_beyond_one_stay_within_the_cap(view, position, working, lots, levels, mode):
+    answered = ladder(
+        view(position_lots=position, open_buy_lots=working, open_sell_lots=working, mode=mode), lots=lots, levels=levels
+    )
+    beyond = max(working - levels * lots, 0)
+    for side, quoted in zip((1, -1), answered, strict=True):
+        total = sum(size for _, size in quoted)
+        assert total == 0 or side * position + beyond + total <= (100 if mode == 0 else 0)
+
+
 def test_a_clamped_ladder_keeps_its_gaps(view):
     quotes = np.zeros(64, QUOTE_DTYPE)
     count = common.put_ladder(quotes, view()[0], 700_000.0, 10.0, 1, 100, 3, 20.0)
