@@ -48,7 +48,7 @@ _SCRATCH = _LIMITS + 1
 
 
 @compiled_inline
-def _data_at(handle):
+def _data_at(handle):  # pragma: no cover - only compiled code follows addresses
     markets, ladders = handle[_MARKETS], handle[_LADDERS]
     return MarketData(
         array_at(handle[_DATA], (markets,), MARKET_DTYPE),
@@ -63,7 +63,7 @@ def _data_at(handle):
 
 
 @compiled_inline
-def _lane_at(handle):
+def _lane_at(handle):  # pragma: no cover - only compiled code follows addresses
     markets = handle[_MARKETS]
     return Lane(
         array_at(handle[_LANE], (1,), LANE_DTYPE),
@@ -79,7 +79,7 @@ def _lane_at(handle):
 
 
 @compiled
-def step_at(handle, events, count, out):
+def step_at(handle, events, count, out):  # pragma: no cover - only compiled code follows addresses
     """`hlhft.core.step.step` on the state behind `handle`, int64[_SCRATCH + 1] as a Brain writes it."""
     return step(
         _data_at(handle),
@@ -112,7 +112,7 @@ class Brain:
         """Applies the first `count` of EVENT_DTYPE `events` as one frame; returns how many `commands` it led to."""
         if JIT_DISABLED:
             return int(step(self.data, self.lane, self.limits, self._scratch, events, count, self.commands))
-        return int(step_at(self.handle, events, count, self.commands))
+        return int(step_at(self.handle, events, count, self.commands))  # pragma: no cover - as above
 
     def snapshot(self) -> bytes:
         """All of the state; equal bytes decide equally from here on."""
