@@ -14,8 +14,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib
 import os
 import stat
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,6 +30,24 @@ import numpy as np
 from numba.extending import intrinsic, register_jitable
 
 from hlhft import units
+
+
+def _load_array_functions() -> None:
+    """Loads numba's array functions without the linear algebra that it takes from scipy, where that is installed.
+
+    No compiled code here uses it, and importing scipy for it costs every start of a command a tenth of its time.
+    """
+    absent = "scipy.linalg" not in sys.modules
+    if absent:
+        sys.modules["scipy.linalg"] = None  # type: ignore[assignment]
+    try:
+        importlib.import_module("numba.np.arraymath")
+    finally:
+        if absent:
+            del sys.modules["scipy.linalg"]
+
+
+_load_array_functions()
 
 JIT_DISABLED: bool = bool(numba.config.DISABLE_JIT)
 

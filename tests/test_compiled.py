@@ -386,3 +386,16 @@ def test_a_python_strategy_s_stand_in_is_called_by_its_address() -> None:
     if JIT_DISABLED:
         assert compiled.call_strategy(np.int64(second), 1, 2, 3, 4) == 3
         assert heard == [(1, 2, 3, 4)]
+
+
+def test_linear_algebra_is_not_loaded_and_can_be_later() -> None:
+    """numba would import it from scipy at every start; whoever needs it afterwards gets it."""
+    pytest.importorskip("scipy")
+    script = (
+        "import sys, hlhft.compiled\n"
+        "assert 'numba.np.arraymath' in sys.modules and 'scipy.linalg' not in sys.modules\n"
+        "import scipy.linalg\n"
+        "assert scipy.linalg.det([[2.0]]) == 2.0\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
