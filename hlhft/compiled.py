@@ -125,6 +125,11 @@ def _cache_candidates(environ: os._Environ[str]) -> Iterator[Path]:
         yield Path(tempfile.gettempdir()) / f"hlhft-{os.getuid()}"
 
 
+def running_key() -> str:
+    """The key of the code that this process runs: as it was at start, whatever becomes of the sources meanwhile."""
+    return _FOLDER.name
+
+
 def cache_folder() -> Path:
     """Where this version's compiled code lives."""
     return _FOLDER

@@ -31,6 +31,7 @@ from hlhft.compiled import (
     compiled_inline,
     compiled_sources,
     register_python_strategy,
+    running_key,
     strategy_cache,
 )
 
@@ -322,6 +323,13 @@ def test_a_relative_place_stays_where_it_was_named(variables: pytest.MonkeyPatch
     variables.chdir(tmp_path)
     variables.setenv("HLHFT_CACHE", "here")
     assert cache_root() == tmp_path / "here"
+
+
+def test_the_running_key_is_that_of_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A source that is edited during a run changes what the next process runs, not what this one did."""
+    assert running_key() == code_key()
+    monkeypatch.setattr(compiled, "_cpu", lambda: "another processor")
+    assert running_key() != code_key()
 
 
 def test_this_process_uses_the_folder_of_its_key() -> None:

@@ -45,7 +45,7 @@ def gather() -> dict[str, str | int | bool | None]:
         facts[name] = _version(name)
     facts["compilation"] = "disabled by NUMBA_DISABLE_JIT" if compiled.JIT_DISABLED else "enabled"
     facts["cache_folder"] = str(compiled.cache_folder())
-    facts["code_key"] = compiled.code_key()
+    facts["code_key"] = compiled.running_key()
     return facts
 
 
