@@ -145,9 +145,29 @@ def test_what_decides_the_rows_decides_the_entry(source, cache, isolated_home, m
     compiled(TableSource(isolated_home, events, markets=(OTHER,)))
     compiled(TableSource(isolated_home, events, content="two"))
     assert len(entries(cache)) == 5
-    monkeypatch.setattr(recordings, "code_key", lambda: "other code")
+    monkeypatch.setattr(recordings, "_sources_key", lambda package: "other code")
     compiled(source)
     assert len(entries(cache)) == 6
+
+
+@pytest.mark.parametrize("name", ["data/readers/a.py", "data/b.py", "core/c.py"])
+def test_every_source_that_makes_rows_is_in_the_key(tmp_path: Path, name):
+    """Also a reader or profile, which no compiled code is made of."""
+    keys = []
+    for content in ("A = 1", "A = 2"):
+        package = tmp_path / content
+        for path in ("data/readers/a.py", "data/b.py", "core/c.py", "cli/d.py"):
+            (package / path).parent.mkdir(parents=True, exist_ok=True)
+            (package / path).write_text(content if path in (name, "cli/d.py") else "")
+        keys.append(recordings._sources_key(package))
+    assert keys[0] != keys[1]
+
+
+def test_what_makes_no_rows_is_not_in_the_key(tmp_path: Path):
+    for folder in ("a", "b"):
+        (tmp_path / folder / "cli").mkdir(parents=True)
+        (tmp_path / folder / "cli" / "d.py").write_text(folder)
+    assert recordings._sources_key(tmp_path / "a") == recordings._sources_key(tmp_path / "b")
 
 
 def damage(folder: Path, how: str) -> None:
