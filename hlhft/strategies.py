@@ -277,6 +277,8 @@ def _compile(strategy: Strategy) -> Any:
         except _LOAD_ERRORS as error:
             # Not NumbaError alone: numba's own inference fails with a KeyError on, for one, str() of a record.
             reason = _first_reason(error, strategy.source)
+            if not isinstance(error, NumbaError | UnsupportedBytecodeError):
+                reason = f"numba fails on it ({reason}); use numbers, loops and arrays only, as docs/strategies.md says"
             raise StrategyError(f"strategy {strategy.source} does not compile: {reason}") from error
 
 

@@ -211,7 +211,7 @@ FAULTS = {
     "wrong_market": QuoteFault.MARKET,
 }
 REFUSED = {
-    "does_not_compile": "does_not_compile.py does not compile: KeyError: '__str__'",
+    "does_not_compile": "does_not_compile.py does not compile: numba fails on it (KeyError: '__str__'); use numbers",
     "returns_nothing": "returns_nothing.py: quote must return a whole number, not none",
 }
 
