@@ -411,6 +411,11 @@ def test_a_second_process_compiles_nothing(tmp_path):
     assert run_with_cache(tmp_path / "cache", "two_sided", mine) == first
 
 
+def test_a_file_that_was_renamed_runs_from_the_cache_of_its_old_name(tmp_path):
+    run_with_cache(tmp_path / "cache", written(tmp_path, GOOD))
+    run_with_cache(tmp_path / "cache", written(tmp_path, GOOD, name="renamed.py"))
+
+
 def test_two_strategies_of_the_same_form_do_not_share_a_thunk(tmp_path):
     """Same declarations, same signature: only the folder keeps their thunks apart."""
     answers = []
