@@ -90,12 +90,18 @@ def _number(axis: Axis, text: str) -> float:
 
 
 def choose_sets(
-    strategy: Strategy, texts: Sequence[str], *, random: int | None = None, listed: Path | None = None, seed: int = 1
+    strategy: Strategy,
+    texts: Sequence[str],
+    *,
+    random: int | None = None,
+    listed: Path | None = None,
+    seed: int = 1,
+    usual: Mapping[str, float] | None = None,
 ) -> ParameterSets:
     """The sets that the user asked for: a sample of `random` sets, the lines of the CSV file `listed`, else the grid.
 
-    Parameters that are not said keep the strategy's defaults. Raises SweepError, StrategyError for a parameter that the
-    strategy does not have or accept, and OSError for a file that cannot be read.
+    Parameters that are not said are as in `usual`, else the strategy's defaults. Raises SweepError, StrategyError for a
+    parameter that the strategy does not have or accept, and OSError for a file that cannot be read.
     """
     axes = [parse_axis(text) for text in texts]
     names = [axis.name for axis in axes]
@@ -104,18 +110,22 @@ def choose_sets(
             raise SweepError(f"parameter {name} is said more than once: say --param {name}=first,second")
     if random is not None and listed is not None:
         raise SweepError("give either a number of random sets or a file of sets, not both")
+    usual = usual or {}
     if random is not None:
-        return _distinct("random", strategy, _sample(strategy, axes, random, seed))
+        return _distinct("random", strategy, usual, _sample(strategy, axes, random, seed))
     if listed is not None:
-        return _distinct("list", strategy, _from_file(strategy, axes, listed))
-    return _distinct("grid", strategy, _grid(axes))
+        return _distinct("list", strategy, usual, _from_file(strategy, axes, listed))
+    return _distinct("grid", strategy, usual, _grid(axes))
 
 
-def _distinct(method: str, strategy: Strategy, asked: Iterable[Mapping[str, str | float]]) -> ParameterSets:
+def _distinct(
+    method: str, strategy: Strategy, usual: Mapping[str, float], asked: Iterable[Mapping[str, str | float]]
+) -> ParameterSets:
     """Checks every set and leaves out repetitions, judged by what the strategy would be given."""
     kept: dict[bytes, dict[str, float]] = {}
     count = 0
-    for values in asked:
+    for said in asked:
+        values = {**usual, **said}
         packed = strategy.params_bytes(values).tobytes()
         kept.setdefault(packed, {name: float(value) for name, value in values.items()})
         count += 1

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?|\.[0-9]+")
 _NEGATIVE = re.compile(r"-[0-9.]+")
 NAME_LENGTH_MAX = 80
-# As hlhft.backtest.session has them, which takes long to import.
-PROFILE_HYPERLIQUID, PROFILE_ELSEWHERE = "2026", "recorded"
 
 
 class _Command(click.Command):

@@ -98,6 +98,7 @@ def command(arguments: tuple[str, ...], *, output: Path | None, as_json: bool, *
     """
     from hlhft.backtest.parameter_sets import choose_sets
     from hlhft.backtest.runs import check_folder
+    from hlhft.backtest.session import profile_of
     from hlhft.backtest.sweep_files import FILES, view_of, write_sweep
     from hlhft.compiled import cache_folder
     from hlhft.strategies import load
@@ -108,7 +109,12 @@ def command(arguments: tuple[str, ...], *, output: Path | None, as_json: bool, *
     config = loaded_settings(options["config"]).config
     strategy = load(options["strategy"] if backtest.is_given("strategy") else config.strategy.name)
     sets = choose_sets(
-        strategy, options["params"], random=options["random"], listed=options["sets"], seed=options["seed"]
+        strategy,
+        options["params"],
+        random=options["random"],
+        listed=options["sets"],
+        seed=options["seed"],
+        usual={} if backtest.is_given("strategy") else config.strategy.params,
     )
     source = backtest.open_recording(paths, options["market"], options["specification"])
     settings = backtest.settings_of(strategy, source, {**options, "latency": latency, "params": ()}, config)
@@ -116,7 +122,8 @@ def command(arguments: tuple[str, ...], *, output: Path | None, as_json: bool, *
     check_folder(folder, FILES)
     say_if_it_compiles(cache_folder(), hidden=as_json)
     strategy.address()  # a file that does not compile is refused before minutes of reading
-    result = _run(settings, source, sets, options, as_json=as_json)
+    profile = options["feed_profile"] or profile_of(config, is_hyperliquid=backtest.is_hyperliquid(source))
+    result = _run(settings, source, sets, profile, jobs=options["jobs"] or cores(), as_json=as_json)
     if not len(result.finished):
         raise CommandError("interrupted before any set was finished, so nothing was written", ExitCode.INTERRUPTED)
     selections, note = _selected(result, options)
@@ -145,20 +152,18 @@ def cores() -> int:
 
 
 def _run(
-    settings: Settings, source: Source, sets: ParameterSets, options: dict[str, Any], *, as_json: bool
+    settings: Settings, source: Source, sets: ParameterSets, profile: str, *, jobs: int, as_json: bool
 ) -> SweepResult:
     from hlhft.backtest.recordings import compile_recording
     from hlhft.backtest.sweep import run_sweep
     from hlhft.report.numbers import recording_title
     from hlhft.strategies import failures
 
-    usual = backtest.PROFILE_HYPERLIQUID if backtest.is_hyperliquid(source) else backtest.PROFILE_ELSEWHERE
-    profile = options["feed_profile"] or usual
     title = recording_title(source.name)
     with progress(f"Reading {title}", hidden=as_json) as reading:
         recording = compile_recording(source, profile=profile, progress=reading)
     with failures(), progress(f"Running {len(sets.sets)} sets over {title}", hidden=as_json) as running:
-        return run_sweep(settings, recording, sets, jobs=options["jobs"] or cores(), progress=running)
+        return run_sweep(settings, recording, sets, jobs=jobs, progress=running)
 
 
 def _selected(result: SweepResult, options: dict[str, Any]) -> tuple[list[Selection], str]:

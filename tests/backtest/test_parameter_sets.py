@@ -60,6 +60,15 @@ def test_a_grid_is_every_combination_in_order() -> None:
     assert chosen.varied == ("gamma", "levels")
 
 
+def test_what_is_usual_stands_in_every_set_that_says_nothing_else() -> None:
+    usual = {"levels": 2.0, "gamma": 0.7}
+    chosen = choose_sets(GLFT, ["gamma=0.1,0.2"], usual=usual)
+    assert chosen.sets == ({"levels": 2.0, "gamma": 0.1}, {"levels": 2.0, "gamma": 0.2})
+    assert choose_sets(GLFT, [], usual=usual).sets == (usual,)
+    with pytest.raises(StrategyError, match="'levls'"):
+        choose_sets(GLFT, ["gamma=0.1,0.2"], usual={"levls": 2.0})
+
+
 def test_repetitions_are_run_once_and_counted() -> None:
     chosen = choose_sets(GLFT, ["gamma=0.1,0.10,0.2,1e-1"])
     assert [one["gamma"] for one in chosen.sets] == [0.1, 0.2]

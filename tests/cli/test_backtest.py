@@ -303,12 +303,3 @@ def test_settings_from_a_file_hold_unless_the_command_line_says_otherwise(sample
 def test_settings_that_are_none_are_refused(sample: str, capsys: Captured) -> None:
     Path("bad.toml").write_text("[backtest]\nlatncy = '5'\n")
     assert "latency" in refused(capsys, sample, "--config", "bad.toml", code=ExitCode.USAGE)
-
-
-def test_the_feed_of_other_commands_is_that_of_the_session() -> None:
-    from hlhft.backtest import session
-
-    assert (backtest.PROFILE_HYPERLIQUID, backtest.PROFILE_ELSEWHERE) == (
-        session.PROFILE_HYPERLIQUID,
-        session.PROFILE_ELSEWHERE,
-    )

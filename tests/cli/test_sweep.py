@@ -101,6 +101,24 @@ def test_random_and_listed_sets(sweep: Sweep, tmp_path: Path, capsys: pytest.Cap
     assert parquet.read_table(tmp_path / "listed" / "results.parquet").num_rows == 6
 
 
+def test_the_configuration_holds_for_every_set(
+    sweep: Sweep, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its parameters where a set says nothing else, and its feed; another strategy does not get its parameters."""
+    (tmp_path / "mine.toml").write_text(
+        f'[strategy]\nname = {QUOTER!r}\nparams = {{ order_lots = 200, half = 3 }}\n[backtest]\nfeed_profile = "2026"\n'
+    )
+    given = ["--config", "mine.toml", "--param", "half=0,1", "--no-selection", "--json"]
+    code = invoke(["sweep", str(data), "--market", "usdm_btcusdt", "--jobs", "1", *given, "--output", "own"])
+    assert code == ExitCode.OK
+    assert json.loads(capsys.readouterr().out)["identity"]["data"]["profile"] == "2026"
+    rows = parquet.read_table("own/results.parquet").to_pylist()
+    assert {(row["param.half"], row["param.order_lots"]) for row in rows} == {(0, 200), (1, 200)}
+    assert sweep(*given, "--feed-profile", "recorded", "--output", "another") == ExitCode.OK
+    assert json.loads(capsys.readouterr().out)["identity"]["data"]["profile"] == "recorded"
+    assert "param.order_lots" not in parquet.read_table("another/results.parquet").column_names
+
+
 REFUSED = {
     "unknown parameter": (["--param", "haf=1,2"], ExitCode.USAGE, "did you mean 'half'"),
     "value": (["--param", "half=-1,2"], ExitCode.USAGE, "half must lie in"),
