@@ -105,12 +105,12 @@ def _remarks(results: Results) -> list[str]:
             remarks.append(f"What cost most with {scenario_words(first)} was {PART_WORDS[name]}, {money(worst)} USDC.")
     if not halted:
         remarks += _quoting_remarks(first)
-    if first.metrics.trading.fills and not all(
+    fills = max(one.metrics.trading.fills for one in results.scenarios)
+    if fills and not all(
         one.metrics.sharpe is not None and one.metrics.sharpe.carries_a_claim for one in results.scenarios
     ):
-        remarks.append(
-            f"{duration(results.span_ns)} and {count(first.metrics.trading.fills)} fills cannot tell skill from chance."
-        )
+        seen = "fill" if fills == 1 else "fills"
+        remarks.append(f"{duration(results.span_ns)} and {count(fills)} {seen} cannot tell skill from chance.")
     if first.split.residual_largest:
         remarks.append(
             "The parts do not sum to the change in equity (largest gap "

@@ -70,6 +70,12 @@ def test_what_cost_most_and_how_little_it_proves() -> None:
     assert remarks[-1] == "10 min and 2 fills cannot tell skill from chance."
 
 
+def test_that_it_proves_little_is_said_whichever_scenario_traded() -> None:
+    idle = scenario(History([PERPETUAL]), NEW)
+    remarks = verdict(results(idle, scenario(traded(3), TIER, 0))).remarks
+    assert remarks[-1].endswith("and 2 fills cannot tell skill from chance.")
+
+
 def test_without_a_cost_nothing_cost_most() -> None:
     assert not any("cost most" in remark for remark in verdict(results(scenario(traded(6)))).remarks)
 
