@@ -264,7 +264,7 @@ def _remarks(found: Selection) -> list[str]:
         remarks += _deflated_remarks(found, found.deflated)
     if found.overfitting is not None:
         remarks.append(
-            f"Over {percent(found.overfitting, 0)} of the ways to halve the time, the best set of one half was below "
+            f"In {percent(found.overfitting, 0)} of the ways to halve the time, the best set of one half was below "
             "the median in the other."
         )
     return remarks
