@@ -3,7 +3,7 @@
 - CONSTANT: one figure for placements, one for cancels, one for answers, one for fills.
 - SAMPLED: drawn from tables of quantiles (lognormal, or measured), one for each of the four, with a seed.
 - INTERPOLATED: from recorded (request, exchange, response) times; a missing exchange time is a lost request, which
-  shows as a rejection after the recorded time, as hftbacktest's interpolated model has it (tests/parity).
+  shows as a rejection after the recorded time, as hftbacktest's interpolated model has it (tests/bench).
 - BLOCKS: Hyperliquid's way (venue reference section 8): the sampled way to the venue, then inclusion at the next block;
   the kernel orders the classes inside a block.
 
@@ -26,6 +26,7 @@ from statistics import NormalDist
 import numpy as np
 
 from hlhft.compiled import compiled
+from hlhft.venue.arithmetic import MODULUS_1, MODULUS_2, drawn, next_state
 
 QUANTILES = 4096
 MINUTE_NS = 60_000_000_000
@@ -75,30 +76,25 @@ LINE_DTYPE = np.dtype(
     ]
 )
 
-# L'Ecuyer's combined generator (Communications of the ACM 31, 1988): its products fit 63 bits, so nothing overflows.
-_MODULUS_A, _FACTOR_A = 2147483563, 40014
-_MODULUS_B, _FACTOR_B = 2147483399, 40692
 _MINUTE_STEP_A, _MINUTE_STEP_B = 48271, 69621  # far apart, so that neighbouring minutes share nothing
 
 
 @compiled
 def _draw(line):
-    """The next draw of the line's generator, uniform on 0 .. _MODULUS_A - 2."""
-    a = line["random_a"] * _FACTOR_A % _MODULUS_A
-    b = line["random_b"] * _FACTOR_B % _MODULUS_B
+    """The next draw of the line's generator, uniform in 0 .. MODULUS_1 - 2."""
+    a, b = next_state(line["random_a"], line["random_b"])
     line["random_a"] = a
     line["random_b"] = b
-    return (a - b) % (_MODULUS_A - 1)
+    return drawn(a, b)
 
 
 @compiled
 def _draw_block(line):
     """The same generator with the block clock's own state."""
-    a = line["block_a"] * _FACTOR_A % _MODULUS_A
-    b = line["block_b"] * _FACTOR_B % _MODULUS_B
+    a, b = next_state(line["block_a"], line["block_b"])
     line["block_a"] = a
     line["block_b"] = b
-    return (a - b) % (_MODULUS_A - 1)
+    return drawn(a, b)
 
 
 @compiled
@@ -112,8 +108,8 @@ def _next_block(line, latency, table, ts_ns):
     while True:
         if minute > line["block_minute"]:
             line["block_minute"] = minute
-            line["block_a"] = (line["block_seed_a"] + minute * _MINUTE_STEP_A) % (_MODULUS_A - 1) + 1
-            line["block_b"] = (line["block_seed_b"] + minute * _MINUTE_STEP_B) % (_MODULUS_B - 1) + 1
+            line["block_a"] = (line["block_seed_a"] + minute * _MINUTE_STEP_A) % (MODULUS_1 - 1) + 1
+            line["block_b"] = (line["block_seed_b"] + minute * _MINUTE_STEP_B) % (MODULUS_2 - 1) + 1
             line["block_ns"] = minute * MINUTE_NS + _draw_block(line) % latency["block_mean_ns"]
         while line["block_ns"] < ts_ns:
             line["block_ns"] += table[2, _draw_block(line) % QUANTILES]
@@ -308,9 +304,9 @@ def interpolated(history: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def new_lines(lanes: int, seed: int) -> np.ndarray:
     """LINE_DTYPE[lanes]: every lane draws the same latencies and meets the same blocks (common random numbers)."""
     lines = np.zeros(lanes, LINE_DTYPE)
-    lines["random_a"] = seed % (_MODULUS_A - 1) + 1
-    lines["random_b"] = seed * 7919 % (_MODULUS_B - 1) + 1
-    lines["block_seed_a"] = seed * 104729 % (_MODULUS_A - 1)
-    lines["block_seed_b"] = seed * 1299709 % (_MODULUS_B - 1)
+    lines["random_a"] = seed % (MODULUS_1 - 1) + 1
+    lines["random_b"] = seed * 7919 % (MODULUS_2 - 1) + 1
+    lines["block_seed_a"] = seed * 104729 % (MODULUS_1 - 1)
+    lines["block_seed_b"] = seed * 1299709 % (MODULUS_2 - 1)
     lines["block_minute"] = -1
     return lines

@@ -1,10 +1,27 @@
-"""Products and quotients of whole numbers that would not fit 64 bits on the way."""
+"""Whole numbers: products and quotients that would not fit 64 bits on the way, and the generator of what is drawn."""
 
 from __future__ import annotations
 
 from hlhft.compiled import compiled
 
 EXACT_MAX = 2**62
+
+# L'Ecuyer's combined generator (Communications of the ACM 31, 1988): two multiplicative ones, period about 2.3e18, no
+# product above 2^47, so that nothing overflows and all is the same with and without compilation.
+MODULUS_1, _MULTIPLIER_1 = 2_147_483_563, 40_014
+MODULUS_2, _MULTIPLIER_2 = 2_147_483_399, 40_692
+
+
+@compiled
+def next_state(first, second):
+    """What follows a state of the generator, two numbers in 1 .. MODULUS_1 - 1 and 1 .. MODULUS_2 - 1."""
+    return first * _MULTIPLIER_1 % MODULUS_1, second * _MULTIPLIER_2 % MODULUS_2
+
+
+@compiled
+def drawn(first, second):
+    """The number that a state stands for, uniform in 0 .. MODULUS_1 - 2."""
+    return (first - second) % (MODULUS_1 - 1)
 
 
 @compiled

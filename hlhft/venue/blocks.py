@@ -15,6 +15,7 @@ from enum import IntEnum
 import numpy as np
 
 from hlhft.compiled import compiled
+from hlhft.venue.arithmetic import MODULUS_1, MODULUS_2, drawn, next_state
 
 BLOCK_NONE = 2**62  # no further block: the given times are used up
 QUANTILE_STEPS = 1024
@@ -22,10 +23,6 @@ QUANTILE_STEPS = 1024
 _LAYER = 2**20  # interpolation steps between two quantiles; steps x layer stays below the generator's range
 _MICROSECOND_NS = 1000
 _REACH_DEVIATIONS = 12  # a gamma distribution has less than one step of the table beyond
-
-# L'Ecuyer's combined generator of 1988: two multiplicative generators, period about 2.3e18, no product above 2^47.
-_MODULUS_1, _MULTIPLIER_1 = 2_147_483_563, 40_014
-_MODULUS_2, _MULTIPLIER_2 = 2_147_483_399, 40_692
 
 
 class ActionKind(IntEnum):
@@ -82,7 +79,7 @@ def new_clock(*, start_ns: int, seed: int, given: bool = False) -> np.ndarray:
     if seed < 0:
         raise ValueError(f"the seed of the block clock must be at least 0, not {seed}")
     clock = np.zeros(1, dtype=CLOCK_DTYPE)
-    clock[0] = (start_ns, 0, int(given), seed % (_MODULUS_1 - 1) + 1, seed // (_MODULUS_1 - 1) % (_MODULUS_2 - 1) + 1)
+    clock[0] = (start_ns, 0, int(given), seed % (MODULUS_1 - 1) + 1, seed // (MODULUS_1 - 1) % (MODULUS_2 - 1) + 1)
     # Neighbouring seeds begin alike; a few draws separate them.
     for _ in range(16):
         next_random(clock[0])
@@ -117,11 +114,10 @@ def spacing_quantiles(*, mean_ns: int, deviation_ns: int, ns_min: int, ns_max: i
 @compiled
 def next_random(clock):
     """The next whole number of the clock's generator, uniform in 0 .. 2147483561."""
-    first = clock["seed_1"] * _MULTIPLIER_1 % _MODULUS_1
-    second = clock["seed_2"] * _MULTIPLIER_2 % _MODULUS_2
+    first, second = next_state(clock["seed_1"], clock["seed_2"])
     clock["seed_1"] = first
     clock["seed_2"] = second
-    return (first - second) % (_MODULUS_1 - 1)
+    return drawn(first, second)
 
 
 @compiled

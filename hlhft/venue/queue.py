@@ -8,7 +8,7 @@ ours.
 Bias, stated: RISK_AVERSE advances on trades only, so it fills latest; the probability models assume that a decrease
 which no trade explains is spread over the queue by position, f(back) / (f(back) + f(front)) and relatives. Their
 arithmetic, clamps and treatment of 0/0 (the new total decides) agree with hftbacktest's models to the record
-(tests/parity). That includes an estimate far below 0 when most of a level leaves at once: where orders fill in parts it
+(tests/bench). That includes an estimate far below 0 when most of a level leaves at once: where orders fill in parts it
 counts as 0, or the next trade would fill more than it held.
 
 ORDER_LEVEL assumes nothing: where the recording says whose order a change of the level is, what stood ahead is known.

@@ -6,7 +6,16 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from hlhft.venue.arithmetic import EXACT_MAX, multiply_divide
+from hlhft.venue.arithmetic import EXACT_MAX, drawn, multiply_divide, next_state
+
+
+def test_the_generator_is_lecuyers_of_1988():
+    """s1 = 40014 s1 mod 2147483563, s2 = 40692 s2 mod 2147483399, and their difference mod 2147483562."""
+    state = next_state(1, 1)
+    assert state == (40_014, 40_692) and drawn(*state) == (40_014 - 40_692) % 2_147_483_562
+    largest = next_state(2_147_483_562, 2_147_483_398)
+    assert largest == (2_147_483_563 - 40_014, 2_147_483_399 - 40_692)
+
 
 below = st.integers(-(EXACT_MAX - 1), EXACT_MAX - 1)
 
