@@ -143,11 +143,16 @@ def _ending(one: ScenarioResult) -> str:
 
 
 def _quoting(scenarios: Scenarios) -> list[Row]:
+    reasons = sorted({reason for one in scenarios for reason in one.metrics.quoting.refused})
     return [
         _row("both sides quoted", scenarios, lambda one: percent(one.metrics.quoting.uptime)),
         _row("orders placed", scenarios, lambda one: count(one.metrics.trading.orders_placed)),
         _row("orders cancelled", scenarios, lambda one: count(one.metrics.trading.orders_cancelled)),
         _row("quotes refused", scenarios, lambda one: count(sum(one.metrics.quoting.refused.values()))),
+        *(
+            Row(f"for {reason}", tuple(count(one.metrics.quoting.refused.get(reason, 0)) for one in scenarios))
+            for reason in reasons
+        ),
         _row("address actions used", scenarios, lambda one: percent(one.metrics.address.share)),
     ]
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from hlhft.core.risk import RiskRefusal
 from hlhft.report.numbers import DASH, MINUS
 from hlhft.report.results import Results
 from hlhft.report.table import Row, horizon_words, sections
@@ -80,6 +83,16 @@ def test_a_drawdown_and_a_sharpe_ratio() -> None:
     assert found["of the peak"].values[0].endswith(" %")
     assert "±" in found["Sharpe ratio of 10 s"].values[0]
     assert "±" in found["the same a year"].values[0]
+
+
+def test_refused_quotes_are_told_apart_by_reason() -> None:
+    idle = scenario(History([PERPETUAL]))
+    assert not any(label.startswith("for ") for label in rows(results(idle)))
+    refusals = np.zeros_like(idle.lane.lane["refusals"])
+    refusals[0, [RiskRefusal.PRICE_BAND, RiskRefusal.MINIMUM_NOTIONAL]] = 4, 3
+    found = rows(results(scenario(History([PERPETUAL]), refusals=refusals), idle))
+    assert found["quotes refused"].values == ("7", "0")
+    assert found["for minimum notional"].values == ("3", "0") and found["for price band"].values == ("4", "0")
 
 
 def test_a_halt_is_named() -> None:
