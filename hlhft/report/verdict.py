@@ -111,6 +111,9 @@ def _remarks(results: Results) -> list[str]:
     ):
         seen = "fill" if fills == 1 else "fills"
         remarks.append(f"{duration(results.span_ns)} and {count(fills)} {seen} cannot tell skill from chance.")
+    sorted_rows = results.counts.get("rows_out_of_order", 0)
+    if sorted_rows:
+        remarks.append(f"{count(sorted_rows)} rows of the recording stood out of order and were sorted.")
     if first.split.residual_largest:
         remarks.append(
             "The parts do not sum to the change in equity (largest gap "

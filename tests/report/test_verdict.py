@@ -76,6 +76,12 @@ def test_that_it_proves_little_is_said_whichever_scenario_traded() -> None:
     assert remarks[-1].endswith("and 2 fills cannot tell skill from chance.")
 
 
+def test_a_recording_that_had_to_be_sorted_is_called_so() -> None:
+    disordered = verdict(results(scenario(traded(3)), counts={"rows_out_of_order": 22_617})).remarks
+    assert "22,617 rows of the recording stood out of order and were sorted." in disordered
+    assert not any("out of order" in remark for remark in verdict(results(scenario(traded(3)))).remarks)
+
+
 def test_without_a_cost_nothing_cost_most() -> None:
     assert not any("cost most" in remark for remark in verdict(results(scenario(traded(6)))).remarks)
 
