@@ -105,7 +105,7 @@ def _remarks(results: Results) -> list[str]:
             remarks.append(f"What cost most with {scenario_words(first)} was {PART_WORDS[name]}, {money(worst)} USDC.")
     if not halted:
         remarks += _quoting_remarks(first)
-    fills = max(one.metrics.trading.fills for one in results.scenarios)
+    fills = first.metrics.trading.fills or max(one.metrics.trading.fills for one in results.scenarios)
     if fills and not all(
         one.metrics.sharpe is not None and one.metrics.sharpe.carries_a_claim for one in results.scenarios
     ):
