@@ -7,18 +7,14 @@ it.
 
 from __future__ import annotations
 
-import html
-import importlib.util
 from collections.abc import Iterable, Mapping, Sequence
-from importlib import resources
-from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from hlhft.report.assumptions import assumptions
 from hlhft.report.markouts import REASONS
+from hlhft.report.markup import button, document, terms, text_of
 from hlhft.report.numbers import DASH, count, moment, money, period, plain
 from hlhft.report.plots import figures
 from hlhft.report.results import Results, ScenarioResult
@@ -38,12 +34,12 @@ def render(results: Results) -> str:
     """The whole page. Raises FileNotFoundError when the plotly package lacks its script."""
     spoken = verdict(results)
     chosen = [
-        _button("scenario", index, ", ".join(filter(None, scenario_title(one))))
+        button("scenario", index, ", ".join(filter(None, scenario_title(one))))
         for index, one in enumerate(results.scenarios)
     ]
     drawn = figures(results.scenarios)
     found = sections(results)
-    markets = [_button("market", index, price["market"]) for index, price in enumerate(drawn[0]["prices"])]
+    markets = [button("market", index, price["market"]) for index, price in enumerate(drawn[0]["prices"])]
     body = "\n".join(
         [
             "<main>",
@@ -57,7 +53,7 @@ def render(results: Results) -> str:
             _charts(markets),
             "<h2>More figures</h2>",
             _table(results.scenarios, found[1:]),
-            f'<p class="note under">{_text(ERRORS_NOTE)}</p>',
+            f'<p class="note under">{text_of(ERRORS_NOTE)}</p>',
             "<h2>What the models assume</h2>",
             '<p class="note">And whom each assumption favours, because a backtest is a model.</p>',
             _assumptions(results),
@@ -66,59 +62,18 @@ def render(results: Results) -> str:
             "<h2>What was run</h2>",
             '<p class="note">The same settings, data and code key give the same bytes again.</p>',
             _identity(results.identity),
-            f"<footer>hlhft {_text(results.identity['version'])}. A backtest is a model and no promise.</footer>",
+            f"<footer>hlhft {text_of(results.identity['version'])}. A backtest is a model and no promise.</footer>",
             "</main>",
         ]
     )
-    return _document(results.title, spoken.sentence, body, drawn)
-
-
-def inline_script() -> str:
-    """plotly.js as shipped with the installed plotly package. Raises FileNotFoundError when it is not there."""
-    found = importlib.util.find_spec("plotly")
-    for folder in (found.submodule_search_locations or ()) if found is not None else ():
-        script = Path(folder, "package_data", "plotly.min.js")
-        if script.is_file():
-            return script.read_text(encoding="utf-8")
-    raise FileNotFoundError("plotly.min.js was not found in the plotly package, install plotly again")
-
-
-def inline_json(value: Any) -> str:
-    """JSON that can stand inside a script element, whatever its strings hold."""
-    return msgspec.json.encode(value).decode().replace("<", "\\u003c")
-
-
-def asset(name: str) -> str:
-    """A file of this package's assets as text."""
-    return resources.files("hlhft.report").joinpath("assets", name).read_text(encoding="utf-8")
-
-
-def _document(title: str, description: str, body: str, drawn: list[dict[str, Any]]) -> str:
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="description" content="{_text(description)}">
-<meta name="generator" content="hlhft">
-<link rel="icon" href="data:,">
-<title>{_text(title)}: hlhft backtest</title>
-<style>
-{asset("page.css")}</style>
-</head>
-<body>
-{body}
-<script type="application/json" id="figures">{inline_json(drawn)}</script>
-<script>{inline_script()}</script>
-<script>
-{asset("page.js")}</script>
-</body>
-</html>
-"""
-
-
-def _text(value: object) -> str:
-    return html.escape(str(value), quote=True)
+    return document(
+        title=f"{results.title}: hlhft backtest",
+        description=spoken.sentence,
+        body=body,
+        drawn=drawn,
+        styles=("page.css",),
+        script="page.js",
+    )
 
 
 def _header(results: Results, spoken: Verdict) -> str:
@@ -131,10 +86,10 @@ def _header(results: Results, spoken: Verdict) -> str:
         f"queue {results.models['queue']}",
         f"feed {results.models['profile']}",
     ]
-    remarks = f'<p class="remarks">{_text(" ".join(spoken.remarks))}</p>' if spoken.remarks else ""
+    remarks = f'<p class="remarks">{text_of(" ".join(spoken.remarks))}</p>' if spoken.remarks else ""
     return (
-        f'<p class="kicker"><b>hlhft backtest</b> · {" · ".join(map(_text, facts))}</p>\n'
-        f"<h1>{_text(spoken.sentence)}</h1>\n{remarks}"
+        f'<p class="kicker"><b>hlhft backtest</b> · {" · ".join(map(text_of, facts))}</p>\n'
+        f"<h1>{text_of(spoken.sentence)}</h1>\n{remarks}"
     )
 
 
@@ -146,19 +101,19 @@ def _cards(scenarios: Iterable[ScenarioResult]) -> str:
         sign = _SIGN_CLASS[(profit > 0.0) - (profit < 0.0)]
         under = f"{count(trading.fills)} fills, {plain(trading.volume_usdc, 0)} USDC traded"
         cards.append(
-            f'<div class="card"><div class="name">{_text(who)}<small>{_text(what)}</small></div>'
-            f'<div class="figure {sign}">{_text(money(profit))} <small>USDC</small></div>'
-            f'<div class="under">{_text(under)}</div></div>'
+            f'<div class="card"><div class="name">{text_of(who)}<small>{text_of(what)}</small></div>'
+            f'<div class="figure {sign}">{text_of(money(profit))} <small>USDC</small></div>'
+            f'<div class="under">{text_of(under)}</div></div>'
         )
     return f'<div class="cards">{"".join(cards)}</div>'
 
 
 def _table(scenarios: Sequence[ScenarioResult], shown: Sequence[Section]) -> str:
     titles = [scenario_title(one) for one in scenarios]
-    heads = "".join(f"<th>{_text(who)}<small>{_text(what)}</small></th>" for who, what in titles)
+    heads = "".join(f"<th>{text_of(who)}<small>{text_of(what)}</small></th>" for who, what in titles)
     lines = []
     for section in shown:
-        lines.append(f'<tr><th colspan="{len(scenarios) + 1}" scope="rowgroup">{_text(section.title)}</th></tr>')
+        lines.append(f'<tr><th colspan="{len(scenarios) + 1}" scope="rowgroup">{text_of(section.title)}</th></tr>')
         lines += [_table_row(row) for row in section.rows]
     return (
         f'<div class="panel scroll"><table class="figures" style="--columns: {len(titles)}">'
@@ -169,18 +124,10 @@ def _table(scenarios: Sequence[ScenarioResult], shown: Sequence[Section]) -> str
 def _table_row(row: Row) -> str:
     signs = row.signs or (0,) * len(row.values)
     cells = "".join(
-        f'<td class="{_SIGN_CLASS[sign]}">{_text(value)}</td>' if sign else f"<td>{_text(value)}</td>"
+        f'<td class="{_SIGN_CLASS[sign]}">{text_of(value)}</td>' if sign else f"<td>{text_of(value)}</td>"
         for value, sign in zip(row.values, signs, strict=True)
     )
-    return f"<tr{' class=total' if row.is_total else ''}><td>{_text(row.label)}</td>{cells}</tr>"
-
-
-def _button(kind: str, index: int, label: str) -> str:
-    pressed = "true" if index == 0 else "false"
-    return (
-        f'<button type="button" data-choose="{kind}" data-value="{index}" aria-pressed="{pressed}">'
-        f"{_text(label)}</button>"
-    )
+    return f"<tr{' class=total' if row.is_total else ''}><td>{text_of(row.label)}</td>{cells}</tr>"
 
 
 def _charts(markets: list[str]) -> str:
@@ -212,7 +159,7 @@ def _charts(markets: list[str]) -> str:
 
 def _chart(name: str, title: str, note: str, choice: str = "") -> str:
     return (
-        f'<section class="panel chart"><h3>{_text(title)}</h3><p>{_text(note)}</p>{choice}'
+        f'<section class="panel chart"><h3>{text_of(title)}</h3><p>{text_of(note)}</p>{choice}'
         f'<div class="plot" id="{name}"></div></section>'
     )
 
@@ -223,7 +170,7 @@ def _assumptions(results: Results) -> str:
         latency=models["latency"], queue=models["queue"], profile=models["profile"], snapshots=results.snapshots
     )
     lines = "".join(
-        f'<dt>{_text(one.subject)}</dt><dd>{_text(one.text)}<span class="bias">{_text(one.bias)}</span></dd>'
+        f'<dt>{text_of(one.subject)}</dt><dd>{text_of(one.text)}<span class="bias">{text_of(one.bias)}</span></dd>'
         for one in stated
     )
     return f'<div class="panel"><dl>{lines}</dl></div>'
@@ -251,7 +198,7 @@ def _fills(scenarios: Iterable[ScenarioResult]) -> str:
         head = "".join(f"<th>{name}</th>" for name in heads)
         rows = "\n".join(_fill_row(one, fill) for fill in shown)
         parts.append(
-            f'<div data-scenario="{index}"{"" if index == 0 else " hidden"}><p class="note">{_text(note)}</p>'
+            f'<div data-scenario="{index}"{"" if index == 0 else " hidden"}><p class="note">{text_of(note)}</p>'
             f'<div class="panel fills"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div></div>'
         )
     return "\n".join(parts)
@@ -272,7 +219,7 @@ def _fill_row(one: ScenarioResult, fill: np.void) -> str:
     )
     tone = {2: f' class="{"gain" if side == "buy" else "loss"}"'}
     return (
-        "<tr>" + "".join(f"<td{tone.get(index, '')}>{_text(cell)}</td>" for index, cell in enumerate(cells)) + "</tr>"
+        "<tr>" + "".join(f"<td{tone.get(index, '')}>{text_of(cell)}</td>" for index, cell in enumerate(cells)) + "</tr>"
     )
 
 
@@ -285,26 +232,9 @@ def _identity(identity: Mapping[str, Any]) -> str:
     """What identifies the data and the code, then all settings and versions behind a click."""
     long = [name for name in ("settings", "libraries") if name in identity]
     short = {name: value for name, value in identity.items() if name not in long}
-    parts = [f'<div class="panel">{_list(_flattened(short, ""))}</div>']
+    parts = [f'<div class="panel">{terms(short)}</div>']
     parts += [
-        f'<details class="panel"><summary>All {_text(name)}</summary>{_list(_flattened(identity[name], ""))}</details>'
+        f'<details class="panel"><summary>All {text_of(name)}</summary>{terms(identity[name])}</details>'
         for name in long
     ]
     return "\n".join(parts)
-
-
-def _list(terms: Iterable[tuple[str, str]]) -> str:
-    lines = "".join(f"<dt>{_text(name)}</dt><dd><code>{_text(value)}</code></dd>" for name, value in terms)
-    return f"<dl>{lines}</dl>"
-
-
-def _flattened(values: Mapping[str, Any], prefix: str) -> list[tuple[str, str]]:
-    """Leaves of nested mappings as (dotted name, text)."""
-    found: list[tuple[str, str]] = []
-    for name, value in values.items():
-        label = f"{prefix}{name}".replace("_", " ")
-        if isinstance(value, Mapping):
-            found += _flattened(value, f"{label}: ")
-        else:
-            found.append((label, f"{value:g}" if isinstance(value, float) else str(value)))
-    return found

@@ -6,7 +6,6 @@ two parameters, and the best sets over time. The same rows go to the terminal: p
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -14,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from hlhft.report.markup import button, document, terms, text_of
 from hlhft.report.numbers import count, money, percent, plain
-from hlhft.report.page import asset, inline_json, inline_script
 from hlhft.report.plots import thinned
 from hlhft.units import MICRO
 
@@ -212,7 +211,7 @@ def lines(view: SweepView, scenario: int) -> dict[str, Any]:
 def render(view: SweepView) -> str:
     """The whole page. Raises FileNotFoundError when the plotly package lacks its script."""
     drawn = {"maps": maps(view), "lines": [lines(view, scenario) for scenario in range(len(view.scenarios))]}
-    chosen = "".join(_button("scenario", index, name) for index, name in enumerate(view.scenarios))
+    chosen = "".join(button("scenario", index, name) for index, name in enumerate(view.scenarios))
     body = "\n".join(
         [
             "<main>",
@@ -223,54 +222,26 @@ def render(view: SweepView) -> str:
             _charts(drawn["maps"]),
             "<h2>What was run</h2>",
             '<p class="note">The same command gives the same bytes again. Every set is in results.parquet.</p>',
-            _identity(view.identity),
+            f'<div class="panel">{terms(view.identity)}</div>',
             "<footer>A backtest is a model and no promise, and the best of many backtests less than one.</footer>",
             "</main>",
         ]
     )
-    return _document(view.title, body, drawn)
-
-
-def _document(title: str, body: str, drawn: Mapping[str, Any]) -> str:
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="generator" content="hlhft">
-<link rel="icon" href="data:,">
-<title>{_text(title)}: hlhft sweep</title>
-<style>
-{asset("page.css")}{asset("sweep.css")}</style>
-</head>
-<body>
-{body}
-<script type="application/json" id="figures">{inline_json(drawn)}</script>
-<script>{inline_script()}</script>
-<script>
-{asset("sweep.js")}</script>
-</body>
-</html>
-"""
-
-
-def _text(value: object) -> str:
-    return html.escape(str(value), quote=True)
-
-
-def _button(choice: str, value: int, label: str) -> str:
-    pressed = "true" if value == 0 else "false"
-    return (
-        f'<button type="button" data-choose="{choice}" data-value="{value}" aria-pressed="{pressed}">'
-        f"{_text(label)}</button>"
+    return document(
+        title=f"{view.title}: hlhft sweep",
+        description=view.judgements[0].sentence if view.judgements else view.note,
+        body=body,
+        drawn=drawn,
+        styles=("page.css", "sweep.css"),
+        script="sweep.js",
     )
 
 
 def _header(view: SweepView) -> str:
     first = view.judgements[0] if view.judgements else Judgement(sentence=view.note)
-    remarks = f'<p class="remarks">{_text(" ".join(first.remarks))}</p>' if first.remarks else ""
-    facts = " · ".join(_text(fact) for fact in (view.title, *view.facts))
-    return f'<p class="kicker"><b>hlhft sweep</b> · {facts}</p>\n<h1>{_text(first.sentence)}</h1>\n{remarks}'
+    remarks = f'<p class="remarks">{text_of(" ".join(first.remarks))}</p>' if first.remarks else ""
+    facts = " · ".join(text_of(fact) for fact in (view.title, *view.facts))
+    return f'<p class="kicker"><b>hlhft sweep</b> · {facts}</p>\n<h1>{text_of(first.sentence)}</h1>\n{remarks}'
 
 
 def _cards(view: SweepView) -> str:
@@ -281,8 +252,8 @@ def _cards(view: SweepView) -> str:
         made = int(profits[best])
         tone = "gain" if made > 0 else "loss" if made < 0 else ""
         cards.append(
-            f'<div class="card"><div class="name">{_text(name)}</div>'
-            f'<div class="figure {tone}">{_text(money(made / MICRO))} <small>USDC, the best</small></div>'
+            f'<div class="card"><div class="name">{text_of(name)}</div>'
+            f'<div class="figure {tone}">{text_of(money(made / MICRO))} <small>USDC, the best</small></div>'
             f'<div class="under">{count(int((profits > 0).sum()))} of {count(len(profits))} sets made money</div></div>'
         )
     return f'<div class="cards">{"".join(cards)}</div>'
@@ -292,30 +263,30 @@ def _scenario(view: SweepView, scenario: int) -> str:
     table = ranking(view, scenario)
     is_all = table.best == len(table.rows)
     title = "All sets" if is_all else f"The best {table.best} sets and the worst {len(table.rows) - table.best}"
-    head = "".join(f"<th>{_text(name)}</th>" for name in table.heading)
+    head = "".join(f"<th>{text_of(name)}</th>" for name in table.heading)
     column = table.profit_column
     body = []
     for index, (cells, sign) in enumerate(zip(table.rows, table.signs)):
         tones = {column: {1: "gain", -1: "loss"}.get(sign, "")}
-        line = "".join(f'<td class="{tones.get(place, "")}">{_text(cell)}</td>' for place, cell in enumerate(cells))
+        line = "".join(f'<td class="{tones.get(place, "")}">{text_of(cell)}</td>' for place, cell in enumerate(cells))
         gap = ' class="gap"' if index == table.best else ""
         body.append(f"<tr{gap}>{line}</tr>")
-    judged = _judgement(view.judgements[scenario]) if view.judgements else f'<p class="note">{_text(view.note)}</p>'
+    judged = _judgement(view.judgements[scenario]) if view.judgements else f'<p class="note">{text_of(view.note)}</p>'
     hidden = "" if scenario == 0 else " hidden"
     return (
         f'<section data-scenario="{scenario}"{hidden}>'
-        f'<h2>{title}</h2><p class="note">By profit in USDC, {_text(view.scenarios[scenario])}.</p>'
+        f'<h2>{title}</h2><p class="note">By profit in USDC, {text_of(view.scenarios[scenario])}.</p>'
         f'<div class="panel scroll"><table class="sets"><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody>'
         f"</table></div><h2>Which set to believe</h2>{judged}</section>"
     )
 
 
 def _judgement(judged: Judgement) -> str:
-    facts = "".join(f"<dt>{_text(label)}</dt><dd>{_text(text)}</dd>" for label, text in judged.facts)
-    parts = [f'<p class="note">{_text(" ".join((judged.sentence, *judged.remarks)))}</p>']
+    facts = "".join(f"<dt>{text_of(label)}</dt><dd>{text_of(text)}</dd>" for label, text in judged.facts)
+    parts = [f'<p class="note">{text_of(" ".join((judged.sentence, *judged.remarks)))}</p>']
     if judged.folds:
-        head = "".join(f"<th>{_text(name)}</th>" for name in judged.fold_heading)
-        rows = "".join("<tr>" + "".join(f"<td>{_text(cell)}</td>" for cell in row) + "</tr>" for row in judged.folds)
+        head = "".join(f"<th>{text_of(name)}</th>" for name in judged.fold_heading)
+        rows = "".join("<tr>" + "".join(f"<td>{text_of(cell)}</td>" for cell in row) + "</tr>" for row in judged.folds)
         parts.append(
             f'<div class="panel scroll"><table class="sets"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody>'
             "</table></div>"
@@ -326,7 +297,7 @@ def _judgement(judged: Judgement) -> str:
 def _charts(drawn: Sequence[Mapping[str, Any]]) -> str:
     parts = ["<h2>Where the profit lies</h2>"]
     if drawn:
-        pairs = "".join(_button("pair", index, one["name"]) for index, one in enumerate(drawn))
+        pairs = "".join(button("pair", index, one["name"]) for index, one in enumerate(drawn))
         bar = f'<div class="bar">{pairs}</div>' if len(drawn) > 1 else ""
         is_map = any(one["kind"] == "map" for one in drawn)
         cells = "; a cell is the median of its sets where other parameters differ too" if is_map else ""
@@ -339,24 +310,3 @@ def _charts(drawn: Sequence[Mapping[str, Any]]) -> str:
         '<div class="plot" id="lines"></div></div>'
     )
     return "".join(parts)
-
-
-def _identity(identity: Mapping[str, Any]) -> str:
-    entries = "".join(
-        f"<dt>{_text(name)}</dt><dd><code>{_text(value)}</code></dd>" for name, value in _flattened(identity, "")
-    )
-    return f'<div class="panel"><dl>{entries}</dl></div>'
-
-
-def _flattened(values: Mapping[str, Any], prefix: str) -> list[tuple[str, str]]:
-    """Leaves of nested mappings as (name, text)."""
-    found: list[tuple[str, str]] = []
-    for name, value in values.items():
-        label = f"{prefix}{name}".replace("_", " ")
-        if isinstance(value, Mapping):
-            found += _flattened(value, f"{label}: ")
-        elif isinstance(value, list | tuple):
-            found.append((label, ", ".join(map(str, value)) or "none"))
-        else:
-            found.append((label, f"{value:g}" if isinstance(value, float) else str(value)))
-    return found

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import re
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
 
-from hlhft.report import page
+from hlhft.report import markup, page
 from hlhft.report.numbers import MINUS
 from tests.report import sample_run
 from tests.report.histories import FINE, PERPETUAL, SECOND, History, results, scenario, traded
@@ -61,7 +60,7 @@ def outline(text: str) -> Outline:
 
 
 def without_script(text: str) -> str:
-    return text.replace(page.inline_script(), "")
+    return text.replace(markup.inline_script(), "")
 
 
 def test_the_page_is_whole_in_itself(text: str, outline: Outline) -> None:
@@ -91,7 +90,7 @@ def test_charts_have_their_places_and_figures(text: str, outline: Outline) -> No
     embedded = re.search(r'<script type="application/json" id="figures">(.*?)</script>', text, re.DOTALL)
     assert embedded is not None
     assert [one["name"] for one in json.loads(embedded[1])] == [one.name for one in sample_run.results().scenarios]
-    script = page.asset("page.js")
+    script = markup.asset("page.js")
     for name in ("equity", "inventory", "markouts", "prices"):
         assert f"shown.{name}" in script
 
@@ -151,21 +150,6 @@ def test_identity_is_flat_and_complete(outline: Outline) -> None:
 
 
 def test_the_page_follows_light_and_dark_and_narrow_screens() -> None:
-    style = page.asset("page.css")
+    style = markup.asset("page.css")
     assert "prefers-color-scheme: dark" in style and "max-width: 560px" in style
     assert 'name="viewport"' in page.render(results(scenario(History([PERPETUAL]))))
-
-
-def test_json_cannot_end_its_script_element() -> None:
-    assert page.inline_json({"a": "</script><!--"}) == '{"a":"\\u003c/script>\\u003c!--"}'
-
-
-def test_a_plotly_without_its_script_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "plotly").mkdir()
-    (tmp_path / "plotly" / "__init__.py").touch()
-    monkeypatch.setattr("sys.path", [str(tmp_path)])
-    with pytest.raises(FileNotFoundError, match="install plotly again"):
-        page.inline_script()
-    monkeypatch.setattr("sys.path", [])
-    with pytest.raises(FileNotFoundError, match="install plotly again"):
-        page.inline_script()
