@@ -1,10 +1,9 @@
 """The replay itself: the venue's side and ours, apart in space and joined only by the lines between them.
 
-Both sides walk the same rows, each by its own clock. Our side acts at targets: a timer, the next frame that reaches
-us, a
-reply, a batch's deadline, a funding hour. The venue runs ahead to the target and no further, and stops earlier when it
-says something that reaches us earlier and may make us act; so no decision ever sees what it could not have seen, and no
-request arrives in the venue's past.
+Both sides walk the same rows, each by its own clock. Our side acts at targets: a timer, the next frame that reaches us,
+a reply, a batch's deadline, a funding hour. The venue runs ahead to the target and no further, and stops earlier when
+it says something that reaches us earlier and may make us act; so no decision ever sees what it could not have seen, and
+no request arrives in the venue's past.
 
 `advance` runs until it is done or needs its caller: more rows, or room for fills or records. Everything it knows is in
 its arguments, so it can be called again where it stopped.
