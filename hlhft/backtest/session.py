@@ -232,18 +232,23 @@ class Backtest:
 
     def metadata(self) -> dict[str, object]:
         """What identifies the run, without any clock: equal metadata means equal results."""
-        return {
-            "version": __version__,
-            "code_key": running_key(),
-            "seed": self.settings.seed,
-            "data": {
-                "name": self.recording.name,
-                "fingerprint": self.recording.fingerprint,
-                "profile": self.recording.profile,
-                "events": self.recording.events,
-            },
-            "settings": self.settings.record(),
-        }
+        return identity_of(self.settings, self.recording)
+
+
+def identity_of(settings: Settings, recording: Recording) -> dict[str, object]:
+    """What decides the outcome: the code, the data and the settings."""
+    return {
+        "version": __version__,
+        "code_key": running_key(),
+        "seed": settings.seed,
+        "data": {
+            "name": recording.name,
+            "fingerprint": recording.fingerprint,
+            "profile": recording.profile,
+            "events": recording.events,
+        },
+        "settings": settings.record(),
+    }
 
 
 def refuse_slow(plan: ReplayPlan) -> None:

@@ -18,15 +18,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hlhft import __version__
 from hlhft.backtest.loop import RECORD_DTYPE
 from hlhft.backtest.models import FeeScenario, parse_fees
 from hlhft.backtest.parameter_sets import ParameterSets
 from hlhft.backtest.recordings import Recording, RowFile
 from hlhft.backtest.replay import Replay, ReplayOutput, prepare, run
 from hlhft.backtest.rows import EXCHANGE_BIT, ROW_DTYPE
-from hlhft.backtest.session import Settings, plan_of
-from hlhft.compiled import running_key
+from hlhft.backtest.session import Settings, identity_of, plan_of
 from hlhft.core.risk import Breaker
 from hlhft.core.state import Mode
 from hlhft.units import Market
@@ -95,15 +93,7 @@ class SweepResult:
         settings = self.settings.record()
         settings.pop("params")
         return {
-            "version": __version__,
-            "code_key": running_key(),
-            "seed": self.settings.seed,
-            "data": {
-                "name": self.recording.name,
-                "fingerprint": self.recording.fingerprint,
-                "profile": self.recording.profile,
-                "events": self.recording.events,
-            },
+            **identity_of(self.settings, self.recording),
             "settings": settings,
             "parameters": {
                 "method": self.parameters.method,
