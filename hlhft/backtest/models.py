@@ -152,10 +152,21 @@ def _history(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _read_csv(path: Path) -> np.ndarray:
-    lines = [line for line in path.read_text("utf-8").splitlines() if line.partition("#")[0].strip()]
-    if not lines:
+    rows: list[list[int]] = []
+    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+        text = line.partition("#")[0].strip()
+        if not text:
+            continue
+        try:
+            row = [int(part) for part in text.split(",")]
+        except ValueError:
+            raise ValueError(f"line {number} holds something else than whole numbers with commas") from None
+        if rows and len(row) != len(rows[0]):
+            raise ValueError(f"line {number} has {len(row)} numbers, the first has {len(rows[0])}")
+        rows.append(row)
+    if not rows:
         raise ValueError("it holds no line")
-    return np.loadtxt(lines, delimiter=",", dtype=np.int64, ndmin=2, comments="#")
+    return np.array(rows, np.int64)
 
 
 def _read_npz(path: Path) -> np.ndarray:
