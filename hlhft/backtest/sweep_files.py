@@ -20,7 +20,7 @@ import numpy as np
 from hlhft.backtest.runs import json_text, library_versions, replace_folder
 from hlhft.backtest.selection import Selection, select
 from hlhft.backtest.sweep import SweepResult, halted_by
-from hlhft.report.numbers import DASH, count, duration, moment, money, percent, period, plain, recording_title
+from hlhft.report.numbers import DASH, count, counted, duration, moment, money, percent, period, plain, recording_title
 from hlhft.report.sweep_page import SHOWN, Judgement, SweepView, render, set_words
 from hlhft.units import MICRO
 
@@ -62,9 +62,9 @@ def view_of(result: SweepResult, selections: Sequence[Selection], note: str = ""
         period(result.start_ns, int(result.times_ns[-1])),
         duration(result.span_ns),
         f"strategy {settings.strategy.name}",
-        f"{count(len(rows))} of {count(len(result.parameters.sets))} sets"
+        f"{count(len(rows))} of {counted(len(result.parameters.sets), 'set')}"
         if result.interrupted
-        else f"{count(len(rows))} sets",
+        else counted(len(rows), "set"),
         f"latency {settings.latency}",
         f"queue {settings.queue}",
         f"feed {result.recording.profile}",

@@ -156,13 +156,13 @@ def _run(
 ) -> SweepResult:
     from hlhft.backtest.recordings import compile_recording
     from hlhft.backtest.sweep import run_sweep
-    from hlhft.report.numbers import recording_title
+    from hlhft.report.numbers import counted, recording_title
     from hlhft.strategies import failures
 
     title = recording_title(source.name)
     with progress(f"Reading {title}", hidden=as_json) as reading:
         recording = compile_recording(source, profile=profile, progress=reading)
-    with failures(), progress(f"Running {len(sets.sets)} sets over {title}", hidden=as_json) as running:
+    with failures(), progress(f"Running {counted(len(sets.sets), 'set')} over {title}", hidden=as_json) as running:
         return run_sweep(settings, recording, sets, jobs=jobs, progress=running)
 
 

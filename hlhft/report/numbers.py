@@ -38,6 +38,11 @@ def count(value: int | None) -> str:
     return plain(value, 0)
 
 
+def counted(value: int, noun: str) -> str:
+    """A number of things: "1 set", "1,200 sets"."""
+    return f"{count(value)} {noun}" if value == 1 else f"{count(value)} {noun}s"
+
+
 def percent(share: float | None, decimals: int = 1) -> str:
     """A share of 1 as per cent."""
     return DASH if share is None else f"{plain(100.0 * share, decimals)} %"

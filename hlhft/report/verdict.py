@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hlhft.report.attribution import PART_NAMES
-from hlhft.report.numbers import count, duration, listed, money, percent
+from hlhft.report.numbers import count, counted, duration, listed, money, percent
 from hlhft.report.results import Results, ScenarioResult
 
 PART_WORDS = {
@@ -109,8 +109,7 @@ def _remarks(results: Results) -> list[str]:
     if fills and not all(
         one.metrics.sharpe is not None and one.metrics.sharpe.carries_a_claim for one in results.scenarios
     ):
-        seen = "fill" if fills == 1 else "fills"
-        remarks.append(f"{duration(results.span_ns)} and {count(fills)} {seen} cannot tell skill from chance.")
+        remarks.append(f"{duration(results.span_ns)} and {counted(fills, 'fill')} cannot tell skill from chance.")
     sorted_rows = results.counts.get("rows_out_of_order", 0)
     if sorted_rows:
         remarks.append(f"{count(sorted_rows)} rows of the recording stood out of order and were sorted.")

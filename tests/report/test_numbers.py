@@ -47,6 +47,7 @@ def test_shares_points_and_errors() -> None:
     assert numbers.plus_minus(1.0, 0.25) == "+1.00 ± 0.25"
     assert numbers.plus_minus(1.0, None) == "+1.00"
     assert numbers.count(None) == DASH
+    assert [numbers.counted(value, "set") for value in (0, 1, 1200)] == ["0 sets", "1 set", "1,200 sets"]
 
 
 @pytest.mark.parametrize(
