@@ -14,8 +14,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib
 import os
 import stat
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,6 +31,24 @@ from numba.extending import intrinsic, register_jitable
 
 from hlhft import units
 from hlhft.linking import Parts
+
+
+def _load_array_functions() -> None:
+    """Loads numba's array functions without the linear algebra that it takes from scipy, where that is installed.
+
+    No compiled code here uses it, and importing scipy for it costs every start of a command a tenth of its time.
+    """
+    absent = "scipy.linalg" not in sys.modules
+    if absent:
+        sys.modules["scipy.linalg"] = None  # type: ignore[assignment]
+    try:
+        importlib.import_module("numba.np.arraymath")
+    finally:
+        if absent:
+            del sys.modules["scipy.linalg"]
+
+
+_load_array_functions()
 
 JIT_DISABLED: bool = bool(numba.config.DISABLE_JIT)
 
@@ -111,6 +131,11 @@ def _cache_candidates(environ: os._Environ[str]) -> Iterator[Path]:
         yield Path(environ["HOME"]) / ".cache" / "hlhft"
     with contextlib.suppress(FileNotFoundError):  # where no directory for temporary files can be written
         yield Path(tempfile.gettempdir()) / f"hlhft-{os.getuid()}"
+
+
+def running_key() -> str:
+    """The key of the code that this process runs: as it was at start, whatever becomes of the sources meanwhile."""
+    return _FOLDER.name
 
 
 def cache_folder() -> Path:

@@ -51,6 +51,7 @@ _USER_ERRORS = (
 # Lines of numba's messages that say nothing to the writer of the file.
 _NOISE = ("Failed in", "During:", "File ", "def ", "<source", "^", "- Resolution", "There are", "Enable logging")
 _REASON_LENGTH_MAX = 200
+_OWN_SOURCE = Path(__file__).read_bytes()  # module names and adapters of this file are in what is cached
 # What running or compiling a user's file may raise besides.
 _LOAD_ERRORS = (*_USER_ERRORS, ImportError, OSError, NumbaError, UnsupportedBytecodeError)
 
@@ -173,11 +174,12 @@ def _from_file(path: Path) -> Strategy:
         source = path.read_bytes()
     except OSError as error:
         raise StrategyError(f"strategy file {path} cannot be read: {error.strerror}") from None
-    module = ModuleType(f"hlhft_user_strategy_{path.stem}_{hashlib.blake2b(source, digest_size=8).hexdigest()}")
+    module = ModuleType(f"hlhft_user_strategy_{hashlib.blake2b(source, digest_size=8).hexdigest()}")
     module.__file__ = str(path)
-    # Cached machine code refers to its module by name, and a second process looks it up here.
+    # Cached machine code refers to its module by name, and a second process looks it up here. The cache folder is the
+    # source's, so the name is too: a file that was renamed or copied is still the same strategy.
     sys.modules[module.__name__] = module
-    with strategy_cache(source):
+    with strategy_cache(_OWN_SOURCE + source):
         try:
             # Not through the import system: its bytecode cache would run the old file after an edit within one second.
             exec(compile(source, str(path.resolve()), "exec"), module.__dict__)  # noqa: S102
@@ -255,7 +257,7 @@ def _declared_parameters(parameters: Any, source: str) -> Mapping[str, Parameter
 
 def _compile(strategy: Strategy) -> Any:
     # The folder is the strategy's own: thunks of different strategies are the same source with the same signature.
-    with strategy_cache(strategy.fingerprint):
+    with strategy_cache(_OWN_SOURCE + strategy.fingerprint):
         try:
             view, params, memory, quotes = (
                 from_dtype(dtype) for dtype in (VIEW_DTYPE, strategy.params_dtype, strategy.memory_dtype, QUOTE_DTYPE)
@@ -277,6 +279,8 @@ def _compile(strategy: Strategy) -> Any:
         except _LOAD_ERRORS as error:
             # Not NumbaError alone: numba's own inference fails with a KeyError on, for one, str() of a record.
             reason = _first_reason(error, strategy.source)
+            if not isinstance(error, NumbaError | UnsupportedBytecodeError):
+                reason = f"numba fails on it ({reason}); use numbers, loops and arrays only, as docs/strategies.md says"
             raise StrategyError(f"strategy {strategy.source} does not compile: {reason}") from error
 
 

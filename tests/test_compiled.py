@@ -30,6 +30,7 @@ from hlhft.compiled import (
     code_key,
     compiled_sources,
     register_python_strategy,
+    running_key,
     strategy_cache,
 )
 
@@ -323,6 +324,13 @@ def test_a_relative_place_stays_where_it_was_named(variables: pytest.MonkeyPatch
     assert cache_root() == tmp_path / "here"
 
 
+def test_the_running_key_is_that_of_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A source that is edited during a run changes what the next process runs, not what this one did."""
+    assert running_key() == code_key()
+    monkeypatch.setattr(compiled, "_cpu", lambda: "another processor")
+    assert running_key() != code_key()
+
+
 def test_this_process_uses_the_folder_of_its_key() -> None:
     assert cache_folder().name == code_key() and cache_folder().parent.name == "code"
     assert str(cache_folder()) == numba.config.CACHE_DIR
@@ -384,3 +392,16 @@ def test_a_python_strategy_s_stand_in_is_called_by_its_address() -> None:
     if JIT_DISABLED:
         assert compiled.call_strategy(np.int64(second), 1, 2, 3, 4) == 3
         assert heard == [(1, 2, 3, 4)]
+
+
+def test_linear_algebra_is_not_loaded_and_can_be_later() -> None:
+    """numba would import it from scipy at every start; whoever needs it afterwards gets it."""
+    pytest.importorskip("scipy")
+    script = (
+        "import sys, hlhft.compiled\n"
+        "assert 'numba.np.arraymath' in sys.modules and 'scipy.linalg' not in sys.modules\n"
+        "import scipy.linalg\n"
+        "assert scipy.linalg.det([[2.0]]) == 2.0\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -211,7 +211,7 @@ FAULTS = {
     "wrong_market": QuoteFault.MARKET,
 }
 REFUSED = {
-    "does_not_compile": "does_not_compile.py does not compile: KeyError: '__str__'",
+    "does_not_compile": "does_not_compile.py does not compile: numba fails on it (KeyError: '__str__'); use numbers",
     "returns_nothing": "returns_nothing.py: quote must return a whole number, not none",
 }
 
@@ -409,6 +409,11 @@ def test_a_second_process_compiles_nothing(tmp_path):
     assert sum(".thunk" in name and name.endswith(".nbc") for name in first) == 2
     assert sum(".quote-" in name and name.endswith(".nbc") for name in first) == 2
     assert run_with_cache(tmp_path / "cache", "two_sided", mine) == first
+
+
+def test_a_file_that_was_renamed_runs_from_the_cache_of_its_old_name(tmp_path):
+    run_with_cache(tmp_path / "cache", written(tmp_path, GOOD))
+    run_with_cache(tmp_path / "cache", written(tmp_path, GOOD, name="renamed.py"))
 
 
 def test_two_strategies_of_the_same_form_do_not_share_a_thunk(tmp_path):

@@ -9,6 +9,7 @@ The cache holds at most CACHE_BYTES_MAX; the longest unused goes first. What a k
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import os
 import shutil
@@ -45,6 +46,7 @@ CACHE_BYTES_MAX = 8 * 1024**3
 EVENTS_PER_CHUNK = 16_384
 ABANDONED_S = 24 * 3600
 MAPPED_BYTES_MAX = 64 * 1024**2  # what is mapped counts as memory where that is limited
+_PACKAGE = Path(__file__).resolve().parents[1]
 _MANIFEST = "manifest.json"
 _WRITING = ".writing-"
 _FAULTS = {
@@ -135,8 +137,18 @@ def compile_recording(source: Source, *, profile: str, progress: Progress | None
 
 
 def _key(fingerprint: str, profile: str) -> str:
-    text = f"{fingerprint} {profile} {code_key()}"
+    text = f"{fingerprint} {profile} {_sources_key(_PACKAGE)}"
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+@functools.cache
+def _sources_key(package: Path) -> str:
+    """A hash of all that makes rows: the compiled code, and the readers and profiles, which are plain Python."""
+    digest = hashlib.blake2b(code_key(package).encode(), digest_size=16)
+    for path in sorted((package / "data").rglob("*.py")):
+        digest.update(path.relative_to(package).as_posix().encode() + b"\0")
+        digest.update(path.read_bytes() + b"\0")
+    return digest.hexdigest()
 
 
 def _put(written: Path, folder: Path) -> None:

@@ -106,7 +106,18 @@ def _mids(backtest: Backtest, lanes: Sequence[LaneLog]) -> list[np.ndarray]:
 
 
 def check_folder(folder: Path, names: Sequence[str] = FILES) -> None:
-    """Raises RunError when the folder could not take files of these names: a file, or a folder with anything else."""
+    """Raises RunError when the folder could not take files of these names.
+
+    That is a file, a folder with anything else, and one whose place cannot be written, which trying alone tells.
+    """
+    beside = next(path for path in folder.resolve().parents if path.exists())
+    try:
+        with tempfile.TemporaryDirectory(dir=beside, prefix=".hlhft-"):
+            pass
+    except OSError as error:
+        raise RunError(
+            f"{folder} cannot be written, {beside} takes no folder ({error.strerror}): name another with --output"
+        ) from error
     if not folder.exists():
         return
     if not folder.is_dir():

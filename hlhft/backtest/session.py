@@ -15,7 +15,7 @@ from hlhft import __version__
 from hlhft.backtest.models import FeeScenario, ModelError, parse_fees, parse_latency, parse_queue
 from hlhft.backtest.recordings import Recording
 from hlhft.backtest.replay import Replay, ReplayOutput, ReplayPlan, RowStream, prepare, run
-from hlhft.compiled import JIT_DISABLED, code_key
+from hlhft.compiled import JIT_DISABLED, running_key
 from hlhft.config.settings import Config, limit_values, whole
 from hlhft.core.state import LIMITS_DTYPE, VIEW_DTYPE, VIEW_LEVELS, Mode
 from hlhft.strategies import CALL_NS_MAX, Strategy, StrategyError, failures, load
@@ -234,7 +234,7 @@ class Backtest:
         """What identifies the run, without any clock: equal metadata means equal results."""
         return {
             "version": __version__,
-            "code_key": code_key(),
+            "code_key": running_key(),
             "seed": self.settings.seed,
             "data": {
                 "name": self.recording.name,

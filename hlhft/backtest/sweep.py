@@ -26,7 +26,7 @@ from hlhft.backtest.recordings import Recording, RowFile
 from hlhft.backtest.replay import Replay, ReplayOutput, prepare, run
 from hlhft.backtest.rows import EXCHANGE_BIT, ROW_DTYPE
 from hlhft.backtest.session import Settings, plan_of
-from hlhft.compiled import code_key
+from hlhft.compiled import running_key
 from hlhft.core.risk import Breaker
 from hlhft.core.state import Mode
 from hlhft.units import Market
@@ -96,7 +96,7 @@ class SweepResult:
         settings.pop("params")
         return {
             "version": __version__,
-            "code_key": code_key(),
+            "code_key": running_key(),
             "seed": self.settings.seed,
             "data": {
                 "name": self.recording.name,

@@ -66,7 +66,7 @@ class _Command(click.Command):
     default="power:2",
     show_default=True,
     metavar="MODEL",
-    help="risk-averse, power:N, power-total:N, power-complement:N, log or log-total.",
+    help="risk-averse, power:N, power-total:N, power-complement:N, log, log-total or order-level.",
 )
 @click.option(
     "--fees", default="scenarios", show_default=True, metavar="FEES", help="tier:0 to tier:6, or MAKER,TAKER in bp."

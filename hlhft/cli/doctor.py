@@ -11,7 +11,8 @@ from pathlib import Path
 
 import click
 
-from hlhft import __version__, compiled
+import hlhft
+from hlhft.cli.errors import CommandError, ExitCode
 
 LIBRARIES = ("numpy", "numba", "llvmlite", "msgspec", "pyarrow", "plotly", "lz4", "click", "rich")
 EXTRAS = ("purgedcv", "torch")
@@ -20,21 +21,29 @@ EXTRAS = ("purgedcv", "torch")
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of lines.")
 def command(*, as_json: bool) -> None:
-    """Print versions, the processor, and the folder and key of the compiled code."""
-    facts = gather()
+    """Print versions, the processor, and the folder and key of the compiled code.
+
+    Ends with exit code 1, after all that can be said, when nothing can be compiled here.
+    """
+    facts, fault = gather()
     if as_json:
         click.echo(json.dumps(facts, indent=2))
-        return
-    width = max(map(len, facts))
-    for name, value in facts.items():
-        click.echo(f"{name:<{width}}  {'not installed' if value is None else value}")
+    else:
+        width = max(map(len, facts))
+        for name, value in facts.items():
+            click.echo(f"{name:<{width}}  {'not installed' if value is None else value}")
+    if fault:
+        raise CommandError(fault, ExitCode.FAILURE)
 
 
-def gather() -> dict[str, str | int | bool | None]:
-    """Everything `doctor` prints, in its order; None stands for a package that is not installed."""
+def gather() -> tuple[dict[str, str | int | bool | None], str]:
+    """Everything `doctor` prints, in its order, and what keeps compiled code from running, empty when nothing does.
+
+    None stands for a package that is not installed.
+    """
     facts: dict[str, str | int | bool | None] = {
-        "hlhft": __version__,
-        "package": str(Path(compiled.__file__).parent),
+        "hlhft": hlhft.__version__,
+        "package": str(Path(hlhft.__file__).parent),
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "executable": sys.executable,
         "system": platform.platform(),
@@ -43,10 +52,15 @@ def gather() -> dict[str, str | int | bool | None]:
     }
     for name in (*LIBRARIES, *EXTRAS):
         facts[name] = _version(name)
+    try:
+        from hlhft import compiled
+    except OSError as error:
+        # The folder is looked for when the module is loaded: without one there is nothing more to say.
+        return facts, str(error)
     facts["compilation"] = "disabled by NUMBA_DISABLE_JIT" if compiled.JIT_DISABLED else "enabled"
     facts["cache_folder"] = str(compiled.cache_folder())
-    facts["code_key"] = compiled.code_key()
-    return facts
+    facts["code_key"] = compiled.running_key()
+    return facts, ""
 
 
 def cpu_name(cpuinfo: Path) -> str:

@@ -219,7 +219,7 @@ def _table(view: SweepView, scenario: int) -> RenderableType:
 
     shown = ranking(view, scenario, SHOWN, is_short=True)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="dim", title_justify="left")
-    table.title = Text(view.scenarios[scenario], style="bold cyan")
+    table.title = Text.assemble((view.scenarios[scenario], "bold cyan"), ("  profit and drawdown in USDC", "dim"))
     for place, name in enumerate(shown.heading):
         # Figures are never cut; a long name is folded.
         table.add_column(name, justify="right", overflow="fold", min_width=max(len(row[place]) for row in shown.rows))

@@ -317,7 +317,8 @@ class Backtest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     queue: Annotated[
         str,
         _setting(
-            "queue model: risk-averse, power:N, power-total:N, power-complement:N, log or log-total", min_length=1
+            "queue model: risk-averse, power:N, power-total:N, power-complement:N, log, log-total or order-level",
+            min_length=1,
         ),
     ] = "power:2"
     fees: Annotated[

@@ -231,5 +231,5 @@ def _beyond_window(name: str, place: int | str, clock: str, late_ns: int, window
         name,
         place,
         f"the {clock} time is {seconds:.3f} s before an earlier row's, expected at most {window_ns / 1e9:.3f} s, "
-        "sort the recording or allow a larger window",
+        "sort the recording (`hlhft data check --repair` sorts what is within a minute)",
     )

@@ -75,10 +75,12 @@ def _latency(text: str) -> Assumption:
             f"Drawn for each message: {median} ms in the median, {p99} ms at the 99th percentile, each way.",
             "Favours us a little: each message is drawn by itself, while real delays come in spells.",
         )
-    entry, _, reply = (rest if kind == "constant" else text).partition(",")
+    entry, *others = (rest if kind == "constant" else text).split(",")
+    reply = others[0] if others else entry
+    apart = [f", {name} {figure} ms" for name, figure in zip(("cancels there", "fills back"), others[1:], strict=False)]
     return Assumption(
         "Latency",
-        f"Always {entry} ms to the venue and {reply or entry} ms back.",
+        f"Always {entry} ms to the venue and {reply} ms back{''.join(apart)}.",
         "Favours us: real delays are longest when the market moves.",
     )
 
@@ -90,6 +92,13 @@ def _queue(text: str) -> Assumption:
             "Queue",
             "Our order moves forward only by trades at its price; every cancel is taken to come from behind it.",
             "Against us: fills come as late as the record allows.",
+        )
+    if name == "order-level":
+        return Assumption(
+            "Queue",
+            "Exact where the recording says whose order a change is; elsewhere every cancel is taken to come from "
+            "behind ours.",
+            "None on order-level recordings, against us on others.",
         )
     return Assumption(
         "Queue",

@@ -106,6 +106,28 @@ def test_rows_of_many_chunks_are_those_of_one(source, monkeypatch, isolated_home
     assert stream.read(1000).tobytes() == rows_of(events).tobytes()
 
 
+@pytest.mark.parametrize(
+    ("later", "lowest", "highest"), [("1 trade sell 100 1\n 2 trade buy 101 1", "100", "101"), ("", "50", "150")]
+)
+def test_the_band_follows_trades_and_best_prices_wherever_they_are(later, lowest, highest, isolated_home, monkeypatch):
+    """A first chunk of levels alone does not widen it; a recording of levels alone has nothing else."""
+    monkeypatch.setattr(recordings, "EVENTS_PER_CHUNK", 2)
+    events = events_of(f"0 level buy 50 1\n 0 level sell 150 1\n {later}")
+    (file,) = compiled(TableSource(isolated_home, events)).files
+    assert (file.low_ticks, file.high_ticks) == (MARKET.ticks(lowest), MARKET.ticks(highest))
+
+
+def test_rows_are_mapped_whole_where_they_are_few(source, monkeypatch):
+    (file,) = compiled(source).files
+    whole = file.whole()
+    assert whole is not None and type(whole) is np.ndarray and whole.flags.writeable
+    assert whole.tobytes() == file.read(100).tobytes()
+    whole["price_ticks"] = 0
+    assert file.fresh().read(100)["price_ticks"].any(), "what is written to a mapping stays in this process"
+    monkeypatch.setattr(recordings, "MAPPED_BYTES_MAX", 1)
+    assert file.whole() is None
+
+
 def test_the_second_time_nothing_is_read(source):
     first = compiled(source)
     before = TableSource.read
@@ -123,9 +145,29 @@ def test_what_decides_the_rows_decides_the_entry(source, cache, isolated_home, m
     compiled(TableSource(isolated_home, events, markets=(OTHER,)))
     compiled(TableSource(isolated_home, events, content="two"))
     assert len(entries(cache)) == 5
-    monkeypatch.setattr(recordings, "code_key", lambda: "other code")
+    monkeypatch.setattr(recordings, "_sources_key", lambda package: "other code")
     compiled(source)
     assert len(entries(cache)) == 6
+
+
+@pytest.mark.parametrize("name", ["data/readers/a.py", "data/b.py", "core/c.py"])
+def test_every_source_that_makes_rows_is_in_the_key(tmp_path: Path, name):
+    """Also a reader or profile, which no compiled code is made of."""
+    keys = []
+    for content in ("A = 1", "A = 2"):
+        package = tmp_path / content
+        for path in ("data/readers/a.py", "data/b.py", "core/c.py", "cli/d.py"):
+            (package / path).parent.mkdir(parents=True, exist_ok=True)
+            (package / path).write_text(content if path in (name, "cli/d.py") else "")
+        keys.append(recordings._sources_key(package))
+    assert keys[0] != keys[1]
+
+
+def test_what_makes_no_rows_is_not_in_the_key(tmp_path: Path):
+    for folder in ("a", "b"):
+        (tmp_path / folder / "cli").mkdir(parents=True)
+        (tmp_path / folder / "cli" / "d.py").write_text(folder)
+    assert recordings._sources_key(tmp_path / "a") == recordings._sources_key(tmp_path / "b")
 
 
 def damage(folder: Path, how: str) -> None:

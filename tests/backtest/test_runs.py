@@ -178,6 +178,8 @@ def test_what_is_no_run_is_never_replaced(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"thesis\.tex"):
         write_run(tmp_path / "folder", sample_run.results())
     check_folder(tmp_path / "nothing")
+    with pytest.raises(RunError, match=r"file/run cannot be written, .*file takes no folder \(Not a directory\)"):
+        check_folder(tmp_path / "file" / "run")
 
 
 def test_a_link_to_a_folder_is_followed(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from hlhft.backtest.session import (
     run_backtest,
     settings_of,
 )
-from hlhft.compiled import code_key
+from hlhft.compiled import running_key
 from hlhft.config.settings import Config, Risk, limit_values
 from hlhft.core.state import LIMITS_DTYPE, Feature, Mode
 from hlhft.strategies import StrategyError, failures, load
@@ -286,7 +286,7 @@ def test_three_scenarios_in_one_pass_by_hand(recording: Recording) -> None:
 def test_metadata_identify_the_run(recording: Recording) -> None:
     settings = mirror(seed=3)
     metadata = run_backtest(settings, recording).metadata()
-    assert (metadata["version"], metadata["code_key"], metadata["seed"]) == (__version__, code_key(), 3)
+    assert (metadata["version"], metadata["code_key"], metadata["seed"]) == (__version__, running_key(), 3)
     assert metadata["data"] == {
         "name": "still", "fingerprint": "00" * 16, "profile": "recorded", "events": recording.events,
     }  # fmt: skip

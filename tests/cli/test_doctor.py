@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
+import subprocess
+import sys
 from pathlib import Path
 
 import numba
@@ -23,7 +26,8 @@ def test_lines_and_json_say_the_same(capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_the_facts_are_those_of_this_process() -> None:
-    facts = gather()
+    facts, fault = gather()
+    assert fault == ""
     assert facts["hlhft"] == __version__
     assert facts["numba"] == numba.__version__
     assert facts["python"] == f"{platform.python_implementation()} {platform.python_version()}"
@@ -41,3 +45,15 @@ def test_the_processor_is_named_by_linux_or_by_its_type(tmp_path: Path) -> None:
     assert cpu_name(listing) == "Some CPU @ 3 GHz"
     listing.write_text("processor : 0\n")
     assert cpu_name(listing) == platform.machine()
+
+
+def test_without_a_cache_folder_it_says_what_it_can(tmp_path: Path) -> None:
+    place = tmp_path / "file"
+    place.touch()
+    environment = {**os.environ, "HLHFT_CACHE": str(place)}
+    done = subprocess.run(
+        [sys.executable, "-m", "hlhft", "doctor"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "numba " in done.stdout and "code_key" not in done.stdout
+    assert done.stderr.count("\n") == 1 and str(place) in done.stderr

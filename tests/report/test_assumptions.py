@@ -21,6 +21,7 @@ def stated(subject: str, **models: str | bool) -> Assumption:
         ("15", "Always 15 ms to the venue and 15 ms back."),
         ("constant:10", "Always 10 ms to the venue and 10 ms back."),
         ("constant:10,12", "Always 10 ms to the venue and 12 ms back."),
+        ("constant:10,12,20,30", "Always 10 ms to the venue and 12 ms back, cancels there 20 ms, fills back 30 ms."),
         ("sampled:20,90", "20 ms in the median, 90 ms at the 99th percentile, each way"),
         ("blocks", "200 ms in the median, 900 ms at the 99th percentile, then the next block"),
         ("blocks:50,60", "50 ms in the median, 60 ms at the 99th percentile, then the next block"),
@@ -33,8 +34,10 @@ def test_latency(text: str, words: str) -> None:
     assert found.bias.startswith("Favours us")
 
 
-def test_recorded_latency_names_its_file() -> None:
-    assert "(a.csv)" in stated("Latency", latency="history:a.csv").text
+@pytest.mark.parametrize(("text", "bias"), [("history:a.csv", "None"), ("measured:a.csv", "Favours us a little")])
+def test_recorded_latency_names_its_file(text: str, bias: str) -> None:
+    found = stated("Latency", latency=text)
+    assert "(a.csv)" in found.text and found.bias.startswith(bias)
 
 
 @pytest.mark.parametrize("text", ["power:3", "power-total", "power-complement:2", "log", "log-total"])
@@ -53,6 +56,11 @@ def test_the_power_of_a_queue_is_in_its_formula() -> None:
 def test_the_risk_averse_queue_is_against_us() -> None:
     parse_queue("risk-averse")
     assert stated("Queue", queue="risk-averse").bias.startswith("Against us")
+
+
+def test_the_order_level_queue_is_exact_where_the_recording_is() -> None:
+    parse_queue("order-level")
+    assert stated("Queue", queue="order-level").text.startswith("Exact")
 
 
 @pytest.mark.parametrize("profile", PROFILES)
