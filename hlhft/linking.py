@@ -4,8 +4,8 @@ numba optimises every function together with all that it calls, and makes machin
 though most of the core is only ever called by compiled functions: a leaf is optimised as often as it has callers above
 it. Here compiled callers are given a *part*: the function as it was lowered to LLVM, neither optimised nor made machine
 code of. A function that Python calls is linked with the parts of its whole call graph and optimised once, with nothing
-of it visible from outside, so what has one caller is put into it. That takes half the time to compile and the replay's
-loop runs up to twice as fast; the results are the same to the byte, as no floating-point rule is relaxed.
+of it visible from outside, so what has one caller is put into it: less to compile, and a faster loop. The results are
+the same to the byte, as no floating-point rule is relaxed.
 
 This uses what numba keeps to itself; constraints.txt pins the version that it is tested with.
 """
