@@ -30,6 +30,7 @@ import numpy as np
 from numba.extending import intrinsic, register_jitable
 
 from hlhft import units
+from hlhft.linking import Parts
 
 
 def _load_array_functions() -> None:
@@ -54,7 +55,14 @@ JIT_DISABLED: bool = bool(numba.config.DISABLE_JIT)
 _PACKAGE = Path(__file__).resolve().parent
 _COMPILED_FOLDERS = ("core", "venue", "backtest")
 _COMPILED_DATA = ("crossing.py", "order.py", "places.py", "snapshots.py")  # and what these take constants from
-_COMPILED_FILES = ("compiled.py", "events.py", "ladder.py", "units.py", *(f"data/{name}" for name in _COMPILED_DATA))
+_COMPILED_FILES = (
+    "compiled.py",
+    "events.py",
+    "ladder.py",
+    "linking.py",
+    "units.py",
+    *(f"data/{name}" for name in _COMPILED_DATA),
+)
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -165,25 +173,13 @@ def compiled(function: Function) -> Function:
     """Compiles `function` (lazily, cached, without the GIL, IEEE division); unchanged under NUMBA_DISABLE_JIT=1.
 
     Calls from compiled code see every whole number as int64: without this numba compiles a function once more for each
-    constant and each narrow integer that somebody passes, and the first run takes twice as long.
+    constant and each narrow integer that somebody passes. How callers and called come together is `hlhft.linking`.
     """
     if JIT_DISABLED:
         return function
     dispatcher = numba.njit(**_OPTIONS)(function)
-    template = dispatcher.get_call_template
-    dispatcher.get_call_template = lambda args, kws: template([_widened(kind) for kind in args], kws)
+    Parts(dispatcher, _widened)
     return dispatcher  # type: ignore[no-any-return]
-
-
-def compiled_inline(function: Function) -> Function:
-    """As `compiled`, but numba puts the body into its compiled callers instead of calling it.
-
-    For the drivers of a loop: a call passes every array of its arguments as seven machine words, which costs more than
-    what these functions do.
-    """
-    if JIT_DISABLED:
-        return function
-    return numba.njit(inline="always", **_OPTIONS)(function)  # type: ignore[no-any-return]
 
 
 @contextlib.contextmanager

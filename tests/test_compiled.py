@@ -28,7 +28,6 @@ from hlhft.compiled import (
     cache_folder,
     cache_root,
     code_key,
-    compiled_inline,
     compiled_sources,
     register_python_strategy,
     running_key,
@@ -359,13 +358,13 @@ def half_of(numerator, denominator):
 
 
 def twice(value):
-    """To be put into its caller."""
+    """The smallest of bodies."""
     return 2 * value
 
 
 def test_callers_of_any_width_share_one_compiled_function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))  # an empty one: what is found there is not compiled
-    ratio, double = compiled.compiled(half_of), compiled_inline(twice)
+    ratio, double = compiled.compiled(half_of), compiled.compiled(twice)
 
     def calls(row, values):
         total = 0.0
@@ -377,9 +376,8 @@ def test_callers_of_any_width_share_one_compiled_function(tmp_path: Path, monkey
     row["narrow"] = 4
     assert compiled.compiled(calls)(row, np.array([1, 2, 3])) == 0.5 + 1.0 + 1.5 + 2.0 + 0.75 + 8.0
     if not JIT_DISABLED:
-        assert ratio.signatures == [(numba.int64, numba.int64)]
+        assert len(list(tmp_path.rglob("part-*half_of-*.nbc"))) == len(list(tmp_path.rglob("part-*twice-*.nbc"))) == 1
         assert ratio(1.0, 0.0) == np.inf  # no exception leaves compiled code
-        assert list(tmp_path.rglob("*.nbi"))
 
 
 def test_a_python_strategy_s_stand_in_is_called_by_its_address() -> None:

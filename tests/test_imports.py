@@ -25,7 +25,8 @@ ALLOWED: dict[str, frozenset[str]] = {
     "": frozenset(),
     "units": frozenset(),
     "events": frozenset({"units"}),
-    "compiled": frozenset({"units", "events"}),
+    "linking": frozenset(),
+    "compiled": frozenset({"units", "events", "linking"}),
     "ladder": frozenset({"compiled", "units", "events"}),
     "core": BASE,
     "venue": BASE,
@@ -55,7 +56,7 @@ PURE_LIBRARIES = frozenset(
 )
 IMPURE_CALLS = frozenset({"open", "input", "print", "exec", "eval", "hash", "id", "breakpoint", "__import__"})
 # Compilation is set up in one place; the loader of strategies compiles what a user wrote.
-MAY_IMPORT_NUMBA = frozenset({"hlhft/compiled.py", "hlhft/strategies.py"})
+MAY_IMPORT_NUMBA = frozenset({"hlhft/compiled.py", "hlhft/linking.py", "hlhft/strategies.py"})
 
 
 def sources() -> list[Source]:

@@ -127,7 +127,7 @@ REFUSED: list[tuple[Rule, str]] = [
     (tidy.missing_docstrings, "'''Doc.'''\n\ndef f(): ...\n"),
     (tidy.missing_docstrings, "'''Doc.'''\n\nclass C:\n    '''Doc.'''\n\n    def f(self): ...\n"),
     (tidy.lower_case_globals, "limit = 3\n\n@compiled\ndef f(): return limit\n"),
-    (tidy.lower_case_globals, "limit: int = 3\n\n@compiled_inline\ndef f(): return limit\n"),
+    (tidy.lower_case_globals, "limit: int = 3\n\n@compiled\ndef f(): return limit\n"),
     (tidy.containers_read_when_compiled, "TABLE = {1: 2}\n\n@compiled\ndef f(): return TABLE[1]\n"),
     (tidy.untyped_functions, "def f(x) -> int: ...\n"),
     (tidy.untyped_functions, "def f(x: int): ...\n"),

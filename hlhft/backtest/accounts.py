@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hlhft.compiled import compiled, compiled_inline
+from hlhft.compiled import compiled
 from hlhft.ladder import ASK_NONE, BID_NONE
 from hlhft.units import MarketKind
 from hlhft.venue.fees import notional_micro
@@ -140,7 +140,7 @@ def mark_markets(contexts, ladders, marks):
         marks[market] = mark if mark != 0 else _mid_ticks(ladders[market])
 
 
-@compiled_inline
+@compiled
 def holds(holdings):
     """Whether a lane has any position: without one there is nothing to judge."""
     for market in range(len(holdings)):

@@ -22,7 +22,7 @@ from hlhft.backtest.rows import (
     SNAPSHOT_BEGIN,
     TRADE,
 )
-from hlhft.compiled import compiled, compiled_inline
+from hlhft.compiled import compiled
 from hlhft.core.book import ladder_bbo, refresh_touch
 from hlhft.core.features import on_trade
 from hlhft.core.step import apply_order_news, step_at, update_features
@@ -49,7 +49,7 @@ def next_local_row_ns(rows, cursor, end):
     return FAR
 
 
-@compiled_inline
+@compiled
 def run_local_rows(data, lane, market, rows, cursor, end, until_ns, scratch, mask):
     """Applies rows that reached us up to `until_ns` inclusive; returns the cursor of the first row not applied."""
     ladder = data.ladders[market]

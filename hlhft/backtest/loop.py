@@ -20,7 +20,7 @@ from hlhft.backtest.bus import FAR, RING, deliver, refresh_next_reply, send
 from hlhft.backtest.local_side import local_time_ns, next_local_row_ns, read_replies, run_local_rows
 from hlhft.backtest.rows import EXCHANGE_BIT, LOCAL_BIT
 from hlhft.backtest.venue_side import next_venue_row_ns, run_rows, take_requests
-from hlhft.compiled import borrowed, compiled, compiled_inline
+from hlhft.compiled import borrowed, compiled
 from hlhft.core.batch import next_deadline_ns
 from hlhft.core.book import refresh_touch
 from hlhft.core.risk import trip
@@ -87,7 +87,7 @@ RECORD_DTYPE = np.dtype(
 )
 
 
-@compiled_inline
+@compiled
 def lane_of(lanes, number):
     """One lane's arrays, as views."""
     return Lane(
@@ -103,7 +103,7 @@ def lane_of(lanes, number):
     )
 
 
-@compiled_inline
+@compiled
 def _start(loop, limits, rows, cursors, ends):
     """Sets the clock to the first event on either side."""
     first = FAR
@@ -120,14 +120,14 @@ def _start(loop, limits, rows, cursors, ends):
     loop["next_funding_ns"] = first - first % HOUR_NS + HOUR_NS if loop["funding"] else FAR
 
 
-@compiled_inline
+@compiled
 def _under_way(bus, number):
     """Whether a request or reply of the lane is on its line."""
     line = bus.lines[number]
     return line["request_head"] < line["request_tail"] or line["reply_head"] < line["reply_tail"]
 
 
-@compiled_inline
+@compiled
 def _at_its_end(loop, bus, number):
     """Whether a lane has nothing before it and nothing under way, whatever the others still wait for."""
     if loop["rows_left"] != 0:
@@ -136,7 +136,7 @@ def _at_its_end(loop, bus, number):
     return not _under_way(bus, number) or moment_ns > loop["last_row_ns"] + TAIL_NS
 
 
-@compiled_inline
+@compiled
 def _choose_target(loop, limits, lanes, bus, rows, cursors, ends, finished):
     """The next time our side acts, FAR when nothing is left to wait for, -1 when only more rows can tell."""
     target = loop["next_timer_ns"]
@@ -161,7 +161,7 @@ def _choose_target(loop, limits, lanes, bus, rows, cursors, ends, finished):
     return max(target, loop["now_ns"])
 
 
-@compiled_inline
+@compiled
 def _rows_left(cursors, ends):
     """Whether either side still has rows before it."""
     for market in range(len(ends)):
@@ -170,7 +170,7 @@ def _rows_left(cursors, ends):
     return False
 
 
-@compiled_inline
+@compiled
 def _bound(venue, rows, cursors, ends, bound):
     """How far the venue's markets may run before looking at each other: with several, one instant at a time while an
     order rests, so that what they say is in order of time."""
@@ -193,7 +193,7 @@ def _newest_ns(rows, before, cursor, bit):
     return 0
 
 
-@compiled_inline
+@compiled
 def run_venue(loop, limits, venue, bus, rows, cursors, ends, finished):
     """Brings the venue to the target, which a reply that may wake us lowers; False when rows are missing."""
     wakes = limits["decide_on_fill"] != 0
@@ -274,7 +274,7 @@ def _pay_funding(loop, lanes, venue, bus):
     loop["next_funding_ns"] += HOUR_NS
 
 
-@compiled_inline
+@compiled
 def _maintain_margin(loop, data, lanes, limits, venue, accounts, bus):
     """Margin of every lane that is not at its end: at the venue, and what the core's own breaker may know of it."""
     marked = False
@@ -299,7 +299,7 @@ def _maintain_margin(loop, data, lanes, limits, venue, accounts, bus):
             deliver(bus, venue.venue[0], venue.replies)
 
 
-@compiled_inline
+@compiled
 def _note_uptime(position, now_ns):
     """Accumulates the time with orders on both sides."""
     both = position["open_buy_lots"] > 0 and position["open_sell_lots"] > 0
@@ -309,7 +309,7 @@ def _note_uptime(position, now_ns):
     position["quoted_since_ns"] = now_ns if both else 0
 
 
-@compiled_inline
+@compiled
 def _decide_lane(loop, data, lanes, limits, bus, number, out):
     lane = lane_of(lanes, number)
     count = decide(data, lane, limits, loop["target_ns"], out)
@@ -327,7 +327,7 @@ def _halt_when_liquidated(lane_row, fills, first, count):
             trip(lane_row, _MARGIN_BREAKER, True)
 
 
-@compiled_inline
+@compiled
 def _read_all(loop, lanes, limits, bus, fills, woken):
     """Lets every lane read its replies; False when the fill log has no room, to be called again for the others.
 
@@ -350,7 +350,7 @@ def _read_all(loop, lanes, limits, bus, fills, woken):
     return True
 
 
-@compiled_inline
+@compiled
 def _run_local(loop, data, lanes, limits, rows, cursors, ends, finished, scratch):
     """Brings our books to the target; False when rows are missing."""
     first = lane_of(lanes, 0)
@@ -380,17 +380,10 @@ def advance(
     local), `finished` int64[M] (1: no more rows come); `scratch` LEVEL_DTYPE[2, LEVELS]; `out` COMMAND_DTYPE[n];
     `fills` REPLY_DTYPE[n]; `records` RECORD_DTYPE[n]; `woken` int64[L], zeros at first.
     """
-    return _advance(
-        borrowed(loops)[0], borrowed(data), borrowed(lanes), borrowed(limits)[0], borrowed(venue), borrowed(accounts),
-        borrowed(bus), borrowed(rows), borrowed(cursors), borrowed(ends), borrowed(finished), borrowed(scratch),
-        borrowed(out), borrowed(fills), borrowed(records), borrowed(woken),
-    )  # fmt: skip
-
-
-@compiled
-def _advance(
-    loop, data, lanes, limits, venue, accounts, bus, rows, cursors, ends, finished, scratch, out, fills, records, woken
-):
+    loop, limits = borrowed(loops)[0], borrowed(limits)[0]
+    data, lanes, venue, accounts, bus = borrowed((data, lanes, venue, accounts, bus))
+    rows, cursors, ends, finished = borrowed((rows, cursors, ends, finished))
+    scratch, out, fills, records, woken = borrowed((scratch, out, fills, records, woken))
     if loop["started"] == 0:
         _start(loop, limits, rows, cursors, ends)
     while True:
@@ -419,7 +412,7 @@ def _advance(
         _act(loop, data, lanes, limits, venue, accounts, bus, out, records, woken)
 
 
-@compiled_inline
+@compiled
 def _act(loop, data, lanes, limits, venue, accounts, bus, out, records, woken):
     """At the target: funding, margin, a record, and the decisions that are due."""
     target = loop["target_ns"]

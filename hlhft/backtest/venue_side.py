@@ -22,7 +22,7 @@ from hlhft.backtest.rows import (
     SNAPSHOT_BEGIN,
     TRADE,
 )
-from hlhft.compiled import compiled, compiled_inline
+from hlhft.compiled import compiled
 from hlhft.ladder import ASK_NONE, BID_NONE, clear_asks, clear_bids, lots_at, set_ask, set_bid
 from hlhft.venue.recorded import cancel, name_order, on_level, on_touch, on_trade, place
 
@@ -73,7 +73,7 @@ def _set_level(venue, market, row, ticks, lots, ts_ns):
         on_touch(venue, market, -1, ts_ns)
 
 
-@compiled_inline
+@compiled
 def run_rows(venue, market, rows, cursor, end, until_ns, stop_on_reply):
     """Applies recorded rows up to `until_ns` inclusive; returns the cursor of the first row not applied.
 

@@ -7,7 +7,7 @@ alone: risk first, then the strategy's quotes, the gate, the match against worki
 
 from __future__ import annotations
 
-from hlhft.compiled import call_strategy, compiled, compiled_inline
+from hlhft.compiled import call_strategy, compiled
 from hlhft.core.batch import collect, release_due, withdraw
 from hlhft.core.book import apply_event, read_levels, refresh_touch, without_own
 from hlhft.core.budgets import check as check_budget
@@ -224,7 +224,7 @@ def _works_at(orders, active, active_count, side, ticks):
     return False
 
 
-@compiled_inline
+@compiled
 def requote(data, lane, limits, count, now_ns, out, commands):
     """Turns the first `count` quotes into commands: cancels first, then placements.
 
@@ -267,7 +267,7 @@ def requote(data, lane, limits, count, now_ns, out, commands):
     return commands
 
 
-@compiled_inline
+@compiled
 def decide(data, lane, limits, now_ns, out):
     """One decision of one lane at `now_ns`: commands into `out`, COMMAND_DTYPE[n]; returns how many.
 

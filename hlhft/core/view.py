@@ -6,13 +6,13 @@ same market in every world and does not lean on itself.
 
 from __future__ import annotations
 
-from hlhft.compiled import compiled, compiled_inline
+from hlhft.compiled import compiled
 from hlhft.core.book import own_lots_at
 from hlhft.core.state import VIEW_LEVELS
 from hlhft.ladder import ASK_NONE, BID_NONE, ask_above, bid_below, lots_at
 
 
-@compiled_inline
+@compiled
 def fill_view(data, lane, limits, now_ns):
     """Copies what the strategy may see into `lane.views`, one record a market."""
     mask = limits["features"]
@@ -53,7 +53,7 @@ def fill_view(data, lane, limits, now_ns):
             _hide_own(data, lane, index, 1, mask)
 
 
-@compiled_inline
+@compiled
 def _fill_features(view, features, levels):
     seen = view["features"]
     seen["ready"] = features["ready"]
