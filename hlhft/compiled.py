@@ -30,7 +30,7 @@ import numpy as np
 from numba.extending import intrinsic, register_jitable
 
 from hlhft import units
-from hlhft.linking import Parts
+from hlhft.linking import Parts, is_tested
 
 
 def _load_array_functions() -> None:
@@ -51,6 +51,7 @@ def _load_array_functions() -> None:
 _load_array_functions()
 
 JIT_DISABLED: bool = bool(numba.config.DISABLE_JIT)
+LINKED_ONCE = not JIT_DISABLED and is_tested(numba.__version__)
 
 _PACKAGE = Path(__file__).resolve().parent
 _COMPILED_FOLDERS = ("core", "venue", "backtest")
@@ -178,8 +179,23 @@ def compiled(function: Function) -> Function:
     if JIT_DISABLED:
         return function
     dispatcher = numba.njit(**_OPTIONS)(function)
-    Parts(dispatcher, _widened)
+    if LINKED_ONCE:
+        Parts(dispatcher, _widened)
+    else:
+        template = dispatcher.get_call_template
+        dispatcher.get_call_template = lambda args, kws: template([_widened(kind) for kind in args], kws)
     return dispatcher  # type: ignore[no-any-return]
+
+
+def compiled_views(function: Function) -> Function:
+    """As `compiled`, for a function that returns arrays: views of what it was given, which its caller keeps alive.
+
+    Where numba links by itself it refuses to return arrays that nobody counts references to, and puts the body into the
+    caller instead.
+    """
+    if JIT_DISABLED or LINKED_ONCE:
+        return compiled(function)
+    return numba.njit(inline="always", **_OPTIONS)(function)  # type: ignore[no-any-return]
 
 
 @contextlib.contextmanager

@@ -7,7 +7,8 @@ code of. A function that Python calls is linked with the parts of its whole call
 of it visible from outside, so what has one caller is put into it: less to compile, and a faster loop. The results are
 the same to the byte, as no floating-point rule is relaxed.
 
-This uses what numba keeps to itself; constraints.txt pins the version that it is tested with.
+This uses what numba keeps to itself, so it is done with the versions that it was tested with, constraints.txt's among
+them; with any other, numba links as it always does: the same results, a longer first run and a slower loop.
 """
 
 from __future__ import annotations
@@ -24,6 +25,13 @@ from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase, DefaultPassBuilder, Flags, compile_extra
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.untyped_passes import InlineInlinables
+
+TESTED = ("0.68.",)  # beginnings of numba's versions
+
+
+def is_tested(version: str) -> bool:
+    """Whether this version of numba is one whose insides are known here."""
+    return version.startswith(TESTED)
 
 
 class _Module(JITCodeLibrary):  # type: ignore[misc]

@@ -15,6 +15,7 @@ import pytest
 
 from hlhft import compiled
 from hlhft.compiled import JIT_DISABLED
+from hlhft.linking import is_tested
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -31,7 +32,7 @@ def helper(value):
     return leaf(value) + leaf(value + 1)
 """
 RIGHT = """
-from hlhft.compiled import compiled
+from hlhft.compiled import compiled, compiled_views
 import left
 
 @compiled
@@ -42,6 +43,15 @@ def helper(value):
 def first(value):
     return helper(value) + left.helper(value)
 
+@compiled_views
+def halves(values):
+    return values[:2], values[2:]
+
+@compiled
+def sums(values):
+    lower, upper = halves(values)
+    return lower[0] + upper[0]
+
 @compiled
 def second(value):
     return left.helper(value) - helper(value) + left.leaf(value)
@@ -51,16 +61,25 @@ import json, sys
 import numpy as np
 import right
 from hlhft.compiled import cache_folder
-answer = int(getattr(right, sys.argv[1])(np.int64(7)))
+answer = int(getattr(right, sys.argv[1])(np.int64(7))) + int(right.sums(np.arange(4)))
 print(json.dumps([answer, sorted(path.name for path in cache_folder().rglob("*.nbc"))]))
 """
 
 
-def run(folder: Path, function: str) -> tuple[int, list[str]]:
+# As with a version of numba whose insides are not known.
+UNTESTED = "import hlhft.linking\nhlhft.linking.TESTED = ()\n"
+
+
+def run(folder: Path, function: str, *, before: str = "") -> tuple[int, list[str]]:
     """What a process of its own says: the answer, and the compiled files that are there afterwards."""
     environment = {**os.environ, "HLHFT_CACHE": str(folder / "cache"), "PYTHONPATH": f"{ROOT}:{folder}"}
     process = subprocess.run(
-        [sys.executable, "-c", RUN, function], env=environment, cwd=folder, capture_output=True, text=True, check=False
+        [sys.executable, "-c", before + RUN, function],
+        env=environment,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert process.returncode == 0, process.stderr
     answer, files = json.loads(process.stdout)
@@ -71,15 +90,33 @@ def test_another_process_links_the_parts_that_the_first_one_left(tmp_path: Path)
     (tmp_path / "left.py").write_text(LEFT)
     (tmp_path / "right.py").write_text(RIGHT)
     answer, files = run(tmp_path, "first")
-    assert answer == 22 * 1000 + (22 + 25)
+    assert answer == 22 * 1000 + (22 + 25) + 2
     again, more = run(tmp_path, "second")
-    assert again == (22 + 25) - 22 * 1000 + 22
+    assert again == (22 + 25) - 22 * 1000 + 22 + 2
     if not JIT_DISABLED:
         parts = sorted(name.partition("-")[2].partition("-")[0] for name in files if name.startswith("part-"))
-        assert parts == ["left.helper", "left.leaf", "right.helper"]
+        assert parts == ["left.helper", "left.leaf", "right.halves", "right.helper"]
         # Nothing but the second entry itself was compiled: of what both call, no machine code was made at all.
         assert [name.partition("-")[0] for name in more if name not in files] == ["right.second"]
-        assert [name.partition("-")[0] for name in files if not name.startswith("part-")] == ["right.first"]
+        assert [name.partition("-")[0] for name in files if not name.startswith("part-")] == [
+            "right.first",
+            "right.sums",
+        ]
+
+
+def test_with_another_numba_the_answers_are_the_same_and_it_links_as_always(tmp_path: Path) -> None:
+    (tmp_path / "left.py").write_text(LEFT)
+    (tmp_path / "right.py").write_text(RIGHT)
+    answer, files = run(tmp_path, "first", before=UNTESTED)
+    assert answer == 22 * 1000 + (22 + 25) + 2
+    assert not [name for name in files if name.startswith("part-")]
+
+
+def test_the_pinned_numba_is_one_that_was_tested() -> None:
+    pins = (ROOT / "constraints.txt").read_text().split()
+    (version,) = (pin.partition("==")[2] for pin in pins if pin.startswith("numba=="))
+    assert is_tested(version) and is_tested(numba.__version__)
+    assert not is_tested("0.69.0") and not is_tested("0.680.1")
 
 
 def test_a_function_may_call_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ FILE_LINES_MAX = 600
 
 Fault = tuple[int, str]
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
-COMPILERS = frozenset({"compiled", "compiled_strategy"})
+COMPILERS = frozenset({"compiled", "compiled_views", "compiled_strategy"})
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from hlhft.backtest.bus import FAR, RING, deliver, refresh_next_reply, send
 from hlhft.backtest.local_side import local_time_ns, next_local_row_ns, read_replies, run_local_rows
 from hlhft.backtest.rows import EXCHANGE_BIT, LOCAL_BIT
 from hlhft.backtest.venue_side import next_venue_row_ns, run_rows, take_requests
-from hlhft.compiled import borrowed, compiled
+from hlhft.compiled import borrowed, compiled, compiled_views
 from hlhft.core.batch import next_deadline_ns
 from hlhft.core.book import refresh_touch
 from hlhft.core.risk import trip
@@ -87,7 +87,7 @@ RECORD_DTYPE = np.dtype(
 )
 
 
-@compiled
+@compiled_views
 def lane_of(lanes, number):
     """One lane's arrays, as views."""
     return Lane(

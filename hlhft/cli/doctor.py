@@ -57,7 +57,10 @@ def gather() -> tuple[dict[str, str | int | bool | None], str]:
     except OSError as error:
         # The folder is looked for when the module is loaded: without one there is nothing more to say.
         return facts, str(error)
-    facts["compilation"] = "disabled by NUMBA_DISABLE_JIT" if compiled.JIT_DISABLED else "enabled"
+    if compiled.JIT_DISABLED:
+        facts["compilation"] = "disabled by NUMBA_DISABLE_JIT"
+    else:
+        facts["compilation"] = "enabled" if compiled.LINKED_ONCE else "enabled, slower: not a tested version of numba"
     facts["cache_folder"] = str(compiled.cache_folder())
     facts["code_key"] = compiled.running_key()
     return facts, ""

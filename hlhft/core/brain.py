@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hlhft.compiled import JIT_DISABLED, array_at, compiled
+from hlhft.compiled import JIT_DISABLED, array_at, compiled, compiled_views
 from hlhft.core.state import (
     BOOK_DTYPE,
     COMMAND_DTYPE,
@@ -47,7 +47,7 @@ _LIMITS = _LANE + len(Lane._fields)
 _SCRATCH = _LIMITS + 1
 
 
-@compiled
+@compiled_views
 def _data_at(handle):  # pragma: no cover - only compiled code follows addresses
     markets, ladders = handle[_MARKETS], handle[_LADDERS]
     return MarketData(
@@ -62,7 +62,7 @@ def _data_at(handle):  # pragma: no cover - only compiled code follows addresses
     )
 
 
-@compiled
+@compiled_views
 def _lane_at(handle):  # pragma: no cover - only compiled code follows addresses
     markets = handle[_MARKETS]
     return Lane(
