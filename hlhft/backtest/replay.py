@@ -41,7 +41,7 @@ WINDOW_ROWS = 65_536
 WINDOW_ROWS_MAX = 16 * 1024 * 1024
 BAND_MAX = 1 << 24  # ticks a side of the ladder: 2^24 cells of 8 bytes, touched only where levels are
 BAND_MARGIN = 50  # the band reaches a fiftieth of the price beyond the recorded range
-RECORD_ROWS = 16_384
+RECORD_ROWS = 65_536  # what is not written is never touched
 FILL_ROWS = 4096  # more than one line's ring
 COMMANDS_MAX = 512
 
@@ -162,12 +162,17 @@ class _Log:
     chunks: list[np.ndarray] = field(default_factory=list)
 
     def drain(self, count: int) -> None:
-        """Keeps the first `count` entries of the buffer."""
-        if count:
+        """Keeps the first `count` entries of the buffer: a buffer that is mostly full is handed over, not copied."""
+        if 2 * count > len(self.buffer):
+            self.chunks.append(self.buffer[:count])
+            self.buffer = np.zeros(len(self.buffer), self.buffer.dtype)
+        elif count:
             self.chunks.append(self.buffer[:count].copy())
 
     def joined(self) -> np.ndarray:
         """Everything kept, in order."""
+        if len(self.chunks) == 1:
+            return self.chunks[0]
         return np.concatenate(self.chunks) if self.chunks else self.buffer[:0].copy()
 
 

@@ -129,6 +129,20 @@ def race(side: ours.Side, quoting: Quoting, rival: Rival, pairs: int) -> list[Fi
     ]
 
 
+def by_default(side: ours.Side, runs: int) -> Figure:
+    """The product's own default on the same events, to set beside the comparison."""
+    elapsed = []
+    for _ in range(runs):
+        replay = ours.default_replay(side)
+        start = time.perf_counter()
+        ours.run_once(replay)
+        elapsed.append(time.perf_counter() - start)
+    name = (
+        f"{side.instrument.name}: hlhft's own default (GLFT at every message, all features, risk, Hyperliquid's rules)"
+    )
+    return Figure("event loop against hftbacktest", name, median(elapsed) * MS, "ms")
+
+
 def duel(recordings: Path, *, short: bool) -> list[Figure]:
     """The section's figures."""
     figures = []
@@ -144,4 +158,5 @@ def duel(recordings: Path, *, short: bool) -> list[Figure]:
                 figures.append(equality(side, quoting, rival, folder, None))
                 figures.append(equality(side, quoting, rival, folder, history))
                 figures += race(side, quoting, rival, 5 if short else 15)
+            figures.append(by_default(side, 3 if short else 7))
     return figures

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from hlhft.backtest.models import FeeScenario
+from hlhft.backtest.models import SCENARIOS, FeeScenario
 from hlhft.backtest.recordings import EVENTS_PER_CHUNK, Recording, compile_recording
 from hlhft.backtest.replay import Replay, ReplayOutput, prepare, run
 from hlhft.backtest.rows import ROW_DTYPE, ROWS_PER_EVENT_MAX, rows_from_events
 from hlhft.backtest.session import Settings, plan_of
 from hlhft.data.feed import replay_events
 from hlhft.data.sources import open_source
-from hlhft.strategies import Strategy, load
+from hlhft.strategies import DEFAULT, Strategy, load
 from tests.bench.instruments import LATENCY_MS, MAKER_RATE_E9, TAKER_RATE_E9, Instrument, Quoting
 
 MIRROR = Path(__file__).parent / "strategies" / "mirror.py"
@@ -70,13 +70,13 @@ def replay_of(
     """A replay, set up and not run: one lane, or one a parameter set."""
     settings = settings_of(side, quoting, history=history)
     plan = plan_of(settings, side.recording.markets, side.recording.streams(), FEES, params)
-    return prepare(plan if record else _without_records(plan))
+    return prepare(plan if record else replace(plan, record_interval_ns=2**62))
 
 
-def _without_records(plan):
-    from dataclasses import replace
-
-    return replace(plan, record_interval_ns=2**62)
+def default_replay(side: Side) -> Replay:
+    """The product as it comes: its default strategy, all features, every breaker, Hyperliquid's rules."""
+    settings = Settings(strategy=load(DEFAULT))
+    return prepare(plan_of(settings, side.recording.markets, side.recording.streams(), SCENARIOS[:1]))
 
 
 def run_once(replay: Replay) -> ReplayOutput:
