@@ -54,7 +54,7 @@ def settings_of(side: Side, quoting: Quoting, *, history: Path | None = None) ->
         price_band_e6=0,
         rejections_max=0,
         address_enforced=False,
-        drawdown_e6_max=10**12,
+        drawdown_e6_max=1_000_000,
         capital_micro=10**15,
     )
 
