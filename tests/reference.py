@@ -5,6 +5,8 @@ python -m tests.reference      writes both
 
 from __future__ import annotations
 
+import json
+import textwrap
 from pathlib import Path
 
 from hlhft.backtest import models
@@ -14,9 +16,12 @@ from hlhft.events import FIELDS
 from hlhft.strategies import BUILT_IN, load, parameter_table
 from hlhft.venue import refusals
 from hlhft.venue.recorded_state import FillReason
+from tests.bench.figures import Figure, shown
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGE, CONFIGURATION = DOCS / "reference.md", DOCS / "configuration.md"
+README, BENCHMARKS = DOCS.parent / "README.md", DOCS / "benchmarks.json"
+FIGURES_BEGIN, FIGURES_END = "<!-- figures: written by make docs -->\n", "<!-- end of figures -->\n"
 TABLES_BEGIN = "<!-- below: hlhft config show --markdown -->\n\n"
 
 
@@ -42,6 +47,33 @@ def reason_table() -> str:
     return "\n".join(rows)
 
 
+def figures_table() -> str:
+    """The figures of docs/benchmarks.json that have to reach something; equality has a sentence of its own."""
+    content = json.loads(BENCHMARKS.read_text())
+    figures = [Figure(**entry) for entry in content["figures"]]
+    decided = [figure for figure in figures if figure.section == "same decisions"]
+    assert decided and all(figure.is_met for figure in decided)
+    facts, worst = content["machine"], max(figure.value for figure in decided)
+    sentence = (
+        f"{facts['processor']}, {facts['cpus']} cores, Python {facts['python']}, {facts['date']}; medians. The rival "
+        "runs on the same events in the same run, in turn with ours, and decides the same: price, position, balance, "
+        f"fee and trade count are equal at every record within {worst:.0e}."
+    )
+    lines = [*textwrap.wrap(sentence, 118), "", "| what | measured | to reach |", "| --- | ---: | --- |"]
+    for figure in figures:
+        if figure.promise and figure not in decided:
+            promise = figure.promise if figure.is_met else f"{figure.promise}, **not reached**"
+            lines.append(f"| {figure.section}: {figure.name} | {shown(figure)} {figure.unit} | {promise} |")
+    return "\n".join(lines) + "\n"
+
+
+def readme_with_figures(text: str) -> str:
+    """The README with the present figures between its two marks."""
+    before, _, rest = text.partition(FIGURES_BEGIN)
+    _, _, after = rest.partition(FIGURES_END)
+    return before + FIGURES_BEGIN + figures_table() + FIGURES_END + after
+
+
 def page() -> str:
     """The whole page."""
     strategies = "\n\n".join(f"### {name}\n\n{parameter_table(load(name))}" for name in BUILT_IN)
@@ -65,3 +97,4 @@ if __name__ == "__main__":
     PAGE.write_text(page())
     introduction, _, _ = CONFIGURATION.read_text().partition(TABLES_BEGIN)
     CONFIGURATION.write_text(introduction + TABLES_BEGIN + as_markdown())
+    README.write_text(readme_with_figures(README.read_text()))

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from tests.reference import PAGE, page
+from tests.reference import PAGE, README, page, readme_with_figures
 
 
 def test_the_page_is_current() -> None:
     assert PAGE.read_text() == page(), "docs/reference.md is old: run `make docs`"
+
+
+def test_the_readme_states_the_figures_that_were_measured() -> None:
+    text = README.read_text()
+    assert text == readme_with_figures(text), "README.md: old figures, run `make docs`"
