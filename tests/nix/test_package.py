@@ -119,7 +119,8 @@ def distributions(root: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
 @pytest.mark.parametrize("kind", ["wheel", "sdist"])
 def test_everything_ships(root: Path, distributions: dict[str, set[str]], kind: str) -> None:
     package = root / "hlhft"
-    files = {*package.rglob("*.py"), package / "py.typed", *(package / "data" / "samples").glob("*")}
+    samples = (path for path in (package / "data" / "samples").glob("*") if path.is_file())
+    files = {*package.rglob("*.py"), package / "py.typed", *samples}
     missing = {str(path.relative_to(root)) for path in files} - distributions[kind]
     assert missing == set()
 
