@@ -161,8 +161,9 @@ def import_rows(
 def _cut(values: NDArray[np.float64], decimals: int, resting: NDArray[np.bool_]) -> tuple[NDArray[np.float64], int]:
     """(sizes without what is finer than a lot where `resting`, how many of them lost something)."""
     # What is no number is refused later, by its row.
-    scaled = np.where(np.isfinite(values), values, 0.0) * 10.0**decimals
-    finer = resting & (np.abs(np.rint(scaled) - scaled) > _TOLERANCE * 10.0**decimals)
+    finite = np.where(np.isfinite(values), values, 0.0)
+    scaled = finite * 10.0**decimals
+    finer = resting & (np.abs(np.rint(scaled) / 10.0**decimals - finite) > _TOLERANCE)
     if not finer.any():
         return values, 0
     return np.where(finer, np.floor(scaled) / 10.0**decimals, values), int(finer.sum())
