@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from hlhft.data.errors import DataError
@@ -73,14 +73,16 @@ def test_a_log_with_any_planted_faults_is_mended(tmp_path: Path, faults: list[tu
 
 
 @given(st.sampled_from(["orderbooks", "prices", "trades"]), st.integers(1, 4), st.integers(1, 2), st.integers(1, 5))
+@example("trades", 4, 2, 4)
 @QUIET
 def test_a_set_with_planted_faults_is_mended(
     tmp_path: Path, kind: str, first: int, distance: int, repeated: int
 ) -> None:
     lines = clean_set(6)
+    # The repeat arrives with the last trade, after its original, also where lines are exchanged.
+    again, last = lines["trades"][repeated].split(","), lines["trades"][-1].split(",")
     content = lines[kind]
     content[first], content[first + distance] = content[first + distance], content[first]
-    again, last = lines["trades"][repeated].split(","), lines["trades"][-1].split(",")
     lines["trades"].append(",".join([last[0], *again[1:]]))
     source = open_source(write_set(tmp_path / "set", lines))
     clean = rows_of(open_source(write_set(tmp_path / "clean", clean_set(6))))
@@ -91,6 +93,16 @@ def test_a_set_with_planted_faults_is_mended(
     assert tally["duplicate_trades"] == 1
     # A bid and its ask arrive together: to exchange them is no fault of order.
     assert (tally["rows_out_of_order"] > 0) == (kind != "prices" or distance == 2 or first % 2 == 0)
+
+
+def test_of_a_repeated_trade_the_one_that_arrives_first_is_kept(tmp_path: Path) -> None:
+    """Nothing tells which of the two is the repeat; what stands between them was overtaken, which is no fault."""
+    rows = joined([snapshot(10, *BOOK), trade(40, 1, 101, 1, 2, local=1015), trade(20, 1, 101, 1, 1),
+                   trade(40, 1, 101, 1, 2)])  # fmt: skip
+    found, tally, report = mended(ListSource([rows]), tmp_path)
+    assert columns(found, "ts_exch_ns", "ts_local_ns", "order_id")[4:] == [(40, 1015, 2), (20, 1020, 1)]
+    assert dict(+tally) == {"duplicate_trades": 1}
+    assert [(finding.code, finding.count) for finding in report.findings] == [(Code.EXCHANGE_ORDER, 1)]
 
 
 @pytest.mark.parametrize("line", [2, 5, 12])
