@@ -287,8 +287,9 @@ AWS_SECRET = (
     st.text(BASE64, min_size=37, max_size=37).flatmap(lambda text: st.permutations([*text, "q", "Q", "7"])).map("".join)
 )
 GITHUB = st.text(string.ascii_letters + string.digits, min_size=36, max_size=36).map("ghp_{}".format)
+# A letter that occurs nowhere else stands at both ends of a body, whose lines may be as short as a part of the time.
 PEM = st.text(BASE64 + "\n", min_size=20, max_size=200).map(
-    lambda body: "-----BEGIN EC PRIVATE " + f"KEY-----\n{body}\n-----END EC PRIVATE " + "KEY-----"
+    lambda body: "-----BEGIN EC PRIVATE " + f"KEY-----\n\u2021{body}\u2021\n-----END EC PRIVATE " + "KEY-----"
 )
 UNNAMED = st.one_of(PRIVATE_KEYS, WIREGUARD, AGE, AWS_ID, AWS_SECRET, GITHUB, PEM)
 AROUND = st.text(st.sampled_from(" ,;:'\"()[]{}<>\n\tghz.-"), max_size=12)
@@ -317,12 +318,14 @@ def everything(item: logging.LogRecord) -> str:
     return json.dumps(facts(item), ensure_ascii=False)
 
 
+def telling(secret: str) -> str:
+    """What must not be seen of a secret: all of it, or what marks the body of a PEM key."""
+    return "\u2021" if "\u2021" in secret else secret
+
+
 @QUIET
 @given(UNNAMED, AROUND, AROUND)
 def test_what_looks_like_a_secret_never_appears(secret: str, before: str, after: str) -> None:
-    wanted = secret.splitlines()[1] if "\n" in secret else secret
-    if not wanted:
-        return
     for item in (
         record(before + secret + after),
         record("%s", before + secret + after),
@@ -332,7 +335,7 @@ def test_what_looks_like_a_secret_never_appears(secret: str, before: str, after:
         record({"a": secret}),
         record("x", names={secret: 1}),
     ):
-        assert wanted not in everything(item)
+        assert telling(secret) not in everything(item)
 
 
 @QUIET
@@ -372,8 +375,8 @@ def test_an_authorization_never_appears(value: str, scheme: str, header: str) ->
 
 @QUIET
 @given(UNNAMED, PLAIN)
+@example("-----BEGIN EC PRIVATE " + "KEY-----\n\u202100\n\u2021\n-----END EC PRIVATE " + "KEY-----", "\u20210\u2021")
 def test_neither_appears_in_an_exception_s_text(secret: str, value: str) -> None:
-    wanted = secret.splitlines()[1] if "\n" in secret else secret
     try:
         try:
             raise ValueError(f"cannot use {secret}")
@@ -384,7 +387,7 @@ def test_neither_appears_in_an_exception_s_text(secret: str, value: str) -> None
         item.exc_info = (type(error), error, error.__traceback__)
     text = everything(item)
     assert "RuntimeError" in text
-    assert not wanted or wanted not in text
+    assert telling(secret) not in text
     assert value not in text
 
 
