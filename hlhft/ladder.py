@@ -82,7 +82,8 @@ def set_bid(header, cells, ticks, lots):
             best = bid_below(header, cells, ticks)
             header["best_bid_ticks"] = best
             if best == BID_NONE:
-                header["lowest_bid_ticks"] = ASK_NONE
+                # Not ASK_NONE: above the touch a level that the other side crossed may outlive the side's emptiness.
+                header["lowest_bid_ticks"] = ticks + 1
         return before
     if ticks < header["lowest_bid_ticks"]:
         header["lowest_bid_ticks"] = ticks
@@ -107,7 +108,7 @@ def set_ask(header, cells, ticks, lots):
             best = ask_above(header, cells, ticks)
             header["best_ask_ticks"] = best
             if best == ASK_NONE:
-                header["highest_ask_ticks"] = BID_NONE
+                header["highest_ask_ticks"] = ticks - 1
         return before
     if ticks > header["highest_ask_ticks"]:
         header["highest_ask_ticks"] = ticks

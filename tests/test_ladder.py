@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hlhft.core.state import LEVEL_DTYPE
@@ -102,7 +102,16 @@ def top(header: np.ndarray, cells: np.ndarray, row: int, count: int) -> list[tup
     return [(int(level["price_ticks"]), int(level["size_lots"])) for level in levels[:found]]
 
 
+# A level outlives the emptiness of its side; what is finds it again behind a touch that comes and goes.
+OUTLIVING_BID = [("set_bid", 120, 2), ("set_ask", 110, 2), ("set_bid", 107, 2), ("set_bid", 107, 0)]
+OUTLIVING_ASK = [("set_ask", 102, 2), ("set_bid", 110, 2), ("set_ask", 115, 2), ("set_ask", 115, 0)]
+
+
 @given(st.lists(st.one_of(updates, updates, clears), max_size=40))
+@example([*OUTLIVING_BID, ("set_bid", 122, 1), ("set_bid", 122, 0)])
+@example([*OUTLIVING_ASK, ("set_ask", 101, 1), ("set_ask", 101, 0)])
+@example([*OUTLIVING_BID, ("clear_bids", 0, 0)])
+@example([*OUTLIVING_ASK, ("clear_asks", 0, 0)])
 @settings(max_examples=60)
 def test_any_updates_give_the_plain_book(steps: list[tuple[str, int, int]]) -> None:
     header, cells, plain = new_header(BASE, WIDTH), new_cells(WIDTH), PlainBook()
