@@ -489,10 +489,11 @@ def cancel(venue, lane, market, order_id, cause, ts_ns):
 def liquidate(venue, lane, market, ts_ns, lots_max=LOTS_MAX):
     """Cancels the lane's orders in the market and closes its position, at most `lots_max` of it, against the recorded
     book; returns how many lots the book could not take."""
-    for slot in range(1, len(venue.orders) + 1):
-        order = venue.orders[slot - 1]
-        if order["order_id"] != 0 and order["lane"] == lane and order["market"] == market:
-            cancel(venue, lane, market, order["order_id"], _LIQUIDATED, ts_ns)
+    # In the order of the ids: which slots the lane's orders have depends on what the other lanes did.
+    for index in range(ORDER_INDEX):
+        slot = int(venue.slots[lane, market, index])
+        if slot != 0:
+            cancel(venue, lane, market, venue.orders[slot - 1]["order_id"], _LIQUIDATED, ts_ns)
     position = venue.holdings[lane, market]["position_lots"]
     lots = min(abs(position), lots_max)
     if lots == 0:

@@ -537,6 +537,18 @@ class TestLiquidation:
         )
         assert (m.position(), m.front(3, lane=1)) == (0, 4)
 
+    def test_its_orders_go_in_the_order_of_their_ids_whatever_the_neighbours_do(self):
+        """Order 3 rests in the slot that the neighbour's order 1 left, before that of order 2."""
+        m = market(lanes=2)
+        m.place(1, BUY, 99, 1, lane=1)
+        m.place(2, BUY, 99, 1)
+        m.cancel(1, lane=1)
+        m.place(3, BUY, 99, 1)
+        assert m.liquidate() == (
+            0,
+            [("ORDER_CANCELLED", 2, 1, "LIQUIDATED"), ("ORDER_CANCELLED", 3, 1, "LIQUIDATED")],
+        )
+
     def test_a_book_too_thin_leaves_some(self):
         m = market()
         m.place(1, SELL, 99, 11, IOC)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hlhft.events import EventKind
@@ -23,6 +23,14 @@ ACTIONS = st.one_of(
     st.tuples(st.just("liquidate")),
 )
 LANED = st.lists(st.tuples(ACTIONS, st.integers(0, 1)), min_size=5, max_size=60)
+# The second lane's later order takes the slot that the first lane's leaves, then the lane is liquidated.
+A_SLOT_CHANGES_HANDS = [
+    (("place", BUY, 97, 1, ALO, 0), 0),
+    (("place", BUY, 97, 1, ALO, 0), 1),
+    (("liquidate",), 0),
+    (("place", BUY, 97, 1, ALO, 0), 1),
+    (("liquidate",), 1),
+]
 
 
 class Run:
@@ -98,6 +106,7 @@ class Run:
     whole=st.booleans(),
     share=st.sampled_from([0, 500_000]),
 )
+@example(actions=A_SLOT_CHANGES_HANDS, model=QueueModel.RISK_AVERSE, whole=False, share=0)
 def test_fills_sum_to_the_position_and_lanes_never_see_each_other(actions, model, whole, share):
     chosen = rules(model, whole=whole, alo_jumper_share_e6=share)
     together, first, second = Run(chosen, None), Run(chosen, 0), Run(chosen, 1)
