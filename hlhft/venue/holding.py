@@ -1,7 +1,8 @@
 """What one account holds in one market, and what a fill does to it.
 
 Cash is kept in quanta (ticks x lots), which is exact in every market; fees and funding in micro-USDC as the venue books
-them. Position, cash and fees change only here, so the sum of all fills is the position, always.
+them. Position, cash and fees change only here, so the sum of all fills is the position, always. The sums are exact
+while all that the account ever traded in the market stays below 2^63 quanta, on a perpetual 9.2e12 USDC.
 """
 
 from __future__ import annotations

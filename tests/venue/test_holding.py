@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from hlhft.units import Market
+from hlhft.units import LOTS_MAX, TICKS_MAX, Market
 from hlhft.venue.holding import HOLDING_DTYPE, apply_fill
 
 BTC = Market.perpetual("BTC", asset_id=0, size_decimals=5).record()[0]
@@ -59,15 +59,22 @@ def test_a_rebate_is_a_negative_fee_cut_toward_zero():
     assert holding["fee_micro"] == -30
 
 
+FILLS_MAX = 20
+QUANTA_MAX = (2**63 - 1) // FILLS_MAX  # of one fill, so that the sums of all stay exact
+PRICED = st.integers(1, TICKS_MAX).flatmap(
+    lambda ticks: st.tuples(st.just(ticks), st.integers(1, min(LOTS_MAX, QUANTA_MAX // ticks)))
+)
+FILLS = st.tuples(st.sampled_from([1, -1]), PRICED, st.booleans()).map(lambda fill: (fill[0], *fill[1], fill[2]))
+
+
 @settings(max_examples=60)
 @given(
-    st.lists(
-        st.tuples(st.sampled_from([1, -1]), st.integers(1, 2**31 - 1), st.integers(1, 2**31), st.booleans()),
-        max_size=20,
-    ),
+    st.lists(FILLS, max_size=FILLS_MAX),
     st.integers(-30_000, 150_000),
     st.integers(0, 450_000),
 )
+@example([(1, TICKS_MAX, QUANTA_MAX // TICKS_MAX, True)] * FILLS_MAX, 150_000, 450_000)
+@example([(-1, TICKS_MAX, QUANTA_MAX // TICKS_MAX, False)] * FILLS_MAX, 150_000, 450_000)
 def test_a_holding_is_the_sum_of_its_fills(fills, maker_rate, taker_rate):
     holding = new_holding(maker_rate, taker_rate)
     fees = [apply_fill(holding, BTC, side, ticks, lots, int(maker)) for side, ticks, lots, maker in fills]
