@@ -56,6 +56,10 @@ class EventKind(IntEnum):
     ORDER_EXPIRED = 20
     ORDER_UNKNOWN = 21
     CANCEL_REJECTED = 22
+    # Orders that wait at the venue.
+    ORDER_WAITING = 23
+    ORDER_TRIGGERED = 24
+    TWAP_STATE = 25
     # What became of our commands on this side of the wire.
     COMMAND_SENT = 32
     COMMAND_SEND_FAILED = 33
@@ -66,6 +70,9 @@ class EventKind(IntEnum):
     FUNDING_PAYMENT = 50
     FEE_CHANGE = 51
     LEVERAGE_CHANGE = 52
+    ACTION_DONE = 53
+    ACTION_REFUSED = 54
+    LIQUIDATION = 55
     # Everything else.
     SIGNAL = 64
     TIMER = 65
@@ -148,6 +155,22 @@ FIELDS: dict[EventKind, dict[str, str]] = {
     EventKind.ORDER_EXPIRED: {"order_id": "our order id", "size_lots": "lots that were left"},
     EventKind.ORDER_UNKNOWN: {"order_id": "our order id"},
     EventKind.CANCEL_REJECTED: {"order_id": "our order id", "aux0": "refusal code of hlhft.venue.refusals"},
+    EventKind.ORDER_WAITING: {
+        "side": "side",
+        "price_ticks": "limit price",
+        "size_lots": "size",
+        "order_id": "our order id",
+        "aux0": "0 for its parent's fill, 1 for the mark price",
+        "aux1": "trigger price in ticks",
+    },
+    EventKind.ORDER_TRIGGERED: {"order_id": "our order id", "aux1": "mark price in ticks"},
+    EventKind.TWAP_STATE: {
+        "side": "side",
+        "size_lots": "lots executed so far",
+        "order_id": "the venue's id of the TWAP",
+        "aux0": "0 running, 1 finished, 2 ended by its owner, 3 ended by the venue",
+        "aux1": "notional executed so far in micro-USDC",
+    },
     EventKind.COMMAND_SENT: {
         "order_id": "batch id",
         "aux0": "local receipt of the triggering frame, ns",
@@ -170,6 +193,17 @@ FIELDS: dict[EventKind, dict[str, str]] = {
     },
     EventKind.FEE_CHANGE: {"aux0": "maker rate in 1e-9, negative for a rebate", "aux1": "taker rate in 1e-9"},
     EventKind.LEVERAGE_CHANGE: {"aux0": "leverage", "aux1": "1 cross, 0 isolated"},
+    EventKind.ACTION_DONE: {"aux0": "kind of the leg, hlhft.venue.blocks.ActionKind"},
+    EventKind.ACTION_REFUSED: {
+        "aux0": "refusal code of hlhft.venue.refusals",
+        "aux1": "kind of the leg, hlhft.venue.blocks.ActionKind",
+    },
+    EventKind.LIQUIDATION: {
+        "size_lots": "signed lots that were closed or taken over",
+        "price_ticks": "mark price",
+        "aux0": "0 into the book, 1 taken over by the backstop, 2 auto-deleveraged against this account",
+        "aux1": "account value in micro-USDC before",
+    },
     EventKind.SIGNAL: {
         "price_ticks": "expected move in 1e-9 of the mid",
         "size_lots": "its deviation in 1e-9",

@@ -26,11 +26,44 @@ _REACH_DEVIATIONS = 12  # a gamma distribution has less than one step of the tab
 
 
 class ActionKind(IntEnum):
-    """What a leg of an action does."""
+    """What a leg of an action does. Values are written to disk: append, never renumber."""
 
     PLACE = 0
     CANCEL = 1
     MODIFY = 2
+    # Orders that wait, and what ends them (venue reference sections 4.1 to 4.3).
+    PLACE_TRIGGER = 3
+    SCHEDULE_CANCEL = 4
+    PLACE_TWAP = 5
+    CANCEL_TWAP = 6
+    NOOP = 7
+    # The account (venue reference section 4.3).
+    UPDATE_LEVERAGE = 8
+    UPDATE_ISOLATED_MARGIN = 9
+    TRANSFER_COLLATERAL = 10
+    TRANSFER_CLASS = 11
+    TRANSFER_TOKEN = 12
+    # What comes from outside the exchange.
+    DEPOSIT = 13
+    WITHDRAW = 14
+    ORACLE_PRICE = 15
+    EXTERNAL_MARK = 16
+
+
+class Grouping(IntEnum):
+    """How the orders of one action belong together (venue reference section 4.1)."""
+
+    NONE = 0
+    NORMAL_TPSL = 1
+    POSITION_TPSL = 2
+
+
+class TriggerKind(IntEnum):
+    """What a trigger order is for."""
+
+    NONE = 0
+    TAKE_PROFIT = 1
+    STOP_LOSS = 2
 
 
 class TimeInForce(IntEnum):
@@ -59,6 +92,20 @@ ACTION_DTYPE = np.dtype(
         ("time_in_force", np.int64),  # TimeInForce
         ("reduce_only", np.int64),
         ("always_place", np.int64),  # MODIFY: place the new order even when the old one is gone
+        ("fast", np.int64),  # CANCEL: ahead in the mempool, refused for trigger orders
+        ("priority_rate_e8", np.int64),  # PLACE: share of the notional paid for priority, 0 none
+        ("builder", np.int64),  # PLACE: account that gets the builder fee, plus 1; 0 none
+        ("builder_rate_e9", np.int64),
+        ("grouping", np.int64),  # Grouping, the same on all legs of an action
+        ("trigger_kind", np.int64),  # PLACE_TRIGGER: TriggerKind
+        ("trigger_ticks", np.int64),
+        ("trigger_is_market", np.int64),  # 1: as a market order, `price_ticks` is its worst price
+        ("duration_ns", np.int64),  # PLACE_TWAP
+        ("randomize", np.int64),  # PLACE_TWAP
+        # What else a leg says; which of these, hlhft.venue.chain's table of legs tells.
+        ("amount", np.int64),
+        ("counterparty", np.int64),  # account
+        ("token", np.int64),
         ("block_class", np.int64),  # written by sort_actions
     ]
 )

@@ -58,6 +58,8 @@ def _event(venue, kind, account, market, client_id, order_id, side, ticks, lots,
     event["venue_order_id"] = order_id
     event["trade_id"] = 0
     event["start_position_lots"] = 0
+    event["leg"] = engine["leg"]
+    event["builder_fee_micro"] = 0
 
 
 @compiled
@@ -479,4 +481,6 @@ def execute_block(venue, actions, count, order_scratch, ts_ns):
     """
     sort_actions(actions, count, order_scratch)
     for row in range(count):
+        venue.engine[0]["leg"] = order_scratch[row]
         apply_action(venue, actions[order_scratch[row]], ts_ns)
+    venue.engine[0]["leg"] = -1

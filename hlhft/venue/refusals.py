@@ -34,6 +34,31 @@ class Refusal(IntEnum):
     LIQUIDATED = 20
     REQUESTED = 21
     REQUEST_LOST = 22
+    FAST_CANCEL_OF_TRIGGER = 23
+    BAD_TRIGGER_PRICE = 24
+    TRIGGER_COUNT = 25
+    SIBLING_FILLED = 26
+    PARENT_CANCELLED = 27
+    SCHEDULED_CANCEL = 28
+    SCHEDULE_VOLUME = 29
+    SCHEDULE_TOO_SOON = 30
+    SCHEDULE_TOO_MANY = 31
+    TWAP_DURATION = 32
+    TWAP_UNKNOWN = 33
+    TOO_MANY_TRIGGERS = 34
+    PRIORITY_NOT_ALLOWED = 35
+    INVALID_LEVERAGE = 36
+    LEVERAGE_TYPE_OPEN = 37
+    NOT_ISOLATED = 38
+    STRICT_ISOLATED = 39
+    INSUFFICIENT_MARGIN_TRANSFER = 40
+    INSUFFICIENT_SPOT_BALANCE = 41
+    INSUFFICIENT_BALANCE = 42
+    INVALID_AMOUNT = 43
+    BUILDER_NOT_APPROVED = 44
+    POSITION_TIER_LIMIT = 45
+    ORACLE_DISTANCE = 46
+    CROSS_NOT_ALLOWED = 47
 
 
 TEXT: dict[Refusal, str] = {
@@ -60,6 +85,31 @@ TEXT: dict[Refusal, str] = {
     Refusal.LIQUIDATED: "liquidatedCanceled",
     Refusal.REQUESTED: "canceled",
     Refusal.REQUEST_LOST: "the request never reached the venue",
+    Refusal.FAST_CANCEL_OF_TRIGGER: "Fast cancel cannot cancel trigger orders.",
+    Refusal.BAD_TRIGGER_PRICE: "Invalid TP/SL price.",
+    Refusal.TRIGGER_COUNT: "Unexpected number of trigger orders",
+    Refusal.SIBLING_FILLED: "siblingFilledCanceled",
+    Refusal.PARENT_CANCELLED: "canceled",
+    Refusal.SCHEDULED_CANCEL: "scheduledCancel",
+    Refusal.SCHEDULE_VOLUME: "Cannot set scheduled cancel time until enough volume traded.",
+    Refusal.SCHEDULE_TOO_SOON: "Scheduled cancel time too early, must be at least 5 seconds from now.",
+    Refusal.SCHEDULE_TOO_MANY: "Cannot set scheduled cancel time, too many scheduled cancels triggered today.",
+    Refusal.TWAP_DURATION: "Invalid TWAP duration",
+    Refusal.TWAP_UNKNOWN: "TWAP was never placed, already canceled, or filled.",
+    Refusal.TOO_MANY_TRIGGERS: "Too many trigger orders",
+    Refusal.PRIORITY_NOT_ALLOWED: "Priority is only for actions of IOC or of post-only orders that are not reduce-only",
+    Refusal.INVALID_LEVERAGE: "Invalid leverage value",
+    Refusal.LEVERAGE_TYPE_OPEN: "Cannot switch leverage type with open position.",
+    Refusal.NOT_ISOLATED: "Position does not use isolated margin.",
+    Refusal.STRICT_ISOLATED: "Cannot remove margin from a strictly isolated position.",
+    Refusal.INSUFFICIENT_MARGIN_TRANSFER: "Insufficient margin to transfer.",
+    Refusal.INSUFFICIENT_SPOT_BALANCE: "Order has insufficient spot balance to trade",
+    Refusal.INSUFFICIENT_BALANCE: "Insufficient balance for token transfer.",
+    Refusal.INVALID_AMOUNT: "Invalid amount",
+    Refusal.BUILDER_NOT_APPROVED: "Builder fee has not been approved.",
+    Refusal.POSITION_TIER_LIMIT: "Order would cause position to exceed margin tier limit at current leverage",
+    Refusal.ORACLE_DISTANCE: "Order price too far from oracle",
+    Refusal.CROSS_NOT_ALLOWED: "Cross margin is not allowed for this asset.",
 }
 
 MEANING: dict[Refusal, str] = {
@@ -86,6 +136,31 @@ MEANING: dict[Refusal, str] = {
     Refusal.LIQUIDATED: "cancelled: its account was liquidated",
     Refusal.REQUESTED: "cancelled: its owner asked for it",
     Refusal.REQUEST_LOST: "the request was lost on its way",
+    Refusal.FAST_CANCEL_OF_TRIGGER: "cancel rejected: a fast cancel does not reach trigger orders",
+    Refusal.BAD_TRIGGER_PRICE: "rejected: the mark is already beyond the trigger price, or it is no price",
+    Refusal.TRIGGER_COUNT: "rejected: the orders of a group do not fit it",
+    Refusal.SIBLING_FILLED: "cancelled: the other order of its pair was executed",
+    Refusal.PARENT_CANCELLED: "cancelled with the order that it waited for",
+    Refusal.SCHEDULED_CANCEL: "cancelled: its owner's scheduled cancel was due",
+    Refusal.SCHEDULE_VOLUME: "refused: a scheduled cancel needs a traded volume first",
+    Refusal.SCHEDULE_TOO_SOON: "refused: the scheduled time is less than five seconds ahead",
+    Refusal.SCHEDULE_TOO_MANY: "refused: all scheduled cancels of the day are used",
+    Refusal.TWAP_DURATION: "refused: the duration of the TWAP is too short or too long",
+    Refusal.TWAP_UNKNOWN: "refused: no such TWAP runs",
+    Refusal.TOO_MANY_TRIGGERS: "rejected: no room for another waiting order",
+    Refusal.PRIORITY_NOT_ALLOWED: "rejected: the order cannot have priority",
+    Refusal.INVALID_LEVERAGE: "refused: the leverage is not a whole number in the market's range",
+    Refusal.LEVERAGE_TYPE_OPEN: "refused: an open position keeps its kind of margin",
+    Refusal.NOT_ISOLATED: "refused: only an isolated position has margin of its own",
+    Refusal.STRICT_ISOLATED: "refused: the market's margin can only grow",
+    Refusal.INSUFFICIENT_MARGIN_TRANSFER: "refused: what would be left does not cover the positions",
+    Refusal.INSUFFICIENT_SPOT_BALANCE: "rejected: the spot balance does not cover the order",
+    Refusal.INSUFFICIENT_BALANCE: "refused: the account does not hold the amount",
+    Refusal.INVALID_AMOUNT: "refused: the amount is not positive",
+    Refusal.BUILDER_NOT_APPROVED: "rejected: the account has not approved the builder's fee",
+    Refusal.POSITION_TIER_LIMIT: "rejected: the position would reach a tier that does not allow its leverage",
+    Refusal.ORACLE_DISTANCE: "rejected: the price is too far from the oracle",
+    Refusal.CROSS_NOT_ALLOWED: "refused: the market is isolated only",
 }
 
 

@@ -44,6 +44,7 @@ ENGINE_DTYPE = np.dtype(
         ("next_order_id", np.int64),
         ("next_trade_id", np.int64),
         ("event_count", np.int64),
+        ("leg", np.int64),  # of the action that is being executed, -1 none
         ("dropped", np.int64),  # events that found no room: the caller's capacity is wrong
     ]
 )
@@ -56,6 +57,8 @@ VENUE_EVENT_DTYPE = np.dtype(
         ("venue_order_id", np.int64),
         ("trade_id", np.int64),  # fills: the same on both sides
         ("start_position_lots", np.int64),  # fills: signed position before
+        ("leg", np.int64),  # row of the leg, in order of arrival, that caused it; -1 the venue's own doing
+        ("builder_fee_micro", np.int64),  # fills: part of the fee
     ]
 )
 
@@ -127,4 +130,5 @@ def new_exchange(
     exchange.engine["free"] = 1
     exchange.engine["next_order_id"] = 1
     exchange.engine["next_trade_id"] = 1
+    exchange.engine["leg"] = -1
     return exchange

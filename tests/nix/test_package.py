@@ -81,9 +81,10 @@ def test_torch_is_no_part_of_the_base_installation(root: Path, project: dict[str
     assert '"alpha"' not in (root / "pkgs" / "hlhft" / "default.nix").read_text()
 
 
-def test_purgedcv_is_packaged_at_the_pinned_version(root: Path, pins: dict[str, str]) -> None:
-    text = (root / "pkgs" / "purgedcv" / "default.nix").read_text()
-    assert f'version = "{pins["purgedcv"]}";' in text
+@pytest.mark.parametrize("name", ["purgedcv", "hyperliquid-python-sdk"])
+def test_what_nixpkgs_lacks_is_packaged_at_the_pinned_version(root: Path, pins: dict[str, str], name: str) -> None:
+    text = (root / "pkgs" / name / "default.nix").read_text()
+    assert f'version = "{pins[name]}";' in text
 
 
 def test_every_input_is_locked(root: Path) -> None:

@@ -32,7 +32,7 @@ from hlhft.venue.blocks import (
 )
 
 MS = 1_000_000
-PLACE, CANCEL, MODIFY = ActionKind
+PLACE, CANCEL, MODIFY = ActionKind.PLACE, ActionKind.CANCEL, ActionKind.MODIFY
 ALO, GTC, IOC = TimeInForce
 REFERENCE = {"mean_ns": 78 * MS, "deviation_ns": 30 * MS, "ns_min": MS, "ns_max": 215 * MS}
 

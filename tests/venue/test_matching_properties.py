@@ -28,7 +28,7 @@ from tests.venue.desk import (
 )
 from tests.venue.oracle import Oracle
 
-PLACE, CANCEL, MODIFY = ActionKind
+PLACE, CANCEL, MODIFY = ActionKind.PLACE, ActionKind.CANCEL, ActionKind.MODIFY
 
 # A small space, so that orders of the same price, account and id meet.
 

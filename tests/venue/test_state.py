@@ -71,9 +71,12 @@ def test_impossible_sizes_are_refused(changes, said):
         made(**changes)
 
 
+OF_THE_VENUE = ("venue_order_id", "trade_id", "start_position_lots", "leg", "builder_fee_micro")
+
+
 def test_an_event_is_the_interchange_record_and_what_the_venue_knows_besides():
     names = EVENT_DTYPE.names or ()
-    assert VENUE_EVENT_DTYPE.names == ("account", *names, "venue_order_id", "trade_id", "start_position_lots")
+    assert VENUE_EVENT_DTYPE.names == ("account", *names, *OF_THE_VENUE)
     assert all(VENUE_EVENT_DTYPE[name] == EVENT_DTYPE[name] for name in names)
 
 
