@@ -47,8 +47,8 @@ ALLOWED: dict[str, frozenset[str]] = {
     "__main__": frozenset({"cli"}),
 }
 
-# The embedded exchange has none of our side's machines: it meets `live` on the wire only, and shares with it just how the
-# wire is written.
+# The embedded exchange has none of our side's machines: it meets `live` on the wire only, and shares with it just how
+# the wire is written.
 LANGUAGE = frozenset({"hlhft.hyperliquid.wire", "hlhft.hyperliquid.signing"})
 
 # Pure code decides from its arguments alone: no clock, file, socket, environment, randomness, process or logger.
