@@ -41,7 +41,7 @@ class ClientIds:
         """The number of the account's latest order of that name, 0 when none is known."""
         return self._latest.get((account, cloid), 0)
 
-    def text(self, number: int) -> str | None:
+    def cloid_of(self, number: int) -> str | None:
         """The client order id as the wire writes it; None when the number is 0 or forgotten."""
         used = self._used.get(number)
         return None if used is None else cloid_text(used[1])

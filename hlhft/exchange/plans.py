@@ -80,3 +80,4 @@ class Scope:
     signer_account: int  # of the signer's master: what user-signed actions act on
     now_ms: int
     volume_micro: int = 0  # traded by the account since it was opened
+    reserve_requests: Callable[[int, int], None] = lambda account, weight: None  # account, how many

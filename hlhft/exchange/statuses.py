@@ -134,7 +134,7 @@ def _ok(response: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _named(fields: dict[str, Any], leg: np.void, answering: Answering) -> dict[str, Any]:
-    cloid = answering.client_ids.text(int(leg["client_id"]))
+    cloid = answering.client_ids.cloid_of(int(leg["client_id"]))
     return fields if cloid is None else {**fields, "cloid": cloid}
 
 
