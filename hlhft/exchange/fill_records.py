@@ -38,10 +38,16 @@ def rate_text(rate_e12: int) -> str:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Entry:
-    """What an account holds in a market and what it cost: `basis_quanta` is price x |lots| summed over what is open."""
+    """What an account holds in a market and what it cost: `basis_quanta` is price x |lots| summed over what is open.
+
+    Funding paid is positive, received negative, in micro-USDC (the sign of `cumFunding` is unverified).
+    """
 
     lots: int = 0
     basis_quanta: int = 0
+    funding_paid_micro: int = 0
+    funding_since_open_micro: int = 0
+    funding_since_change_micro: int = 0
 
     def fill(self, side: int, ticks: int, lots: int) -> int:
         """Books a fill and returns the profit in quanta that it realised, 0 for what opens.
@@ -51,6 +57,9 @@ class Entry:
         """
         before = self.lots
         self.lots = before + side * lots
+        self.funding_since_change_micro = 0
+        if before * self.lots <= 0:
+            self.funding_since_open_micro = 0
         if before * side >= 0:
             self.basis_quanta += ticks * lots
             return 0
@@ -60,6 +69,12 @@ class Entry:
         if lots > closed:
             self.basis_quanta = ticks * (lots - closed)
         return -side * (ticks * closed - released)
+
+    def pay(self, received_micro: int) -> None:
+        """Books a payment of funding, negative when paid."""
+        self.funding_paid_micro -= received_micro
+        self.funding_since_open_micro -= received_micro
+        self.funding_since_change_micro -= received_micro
 
     def adjust(self, lots: int, ticks: int) -> None:
         """Makes it `lots` where something other than a fill moved it: what is left keeps its price, what is new has
@@ -235,11 +250,57 @@ class LedgerRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TwapStatus:
-    """What became of a TWAP at a moment."""
+class TwapRequest:
+    """What the owner of a TWAP asked for."""
 
     twap_id: int
+    listed: Listed
+    user: str
+    side: int
+    lots: int
+    minutes: int
+    reduce_only: bool
+    randomize: bool
     time_ms: int
-    state: int  # as TWAP_STATE: 0 running, 1 finished, 2 ended by its owner, 3 ended by the venue
+
+
+# As the event TWAP_STATE counts them.
+TWAP_STATES = ("activated", "finished", "terminated", "error")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TwapStatus:
+    """How far a TWAP has come at a moment; `state` is a place in TWAP_STATES."""
+
+    request: TwapRequest
+    time_ms: int
+    state: int
     executed_lots: int
     executed_micro: int
+
+    def running(self) -> dict[str, object]:
+        """The shape inside `twapStates` (documentation, unverified)."""
+        request = self.request
+        decimals = request.listed.market.size_decimals
+        return {
+            "coin": request.listed.market.name,
+            "user": request.user,
+            "side": SIDE_TEXT[request.side],
+            "sz": answer_number(request.lots, decimals),
+            "executedSz": answer_number(self.executed_lots, decimals),
+            "executedNtl": answer_number(self.executed_micro, MICRO_DECIMALS),
+            "minutes": request.minutes,
+            "reduceOnly": request.reduce_only,
+            "randomize": request.randomize,
+            "timestamp": request.time_ms,
+        }
+
+    def history(self) -> dict[str, object]:
+        """The shape of `twapHistory` (documentation, unverified)."""
+        status = {"status": TWAP_STATES[self.state]}
+        return {
+            "time": self.time_ms // 1000,
+            "state": self.running(),
+            "status": status,
+            "twapId": self.request.twap_id,
+        }

@@ -15,6 +15,8 @@ import numpy as np
 from hlhft.units import MARKET_DTYPE, Market, MarketKind
 
 SPOT_ASSET_BASE = 10_000
+_TOKEN_FACTOR = 0x9E3779B97F4A7C15F39CC0605CEDC835
+_TOKEN_OFFSET = 0x6D1E7CDE53BA9467B783CB7C530CE054
 USDC_TOKEN = 0
 # Venue reference section 3.1: a table below this number is flat, at the leverage that is its number.
 LISTED_TABLES_FROM = 50
@@ -40,7 +42,9 @@ class Token:
     @property
     def token_id(self) -> str:
         """The token's id on the wire: 0x and 32 hexadecimal digits, a function of its index."""
-        return f"0x{(self.index * 0x9E3779B97F4A7C15F39CC0605CEDC835 + 0x6D1E7CDE53BA9467B783CB7C530CE054) % 2**128:032x}"
+        return (
+            f"0x{(self.index * 0x9E3779B97F4A7C15F39CC0605CEDC835 + 0x6D1E7CDE53BA9467B783CB7C530CE054) % 2**128:032x}"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,6 +28,7 @@ from hlhft.exchange.fill_records import (
     LedgerRecord,
     LiquidationNote,
     TradeRecord,
+    TwapRequest,
     TwapStatus,
 )
 from hlhft.exchange.ledger_records import ledger_records
@@ -46,6 +47,7 @@ from hlhft.hyperliquid.wire import answer_number
 from hlhft.venue.blocks import ActionKind, Grouping, TriggerKind
 
 MILLISECOND_NS = 1_000_000
+MINUTE_NS = 60_000_000_000
 _ORDER_LEGS = frozenset({ActionKind.PLACE, ActionKind.MODIFY, ActionKind.PLACE_TRIGGER})
 
 
@@ -125,6 +127,8 @@ class AccountRecords:
         self.fundings: deque[FundingRecord] = deque(maxlen=settings.payments_max)
         self.ledger: deque[LedgerRecord] = deque(maxlen=settings.ledger_updates_max)
         self.twaps: deque[TwapStatus] = deque(maxlen=settings.twap_statuses_max)
+        self.running: dict[int, TwapRequest] = {}  # by the venue's id of the TWAP
+        self.latest_twaps: dict[int, TwapStatus] = {}  # of those that run
         self.volumes = DayVolumes()
         self.entries: dict[int, Entry] = {}  # by market row
 
@@ -493,26 +497,38 @@ class Records:
         for fill in self._own_fills:
             if fill.account == happened.account and fill.row == happened.market and fill.twap_id is None:
                 fill.twap_id = happened.order_id
-        leg = self._block.legs[happened.leg] if happened.leg >= 0 else None
-        begun = next((status for status in reversed(records.twaps) if status.twap_id == happened.order_id), None)
-        if begun is None and (leg is None or int(leg["kind"]) != ActionKind.PLACE_TWAP):
+        if happened.leg >= 0 and int(self._block.legs[happened.leg]["kind"]) == ActionKind.PLACE_TWAP:
+            leg = self._block.legs[happened.leg]
+            records.running[happened.order_id] = TwapRequest(
+                twap_id=happened.order_id,
+                listed=self.listing.markets[happened.market],
+                user=self._names.address_of(happened.account),
+                side=int(leg["side"]),
+                lots=int(leg["size_lots"]),
+                minutes=int(leg["duration_ns"]) // MINUTE_NS,
+                reduce_only=bool(leg["reduce_only"]),
+                randomize=bool(leg["randomize"]),
+                time_ms=self._time_ms,
+            )
+        request = records.running.get(happened.order_id)
+        if request is None:
             return
+        if happened.aux0 != 0:
+            del records.running[happened.order_id]
         status = TwapStatus(
-            twap_id=happened.order_id,
-            listed=self.listing.markets[happened.market],
-            side=happened.side,
-            lots=begun.lots if begun is not None else int(leg["size_lots"]),  # type: ignore[index]
-            minutes=begun.minutes if begun is not None else int(leg["duration_ns"]) // 60_000_000_000,  # type: ignore[index]
-            reduce_only=begun.reduce_only if begun is not None else bool(leg["reduce_only"]),  # type: ignore[index]
-            randomize=begun.randomize if begun is not None else bool(leg["randomize"]),  # type: ignore[index]
-            begun_ms=begun.begun_ms if begun is not None else self._time_ms,
+            request=request,
             time_ms=self._time_ms,
             state=happened.aux0,
             executed_lots=happened.size_lots,
             executed_micro=happened.aux1,
         )
+        if happened.aux0 == 0:
+            records.latest_twaps[happened.order_id] = status
+        else:
+            records.latest_twaps.pop(happened.order_id, None)
+        told = self._changes.twaps.setdefault(happened.account, [])
+        told.append(status)
         records.twaps.append(status)
-        self._changes.twaps.setdefault(happened.account, []).append(status)
 
     def _funding(self, happened: Happened) -> None:
         if happened.account in self._ignored:
@@ -524,7 +540,9 @@ class Records:
             lots=happened.size_lots,
             rate_e12=happened.aux1,
         )
-        self._of(happened.account).fundings.append(payment)
+        records = self._of(happened.account)
+        records.fundings.append(payment)
+        records.entry(happened.market).pay(happened.aux0)
         self._changes.fundings.setdefault(happened.account, []).append(payment)
 
     def _liquidated(self, happened: Happened) -> None:
@@ -550,11 +568,9 @@ class Records:
             return
         leg = self._block.legs[happened.leg]
         made = ledger_records(
-            leg, self.listing, self._names.address_of, time_ms=self._time_ms, hash=self._hash_of(happened)
+            leg, self.listing, self._names.address_of, time_ms=self._time_ms, hash_text=self._hash_of(happened)
         )
         for account, record in made:
             if account not in self._ignored:
                 self._of(account).ledger.append(record)
                 self._changes.ledger.setdefault(account, []).append(record)
-
-
