@@ -15,7 +15,6 @@ from hlhft.exchange.order_plans import NUMBERS, UNKNOWN_ASSET, plan_cancels, pla
 from hlhft.exchange.order_plans import asset_suffix, read_size
 from hlhft.exchange.plans import Form, Leg, Plan, Refused, Scope
 from hlhft.hyperliquid.wire import MS_MAX, WireError, ns_of, read_number
-from hlhft.units import MICRO
 from hlhft.venue.blocks import ActionKind
 from hlhft.venue.refusals import TEXT, Refusal
 
@@ -35,8 +34,6 @@ UNKNOWN_TOKEN = "Token {} does not exist."
 NO_SUCH_ROUTE = "Cannot send {} from dex {!r} to dex {!r}."
 OTHER_ACCOUNT = "An agent can only move funds within its account."
 NOT_SUPPORTED = "{} is not supported by this exchange."
-TOO_MANY_ACCOUNTS = "Account limit of this exchange reached."
-INVALID_RATE = "Invalid fee rate"
 
 Planner = Callable[[Any, Scope], Plan | Refused]
 
@@ -59,7 +56,7 @@ def _unsupported(action: Action, scope: Scope) -> Refused:
 
 
 def _market_leg(kind: ActionKind, asset: int, scope: Scope, **fields: int) -> Plan | Refused:
-    place = scope.universe.by_asset.get(asset)
+    place = scope.listing.row_of_asset(asset)
     if place is None:
         return Refused(UNKNOWN_ASSET.format(asset))
     return _default({"kind": kind, "market": place, **fields})
@@ -73,10 +70,10 @@ def _schedule_cancel(action: actions.ScheduleCancel, scope: Scope) -> Plan | Ref
 
 def _twap_order(action: actions.TwapOrder, scope: Scope) -> Plan | Refused:
     twap = action.twap
-    place = scope.universe.by_asset.get(twap.a)
+    place = scope.listing.row_of_asset(twap.a)
     if place is None:
         return Refused(UNKNOWN_ASSET.format(twap.a))
-    lots = read_size(twap.s, scope.universe.markets[place])
+    lots = read_size(twap.s, scope.listing.markets[place].market)
     if isinstance(lots, str):
         return Plan(form=Form.TWAP_ORDER, items=[asset_suffix(lots, twap.a)])
     leg = {
@@ -93,7 +90,7 @@ def _twap_order(action: actions.TwapOrder, scope: Scope) -> Plan | Refused:
 
 
 def _twap_cancel(action: actions.TwapCancel, scope: Scope) -> Plan | Refused:
-    place = scope.universe.by_asset.get(action.a)
+    place = scope.listing.row_of_asset(action.a)
     if place is None:
         return Refused(UNKNOWN_ASSET.format(action.a))
     return Plan(
@@ -115,7 +112,7 @@ def _update_isolated_margin(action: actions.UpdateIsolatedMargin, scope: Scope) 
 
 def _reserve_request_weight(action: actions.ReserveRequestWeight, scope: Scope) -> Plan | Refused:
     address = action.destination.lower() if action.destination is not None else None
-    account = scope.account if address is None else scope.addresses.account_of(address)
+    account = scope.account if address is None else scope.addresses.number(address)
     if account is None:
         return Refused(f"Must deposit before performing actions. User: {address}")
     leg = {
@@ -129,14 +126,15 @@ def _reserve_request_weight(action: actions.ReserveRequestWeight, scope: Scope) 
 
 def _create_sub_account(action: actions.CreateSubAccount, scope: Scope) -> Plan | Refused:
     made = scope.addresses.create_sub_account(scope.signer_account, action.name, volume_micro=scope.volume_micro)
-    if made.refusal is not None:
-        return Refused(made.refusal)
-    return Plan(form=Form.CREATE_SUB_ACCOUNT, legs=[{"kind": ActionKind.NOOP}], items=[0], detail=made.address)
+    if isinstance(made, str):
+        return Refused(made)
+    address = scope.addresses.address(made)
+    return Plan(form=Form.CREATE_SUB_ACCOUNT, legs=[{"kind": ActionKind.NOOP}], items=[0], detail=address)
 
 
 def _sub_account(address: str, scope: Scope) -> int | Refused:
-    account = scope.addresses.account_of(address.lower())
-    if account is None or scope.addresses.master_of(account) != scope.signer_account or account == scope.signer_account:
+    account = scope.addresses.number(address.lower())
+    if account is None or scope.addresses.master(account) != scope.signer_account or account == scope.signer_account:
         return Refused(NOT_A_SUB_ACCOUNT.format(address.lower()))
     return account
 
@@ -176,7 +174,7 @@ def _amount(text: str, decimals: int) -> int | Refused:
 
 
 def _token_leg(token: str, text: str, scope: Scope, parties: Mapping[str, int]) -> Plan | Refused:
-    found = next((one for one in scope.universe.tokens if token in (one.name, f"{one.name}:{one.token_id}")), None)
+    found = next((one for one in scope.listing.tokens if token in (one.name, f"{one.name}:{one.token_id}")), None)
     if found is None:
         return Refused(UNKNOWN_TOKEN.format(token))
     amount = _amount(text, TOKEN_DECIMALS)
@@ -187,8 +185,8 @@ def _token_leg(token: str, text: str, scope: Scope, parties: Mapping[str, int]) 
 
 def _destination(address: str, scope: Scope) -> int | Refused:
     """The account that receives; it is opened when there is none."""
-    account = scope.addresses.open_account(address.lower())
-    return Refused(TOO_MANY_ACCOUNTS) if account is None else account
+    account = scope.addresses.open(address.lower())
+    return Refused(account) if isinstance(account, str) else account
 
 
 def _usd_leg(kind: ActionKind, text: str, **fields: int) -> Plan | Refused:
@@ -227,7 +225,7 @@ def _send_asset(action: actions.SendAsset | actions.AgentSendAsset, scope: Scope
     if isinstance(source, Refused):
         return source
     if isinstance(action, actions.AgentSendAsset):
-        owner = scope.addresses.account_of(action.destination.lower())
+        owner = scope.addresses.number(action.destination.lower())
         if owner != source:
             return Refused(OTHER_ACCOUNT)
     destination = _destination(action.destination, scope)
@@ -249,20 +247,13 @@ def _send_asset(action: actions.SendAsset | actions.AgentSendAsset, scope: Scope
 
 def _approve_agent(action: actions.ApproveAgent, scope: Scope) -> Plan | Refused:
     refusal = scope.addresses.approve_agent(
-        scope.account, action.agent_address.lower(), action.agent_name or "", now_ms=scope.now_ms
+        scope.account, action.agent_address.lower(), action.agent_name, scope.now_ms
     )
     return Refused(refusal) if refusal is not None else _default({"kind": ActionKind.NOOP})
 
 
 def _approve_builder_fee(action: actions.ApproveBuilderFee, scope: Scope) -> Plan | Refused:
-    """The rate is written as per cent with its sign: "0.001%" is a tenth of a basis point."""
-    try:
-        rate = read_number(action.max_fee_rate.removesuffix("%"), 3, maximum=10**6, rules=NUMBERS)
-    except WireError:
-        return Refused(INVALID_RATE)
-    if not action.max_fee_rate.endswith("%"):
-        return Refused(INVALID_RATE)
-    refusal = scope.addresses.approve_builder_fee(scope.account, action.builder.lower(), rate)
+    refusal = scope.addresses.approve_builder_fee(scope.account, action.builder.lower(), action.max_fee_rate)
     return Refused(refusal) if refusal is not None else _default({"kind": ActionKind.NOOP})
 
 
@@ -303,4 +294,3 @@ PLANNERS: Mapping[type, Planner] = {
     actions.UserDexAbstraction: _nothing,
     actions.TokenDelegate: _unsupported,
 }
-assert MICRO == 10**USDC_DECIMALS

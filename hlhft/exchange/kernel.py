@@ -20,9 +20,8 @@ class Kernel:
     """The chain and the legs of the block that is being put together."""
 
     def __init__(self, settings: ExchangeSettings) -> None:
-        markets = np.concatenate([market.record() for market in settings.universe.markets])
         self.chain: Chain = new_chain(
-            markets,
+            settings.listing.records(),
             settings.rules,
             accounts=settings.accounts_max,
             base_ticks=[max(1, ticks - settings.width_ticks // 2) for ticks in settings.reference_ticks],

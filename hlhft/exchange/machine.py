@@ -22,13 +22,14 @@ import numpy as np
 
 from hlhft.exchange import account_plans
 from hlhft.exchange.actions import block_class, legs_of
-from hlhft.exchange.addresses import Actor, Addresses
+from hlhft.exchange.addresses import Actor, Addresses, AddressSettings
 from hlhft.exchange.answers import Answer, client_fault, json_answer
 from hlhft.exchange.block import Block
 from hlhft.exchange.client_ids import ClientIds
 from hlhft.exchange.delays import DelayDraws
 from hlhft.exchange.envelope import Request, read_request
 from hlhft.exchange.kernel import Kernel
+from hlhft.exchange.nonces import Nonces
 from hlhft.exchange.order_plans import LEGS_MAX
 from hlhft.exchange.plans import Plan, Refused, Scope
 from hlhft.exchange.settings import ExchangeSettings
@@ -88,7 +89,8 @@ class Machine:
     def __init__(self, settings: ExchangeSettings, *, flow: Flow | None = None) -> None:
         self.settings = settings
         self.kernel = Kernel(settings)
-        self.addresses = Addresses(accounts_max=settings.accounts_max)
+        self.addresses = Addresses(AddressSettings(accounts_max=settings.accounts_max))
+        self.nonces = Nonces()
         self.client_ids = ClientIds()
         self.flow: Flow = (
             StandingPrices(settings.reference_ticks, interval_ns=settings.oracle_interval_ns) if flow is None else flow
@@ -138,10 +140,11 @@ class Machine:
 
     # What comes from outside without a signature.
 
-    def deposit(self, address: str, micro: int) -> int | None:
-        """Credits micro-USDC to the address in the next block, opening its account; the account, None without room."""
-        account = self.addresses.open_account(address)
-        if account is not None:
+    def deposit(self, address: str, micro: int) -> int | str:
+        """Credits micro-USDC to the lower-case address in the next block, and opens its account; returns the account,
+        or the refusal."""
+        account = self.addresses.open(address)
+        if isinstance(account, int):
             self._admin.append({"kind": ActionKind.DEPOSIT, "account": account, "amount": micro})
         return account
 
@@ -219,8 +222,11 @@ class Machine:
             return Refused(actor), 0
         if request.expires_after_ms is not None and request.expires_after_ms < now_ms:
             return Refused(EXPIRED), actor.account
+        fault = self.nonces.use(request.signer, request.nonce, now_ms)
+        if fault is not None:
+            return Refused(fault), actor.account
         scope = Scope(
-            universe=self.settings.universe,
+            listing=self.settings.listing,
             addresses=self.addresses,
             client_ids=self.client_ids,
             account=actor.account,
@@ -230,8 +236,12 @@ class Machine:
         return account_plans.plan(request.action, scope), actor.account
 
     def _actor(self, request: Request, now_ms: int) -> Actor | str:
-        vault = None if request.is_user_signed else request.vault_address
-        return self.addresses.actor(request.signer, vault, now_ms)
+        return self.addresses.actor(
+            request.signer,
+            None if request.is_user_signed else request.vault_address,
+            now_ms,
+            user_signed=request.is_user_signed,
+        )
 
     def _add(self, pending: _Pending, plan: Plan, account: int) -> _Planned:
         first = self.kernel.count
@@ -252,7 +262,7 @@ class Machine:
         if not planned:
             return []
         answering = Answering(
-            universe=self.settings.universe,
+            listing=self.settings.listing,
             client_ids=self.client_ids,
             touch=self.kernel.touch(),
             scheduled_volume_micro=self.settings.schedule_volume_micro,

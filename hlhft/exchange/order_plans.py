@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from hlhft.exchange.actions import BatchModify, Cancel, CancelByCloid, Modify, Order, PlaceOrders, Priority
 from hlhft.exchange.plans import Form, Leg, Plan, Refused, Scope
 from hlhft.hyperliquid.wire import NumberRules, WireError, WireFault, read_number
-from hlhft.units import LOTS_MAX, TICKS_MAX, Market, MarketKind
+from hlhft.units import LOTS_MAX, TICKS_MAX, Market
 from hlhft.venue.blocks import ActionKind, Grouping, TimeInForce, TriggerKind
 from hlhft.venue.refusals import TEXT, Refusal
 
@@ -98,7 +98,7 @@ def plan_cancels(action: Cancel | CancelByCloid, scope: Scope) -> Plan | Refused
             items.append(asset_suffix(TEXT[Refusal.NEVER_PLACED], asset))
             continue
         items.append(len(legs))
-        legs.append(_cancel_leg(scope.universe.by_asset[asset], target, is_client_id, fast=action.f))
+        legs.append(_cancel_leg(place_of(asset, scope), target, is_client_id, fast=action.f))
     return Plan(form=Form.CANCEL, legs=legs, items=items)
 
 
@@ -125,10 +125,17 @@ def plan_modifies(action: BatchModify, scope: Scope) -> Plan | Refused:
     return Plan(form=Form.ORDER, legs=legs, items=items)
 
 
+def place_of(asset: int, scope: Scope) -> int:
+    """The kernel's row of a market that is known to be there."""
+    place = scope.listing.row_of_asset(asset)
+    assert place is not None, f"asset {asset} was looked up before"
+    return place
+
+
 def order_leg(order: Order, scope: Scope) -> Leg | str:
     """The leg that places the order, or what is wrong with its numbers. The order's asset is known."""
-    place = scope.universe.by_asset[order.a]
-    market = scope.universe.markets[place]
+    place = place_of(order.a, scope)
+    market = scope.listing.markets[place].market
     ticks = read_price(order.p, market)
     lots = read_size(order.s, market)
     if isinstance(ticks, str):
@@ -184,7 +191,7 @@ def _refused_batch(assets: Sequence[int], scope: Scope) -> Refused | None:
         return Refused(NO_ORDERS)
     if len(assets) > LEGS_MAX:
         return Refused(OVER_WEIGHT)
-    unknown = next((asset for asset in assets if asset not in scope.universe.by_asset), None)
+    unknown = next((asset for asset in assets if scope.listing.row_of_asset(asset) is None), None)
     return None if unknown is None else Refused(UNKNOWN_ASSET.format(unknown))
 
 
@@ -211,13 +218,13 @@ def _builder(action: PlaceOrders, scope: Scope) -> Leg | Refused:
     """The builder's fields of each leg."""
     if action.builder is None:
         return {}
-    spot = any(
-        scope.universe.markets[scope.universe.by_asset[order.a]].kind == MarketKind.SPOT for order in action.orders
-    )
+    spot = any(scope.listing.markets[place_of(order.a, scope)].is_spot for order in action.orders)
     if action.builder.f > (BUILDER_FEE_SPOT_MAX if spot else BUILDER_FEE_MAX):
         return Refused(BUILDER_FEE_TOO_HIGH)
-    builder = scope.addresses.account_of(action.builder.b.lower())
-    approved = 0 if builder is None else scope.addresses.builder_rate(scope.account, action.builder.b.lower())
+    address = action.builder.b.lower()
+    builder = scope.addresses.number(address)
+    # A sub-account's orders pay what its master has approved.
+    approved = scope.addresses.builder_rate_max(scope.signer_account, address)
     if builder is None or action.builder.f > approved:
         return Refused(TEXT[Refusal.BUILDER_NOT_APPROVED])
     return {"builder": builder + 1, "builder_rate_e9": action.builder.f * TENTH_BASIS_POINT_E9}
@@ -249,7 +256,7 @@ def _modification(
     leg = order_leg(order, scope)
     if isinstance(leg, str):
         return [], leg
-    place = scope.universe.by_asset[order.a]
+    place = place_of(order.a, scope)
     if order.t.trigger is not None:
         cancel = [] if target == 0 else [_cancel_leg(place, target, is_client_id, fast=False)]
         return [*cancel, leg], first + len(cancel)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 
 from hlhft.exchange.addresses import Addresses
 from hlhft.exchange.client_ids import ClientIds
-from hlhft.units import Market
+from hlhft.exchange.listing import Listing
 
 Leg = Mapping[str, int]  # fields of ACTION_DTYPE; what is not named is 0
 
@@ -47,33 +47,11 @@ class Refused:
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Token:
-    """A token of the spot ledger: its place there, its name and id on the wire."""
-
-    index: int
-    name: str
-    token_id: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Universe:
-    """What is traded: markets in the order of the kernel, and tokens in the order of the spot ledger."""
-
-    markets: tuple[Market, ...]
-    tokens: tuple[Token, ...] = ()
-    by_asset: Mapping[int, int] = field(init=False)  # asset id -> place in markets
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "by_asset", {market.asset_id: place for place, market in enumerate(self.markets)})
-        assert len(self.by_asset) == len(self.markets), "two markets share an asset id"
-
-
 @dataclass(slots=True, kw_only=True)
 class Scope:
     """For whom and when an action is planned: the account it acts on, who signed, and the block's time."""
 
-    universe: Universe
+    listing: Listing
     addresses: Addresses
     client_ids: ClientIds
     account: int

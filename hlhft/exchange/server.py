@@ -20,6 +20,7 @@ from msgspec import Meta
 from hlhft.exchange.actions import AddressText
 from hlhft.exchange.answers import Answer, client_fault, json_answer, unreadable
 from hlhft.exchange.machine import Machine, Outcome
+from hlhft.units import MICRO
 
 BODY_BYTES_MAX = 1 << 20  # a request's body and a frame
 READ_SECONDS_MAX = 10.0  # a body that takes longer is given up
@@ -179,10 +180,10 @@ class Server:
             deposit = msgspec.json.decode(body, type=Deposit)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             return _response(unreadable(str(error)))
-        account = self.machine.deposit(deposit.address.lower(), deposit.usdc * 1_000_000)
+        account = self.machine.deposit(deposit.address.lower(), deposit.usdc * MICRO)
         self._advance_soon()
-        if account is None:
-            return _response(client_fault(409, "Account limit of this exchange reached."))
+        if isinstance(account, str):
+            return _response(client_fault(409, account))
         return _response(json_answer({"status": "ok"}))
 
     async def _websocket(self, request: web.Request) -> web.StreamResponse:

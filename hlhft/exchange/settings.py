@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from hlhft.exchange.plans import Token, Universe
+from hlhft.exchange.listing import Listing
 from hlhft.units import MICRO
 from hlhft.venue.rules import hyperliquid
 
@@ -43,9 +43,9 @@ class Delays:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExchangeSettings:
-    """One exchange. `reference_ticks` are the markets' prices at the start, one for each market of the universe."""
+    """One exchange. `reference_ticks` are the markets' prices at the start, one for each market of the listing."""
 
-    universe: Universe
+    listing: Listing
     reference_ticks: tuple[int, ...]
     seed: int = 1
     start_ns: int = 0
@@ -72,8 +72,5 @@ class ExchangeSettings:
     schedule_volume_micro: int = 1_000_000 * MICRO
 
     def __post_init__(self) -> None:
-        assert len(self.reference_ticks) == len(self.universe.markets), "each market has a reference price"
+        assert len(self.reference_ticks) == len(self.listing.markets), "each market has a reference price"
         assert all(ticks > 0 for ticks in self.reference_ticks), "reference prices are positive"
-
-
-USDC_TOKEN = Token(index=0, name="USDC", token_id="0x6d1e7cde53ba9467b783cb7c530ce054")

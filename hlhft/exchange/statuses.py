@@ -14,7 +14,9 @@ import numpy as np
 
 from hlhft.events import EventFlag, EventKind
 from hlhft.exchange.client_ids import ClientIds
-from hlhft.exchange.plans import Form, Plan, Universe
+from hlhft.exchange.order_plans import asset_suffix
+from hlhft.exchange.plans import Form, Plan
+from hlhft.exchange.listing import Listing
 from hlhft.hyperliquid.wire import answer_number
 from hlhft.units import MICRO, MarketKind, decimal_text
 from hlhft.venue.refusals import TEXT, Refusal
@@ -41,7 +43,7 @@ class Answering:
     scheduled cancel asks for.
     """
 
-    universe: Universe
+    listing: Listing
     client_ids: ClientIds
     touch: np.ndarray
     scheduled_volume_micro: int = 1_000_000 * MICRO
@@ -94,7 +96,7 @@ def order_status(leg: np.void, events: Sequence[np.void], answering: Answering) 
     own = [event for event in events if event["account"] == leg["account"]]
     order_id = max((int(event["venue_order_id"]) for event in own if _is_of_the_order(event)), default=0)
     own = [event for event in own if _is_of_the_order(event) and event["venue_order_id"] == order_id]
-    market = answering.universe.markets[leg["market"]]
+    market = answering.listing.markets[int(leg["market"])].market
     taken = [event for event in own if event["kind"] == EventKind.ORDER_FILLED]
     if taken:
         lots = sum(int(event["size_lots"]) for event in taken)
@@ -141,13 +143,13 @@ def _named(fields: dict[str, Any], leg: np.void, answering: Answering) -> dict[s
 def _suffixed(text: str, leg: np.void, answering: Answering) -> str:
     if not answering.asset_suffix:
         return text
-    return f"{text} asset={answering.universe.markets[leg['market']].asset_id}"
+    return asset_suffix(text, answering.listing.markets[int(leg["market"])].market.asset_id)
 
 
 def _order_text(code: int, leg: np.void, answering: Answering) -> str:
     """The text of an order's refusal, with what the venue says besides."""
     text = TEXT[Refusal(code)]
-    market = answering.universe.markets[leg["market"]]
+    market = answering.listing.markets[int(leg["market"])].market
     if code == Refusal.BAD_ALO_PRICE:
         bid, ask = (
             decimal_text(int(ticks), market.price_decimals) if ticks > 0 else BBO_NONE
