@@ -63,6 +63,11 @@ class Listed:
         return self.market.kind is MarketKind.SPOT
 
     @property
+    def spot_index(self) -> int:
+        """A spot pair's index on the wire."""
+        return self.market.asset_id - SPOT_ASSET_BASE
+
+    @property
     def quanta_decimals(self) -> int:
         """Decimals of ticks x lots as an amount of the quote currency."""
         return self.market.price_decimals + self.market.size_decimals

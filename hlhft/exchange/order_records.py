@@ -76,7 +76,7 @@ TIF_TEXT = {0: "Alo", 1: "Gtc", 2: "Ioc", 3: "FrontendMarket"}
 
 
 def status_of(code: int) -> str:
-    """The status word of an order that ended for the reason `code`; "rejected" for one that this table does not know."""
+    """The status word of an order that ended for the reason `code`; "rejected" where the table has no word."""
     try:
         return STATUS_OF.get(Refusal(code)) or "rejected"
     except ValueError:
@@ -85,7 +85,7 @@ def status_of(code: int) -> str:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class OrderRecord:
-    """One order; what changes in its life is `lots`, `status`, `status_ms`, `armed` and `triggered`."""
+    """One order; what changes in its life is `lots`, `status`, `status_ms` and `tif`."""
 
     account: int
     row: int  # market
