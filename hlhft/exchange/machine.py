@@ -27,12 +27,17 @@ from hlhft.exchange.answers import Answer, client_fault, json_answer
 from hlhft.exchange.block import Block
 from hlhft.exchange.client_ids import ClientIds
 from hlhft.exchange.delays import DelayDraws
+from hlhft.exchange.directory import Budget
 from hlhft.exchange.envelope import Request, read_request
+from hlhft.exchange.info import Info
 from hlhft.exchange.kernel import Kernel
 from hlhft.exchange.nonces import Nonces
 from hlhft.exchange.order_plans import LEGS_MAX
 from hlhft.exchange.plans import Plan, Refused, Scope
+from hlhft.exchange.records import Records
+from hlhft.exchange.register import Register
 from hlhft.exchange.settings import ExchangeSettings
+from hlhft.exchange.sockets import Close, Frame, NoSubscriptions, Sockets
 from hlhft.exchange.standing_prices import StandingPrices
 from hlhft.exchange.statuses import Answering, answer_of, group_by_leg, refused
 from hlhft.venue.blocks import ActionKind, new_clock, next_block_time, spacing_quantiles
@@ -43,7 +48,6 @@ EXPIRED = "Action already expired"
 BUSY = "Too many actions are waiting for a block."
 LEGS_OF_ITEM_MAX = 2  # a waiting order is modified by a cancel and a placement
 LEGS_OF_ACTION_MAX = LEGS_OF_ITEM_MAX * LEGS_MAX
-Frame = tuple[int, bytes]  # connection, what to send to it
 
 
 class Flow(Protocol):
@@ -55,10 +59,12 @@ class Flow(Protocol):
 
 @dataclass(slots=True)
 class Outcome:
-    """What `advance` brought: answers by ticket, and frames by connection, in the order in which they go out."""
+    """What `advance` brought: answers by ticket, frames by connection, in the order in which they go out, and the
+    connections to close after them."""
 
     answers: list[tuple[int, Answer]] = field(default_factory=list)
     frames: list[Frame] = field(default_factory=list)
+    closes: list[Close] = field(default_factory=list)
     blocks: list[Block] = field(default_factory=list)
 
 
@@ -95,6 +101,12 @@ class Machine:
         self.flow: Flow = (
             StandingPrices(settings.reference_ticks, interval_ns=settings.oracle_interval_ns) if flow is None else flow
         )
+        self.register = Register(
+            self.addresses, self.client_ids, budget=self._budget, now_ms=lambda: self.time_ns // NS_PER_MS
+        )
+        self.records = Records(settings.listing, self.register)
+        self.answers = Info(self.kernel.chain, self.records, self.register)
+        self.sockets = Sockets(settings, NoSubscriptions(), admit=self.admit, info=self.info)
         self.counters: Counter[str] = Counter()
         self.digest = hashlib.sha256(b"hlhft event log").digest()
         self.height = 0
@@ -138,6 +150,15 @@ class Machine:
         self.counters["actions taken"] += 1
         return self._tickets
 
+    def info(self, body: bytes, client: str, now_ns: int) -> Answer:
+        """The answer to the body of `POST /info`, as of the latest block."""
+        answer = self.answers.answer_bytes(body, self.time_ns // NS_PER_MS)
+        self.counters["info requests"] += 1
+        return Answer(answer.status, answer.body, is_json=not answer.is_text)
+
+    def _budget(self, account: int) -> Budget:
+        return Budget(0, 10_000, 0, 0)
+
     # What comes from outside without a signature.
 
     def deposit(self, address: str, micro: int) -> int | str:
@@ -152,7 +173,7 @@ class Machine:
 
     def next_deadline_ns(self) -> int:
         """When `advance` has something to do at the latest; it may be called at any time."""
-        deadline = self._next_block_ns
+        deadline = min(self._next_block_ns, self.sockets.next_deadline_ns())
         if self._outbox:
             deadline = min(deadline, self._outbox[0][0])
         if self._pending and not self.settings.with_delays:
@@ -171,7 +192,16 @@ class Machine:
             self._run_block(max(now_ns, self.time_ns), outcome)
         while self._outbox and self._outbox[0][0] <= now_ns:
             outcome.frames += self._outbox.popleft()[1]
+        outcome.frames += self._frames_of_answers(outcome.answers)
+        for connection, _ in outcome.frames:
+            self.sockets.sent(connection, now_ns)
+        outcome.closes = self.sockets.due(now_ns)
         return outcome
+
+    def _frames_of_answers(self, answers: Sequence[tuple[int, Answer]]) -> list[Frame]:
+        """The answers to what came over sockets."""
+        frames = (self.sockets.answered(ticket, answer) for ticket, answer in answers)
+        return [frame for frame in frames if frame is not None]
 
     def _has_work(self, now_ns: int) -> bool:
         return bool(self._admin) or bool(self._pending and self._pending[0][0] <= now_ns)
@@ -201,6 +231,7 @@ class Machine:
             height=self.height, time_ns=time_ns, legs=legs, hashes=self._hashes(planned, legs), events=events
         )
         self._log(block)
+        self.records.apply(block)
         outcome.answers += self._answers(planned, block, own)
         outcome.blocks.append(block)
 

@@ -22,7 +22,7 @@ UNREADABLE = "Error parsing JSON into valid websocket request: {}"
 UNREADABLE_CHARACTERS_MAX = 256  # of what was sent, in an error frame
 EXPIRED = "Expired"
 NORMAL_CLOSURE = 1000
-Frame = tuple[int, bytes]
+Frame = tuple[int, bytes]  # connection, what to send to it
 FOREVER_NS = 2**62
 
 
@@ -37,6 +37,21 @@ class Subscriptions(Protocol):
 
     def disconnect(self, connection: int) -> None:
         """Forgets the connection."""
+
+
+class NoSubscriptions:
+    """An exchange that has nothing to subscribe to."""
+
+    def subscribe(self, connection: int, subscription: dict[str, Any], now_ns: int) -> list[bytes]:
+        """An error frame."""
+        return [error_frame(f"Invalid subscription: {subscription.get('type')!r}")]
+
+    def unsubscribe(self, connection: int, subscription: dict[str, Any], now_ns: int) -> list[bytes]:
+        """An error frame."""
+        return self.subscribe(connection, subscription, now_ns)
+
+    def disconnect(self, connection: int) -> None:
+        """There is nothing to forget."""
 
 
 class Ping(msgspec.Struct, tag_field="method", tag="ping"):
