@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from hlhft.exchange.kernel_state import packed, unpack
 from hlhft.exchange.settings import ExchangeSettings
 from hlhft.ladder import ASK_NONE, BID_NONE
 from hlhft.venue.blocks import ACTION_DTYPE
 from hlhft.venue.chain import run_block
 from hlhft.venue.chain_state import Chain, new_chain
-
-SPARSE_FROM = 4096  # arrays with more elements are kept as what is not zero in them
 
 
 class Kernel:
@@ -82,7 +81,7 @@ class Kernel:
     def state(self) -> dict[str, Any]:
         """All of it as plain values that MessagePack can write. No block is being put together."""
         assert self.count == 0, "a block is being put together"
-        arrays = {name: _packed(array) for name, array in _arrays(self.chain).items()}
+        arrays = {name: packed(array) for name, array in _arrays(self.chain).items()}
         return {"actions": self.actions, "arrays": arrays}
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -91,7 +90,7 @@ class Kernel:
         if set(arrays) != set(state["arrays"]):
             raise ValueError("the state has other parts than this exchange")
         for name, array in arrays.items():
-            _unpack(state["arrays"][name], array, name)
+            unpack(state["arrays"][name], array, name)
         self.actions = state["actions"]
 
 
@@ -104,27 +103,3 @@ def _arrays(chain: Chain) -> dict[str, np.ndarray]:
         else:
             found |= {f"{name}.{inner}": array for inner, array in zip(part._fields, part)}
     return {name: array for name, array in found.items() if name not in ("exchange.events", "intents", "order")}
-
-
-def _packed(array: np.ndarray) -> list[Any]:
-    """Shape, dtype, and the bytes of what is not zero, with its places where the array is large."""
-    kind = repr(array.dtype.descr)
-    flat = array.reshape(-1)
-    if array.size <= SPARSE_FROM:
-        return [list(array.shape), kind, b"", flat.tobytes()]
-    words = flat.view(np.uint8).reshape(flat.size, flat.dtype.itemsize)
-    places = np.flatnonzero(words.any(axis=1)) if flat.dtype.names else np.flatnonzero(flat)
-    return [list(array.shape), kind, places.astype(np.int64).tobytes(), flat[places].tobytes()]
-
-
-def _unpack(packed: list[Any], array: np.ndarray, name: str) -> None:
-    shape, kind, places, content = packed
-    if list(array.shape) != list(shape) or repr(array.dtype.descr) != kind:
-        raise ValueError(f"the state's {name} has shape {shape}, not {list(array.shape)}, or other fields")
-    flat = array.reshape(-1)
-    values = np.frombuffer(content, array.dtype)
-    if array.size <= SPARSE_FROM:
-        flat[:] = values
-    else:
-        flat[:] = np.zeros((), array.dtype)
-        flat[np.frombuffer(places, np.int64)] = values
