@@ -11,8 +11,16 @@ from typing import Any
 
 from hlhft.exchange import actions
 from hlhft.exchange.actions import Action
-from hlhft.exchange.order_plans import NUMBERS, UNKNOWN_ASSET, plan_cancels, plan_modifies, plan_modify, plan_orders
-from hlhft.exchange.order_plans import asset_suffix, read_size
+from hlhft.exchange.order_plans import (
+    NUMBERS,
+    UNKNOWN_ASSET,
+    asset_suffix,
+    plan_cancels,
+    plan_modifies,
+    plan_modify,
+    plan_orders,
+    read_size,
+)
 from hlhft.exchange.plans import Form, Leg, Plan, Refused, Scope
 from hlhft.hyperliquid.wire import MS_MAX, WireError, ns_of, read_number
 from hlhft.venue.blocks import ActionKind
@@ -30,7 +38,7 @@ SPOT_DEX = "spot"
 # Ours where the venue's words are unverified.
 NOT_A_SUB_ACCOUNT = "Sub-account {} is not registered."
 VAULT_NOT_REGISTERED = "Vault not registered: {}"
-UNKNOWN_TOKEN = "Token {} does not exist."
+NOT_LISTED = "Token {} does not exist."
 NO_SUCH_ROUTE = "Cannot send {} from dex {!r} to dex {!r}."
 OTHER_ACCOUNT = "An agent can only move funds within its account."
 NOT_SUPPORTED = "{} is not supported by this exchange."
@@ -176,7 +184,7 @@ def _amount(text: str, decimals: int) -> int | Refused:
 def _token_leg(token: str, text: str, scope: Scope, parties: Mapping[str, int]) -> Plan | Refused:
     found = next((one for one in scope.listing.tokens if token in (one.name, f"{one.name}:{one.token_id}")), None)
     if found is None:
-        return Refused(UNKNOWN_TOKEN.format(token))
+        return Refused(NOT_LISTED.format(token))
     amount = _amount(text, TOKEN_DECIMALS)
     if isinstance(amount, Refused):
         return amount
@@ -236,9 +244,7 @@ def _send_asset(action: actions.SendAsset | actions.AgentSendAsset, scope: Scope
     if route == (SPOT_DEX, SPOT_DEX):
         return _token_leg(action.token, action.amount, scope, {"account": source, "counterparty": destination})
     if is_usdc and route == ("", ""):
-        return _usd_leg(
-            ActionKind.TRANSFER_COLLATERAL, action.amount, account=source, counterparty=destination
-        )
+        return _usd_leg(ActionKind.TRANSFER_COLLATERAL, action.amount, account=source, counterparty=destination)
     if is_usdc and source == destination and set(route) == {"", SPOT_DEX}:
         side = 1 if route == (SPOT_DEX, "") else -1
         return _usd_leg(ActionKind.TRANSFER_CLASS, action.amount, account=source, side=side)

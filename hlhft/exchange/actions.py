@@ -24,7 +24,7 @@ AddressText = Annotated[str, Meta(pattern="^0x[0-9a-fA-F]{40}$")]
 CloidText = Annotated[str, Meta(pattern="^0x[0-9a-fA-F]{32}$")]
 
 
-class Shape(msgspec.Struct, rename="camel", forbid_unknown_fields=True, frozen=True):
+class Shape(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     """Part of an action."""
 
 
@@ -414,7 +414,8 @@ Action = (
 
 def decode(action: dict[str, Any]) -> Action:
     """The action that this JSON object is. Raises msgspec.ValidationError when it is none."""
-    return msgspec.convert(action, type=Action)
+    decoded: Action = msgspec.convert(action, type=Action)
+    return decoded
 
 
 def legs_of(action: Action) -> int:
@@ -457,7 +458,9 @@ def hashed(action: dict[str, Any]) -> dict[str, Any]:
     if kind == "modify":
         return _with(action, "order", _plain_order(action["order"]))
     if kind == "batchModify":
-        return _with(action, "modifies", [_with(one, "order", _plain_order(one["order"])) for one in action["modifies"]])
+        return _with(
+            action, "modifies", [_with(one, "order", _plain_order(one["order"])) for one in action["modifies"]]
+        )
     return action
 
 

@@ -50,9 +50,7 @@ class DelayDraws:
 
     def _drawn_ns(self, table_ms: Sequence[int]) -> int:
         per_cent = (self._draw() % DRAWS) * 100
-        step = next(
-            step for step in range(1, len(table_ms)) if per_cent < DELAY_PROBABILITIES[step] * DRAWS
-        )
+        step = next(step for step in range(1, len(table_ms)) if per_cent < DELAY_PROBABILITIES[step] * DRAWS)
         low, high = DELAY_PROBABILITIES[step - 1] * DRAWS, DELAY_PROBABILITIES[step] * DRAWS
         span_ns = (table_ms[step] - table_ms[step - 1]) * MILLISECOND_NS
         return table_ms[step - 1] * MILLISECOND_NS + span_ns * (per_cent - low) // (high - low)

@@ -117,5 +117,5 @@ def _user_signed_fault(action: UserSigned, envelope: Envelope) -> str | None:
         return EXPIRY_NOT_ALLOWED
     if action.hyperliquid_chain != CHAIN:
         return OTHER_CHAIN
-    signed: int = getattr(action, "time", None) or getattr(action, "nonce", 0)
+    signed: object = getattr(action, "time", None) or getattr(action, "nonce", 0)
     return NONCE_MISMATCH if signed != envelope.nonce else None

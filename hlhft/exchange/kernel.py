@@ -97,9 +97,9 @@ class Kernel:
 def _arrays(chain: Chain) -> dict[str, np.ndarray]:
     """Every array of the chain by its name, without scratch and events."""
     found: dict[str, np.ndarray] = {}
-    for name, part in zip(chain._fields, chain):
+    for name, part in chain._asdict().items():
         if isinstance(part, np.ndarray):
             found[name] = part
         else:
-            found |= {f"{name}.{inner}": array for inner, array in zip(part._fields, part)}
+            found |= {f"{name}.{inner}": array for inner, array in part._asdict().items()}
     return {name: array for name, array in found.items() if name not in ("exchange.events", "intents", "order")}

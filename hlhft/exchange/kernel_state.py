@@ -1,6 +1,7 @@
 """Arrays as plain values that MessagePack can write, and back.
 
-Large arrays are mostly empty: a book has a million prices and hundreds of orders. Of those only what is not zero is kept.
+Large arrays are mostly empty: a book has a million prices and hundreds of orders. Of those only what is not zero is
+kept.
 """
 
 from __future__ import annotations

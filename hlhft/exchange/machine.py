@@ -14,15 +14,16 @@ from __future__ import annotations
 import hashlib
 import heapq
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
+import msgspec
 import numpy as np
 
 from hlhft.exchange import account_plans
 from hlhft.exchange.actions import block_class, legs_of
-from hlhft.exchange.addresses import Actor, Addresses, AddressSettings
+from hlhft.exchange.addresses import Actor, Addresses, AddressSettings, AddressState
 from hlhft.exchange.answers import Answer, client_fault, json_answer
 from hlhft.exchange.block import Block
 from hlhft.exchange.client_ids import ClientIds
@@ -31,7 +32,7 @@ from hlhft.exchange.directory import Budget
 from hlhft.exchange.envelope import Request, read_request
 from hlhft.exchange.info import Info
 from hlhft.exchange.kernel import Kernel
-from hlhft.exchange.nonces import Nonces
+from hlhft.exchange.nonces import Nonces, NonceState
 from hlhft.exchange.order_plans import LEGS_MAX
 from hlhft.exchange.plans import Plan, Refused, Scope
 from hlhft.exchange.records import Records
@@ -40,6 +41,7 @@ from hlhft.exchange.settings import ExchangeSettings
 from hlhft.exchange.sockets import Close, Frame, NoSubscriptions, Sockets
 from hlhft.exchange.standing_prices import StandingPrices
 from hlhft.exchange.statuses import Answering, answer_of, group_by_leg, refused
+from hlhft.hyperliquid.signing import keccak
 from hlhft.venue.blocks import ActionKind, new_clock, next_block_time, spacing_quantiles
 from hlhft.venue.chain_state import Chain
 
@@ -51,10 +53,18 @@ LEGS_OF_ACTION_MAX = LEGS_OF_ITEM_MAX * LEGS_MAX
 
 
 class Flow(Protocol):
-    """Who else trades: writes the legs of the block at `ts_ns` to legs[first:] and returns how many."""
+    """Who else trades, on accounts of its own: consecutive ones from 1 on, or none."""
+
+    accounts: Sequence[int]
 
     def legs(self, chain: Chain, legs: np.ndarray, first: int, ts_ns: int) -> int:
         """Writes legs for the block at `ts_ns`, from row `first` on; the number of rows written."""
+
+    def state(self) -> dict[str, Any]:
+        """What `restore` needs, as plain values."""
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Becomes what `state` told."""
 
 
 @dataclass(slots=True)
@@ -107,6 +117,10 @@ class Machine:
         self.records = Records(settings.listing, self.register)
         self.answers = Info(self.kernel.chain, self.records, self.register)
         self.sockets = Sockets(settings, NoSubscriptions(), admit=self.admit, info=self.info)
+        for account in self.flow.accounts:
+            opened = self.addresses.open(flow_address(account))
+            assert opened == account, "the flow's accounts are numbered from 1 on"
+        self.records.ignore(self.flow.accounts)
         self.counters: Counter[str] = Counter()
         self.digest = hashlib.sha256(b"hlhft event log").digest()
         self.height = 0
@@ -129,7 +143,7 @@ class Machine:
     # Requests.
 
     def admit(self, body: bytes, client: str, now_ns: int) -> int | Answer:
-        """Takes the body of `POST /exchange`: a ticket, whose answer a later `advance` brings, or the answer at once."""
+        """Takes the body of `POST /exchange`: a ticket, whose answer a later `advance` brings, or an answer at once."""
         if len(self._pending) >= self.settings.pending_max:
             self.counters["actions refused, too many under way"] += 1
             return client_fault(429, BUSY)
@@ -206,6 +220,47 @@ class Machine:
     def _has_work(self, now_ns: int) -> bool:
         return bool(self._admin) or bool(self._pending and self._pending[0][0] <= now_ns)
 
+    # State.
+
+    def state(self) -> dict[str, Any]:
+        """Everything but what is under way, as plain values for `restore`: actions that wait for a block are lost, as
+        with a venue that goes down."""
+        return {
+            "coins": list(self.settings.listing.names),
+            "seed": self.settings.seed,
+            "height": self.height,
+            "time_ns": self.time_ns,
+            "digest": self.digest,
+            "clock": [int(self._clock[name][0]) for name in ("height", "seed_1", "seed_2")],
+            "delays": self._delays.state(),
+            "kernel": self.kernel.state(),
+            "addresses": msgspec.to_builtins(self.addresses.state(), str_keys=True),
+            "nonces": msgspec.to_builtins(self.nonces.state()),
+            "client_ids": self.client_ids.state(),
+            "flow": self.flow.state(),
+        }
+
+    def restore(self, state: Mapping[str, Any], now_ns: int) -> None:
+        """Becomes what `state` told, at `now_ns`, which is not earlier. Raises ValueError when that was an exchange of
+        other coins, another flow or another size."""
+        if list(self.settings.listing.names) != state["coins"]:
+            raise ValueError(f"the state is of an exchange of {', '.join(state['coins'])}: list the same coins")
+        self.kernel.restore(state["kernel"])
+        self.flow.restore(state["flow"])
+        self.addresses = Addresses.from_state(
+            msgspec.convert(state["addresses"], AddressState, strict=False), self.addresses.settings
+        )
+        self.nonces = Nonces.from_state(msgspec.convert(state["nonces"], NonceState), self.nonces.settings)
+        self.client_ids = ClientIds.from_state(state["client_ids"])
+        self.register.addresses, self.register.client_ids = self.addresses, self.client_ids
+        self.height, self.digest = state["height"], state["digest"]
+        self.time_ns = max(now_ns, state["time_ns"])
+        self._clock["time_ns"][0] = self.time_ns
+        self._clock["height"][0], self._clock["seed_1"][0], self._clock["seed_2"][0] = state["clock"]
+        self._delays.restore(state["delays"])
+        self._admin.clear()
+        self._next_block_ns = int(next_block_time(self._clock[0], self._spacing))
+
     # One block.
 
     def _run_block(self, time_ns: int, outcome: Outcome) -> None:
@@ -227,9 +282,7 @@ class Machine:
         legs, events = self.kernel.run(time_ns)
         self.height += 1
         self.time_ns = time_ns
-        block = Block(
-            height=self.height, time_ns=time_ns, legs=legs, hashes=self._hashes(planned, legs), events=events
-        )
+        block = Block(height=self.height, time_ns=time_ns, legs=legs, hashes=self._hashes(planned, legs), events=events)
         self._log(block)
         self.records.apply(block)
         outcome.answers += self._answers(planned, block, own)
@@ -316,3 +369,8 @@ class Machine:
         running.update(block.legs.tobytes())
         running.update(block.events.tobytes())
         self.digest = running.digest()
+
+
+def flow_address(account: int) -> str:
+    """The address of an account of the order flow, which nobody has a key for."""
+    return "0x" + keccak(b"order flow " + str(account).encode())[12:].hex()

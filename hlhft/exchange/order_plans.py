@@ -85,9 +85,7 @@ def plan_cancels(action: Cancel | CancelByCloid, scope: Scope) -> Plan | Refused
     if isinstance(action, Cancel):
         targets = [(one.a, one.o, 0) for one in action.cancels]
     else:
-        targets = [
-            (one.asset, scope.client_ids.find(scope.account, int(one.cloid, 16)), 1) for one in action.cancels
-        ]
+        targets = [(one.asset, scope.client_ids.find(scope.account, int(one.cloid, 16)), 1) for one in action.cancels]
     refused = _refused_batch([asset for asset, _, _ in targets], scope)
     if refused is not None:
         return refused

@@ -13,7 +13,7 @@ from hlhft.exchange.directory import Agent, Budget, SubAccount
 
 
 class Register:
-    """A view of registers that others change. `budget` tells an account's requests, `now_ms` the latest block's time."""
+    """A view of registers that others change: `budget` tells an account's requests, `now_ms` the block's time."""
 
     def __init__(
         self,

@@ -75,9 +75,7 @@ class _Socket:
 class Server:
     """Serves one machine. `on_outcome` hears of everything that `advance` brought."""
 
-    def __init__(
-        self, machine: Machine, clock: Clock, *, on_outcome: Callable[[Outcome], None] | None = None
-    ) -> None:
+    def __init__(self, machine: Machine, clock: Clock, *, on_outcome: Callable[[Outcome], None] | None = None) -> None:
         self.machine = machine
         self.clock = clock
         self.port = 0

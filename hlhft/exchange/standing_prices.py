@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,7 @@ class StandingPrices:
     def __init__(self, reference_ticks: Sequence[int], *, interval_ns: int) -> None:
         self.reference_ticks = list(reference_ticks)
         self.interval_ns = interval_ns
+        self.accounts: Sequence[int] = ()
         self.next_ns = 0
 
     def legs(self, chain: Chain, legs: np.ndarray, first: int, ts_ns: int) -> int:
@@ -31,11 +33,11 @@ class StandingPrices:
         rows["arrival_ns"] = ts_ns
         return count
 
-    def state(self) -> dict[str, object]:
+    def state(self) -> dict[str, Any]:
         """What `restore` needs, as plain values."""
         return {"reference_ticks": self.reference_ticks, "next_ns": self.next_ns}
 
-    def restore(self, state: dict[str, object]) -> None:
+    def restore(self, state: Mapping[str, Any]) -> None:
         """Becomes what `state` told."""
-        self.reference_ticks = list(state["reference_ticks"])  # type: ignore[call-overload]
-        self.next_ns = int(state["next_ns"])  # type: ignore[call-overload]
+        self.reference_ticks = list(state["reference_ticks"])
+        self.next_ns = state["next_ns"]

@@ -14,9 +14,9 @@ import numpy as np
 
 from hlhft.events import EventFlag, EventKind
 from hlhft.exchange.client_ids import ClientIds
+from hlhft.exchange.listing import Listing
 from hlhft.exchange.order_plans import asset_suffix
 from hlhft.exchange.plans import Form, Plan
-from hlhft.exchange.listing import Listing
 from hlhft.hyperliquid.wire import answer_number
 from hlhft.units import MICRO, MarketKind, decimal_text
 from hlhft.venue.refusals import TEXT, Refusal

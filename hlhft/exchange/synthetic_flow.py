@@ -21,11 +21,11 @@ REBATE_E9 = -30_000  # the flow's makers have the highest rebate (venue referenc
 class SyntheticFlow:
     """The population of `hlhft.exchange.flow` on accounts first_account .. first_account + ACCOUNTS - 1."""
 
-    def __init__(self, markets: Sequence[Market], flows: Sequence[MarketFlow], *, first_account: int, seed: int) -> None:
-        self.accounts = range(first_account, first_account + ACCOUNTS)
-        self._flow = new_flow(
-            markets, flows, first_account=first_account, seed=seed, blank=np.zeros(1, ACTION_DTYPE)
-        )
+    def __init__(
+        self, markets: Sequence[Market], flows: Sequence[MarketFlow], *, first_account: int, seed: int
+    ) -> None:
+        self.accounts: Sequence[int] = range(first_account, first_account + ACCOUNTS)
+        self._flow = new_flow(markets, flows, first_account=first_account, seed=seed, blank=np.zeros(1, ACTION_DTYPE))
         self._is_funded = False
 
     def legs(self, chain: Chain, legs: np.ndarray, first: int, ts_ns: int) -> int:
