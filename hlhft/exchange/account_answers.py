@@ -21,6 +21,7 @@ from hlhft.hyperliquid.wire import answer_number
 from hlhft.venue.chain_state import Chain
 
 FILLS_MAX = 2000  # in one answer; venue reference section 3.2
+LEVERAGE_AT_FIRST = 20  # of an account that set none, or the market's maximum (unverified)
 RANGE_MAX = 500  # elements of a time range; section 3
 PORTFOLIO_PERIODS = ("day", "week", "month", "allTime", "perpDay", "perpWeek", "perpMonth", "perpAllTime")
 
@@ -69,11 +70,36 @@ class AccountAnswers:
         return []
 
     def active_asset_data(self, request: req.OfUserCoin, now_ms: int) -> object:
-        """activeAssetData; null for a market that is not listed or an account that does not exist."""
+        """activeAssetData; null for a market that is not listed."""
         account, row = self.account(request.user), self.records.listing.row_of(request.coin)
-        if account is None or row is None:
+        if row is None:
             return None
+        if account is None:
+            market = self.records.listing.markets[row].market
+            return {
+                "user": request.user.lower(),
+                "coin": market.name,
+                "leverage": {"type": "cross", "value": min(LEVERAGE_AT_FIRST, market.maximum_leverage)},
+                "maxTradeSzs": ["0.0", "0.0"],
+                "availableToTrade": ["0.0", "0.0"],
+                "markPx": answer_number(int(self.chain.exchange.marks[row]), market.price_decimals),
+            }
         return AccountView(self.chain, self.records, account).active_asset(row, request.user.lower())
+
+    def web_data(self, request: req.OfUser, now_ms: int) -> dict[str, object]:
+        """The data of the channel webData3."""
+        account = self.account(request.user)
+        deposits = 0 if account is None else self.records.account(account).deposited_micro
+        state = {
+            "agentAddress": None,
+            "agentValidUntil": None,
+            "cumLedger": usd(deposits),
+            "serverTime": now_ms,
+            "isVault": False,
+            "user": request.user.lower(),
+            "abstraction": self.abstraction(request, now_ms),
+        }
+        return {"userState": state, "perpDexStates": [{"totalVaultEquity": "0.0"}]}
 
     def portfolio(self, request: req.OfUser, now_ms: int) -> object:
         """portfolio: the account's value now, in every period, and what it traded; earlier values are not kept."""
@@ -146,6 +172,11 @@ class AccountAnswers:
     def twap_history(self, request: req.OfUser, now_ms: int) -> object:
         """twapHistory: the youngest first."""
         return [status.history() for status in reversed(self._records(request.user).twaps)]
+
+    def twap_states(self, request: req.OfUser) -> list[object]:
+        """The TWAPs that run, as [id, state], the oldest first."""
+        running = {} if request.dex else self._records(request.user).latest_twaps
+        return [[twap_id, status.running()] for twap_id, status in sorted(running.items())]
 
     # Money.
 

@@ -131,6 +131,7 @@ class AccountRecords:
         self.latest_twaps: dict[int, TwapStatus] = {}  # of those that run
         self.volumes = DayVolumes()
         self.entries: dict[int, Entry] = {}  # by market row
+        self.deposited_micro = 0  # deposits less withdrawals
 
     def entry(self, row: int) -> Entry:
         """What the account holds in a market and what it cost."""
@@ -567,6 +568,10 @@ class Records:
         if happened.leg < 0:
             return
         leg = self._block.legs[happened.leg]
+        if happened.account not in self._ignored:
+            sign = {int(ActionKind.DEPOSIT): 1, int(ActionKind.WITHDRAW): -1}.get(int(leg["kind"]), 0)
+            if sign and not leg["token"]:
+                self._of(happened.account).deposited_micro += sign * int(leg["amount"])
         made = ledger_records(
             leg, self.listing, self._names.address_of, time_ms=self._time_ms, hash_text=self._hash_of(happened)
         )
