@@ -9,15 +9,25 @@ each leg causes at least one that tells its outcome.
 from __future__ import annotations
 
 from hlhft.compiled import compiled
+from hlhft.units import TICKS_MAX
 from hlhft.venue.blocks import ActionKind, sort_actions
+from hlhft.venue.conservation import is_conserved
+from hlhft.venue.fee_tiers import begin_days, update_rates
+from hlhft.venue.funding_payments import pay_funding, sample_premiums
+from hlhft.venue.leverage import update_isolated_margin, update_leverage
+from hlhft.venue.liquidation_round import liquidate_accounts
 from hlhft.venue.matching import apply_action
-from hlhft.venue.outcomes import tell_outcome
+from hlhft.venue.outcomes import tell, tell_outcome
+from hlhft.venue.prices import update_mark
+from hlhft.venue.trade_ledger import book_trades
+from hlhft.venue.transfers import deposit, transfer_class, transfer_collateral, transfer_token, withdraw
 
-# As in hlhft.venue.blocks and hlhft.venue.refusals; the compiled subset wants plain constants.
-_MODIFY = 2
-_NOOP, _DEPOSIT, _ORACLE_PRICE, _EXTERNAL_MARK = 7, 13, 15, 16
-_ACTION_EXPIRED, _INVALID_AMOUNT = 13, 43
-_UNITS_PER_MICRO = 100
+# As in hlhft.venue.blocks, hlhft.events and hlhft.venue.refusals; the compiled subset wants plain constants.
+_MODIFY, _NOOP, _UPDATE_LEVERAGE, _UPDATE_ISOLATED_MARGIN, _TRANSFER_COLLATERAL = 2, 7, 8, 9, 10
+_TRANSFER_CLASS, _TRANSFER_TOKEN, _DEPOSIT, _WITHDRAW, _ORACLE_PRICE, _EXTERNAL_MARK = 11, 12, 13, 14, 15, 16
+_LEDGER_TRANSFER, _LEVERAGE_CHANGE = 49, 52
+_INVALID_PRICE, _ACTION_EXPIRED = 10, 13
+_UNKNOWN_KIND = -1  # no kind of hlhft.venue.blocks: a defect of the caller's
 
 # What a leg says beside action, arrival_ns, expires_ns, kind and account. A field that is not named is zero.
 LEG_FIELDS: dict[ActionKind, dict[str, str]] = {
@@ -103,61 +113,149 @@ def _is_price(leg):
 
 @compiled
 def _apply_price(chain, leg, ts_ns):
-    """Takes an oracle price or an external mid in."""
+    """Takes an oracle price or an external mid in; the oracle makes a new mark due."""
     price = chain.prices[leg["market"]]
-    if leg["kind"] == _ORACLE_PRICE:
-        price["oracle_ticks"] = leg["price_ticks"]
-        price["oracle_ns"] = ts_ns
-        chain.exchange.marks[leg["market"]] = leg["price_ticks"]
-    else:
-        price["external_ticks"] = leg["price_ticks"]
-        price["external_ns"] = ts_ns
-    tell_outcome(chain.exchange, leg, 0, ts_ns)
-
-
-@compiled
-def _deposit(chain, leg):
-    amount = leg["amount"]
-    if amount <= 0:
-        return _INVALID_AMOUNT
-    chain.exchange.collateral[leg["account"]] += amount
-    chain.state[0]["external_units"] += amount * _UNITS_PER_MICRO
-    return 0
-
-
-@compiled
-def _apply_account_leg(chain, leg, ts_ns):
-    """Executes a leg that is about an account rather than an order."""
+    ticks = leg["price_ticks"]
     code = 0
-    if leg["expires_ns"] != 0 and ts_ns > leg["expires_ns"]:
-        code = _ACTION_EXPIRED
-    elif leg["kind"] == _DEPOSIT:
-        code = _deposit(chain, leg)
+    if leg["kind"] == _ORACLE_PRICE:
+        if ticks <= 0 or ticks > TICKS_MAX:
+            code = _INVALID_PRICE
+        else:
+            price["oracle_ticks"] = ticks
+            price["oracle_ns"] = ts_ns
+            price["mark_due"] = 1
+    elif ticks < 0 or ticks > TICKS_MAX:
+        code = _INVALID_PRICE
+    else:
+        price["external_ticks"] = ticks
+        price["external_ns"] = ts_ns
     tell_outcome(chain.exchange, leg, code, ts_ns)
 
 
 @compiled
-def run_block(chain, legs, count, ts_ns):
-    """Executes legs[:count] (ACTION_DTYPE, in order of arrival, those of one action adjacent) as the block at `ts_ns`.
-
-    `count` is at most the length of `chain.order`, and `ts_ns` not before the last block's. The caller drains
-    `chain.exchange.events` after each block by setting `engine["event_count"]` to 0.
-    """
+def _update_marks(chain, ts_ns):
+    """Makes the marks that are due: with each oracle price, and when the last one is too old."""
     venue = chain.exchange
-    engine = venue.engine[0]
+    for market in range(len(venue.markets)):
+        price = chain.prices[market]
+        age_ns = ts_ns - price["mark_ns"]
+        if price["mark_due"] == 0 and age_ns < chain.parameters[0]["mark_interval_ns"]:
+            continue
+        price["mark_due"] = 0
+        before = venue.marks[market]
+        venue.marks[market] = update_mark(price, venue.ladders[market], before, ts_ns)
+        if venue.marks[market] != before:
+            chain.state[0]["changed"] = 1
+
+
+@compiled
+def _account_code(chain, leg, ts_ns):
+    """Executes a leg that is about an account rather than an order; returns its refusal, 0 when it was done."""
+    venue, kind, account, amount = chain.exchange, leg["kind"], leg["account"], leg["amount"]
+    if kind == _NOOP:
+        return 0
+    if kind == _UPDATE_LEVERAGE:
+        code = update_leverage(venue, account, leg["market"], amount, leg["side"])
+        if code == 0:
+            tell(venue, _LEVERAGE_CHANGE, account, leg["market"], 0, 0, amount, leg["side"], ts_ns)
+        return code
+    if kind == _UPDATE_ISOLATED_MARGIN:
+        return update_isolated_margin(venue, account, leg["market"], amount)
+    if kind == _TRANSFER_COLLATERAL:
+        code = transfer_collateral(venue, account, leg["counterparty"], amount)
+        if code == 0:
+            tell(venue, _LEDGER_TRANSFER, account, 0, 0, 0, -amount, 0, ts_ns)
+            tell(venue, _LEDGER_TRANSFER, leg["counterparty"], 0, 0, 0, amount, 0, ts_ns)
+        return code
+    if kind == _TRANSFER_CLASS:
+        code = transfer_class(venue, account, leg["side"], amount)
+        if code == 0:
+            tell(venue, _LEDGER_TRANSFER, account, 0, 0, 0, amount if leg["side"] > 0 else -amount, 0, ts_ns)
+        return code
+    if kind == _TRANSFER_TOKEN:
+        return transfer_token(venue, account, leg["counterparty"], leg["token"], amount)
+    if kind == _DEPOSIT:
+        code = deposit(chain, account, leg["token"], amount)
+        if code == 0 and leg["token"] == 0:
+            tell(venue, _LEDGER_TRANSFER, account, 0, 0, 0, amount, 0, ts_ns)
+        return code
+    if kind == _WITHDRAW:
+        code = withdraw(chain, account, amount)
+        if code == 0:
+            tell(venue, _LEDGER_TRANSFER, account, 0, 0, 0, -amount, 0, ts_ns)
+        return code
+    return _UNKNOWN_KIND
+
+
+@compiled
+def _apply_account_leg(chain, leg, ts_ns):
+    if leg["expires_ns"] != 0 and ts_ns > leg["expires_ns"]:
+        tell_outcome(chain.exchange, leg, _ACTION_EXPIRED, ts_ns)
+        return
+    code = _account_code(chain, leg, ts_ns)
+    if code == 0:
+        chain.state[0]["changed"] = 1
+    tell_outcome(chain.exchange, leg, code, ts_ns)
+
+
+@compiled
+def _begin_block(chain, legs, count, ts_ns):
+    """Prices, marks, funding and fee tiers: what stands before the actions of clients."""
+    venue, state = chain.exchange, chain.state[0]
+    state["events_booked"] = venue.engine[0]["event_count"]
     for row in range(count):
         if _is_price(legs[row]):
-            engine["leg"] = row
+            venue.engine[0]["leg"] = row
             _apply_price(chain, legs[row], ts_ns)
+    venue.engine[0]["leg"] = -1
+    _update_marks(chain, ts_ns)
+    last_ns = state["time_ns"]
+    sample_premiums(venue, chain.prices, chain.funding, last_ns, ts_ns)
+    if pay_funding(venue, chain.prices, chain.funding, last_ns, ts_ns):
+        state["changed"] = 1
+    if begin_days(chain.fees, last_ns, ts_ns):
+        update_rates(chain.fees, venue, ts_ns, 0)
+
+
+@compiled
+def _execute_legs(chain, legs, count, ts_ns):
+    engine = chain.exchange.engine[0]
     sort_actions(legs, count, chain.order)
     for position in range(count):
         row = chain.order[position]
         leg = legs[row]
         engine["leg"] = row
         if leg["kind"] <= _MODIFY:
-            apply_action(venue, leg, ts_ns)
+            apply_action(chain.exchange, leg, ts_ns)
         elif not _is_price(leg):
             _apply_account_leg(chain, leg, ts_ns)
     engine["leg"] = -1
-    chain.state[0]["time_ns"] = ts_ns
-    chain.state[0]["height"] += 1
+
+
+@compiled
+def _end_block(chain, ts_ns):
+    """Books, liquidates, and checks that nothing was made or lost."""
+    venue, state = chain.exchange, chain.state[0]
+    if book_trades(chain, ts_ns) > 0:
+        state["changed"] = 1
+    if state["changed"] != 0:
+        state["changed"] = 1 if liquidate_accounts(chain, ts_ns) else 0
+    if chain.parameters[0]["fee_tiers_at_once"] != 0:
+        update_rates(chain.fees, venue, ts_ns, 1)
+    state["time_ns"] = ts_ns
+    state["height"] += 1
+    if not is_conserved(chain) or venue.engine[0]["dropped"] != 0:
+        state["broken"] += 1
+
+
+@compiled
+def run_block(chain, legs, count, ts_ns):
+    """Executes legs[:count] (ACTION_DTYPE, in order of arrival, those of one action adjacent) as the block at `ts_ns`.
+
+    `count` is at most the length of `chain.order`, `ts_ns` not before the last block's; accounts and markets of the
+    legs exist. The caller drains `chain.exchange.events` after each block by setting `engine["event_count"]` to 0.
+    `chain.state[0]["broken"]` stays 0, or the ledger is wrong.
+    """
+    _begin_block(chain, legs, count, ts_ns)
+    _execute_legs(chain, legs, count, ts_ns)
+    _end_block(chain, ts_ns)

@@ -16,9 +16,10 @@ from __future__ import annotations
 
 from hlhft.compiled import compiled
 from hlhft.ladder import ASK_NONE, BID_NONE, lots_at, set_ask, set_bid
+from hlhft.venue.admission import margin_refusal
 from hlhft.venue.blocks import sort_actions
 from hlhft.venue.holding import apply_fill
-from hlhft.venue.margin import admits, available_micro, isolated_transfer_micro
+from hlhft.venue.margin import available_micro, isolated_transfer_micro
 from hlhft.venue.order_index import find_order, index_order, unindex_order
 from hlhft.venue.validation import check_order
 
@@ -28,10 +29,11 @@ _ACKNOWLEDGED, _REJECTED, _FILLED, _CANCELLED, _EXPIRED, _CANCEL_REJECTED = 16, 
 _VISIBLE, _VISIBLE_MAKER = 1, 9
 _ALO, _IOC = 0, 2
 _PLACE, _CANCEL = 0, 1
-_MARGIN, _REDUCE_ONLY, _BAD_ALO, _NO_MATCH, _PRICE_BAND, _INVALID_PRICE = 3, 4, 5, 6, 7, 10
+_REDUCE_ONLY, _BAD_ALO, _NO_MATCH, _PRICE_BAND, _INVALID_PRICE = 4, 5, 6, 7, 10
 _NEVER_PLACED, _CANNOT_MODIFY, _ACTION_EXPIRED, _TOO_MANY = 11, 12, 13, 14
 _SELF_TRADE, _REDUCE_ONLY_CANCELLED, _MARGIN_CANCELLED, _REQUESTED = 17, 18, 19, 21
 
+_ISOLATED, _APART = 1, 2  # `isolated` of a MARGIN_DTYPE record
 _TICKS_FAR = 2**40  # beyond every price: a market order's limit
 
 
@@ -69,7 +71,7 @@ def _fill(venue, account, market, client_id, order_id, side, ticks, lots, left, 
     start = holding["position_lots"]
     fee = apply_fill(holding, venue.markets[market], side, ticks, lots, maker)
     margin = venue.margins[account, market]
-    if margin["isolated"] != 0:
+    if margin["isolated"] == _ISOLATED:
         moved = isolated_transfer_micro(holding, margin, venue.markets[market], start, ticks)
         margin["bucket_micro"] += moved
         venue.collateral[account] -= moved
@@ -94,6 +96,7 @@ def _resize(venue, slot, change):
     order["remaining_lots"] += change
     if order["side"] > 0:
         resting["buy_lots"] += change
+        resting["buy_quanta"] += change * order["price_ticks"]
         set_bid(ladder, cells, order["price_ticks"], lots_at(ladder, cells, 0, order["price_ticks"]) + change)
     else:
         resting["sell_lots"] += change
@@ -230,23 +233,13 @@ def _rest(venue, account, market, client_id, order_id, side, ticks, lots, origin
 
 
 @compiled
-def _has_margin(venue, account, market, side, lots):
-    """Whether the account can carry the order; nobody can while there is no mark to judge by."""
-    if venue.marks[market] <= 0:
-        return False
-    return admits(
-        venue.collateral[account], venue.holdings[account], venue.margins[account], venue.resting[account],
-        venue.markets, venue.marks, market, side, lots,
-    )  # fmt: skip
-
-
-@compiled
 def _maker_lost_margin(venue, slot):
     """Whether the maker's order would open or increase and its owner's collateral no longer covers what it has."""
-    if venue.rules[0]["enforce_margin"] == 0:
-        return False
     order = venue.orders[slot - 1]
     account = order["account"]
+    # A spot order holds the balance that it needs.
+    if venue.rules[0]["enforce_margin"] == 0 or venue.margins[account, order["market"]]["isolated"] == _APART:
+        return False
     if order["side"] * venue.holdings[account, order["market"]]["position_lots"] + order["remaining_lots"] <= 0:
         return False
     available = available_micro(
@@ -347,9 +340,9 @@ def _refusal(venue, account, market, side, ticks, lots, time_in_force, reduce_on
             # What does not fill whole ends a maker, whose slot it can take.
         elif venue.engine[0]["free"] == 0:
             return _TOO_MANY
-    if reduce_only == 0 and rules["enforce_margin"] != 0 and not _has_margin(venue, account, market, side, lots):
-        return _MARGIN
-    return 0
+    if rules["enforce_margin"] == 0:
+        return 0
+    return margin_refusal(venue, account, market, side, ticks, lots, reduce_only)
 
 
 @compiled

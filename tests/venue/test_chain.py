@@ -41,6 +41,7 @@ def test_an_oracle_price_a_deposit_and_an_order_in_one_block():
     events = chain.exchange.events[:count]
     assert [(int(e["kind"]), int(e["leg"])) for e in events] == [
         (EventKind.ACTION_DONE, 2),
+        (EventKind.LEDGER_TRANSFER, 1),
         (EventKind.ACTION_DONE, 1),
         (EventKind.ORDER_ACKNOWLEDGED, 0),
     ]
