@@ -15,10 +15,12 @@ from hlhft.exchange.account_text import AccountView, usd
 from hlhft.exchange.directory import Directory
 from hlhft.exchange.fee_text import user_fees
 from hlhft.exchange.fill_records import FillRecord, trade_id_shown
+from hlhft.exchange.ledger_records import UNITS_DECIMALS
 from hlhft.exchange.order_records import OrderRecord
 from hlhft.exchange.records import AccountRecords, Records
 from hlhft.hyperliquid.wire import answer_number
 from hlhft.venue.chain_state import Chain
+from hlhft.venue.spot import balance_units, held_units
 
 FILLS_MAX = 2000  # in one answer; venue reference section 3.2
 LEVERAGE_AT_FIRST = 20  # of an account that set none, or the market's maximum (unverified)
@@ -66,8 +68,34 @@ class AccountAnswers:
         return {"balances": [] if account is None else self.balances(account)}
 
     def balances(self, account: int) -> list[dict[str, object]]:
-        """The spot balances of an account, empty ones left out."""
-        return []
+        """The spot balances of an account, those it never had left out; token 0 is USDC."""
+        exchange = self.chain.exchange
+        shown = []
+        for token in self.records.listing.tokens[: exchange.tokens.shape[1]]:
+            total = int(balance_units(exchange, account, token.index))
+            held = int(held_units(exchange, account, token.index))
+            if total == 0 and held == 0:
+                continue
+            shown.append(
+                {
+                    "coin": token.name,
+                    "token": token.index,
+                    "total": answer_number(total, UNITS_DECIMALS),
+                    "hold": answer_number(held, UNITS_DECIMALS),
+                    "entryNtl": self._entry_notional(account, token.index),
+                }
+            )
+        return shown
+
+    def _entry_notional(self, account: int, token: int) -> str:
+        """What the account paid for a token, by the records of the pair that trades it; "0.0" for USDC."""
+        listing = self.records.listing
+        for row in listing.spots:
+            listed = listing.markets[row]
+            entry = self.records.account(account).entries.get(row)
+            if listed.base_token == token and entry is not None:
+                return answer_number(entry.basis_quanta, listed.quanta_decimals)
+        return "0.0"
 
     def active_asset_data(self, request: req.OfUserCoin, now_ms: int) -> object:
         """activeAssetData; null for a market that is not listed."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import zlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeVar
 
 import msgspec
@@ -22,7 +22,7 @@ from hlhft.exchange.info import Info
 from hlhft.exchange.listing import Listed
 from hlhft.exchange.market_text import FAST_LEVELS, LEVELS_MAX
 from hlhft.exchange.records import Changes
-from hlhft.exchange.subscriptions import Subscriptions, SubscriptionSettings, Topic, frame
+from hlhft.exchange.subscriptions import Counting, Subscriptions, Topic, frame
 from hlhft.hyperliquid.wire import answer_number
 
 Frame = tuple[int, bytes]  # connection, what to send to it
@@ -74,16 +74,16 @@ class ChannelSettings:
     state_ns: int = 5 * SECOND_NS
     trades_at_first: int = 30
     order: tuple[str, ...] = ORDER
-    subscriptions: SubscriptionSettings = field(default_factory=SubscriptionSettings)
 
 
 class Channels:
     """All channels of the exchange. `open` a connection, `subscribe`, then hand in every block with its changes."""
 
-    def __init__(self, info: Info, settings: ChannelSettings | None = None) -> None:
+    def __init__(self, info: Info, settings: ChannelSettings | None = None, *, limits: Counting | None = None) -> None:
+        """Raises ValueError when the order of channels does not name each of them once."""
         self.info = info
         self.settings = settings or ChannelSettings()
-        self.subscriptions = Subscriptions(info.listing, self.settings.subscriptions)
+        self.subscriptions = Subscriptions(info.listing, limits)
         self._address_of = info.accounts.directory.address_of
         self._steps: dict[str, Callable[[Block, Changes], list[Frame]]] = {
             "bbo": self._touches,
@@ -106,9 +106,9 @@ class Channels:
 
     # Connections.
 
-    def open(self, connection: int, client: str = "") -> None:
-        """A connection of a client (an IP address or a label) begins."""
-        self.subscriptions.open(connection, client)
+    def open(self, connection: int) -> None:
+        """A connection begins."""
+        self.subscriptions.open(connection)
 
     def close(self, connection: int) -> None:
         """A connection is gone."""

@@ -179,7 +179,7 @@ class MarketView:
         exchange = self.chain.exchange
         market = self.listing.markets[row].market
         unit = market.micro(1, 1)
-        quanta = int(self.chain.terms[row]["impact_notional_micro"]) // unit if unit else 0
+        quanta = int(exchange.terms[row]["impact_notional_micro"]) // unit if unit else 0
         bid, ask = self.touch(row)
         if not bid or not ask or quanta < ask:
             return None

@@ -44,7 +44,9 @@ from hlhft.exchange.order_records import (
 )
 from hlhft.exchange.volumes import DayVolumes, MarketDay
 from hlhft.hyperliquid.wire import answer_number
+from hlhft.venue.adl import DELEVERAGED
 from hlhft.venue.blocks import ActionKind, Grouping, TriggerKind
+from hlhft.venue.funding import RATE_NONE
 
 MILLISECOND_NS = 1_000_000
 MINUTE_NS = 60_000_000_000
@@ -74,6 +76,7 @@ class RecordSettings:
     trades_max: int = 500  # a market
     rates_max: int = 5000  # a market: hourly funding rates
     candles_max: int = CANDLES_MAX  # a market and interval
+    withdrawal_fee_micro: int = 1_000_000  # as the chain's parameter
     ioc_rest_status: str = "filled"  # of an IOC that was filled in part (unverified)
     tells_partial_fills: bool = True  # an `open` update with the smaller size (unverified)
 
@@ -146,6 +149,7 @@ class MarketRecords:
         self.day = MarketDay()
         self.trades: deque[TradeRecord] = deque(maxlen=settings.trades_max)
         self.rates: deque[tuple[int, int, int]] = deque(maxlen=settings.rates_max)  # time in ms, rate, premium in 1e-12
+        self.rate_ns = 0  # of the latest rate
         self.last_ticks = 0
 
 
@@ -203,9 +207,14 @@ class Records:
 
     # One block.
 
-    def apply(self, block: Block) -> Changes:
-        """Takes in one block and returns what it changed."""
+    def apply(self, block: Block, prices: np.ndarray | None = None) -> Changes:
+        """Takes in one block and returns what it changed.
+
+        From `prices`, PRICE_DTYPE[M] after the block, it takes the funding rates of an hour that ended with it.
+        """
         self._begin(block)
+        if prices is not None:
+            self._note_rates(prices)
         for happened in map(Happened._make, block.events[_FIELDS].tolist()):
             handler = self._handlers.get(happened.kind)
             if handler is not None:
@@ -218,9 +227,17 @@ class Records:
                     self._tell(order, "open")
         return self._changes
 
-    def record_rate(self, row: int, time_ms: int, rate_e12: int, premium_e12: int) -> None:
-        """Remembers the funding rate that a market's hour ended with."""
-        self.markets[row].rates.append((time_ms, rate_e12, premium_e12))
+    def _note_rates(self, prices: np.ndarray) -> None:
+        """Remembers the rate and the latest premium of every market whose hour ended."""
+        for row in self.listing.perpetuals:
+            paid_ns = int(prices[row]["rate_ns"])
+            market = self.markets[row]
+            if paid_ns == market.rate_ns:
+                continue
+            market.rate_ns = paid_ns
+            rate, premium = int(prices[row]["hourly_rate_e12"]), int(prices[row]["premium_e12"])
+            if rate != RATE_NONE:
+                market.rates.append((paid_ns // MILLISECOND_NS, rate, 0 if premium == RATE_NONE else premium))
 
     def _begin(self, block: Block) -> None:
         self._block = block
@@ -392,7 +409,8 @@ class Records:
         half, self._half = self._half, happened
         if half is not None and half.trade_id == happened.trade_id:
             self._half = None
-            self._trade(half, happened)
+            if happened.venue_order_id != 0:
+                self._trade(half, happened)
         if happened.account not in self._ignored:
             self._fill(happened)
 
@@ -428,7 +446,7 @@ class Records:
         records = self._of(account)
         left = happened.aux0
         order = self._orders.get(happened.venue_order_id)
-        if order is None:
+        if order is None and happened.venue_order_id != 0:
             order = self._new_order(happened, happened.size_lots + left)
             self._tell(order, "open")
         entry = records.entry(row)
@@ -439,7 +457,7 @@ class Records:
             account=account,
             row=row,
             listed=listed,
-            oid=order.oid,
+            oid=happened.venue_order_id,
             side=happened.side,
             ticks=happened.price_ticks,
             lots=happened.size_lots,
@@ -451,15 +469,17 @@ class Records:
             crossed=not maker,
             trade_id=happened.trade_id,
             hash=self._hash_of(happened),
-            cloid=order.cloid,
+            cloid=None if order is None else order.cloid,
         )
         records.fills.append(fill)
         notional_micro = listed.market.micro(happened.price_ticks, happened.size_lots)
         records.volumes.observe(self._time_ms, notional_micro, taken=not maker)
         self._changes.fills.setdefault(account, []).append(fill)
         self._fills.setdefault(happened.trade_id, []).append(fill)
-        if not maker and not order.by_leg:
+        if not maker and (order is None or not order.by_leg):
             self._own_fills.append(fill)
+        if order is None:  # a position that the venue moved, without an order
+            return
         order.lots = left
         if left == 0:
             self._end(order, "filled")
@@ -547,6 +567,8 @@ class Records:
         self._changes.fundings.setdefault(happened.account, []).append(payment)
 
     def _liquidated(self, happened: Happened) -> None:
+        if happened.aux0 == DELEVERAGED:  # the counterparty, which is not liquidated
+            return
         self._liquidated_here[happened.account, happened.market] = happened
         if happened.account in self._ignored:
             return
@@ -573,7 +595,12 @@ class Records:
             if sign and not leg["token"]:
                 self._of(happened.account).deposited_micro += sign * int(leg["amount"])
         made = ledger_records(
-            leg, self.listing, self._names.address_of, time_ms=self._time_ms, hash_text=self._hash_of(happened)
+            leg,
+            self.listing,
+            self._names.address_of,
+            time_ms=self._time_ms,
+            hash_text=self._hash_of(happened),
+            withdrawal_fee_micro=self.settings.withdrawal_fee_micro,
         )
         for account, record in made:
             if account not in self._ignored:

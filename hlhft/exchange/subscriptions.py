@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Protocol
 
 import msgspec
 from msgspec import Meta, Struct
@@ -135,36 +135,35 @@ class Topic:
     listeners: dict[int, None] = field(default_factory=dict)  # connections, in the order in which they came
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SubscriptionSettings:
-    """Limits of one client, which is an IP address or a label (venue reference section 7)."""
+class Counting(Protocol):
+    """Who counts subscriptions and tracked users of a client, and refuses too many."""
 
-    enforce: bool = True
-    subscriptions_max: int = 1000
-    users_max: int = 14  # measured; the text of the refusal says one more
+    def subscribe(self, connection: int, user: str | None) -> str | None:
+        """Counts a subscription, to a user's channel when `user` is given, and returns None, or the refusal."""
+
+    def unsubscribe(self, connection: int, user: str | None) -> None:
+        """Gives one back."""
 
 
 class Subscriptions:
     """All topics by connection, market and user. Connections are numbers that the shell chooses."""
 
-    def __init__(self, listing: Listing, settings: SubscriptionSettings | None = None) -> None:
+    def __init__(self, listing: Listing, limits: Counting | None = None) -> None:
+        """Without `limits` nothing is refused for being too much."""
         self._listing = listing
-        self._settings = settings or SubscriptionSettings()
+        self._limits = limits
         self._topics: dict[bytes, Topic] = {}
         self._of_connection: dict[int, dict[bytes, Topic]] = {}
-        self._client_of: dict[int, str] = {}
         self._by_subject: dict[tuple[str, int | str], dict[bytes, Topic]] = {}
 
-    def open(self, connection: int, client: str) -> None:
-        """A connection of `client` begins."""
+    def open(self, connection: int) -> None:
+        """A connection begins."""
         self._of_connection[connection] = {}
-        self._client_of[connection] = client
 
     def close(self, connection: int) -> None:
-        """A connection is gone, and with it what it had subscribed."""
+        """A connection is gone, and with it what it had subscribed; its limits end with it, too."""
         for key, topic in self._of_connection.pop(connection, {}).items():
             self._leave(key, topic, connection)
-        self._client_of.pop(connection, None)
 
     def add(self, connection: int, subscription: object, raw: str) -> tuple[Topic | None, bytes]:
         """The topic that the connection now has and the acknowledgement, or None and the error; `raw` is the whole
@@ -177,7 +176,7 @@ class Subscriptions:
         had = self._of_connection[connection]
         if key in had:
             return None, error(ALREADY + key.decode())
-        refusal = self._limit(connection, topic)
+        refusal = None if self._limits is None else self._limits.subscribe(connection, topic.user or None)
         if refusal is not None:
             return None, error(refusal)
         if key not in self._topics:
@@ -196,6 +195,8 @@ class Subscriptions:
         found = self._of_connection[connection].pop(key, None)
         if found is None:
             return error(NOT_SUBSCRIBED + key.decode())
+        if self._limits is not None:
+            self._limits.unsubscribe(connection, found.user or None)
         self._leave(key, found, connection)
         return acknowledgement("unsubscribe", found)
 
@@ -224,24 +225,6 @@ class Subscriptions:
             del subject[key]
             if not subject:
                 del self._by_subject[_subject(topic)]
-
-    def _limit(self, connection: int, topic: Topic) -> str | None:
-        """Why the client may not have one more topic; None when it may."""
-        if not self._settings.enforce:
-            return None
-        client = self._client_of[connection]
-        theirs = [
-            other
-            for one, topics in self._of_connection.items()
-            if self._client_of[one] == client
-            for other in topics.values()
-        ]
-        if len(theirs) >= self._settings.subscriptions_max:
-            return f"Cannot subscribe to more than {self._settings.subscriptions_max} channels."
-        users = {other.user for other in theirs if other.about is About.USER}
-        if topic.about is About.USER and topic.user not in users and len(users) >= self._settings.users_max:
-            return f"Cannot track more than {self._settings.users_max + 1} total users."
-        return None
 
     def _read(self, subscription: object, raw: str) -> Topic | str:
         """A new topic of the subscription, or what is wrong with it."""
