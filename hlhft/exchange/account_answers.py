@@ -16,8 +16,9 @@ from hlhft.exchange.directory import Directory
 from hlhft.exchange.fee_text import user_fees
 from hlhft.exchange.fill_records import FillRecord, trade_id_shown
 from hlhft.exchange.ledger_records import UNITS_DECIMALS
+from hlhft.exchange.memory import AccountRecords
 from hlhft.exchange.order_records import OrderRecord
-from hlhft.exchange.records import AccountRecords, Records
+from hlhft.exchange.records import Records
 from hlhft.hyperliquid.wire import answer_number
 from hlhft.venue.chain_state import Chain
 from hlhft.venue.spot import balance_units, held_units

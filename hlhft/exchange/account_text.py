@@ -11,7 +11,8 @@ from fractions import Fraction
 
 from hlhft.exchange.fill_records import MICRO_DECIMALS, Entry
 from hlhft.exchange.listing import Listed
-from hlhft.exchange.records import AccountRecords, Records
+from hlhft.exchange.memory import AccountRecords
+from hlhft.exchange.records import Records
 from hlhft.hyperliquid.wire import answer_number
 from hlhft.venue.chain_state import Chain
 from hlhft.venue.margin import (

@@ -21,7 +21,7 @@ from hlhft.exchange.fill_records import FillRecord
 from hlhft.exchange.info import Info
 from hlhft.exchange.listing import Listed
 from hlhft.exchange.market_text import FAST_LEVELS, LEVELS_MAX
-from hlhft.exchange.records import Changes
+from hlhft.exchange.memory import Changes
 from hlhft.exchange.subscriptions import Counting, Subscriptions, Topic, frame
 from hlhft.hyperliquid.wire import answer_number
 
