@@ -15,12 +15,16 @@ from hlhft.exchange.account_text import AccountView, usd
 from hlhft.exchange.directory import Directory
 from hlhft.exchange.fee_text import user_fees
 from hlhft.exchange.fill_records import FillRecord, trade_id_shown
+from hlhft.exchange.ledger_records import UNITS_DECIMALS
+from hlhft.exchange.memory import AccountRecords
 from hlhft.exchange.order_records import OrderRecord
-from hlhft.exchange.records import AccountRecords, Records
+from hlhft.exchange.records import Records
 from hlhft.hyperliquid.wire import answer_number
 from hlhft.venue.chain_state import Chain
+from hlhft.venue.spot import balance_units, held_units
 
 FILLS_MAX = 2000  # in one answer; venue reference section 3.2
+LEVERAGE_AT_FIRST = 20  # of an account that set none, or the market's maximum (unverified)
 RANGE_MAX = 500  # elements of a time range; section 3
 PORTFOLIO_PERIODS = ("day", "week", "month", "allTime", "perpDay", "perpWeek", "perpMonth", "perpAllTime")
 
@@ -65,15 +69,66 @@ class AccountAnswers:
         return {"balances": [] if account is None else self.balances(account)}
 
     def balances(self, account: int) -> list[dict[str, object]]:
-        """The spot balances of an account, empty ones left out."""
-        return []
+        """The spot balances of an account, those it never had left out; token 0 is USDC."""
+        exchange = self.chain.exchange
+        shown = []
+        for token in self.records.listing.tokens[: exchange.tokens.shape[1]]:
+            total = int(balance_units(exchange, account, token.index))
+            held = int(held_units(exchange, account, token.index))
+            if total == 0 and held == 0:
+                continue
+            shown.append(
+                {
+                    "coin": token.name,
+                    "token": token.index,
+                    "total": answer_number(total, UNITS_DECIMALS),
+                    "hold": answer_number(held, UNITS_DECIMALS),
+                    "entryNtl": self._entry_notional(account, token.index),
+                }
+            )
+        return shown
+
+    def _entry_notional(self, account: int, token: int) -> str:
+        """What the account paid for a token, by the records of the pair that trades it; "0.0" for USDC."""
+        listing = self.records.listing
+        for row in listing.spots:
+            listed = listing.markets[row]
+            entry = self.records.account(account).entries.get(row)
+            if listed.base_token == token and entry is not None:
+                return answer_number(entry.basis_quanta, listed.quanta_decimals)
+        return "0.0"
 
     def active_asset_data(self, request: req.OfUserCoin, now_ms: int) -> object:
-        """activeAssetData; null for a market that is not listed or an account that does not exist."""
+        """activeAssetData; null for a market that is not listed."""
         account, row = self.account(request.user), self.records.listing.row_of(request.coin)
-        if account is None or row is None:
+        if row is None:
             return None
+        if account is None:
+            market = self.records.listing.markets[row].market
+            return {
+                "user": request.user.lower(),
+                "coin": market.name,
+                "leverage": {"type": "cross", "value": min(LEVERAGE_AT_FIRST, market.maximum_leverage)},
+                "maxTradeSzs": ["0.0", "0.0"],
+                "availableToTrade": ["0.0", "0.0"],
+                "markPx": answer_number(int(self.chain.exchange.marks[row]), market.price_decimals),
+            }
         return AccountView(self.chain, self.records, account).active_asset(row, request.user.lower())
+
+    def web_data(self, request: req.OfUser, now_ms: int) -> dict[str, object]:
+        """The data of the channel webData3."""
+        account = self.account(request.user)
+        deposits = 0 if account is None else self.records.account(account).deposited_micro
+        state = {
+            "agentAddress": None,
+            "agentValidUntil": None,
+            "cumLedger": usd(deposits),
+            "serverTime": now_ms,
+            "isVault": False,
+            "user": request.user.lower(),
+            "abstraction": self.abstraction(request, now_ms),
+        }
+        return {"userState": state, "perpDexStates": [{"totalVaultEquity": "0.0"}]}
 
     def portfolio(self, request: req.OfUser, now_ms: int) -> object:
         """portfolio: the account's value now, in every period, and what it traded; earlier values are not kept."""
@@ -146,6 +201,11 @@ class AccountAnswers:
     def twap_history(self, request: req.OfUser, now_ms: int) -> object:
         """twapHistory: the youngest first."""
         return [status.history() for status in reversed(self._records(request.user).twaps)]
+
+    def twap_states(self, request: req.OfUser) -> list[object]:
+        """The TWAPs that run, as [id, state], the oldest first."""
+        running = {} if request.dex else self._records(request.user).latest_twaps
+        return [[twap_id, status.running()] for twap_id, status in sorted(running.items())]
 
     # Money.
 

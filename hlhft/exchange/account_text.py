@@ -11,7 +11,8 @@ from fractions import Fraction
 
 from hlhft.exchange.fill_records import MICRO_DECIMALS, Entry
 from hlhft.exchange.listing import Listed
-from hlhft.exchange.records import AccountRecords, Records
+from hlhft.exchange.memory import AccountRecords
+from hlhft.exchange.records import Records
 from hlhft.hyperliquid.wire import answer_number
 from hlhft.venue.chain_state import Chain
 from hlhft.venue.margin import (
@@ -21,9 +22,9 @@ from hlhft.venue.margin import (
     isolated_equity_micro,
     maintenance_micro,
 )
+from hlhft.venue.transfers import account_withdrawable_micro
 
 RATIO_DECIMALS = 10
-WITHDRAWABLE_NOTIONAL_SHARE = 10  # a tenth of the notional must stay (venue reference section 3.2)
 
 
 def usd(micro: int) -> str:
@@ -87,7 +88,7 @@ class AccountView:
             )
         )
         self.cross_maintenance = int(
-            cross_maintenance_micro(self._holdings, self._margins, exchange.markets, exchange.marks, chain.tiers)
+            cross_maintenance_micro(self._holdings, self._margins, exchange.markets, exchange.marks, exchange.tiers)
         )
         self.available = int(
             available_micro(
@@ -135,8 +136,7 @@ class AccountView:
 
     def withdrawable(self) -> int:
         """What may leave the cross account in micro-USDC."""
-        notional = sum(self.notional(row) for row in self.listing.perpetuals if not self.is_isolated(row))
-        return max(0, min(self.available, self.cross_equity - notional // WITHDRAWABLE_NOTIONAL_SHARE))
+        return int(account_withdrawable_micro(self.chain.exchange, self.account))
 
     def leverage_shape(self, row: int, *, with_raw: bool = True) -> dict[str, object]:
         """The leverage setting; an isolated position's with its raw USD."""
@@ -190,7 +190,7 @@ class AccountView:
         if self.is_isolated(row):
             equity, others = self.isolated_equity(row), 0
         else:
-            own = int(maintenance_micro(self.chain.tiers[row], self.notional(row)))
+            own = int(maintenance_micro(self.chain.exchange.tiers[row], self.notional(row)))
             equity, others = self.cross_equity, self.cross_maintenance - own
         price = liquidation_price(
             tiers,

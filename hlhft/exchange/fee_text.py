@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from hlhft.exchange.candles import DAY_MS
 from hlhft.exchange.fill_records import MICRO_DECIMALS
-from hlhft.exchange.records import AccountRecords, Records
+from hlhft.exchange.memory import AccountRecords
+from hlhft.exchange.records import Records
 from hlhft.exchange.volumes import date_text
 from hlhft.hyperliquid.wire import answer_number
 

@@ -16,11 +16,16 @@ from hlhft.hyperliquid.wire import answer_number
 from hlhft.venue.blocks import ActionKind
 
 UNITS_DECIMALS = 8
-WITHDRAWAL_FEE_MICRO = 1_000_000  # a withdrawal costs $1 (documentation of the bridge)
 
 
 def ledger_records(
-    leg: np.void, listing: Listing, address_of: Callable[[int], str], *, time_ms: int, hash_text: str
+    leg: np.void,
+    listing: Listing,
+    address_of: Callable[[int], str],
+    *,
+    time_ms: int,
+    hash_text: str,
+    withdrawal_fee_micro: int,
 ) -> list[tuple[int, LedgerRecord]]:
     """(account, entry) for everybody whose money a leg that was done moved; empty for other legs."""
     kind, account, counterparty = int(leg["kind"]), int(leg["account"]), int(leg["counterparty"])
@@ -35,8 +40,8 @@ def ledger_records(
             name = listing.tokens[token].name
             delta = {"type": "spotGenesis", "token": name, "amount": answer_number(amount, UNITS_DECIMALS)}
     elif kind == ActionKind.WITHDRAW:
-        sent = answer_number(amount - WITHDRAWAL_FEE_MICRO, MICRO_DECIMALS)
-        fee = answer_number(WITHDRAWAL_FEE_MICRO, MICRO_DECIMALS)
+        sent = answer_number(amount - withdrawal_fee_micro, MICRO_DECIMALS)
+        fee = answer_number(withdrawal_fee_micro, MICRO_DECIMALS)
         delta = {"type": "withdraw", "usdc": sent, "nonce": nonce, "fee": fee}
     elif kind == ActionKind.TRANSFER_CLASS:
         delta = {"type": "accountClassTransfer", "usdc": usdc, "toPerp": int(leg["side"]) > 0}

@@ -105,6 +105,17 @@ class MarketView:
                 shown[listed.market.name] = mid
         return shown
 
+    def marks_and_mids(self) -> dict[str, dict[str, str]]:
+        """Mark and mid of every market, each where there is one."""
+        shown: dict[str, dict[str, str]] = {}
+        for row, listed in enumerate(self.listing.markets):
+            mark, mid = int(self.chain.exchange.marks[row]), self.mid(row)
+            values = {} if mark <= 0 else {"markPx": self._price(listed, mark)}
+            if mid is not None:
+                values["midPx"] = mid
+            shown[listed.market.name] = values
+        return shown
+
     # Books.
 
     def levels(self, row: int, count: int, *, figures: int = 0, mantissa: int = 1) -> list[list[dict[str, object]]]:
@@ -133,9 +144,11 @@ class MarketView:
             sides.append(tuple(self._levels[0].tolist()) if found else None)
         return sides[0], sides[1]
 
-    def book(self, row: int, time_ms: int, *, figures: int = 0, mantissa: int = 1) -> dict[str, object]:
+    def book(
+        self, row: int, time_ms: int, *, figures: int = 0, mantissa: int = 1, levels_max: int = LEVELS_MAX
+    ) -> dict[str, object]:
         """The shape of `l2Book`; grouped books also say their spread."""
-        levels = self.levels(row, LEVELS_MAX, figures=figures, mantissa=mantissa)
+        levels = self.levels(row, levels_max, figures=figures, mantissa=mantissa)
         shape: dict[str, object] = {"coin": self.listing.names[row], "time": time_ms, "levels": levels}
         if figures:
             shape["spread"] = self._spread(row, figures, mantissa)
@@ -166,7 +179,7 @@ class MarketView:
         exchange = self.chain.exchange
         market = self.listing.markets[row].market
         unit = market.micro(1, 1)
-        quanta = int(self.chain.terms[row]["impact_notional_micro"]) // unit if unit else 0
+        quanta = int(exchange.terms[row]["impact_notional_micro"]) // unit if unit else 0
         bid, ask = self.touch(row)
         if not bid or not ask or quanta < ask:
             return None

@@ -10,22 +10,17 @@ account and market, since it has no leg.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from hlhft.events import EventFlag, EventKind
 from hlhft.exchange.block import Block
-from hlhft.exchange.candles import CANDLES_MAX, Candles
+from hlhft.exchange.candles import Candles
 from hlhft.exchange.fill_records import (
     HASH_NONE,
-    Entry,
     FillRecord,
     FundingRecord,
-    LedgerRecord,
     LiquidationNote,
     TradeRecord,
     TwapRequest,
@@ -33,6 +28,7 @@ from hlhft.exchange.fill_records import (
 )
 from hlhft.exchange.ledger_records import ledger_records
 from hlhft.exchange.listing import Listing
+from hlhft.exchange.memory import AccountRecords, Changes, Happened, MarketRecords, Names, RecordSettings
 from hlhft.exchange.order_records import (
     NOT_THE_OWNERS,
     TIF_TEXT,
@@ -42,110 +38,18 @@ from hlhft.exchange.order_records import (
     trigger_condition,
     trigger_text,
 )
-from hlhft.exchange.volumes import DayVolumes, MarketDay
+from hlhft.exchange.volumes import DayVolumes
 from hlhft.hyperliquid.wire import answer_number
+from hlhft.venue.adl import DELEVERAGED
 from hlhft.venue.blocks import ActionKind, Grouping, TriggerKind
+from hlhft.venue.funding import RATE_NONE
 
 MILLISECOND_NS = 1_000_000
 MINUTE_NS = 60_000_000_000
 _ORDER_LEGS = frozenset({ActionKind.PLACE, ActionKind.MODIFY, ActionKind.PLACE_TRIGGER})
 
 
-class Names(Protocol):
-    """Who is who, as far as records need it."""
-
-    def address_of(self, account: int) -> str:
-        """The account's address."""
-
-    def cloid_of(self, client_id: int) -> str | None:
-        """The client order id on the wire of the kernel's `client_id`; None for 0."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordSettings:
-    """How much is remembered: entries an account, or a market where it says so."""
-
-    statuses_max: int = 2000  # venue reference section 3.2, historicalOrders
-    orders_finished_max: int = 2000
-    fills_max: int = 10_000
-    payments_max: int = 10_000
-    ledger_updates_max: int = 2000
-    twap_statuses_max: int = 2000
-    trades_max: int = 500  # a market
-    rates_max: int = 5000  # a market: hourly funding rates
-    candles_max: int = CANDLES_MAX  # a market and interval
-    ioc_rest_status: str = "filled"  # of an IOC that was filled in part (unverified)
-    tells_partial_fills: bool = True  # an `open` update with the smaller size (unverified)
-
-
-class Happened(NamedTuple):
-    """The fields of VENUE_EVENT_DTYPE that records read."""
-
-    account: int
-    price_ticks: int
-    size_lots: int
-    order_id: int
-    aux0: int
-    aux1: int
-    kind: int
-    flags: int
-    market: int
-    side: int
-    venue_order_id: int
-    trade_id: int
-    start_position_lots: int
-    leg: int
-    builder_fee_micro: int
-
-
 _FIELDS = list(Happened._fields)
-
-
-@dataclass(slots=True, eq=False)
-class Changes:
-    """What one block changed: by account, trades by market row."""
-
-    time_ms: int
-    orders: dict[int, list[OrderUpdate]] = field(default_factory=dict)
-    fills: dict[int, list[FillRecord]] = field(default_factory=dict)
-    fundings: dict[int, list[FundingRecord]] = field(default_factory=dict)
-    ledger: dict[int, list[LedgerRecord]] = field(default_factory=dict)
-    ended: dict[int, list[dict[str, object]]] = field(default_factory=dict)  # the shape of nonUserCancel
-    liquidations: dict[int, list[dict[str, object]]] = field(default_factory=dict)
-    twaps: dict[int, list[TwapStatus]] = field(default_factory=dict)
-    trades: dict[int, list[TradeRecord]] = field(default_factory=dict)
-
-
-class AccountRecords:
-    """What is remembered of one account."""
-
-    def __init__(self, settings: RecordSettings) -> None:
-        self.open: dict[int, OrderRecord] = {}  # by the venue's order id, oldest first
-        self.finished: deque[OrderRecord] = deque()
-        self.statuses: deque[OrderUpdate] = deque(maxlen=settings.statuses_max)
-        self.fills: deque[FillRecord] = deque(maxlen=settings.fills_max)
-        self.fundings: deque[FundingRecord] = deque(maxlen=settings.payments_max)
-        self.ledger: deque[LedgerRecord] = deque(maxlen=settings.ledger_updates_max)
-        self.twaps: deque[TwapStatus] = deque(maxlen=settings.twap_statuses_max)
-        self.running: dict[int, TwapRequest] = {}  # by the venue's id of the TWAP
-        self.latest_twaps: dict[int, TwapStatus] = {}  # of those that run
-        self.volumes = DayVolumes()
-        self.entries: dict[int, Entry] = {}  # by market row
-
-    def entry(self, row: int) -> Entry:
-        """What the account holds in a market and what it cost."""
-        return self.entries.setdefault(row, Entry())
-
-
-class MarketRecords:
-    """What is remembered of one market."""
-
-    def __init__(self, candles: Candles, settings: RecordSettings) -> None:
-        self.candles = candles
-        self.day = MarketDay()
-        self.trades: deque[TradeRecord] = deque(maxlen=settings.trades_max)
-        self.rates: deque[tuple[int, int, int]] = deque(maxlen=settings.rates_max)  # time in ms, rate, premium in 1e-12
-        self.last_ticks = 0
 
 
 class Records:
@@ -202,9 +106,14 @@ class Records:
 
     # One block.
 
-    def apply(self, block: Block) -> Changes:
-        """Takes in one block and returns what it changed."""
+    def apply(self, block: Block, prices: np.ndarray | None = None) -> Changes:
+        """Takes in one block and returns what it changed.
+
+        From `prices`, PRICE_DTYPE[M] after the block, it takes the funding rates of an hour that ended with it.
+        """
         self._begin(block)
+        if prices is not None:
+            self._note_rates(prices)
         for happened in map(Happened._make, block.events[_FIELDS].tolist()):
             handler = self._handlers.get(happened.kind)
             if handler is not None:
@@ -217,9 +126,17 @@ class Records:
                     self._tell(order, "open")
         return self._changes
 
-    def record_rate(self, row: int, time_ms: int, rate_e12: int, premium_e12: int) -> None:
-        """Remembers the funding rate that a market's hour ended with."""
-        self.markets[row].rates.append((time_ms, rate_e12, premium_e12))
+    def _note_rates(self, prices: np.ndarray) -> None:
+        """Remembers the rate and the latest premium of every market whose hour ended."""
+        for row in self.listing.perpetuals:
+            paid_ns = int(prices[row]["rate_ns"])
+            market = self.markets[row]
+            if paid_ns == market.rate_ns:
+                continue
+            market.rate_ns = paid_ns
+            rate, premium = int(prices[row]["hourly_rate_e12"]), int(prices[row]["premium_e12"])
+            if rate != RATE_NONE:
+                market.rates.append((paid_ns // MILLISECOND_NS, rate, 0 if premium == RATE_NONE else premium))
 
     def _begin(self, block: Block) -> None:
         self._block = block
@@ -391,7 +308,8 @@ class Records:
         half, self._half = self._half, happened
         if half is not None and half.trade_id == happened.trade_id:
             self._half = None
-            self._trade(half, happened)
+            if happened.venue_order_id != 0:
+                self._trade(half, happened)
         if happened.account not in self._ignored:
             self._fill(happened)
 
@@ -427,7 +345,7 @@ class Records:
         records = self._of(account)
         left = happened.aux0
         order = self._orders.get(happened.venue_order_id)
-        if order is None:
+        if order is None and happened.venue_order_id != 0:
             order = self._new_order(happened, happened.size_lots + left)
             self._tell(order, "open")
         entry = records.entry(row)
@@ -438,7 +356,7 @@ class Records:
             account=account,
             row=row,
             listed=listed,
-            oid=order.oid,
+            oid=happened.venue_order_id,
             side=happened.side,
             ticks=happened.price_ticks,
             lots=happened.size_lots,
@@ -450,15 +368,17 @@ class Records:
             crossed=not maker,
             trade_id=happened.trade_id,
             hash=self._hash_of(happened),
-            cloid=order.cloid,
+            cloid=None if order is None else order.cloid,
         )
         records.fills.append(fill)
         notional_micro = listed.market.micro(happened.price_ticks, happened.size_lots)
         records.volumes.observe(self._time_ms, notional_micro, taken=not maker)
         self._changes.fills.setdefault(account, []).append(fill)
         self._fills.setdefault(happened.trade_id, []).append(fill)
-        if not maker and not order.by_leg:
+        if not maker and (order is None or not order.by_leg):
             self._own_fills.append(fill)
+        if order is None:  # a position that the venue moved, without an order
+            return
         order.lots = left
         if left == 0:
             self._end(order, "filled")
@@ -546,6 +466,8 @@ class Records:
         self._changes.fundings.setdefault(happened.account, []).append(payment)
 
     def _liquidated(self, happened: Happened) -> None:
+        if happened.aux0 == DELEVERAGED:  # the counterparty, which is not liquidated
+            return
         self._liquidated_here[happened.account, happened.market] = happened
         if happened.account in self._ignored:
             return
@@ -567,8 +489,17 @@ class Records:
         if happened.leg < 0:
             return
         leg = self._block.legs[happened.leg]
+        if happened.account not in self._ignored:
+            sign = {int(ActionKind.DEPOSIT): 1, int(ActionKind.WITHDRAW): -1}.get(int(leg["kind"]), 0)
+            if sign and not leg["token"]:
+                self._of(happened.account).deposited_micro += sign * int(leg["amount"])
         made = ledger_records(
-            leg, self.listing, self._names.address_of, time_ms=self._time_ms, hash_text=self._hash_of(happened)
+            leg,
+            self.listing,
+            self._names.address_of,
+            time_ms=self._time_ms,
+            hash_text=self._hash_of(happened),
+            withdrawal_fee_micro=self.settings.withdrawal_fee_micro,
         )
         for account, record in made:
             if account not in self._ignored:

@@ -11,7 +11,8 @@ from hlhft.exchange.block import Block
 from hlhft.exchange.directory import Agent, Budget, SubAccount
 from hlhft.exchange.info import Info, InfoAnswer, InfoSettings
 from hlhft.exchange.listing import Listed, Listing, MarginMode, Token
-from hlhft.exchange.records import Changes, Records, RecordSettings
+from hlhft.exchange.memory import Changes, RecordSettings
+from hlhft.exchange.records import Records
 from hlhft.units import MICRO, Market
 from hlhft.venue import rules as rule_sets
 from hlhft.venue.blocks import ACTION_DTYPE, ActionKind, TimeInForce
@@ -218,7 +219,7 @@ class Hall:
             hashes=tuple(f"0x{int(action):064x}" for action in legs["action"]),
             events=events,
         )
-        self.changes = self.records.apply(self.block)
+        self.changes = self.records.apply(self.block, self.chain.prices)
         return self.changes
 
     def answer(self, **body: Any) -> InfoAnswer:
