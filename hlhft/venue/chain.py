@@ -21,13 +21,13 @@ from hlhft.venue.outcomes import tell, tell_outcome
 from hlhft.venue.prices import update_mark
 from hlhft.venue.trade_ledger import book_trades
 from hlhft.venue.transfers import deposit, transfer_class, transfer_collateral, transfer_token, withdraw
+from hlhft.venue.triggers import fire_triggers
 
 # As in hlhft.venue.blocks, hlhft.events and hlhft.venue.refusals; the compiled subset wants plain constants.
-_MODIFY, _NOOP, _UPDATE_LEVERAGE, _UPDATE_ISOLATED_MARGIN, _TRANSFER_COLLATERAL = 2, 7, 8, 9, 10
+_PLACE_TRIGGER, _NOOP, _UPDATE_LEVERAGE, _UPDATE_ISOLATED_MARGIN, _TRANSFER_COLLATERAL = 3, 7, 8, 9, 10
 _TRANSFER_CLASS, _TRANSFER_TOKEN, _DEPOSIT, _WITHDRAW, _ORACLE_PRICE, _EXTERNAL_MARK = 11, 12, 13, 14, 15, 16
 _LEDGER_TRANSFER, _LEVERAGE_CHANGE = 49, 52
-_INVALID_PRICE, _ACTION_EXPIRED = 10, 13
-_UNKNOWN_KIND = -1  # no kind of hlhft.venue.blocks: a defect of the caller's
+_INVALID_PRICE, _ACTION_EXPIRED, _UNKNOWN_ACTION = 10, 13, 48
 
 # What a leg says beside action, arrival_ns, expires_ns, kind and account. A field that is not named is zero.
 LEG_FIELDS: dict[ActionKind, dict[str, str]] = {
@@ -152,8 +152,6 @@ def _update_marks(chain, ts_ns):
 def _account_code(chain, leg, ts_ns):
     """Executes a leg that is about an account rather than an order; returns its refusal, 0 when it was done."""
     venue, kind, account, amount = chain.exchange, leg["kind"], leg["account"], leg["amount"]
-    if kind == _NOOP:
-        return 0
     if kind == _UPDATE_LEVERAGE:
         code = update_leverage(venue, account, leg["market"], amount, leg["side"])
         if code == 0:
@@ -184,7 +182,7 @@ def _account_code(chain, leg, ts_ns):
         if code == 0:
             tell(venue, _LEDGER_TRANSFER, account, 0, 0, 0, -amount, 0, ts_ns)
         return code
-    return _UNKNOWN_KIND
+    return _UNKNOWN_ACTION
 
 
 @compiled
@@ -225,7 +223,7 @@ def _execute_legs(chain, legs, count, ts_ns):
         row = chain.order[position]
         leg = legs[row]
         engine["leg"] = row
-        if leg["kind"] <= _MODIFY:
+        if leg["kind"] <= _PLACE_TRIGGER or leg["kind"] == _NOOP:
             apply_action(chain.exchange, leg, ts_ns)
         elif not _is_price(leg):
             _apply_account_leg(chain, leg, ts_ns)
@@ -258,4 +256,5 @@ def run_block(chain, legs, count, ts_ns):
     """
     _begin_block(chain, legs, count, ts_ns)
     _execute_legs(chain, legs, count, ts_ns)
+    fire_triggers(chain.exchange, ts_ns)
     _end_block(chain, ts_ns)

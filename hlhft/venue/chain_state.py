@@ -15,11 +15,12 @@ from hlhft.units import MICRO
 from hlhft.venue.fee_tiers import Fees, new_fees
 from hlhft.venue.funding import RATE_NONE, new_funding
 from hlhft.venue.liquidation import INTENT_DTYPE, LIQUIDATION_DTYPE, transition_table
-from hlhft.venue.margin import TIERS_MAX, tier_table
+from hlhft.venue.margin import ISOLATED, TIERS_MAX, tier_table
 from hlhft.venue.state import Exchange, events_for, new_exchange
 
 INSURANCE = 0  # the account of the insurance vault
 LEGS_MAX = 20_000
+WAITING_MAX = 1_000  # orders that wait for a trigger, of all accounts
 DEFAULT_LEVERAGE = 20  # of an account that has set none, where the market offers it (as the venue's pages show it)
 
 # What an operator sets; the defaults are the venue's.
@@ -101,6 +102,7 @@ def new_chain(
     width: int,
     slots: int,
     start_ns: int,
+    waiting: int = WAITING_MAX,
     tiers: np.ndarray | None = None,
     terms: np.ndarray | None = None,
     parameters: np.ndarray | None = None,
@@ -122,11 +124,12 @@ def new_chain(
             f" not {tiers.shape}, {terms if terms is None else len(terms)} and {legs_max}"
         )
     exchange = new_exchange(
-        markets, rules, accounts=accounts, base_ticks=list(base_ticks), width=width, slots=slots, terms=terms
-    )
+        markets, rules, accounts=accounts, base_ticks=list(base_ticks), width=width, slots=slots, waiting=waiting,
+        terms=terms,
+    )  # fmt: skip
     exchange.tiers[:] = tiers
     # A block: what its orders can cause, two outcomes and a transfer a leg, and what an hour and a liquidation bring.
-    capacity = 2 * events_for(slots) + 4 * legs_max + 16 * accounts * count
+    capacity = 2 * events_for(slots, waiting) + 4 * legs_max + 16 * accounts * count
     exchange = exchange._replace(events=np.zeros(capacity, exchange.events.dtype))
     chain = Chain(
         exchange=exchange,
@@ -143,7 +146,7 @@ def new_chain(
         order=np.zeros(legs_max, np.int64),
     )
     exchange.holdings["leverage"] = np.minimum(DEFAULT_LEVERAGE, markets["maximum_leverage"])
-    exchange.margins["isolated"][:, exchange.terms["isolated_only"] != 0] = 1
+    exchange.margins["isolated"][:, exchange.terms["isolated_only"] != 0] = ISOLATED
     chain.state["time_ns"] = start_ns
     chain.prices["premium_e12"] = RATE_NONE
     chain.prices["hourly_rate_e12"] = RATE_NONE

@@ -16,7 +16,7 @@ from hlhft.compiled import compiled
 from hlhft.venue.adl import INTO_BOOK, TAKEN_OVER, deleverage, equity_micro, move_between
 from hlhft.venue.fees import notional_micro
 from hlhft.venue.liquidation import ERROR, condition_of, liquidate, take_over_cross, take_over_isolated
-from hlhft.venue.margin import cross_maintenance_micro, maintenance_micro
+from hlhft.venue.margin import APART, ISOLATED, cross_maintenance_micro, maintenance_micro
 from hlhft.venue.matching import cancel_all, place_market
 from hlhft.venue.outcomes import tell
 from hlhft.venue.trade_ledger import book_trades
@@ -27,7 +27,6 @@ _VAULT = 0
 _CROSS = -1
 _LIQUIDATION = 55  # hlhft.events.EventKind
 _LIQUIDATED = 20  # hlhft.venue.refusals
-_APART = 2  # hlhft.venue.margin
 _MARKET_ORDER, _TAKE_OVER = 1, 2  # hlhft.venue.liquidation.IntentKind
 _COVERED, _SHORT = 0, 1  # hlhft.venue.liquidation.Condition
 _HEALTHY = 0  # hlhft.venue.liquidation.LiquidationState
@@ -59,7 +58,7 @@ def _cancel_orders(venue, account, bucket, ts_ns):
         cancel_all(venue, account, bucket, _LIQUIDATED, ts_ns)
         return
     for market in range(len(venue.markets)):
-        if venue.margins[account, market]["isolated"] != _APART:
+        if venue.margins[account, market]["isolated"] != APART:
             cancel_all(venue, account, market, _LIQUIDATED, ts_ns)
 
 
@@ -171,7 +170,7 @@ def liquidate_accounts(chain, ts_ns):
             worst = max(worst, liquidate_bucket(chain, account, _CROSS, may_sell, ts_ns))
             for market in range(len(venue.markets)):
                 margin = venue.margins[account, market]
-                if margin["isolated"] == 1 and venue.holdings[account, market]["position_lots"] != 0:
+                if margin["isolated"] == ISOLATED and venue.holdings[account, market]["position_lots"] != 0:
                     worst = max(worst, liquidate_bucket(chain, account, market, may_sell, ts_ns))
         if rescue_vault(chain, ts_ns):
             worst = 2
