@@ -47,6 +47,8 @@ DECLARED: Mapping[str, ExitCode] = {
     "hlhft.config.load.ConfigError": ExitCode.USAGE,
     "hlhft.data.decimals.DecimalError": ExitCode.DATA,
     "hlhft.data.errors.DataError": ExitCode.DATA,
+    "hlhft.exchange.opening.OpeningError": ExitCode.USAGE,
+    "hlhft.exchange.state_file.StateFileError": ExitCode.DATA,
     "hlhft.log.LogError": ExitCode.USAGE,
     "hlhft.strategies.StrategyError": ExitCode.USAGE,
     "hlhft.units.UnitsError": ExitCode.DATA,

@@ -26,8 +26,9 @@ def sections() -> dict[str, Callable[..., list[Figure]]]:
     from tests.bench.frames import frames
     from tests.bench.lanes import lanes
     from tests.bench.process import processes
+    from tests.bench.signing import signing
 
-    return {"duel": duel, "lanes": lanes, "process": processes, "frames": frames}
+    return {"duel": duel, "lanes": lanes, "process": processes, "frames": frames, "signing": signing}
 
 
 def main() -> int:
