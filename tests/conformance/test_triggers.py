@@ -21,7 +21,7 @@ from tests.conformance.desk import (
 )
 
 COIN = "SOL"
-ASSET = 5
+ASSET = 2
 
 
 @pytest.fixture

@@ -60,7 +60,9 @@ def log_normal_table(median: float, deviation: float, least: float, most: float)
     """Whole numbers of a log-normal distribution cut to [least, most], int64[QUANTILES]; the least is rounded up."""
     normal = NormalDist()
     values = [median * math.exp(deviation * normal.inv_cdf(share)) for share in probabilities()]
-    return np.clip(np.rint(np.array(values)), math.ceil(least), max(math.floor(most), math.ceil(least))).astype(np.int64)
+    return np.clip(np.rint(np.array(values)), math.ceil(least), max(math.floor(most), math.ceil(least))).astype(
+        np.int64
+    )
 
 
 @compiled
