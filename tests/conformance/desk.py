@@ -7,8 +7,9 @@ the SDK, whose classes are used as they are.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import requests
@@ -153,8 +154,10 @@ class Trader:
         status = self.order(coin, is_buy, size, price, kind, **options)
         return int(status["resting"]["oid"])
 
-    def post(self, action: dict[str, Any], *, nonce: int | None = None, **parts: Any) -> Any:
-        """Signs and posts an action that the SDK has no method for; `parts` replace parts of the request."""
+    def post(
+        self, action: dict[str, Any], *, nonce: int | None = None, instead: Mapping[str, Any] = MappingProxyType({})
+    ) -> Any:
+        """Signs and posts an action that the SDK has no method for; `instead` replaces parts of the signed request."""
         exchange = self.exchange
         nonce = get_timestamp_ms() if nonce is None else nonce
         signature = sign_l1_action(
@@ -167,7 +170,7 @@ class Trader:
             "vaultAddress": exchange.vault_address,
             "expiresAfter": exchange.expires_after,
         }
-        return exchange.post("/exchange", request | parts)
+        return exchange.post("/exchange", {**request, **instead})
 
     # What the exchange says about the account.
 

@@ -138,7 +138,8 @@ def test_a_new_unnamed_api_wallet_replaces_the_old_one(desk: Desk, maker: Trader
     price = desk.price("ETH", 0.99)
     told = refusal(old.exchange.order("ETH", True, 1, price, ALO))
     assert told == f"User or API Wallet {old.exchange.wallet.address.lower()} does not exist."
-    assert maker.open_ids() == {new.rest("ETH", True, 1, price, ALO)}
+    oid = new.rest("ETH", True, 1, price, ALO)
+    assert maker.open_ids() == {oid}
 
 
 def test_three_named_api_wallets_stand_side_by_side(desk: Desk, maker: Trader) -> None:

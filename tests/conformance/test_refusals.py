@@ -49,7 +49,7 @@ def test_a_price_far_from_the_reference(desk: Desk, maker: Trader) -> None:
 
 
 def test_an_order_that_is_too_large(desk: Desk) -> None:
-    whale = desk.trader(2_000_000_000)
+    whale = desk.trader(10_000_000)
     price = desk.price("SOL")
     size = round(60_000_000 / price)  # ten times the 5 million that a market of 20x allows a market order
     answer = whale.exchange.order("SOL", True, size, price, GTC)
@@ -62,7 +62,7 @@ def test_a_wrong_signature_is_somebody_elses(desk: Desk, maker: Trader) -> None:
     action = order_action()
     nonce = get_timestamp_ms()
     signature = sign_l1_action(maker.exchange.wallet, action, None, nonce, None, True)  # signed for mainnet
-    told = refusal(maker.post(action, nonce=nonce, signature=signature))
+    told = refusal(maker.post(action, nonce=nonce, instead={"signature": signature}))
     assert told.startswith("User or API Wallet 0x")
     assert told.endswith(" does not exist.")
     assert maker.address not in told
@@ -71,11 +71,11 @@ def test_a_wrong_signature_is_somebody_elses(desk: Desk, maker: Trader) -> None:
 
 def test_a_signature_that_is_none(maker: Trader) -> None:
     signature = {"r": "0x0", "s": "0x0", "v": 27}
-    assert refusal(maker.post(order_action(), signature=signature)) == "Unable to recover signer."
+    assert refusal(maker.post(order_action(), instead={"signature": signature})) == "Unable to recover signer."
 
 
 def test_an_action_that_was_changed_after_signing(maker: Trader) -> None:
-    told = refusal(maker.post(order_action(), action=order_action(size="2")))
+    told = refusal(maker.post(order_action(), instead={"action": order_action(size="2")}))
     assert told.startswith("User or API Wallet 0x")
     assert maker.open_orders() == []
 
@@ -142,7 +142,7 @@ def test_info_requests_that_are_none(desk: Desk, body: bytes) -> None:
 )
 def test_actions_that_are_none_raise_the_sdks_own_error(maker: Trader, change: dict[str, Any]) -> None:
     with pytest.raises(ClientError) as raised:
-        maker.post(order_action(), **change)
+        maker.post(order_action(), instead=change)
     assert raised.value.status_code == 422
     assert raised.value.error_code is None
     assert maker.open_orders() == []

@@ -85,7 +85,9 @@ def test_every_order_has_a_history(desk: Desk, maker: Trader, taker: Trader) -> 
     taker.exchange.cancel("ETH", cancelled)
     rejected = taker.order("ETH", True, 0.001, price, ALO)["error"]
     assert rejected.startswith("Order must have minimum value of $10.")
-    told = {entry["order"]["oid"]: entry["status"] for entry in desk.info.historical_orders(taker.address)}
+    told: dict[int, str] = {}
+    for entry in desk.info.historical_orders(taker.address):  # the newest first
+        told.setdefault(entry["order"]["oid"], entry["status"])
     assert told[cancelled] == "canceled"
     assert sorted(told.values()).count("filled") == 1
     assert "minTradeNtlRejected" in told.values()
