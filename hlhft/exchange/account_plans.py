@@ -51,7 +51,7 @@ def plan(action: Action, scope: Scope) -> Plan | Refused:
     return PLANNERS[type(action)](action, scope)
 
 
-def _default(*legs: Leg, after: Callable[[], None] | None = None) -> Plan:
+def _default(*legs: Leg, after: Callable[[], object] | None = None) -> Plan:
     return Plan(form=Form.DEFAULT, legs=legs, items=range(len(legs)), after=after)
 
 
@@ -137,6 +137,7 @@ def _create_sub_account(action: actions.CreateSubAccount, scope: Scope) -> Plan 
     if isinstance(made, str):
         return Refused(made)
     address = scope.addresses.address(made)
+    scope.masters[made] = scope.signer_account
     return Plan(form=Form.CREATE_SUB_ACCOUNT, legs=[{"kind": ActionKind.NOOP}], items=[0], detail=address)
 
 

@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 
 from hlhft.exchange.kernel_state import packed, unpack
+from hlhft.exchange.listing import Listed, Listing, MarginMode
 from hlhft.exchange.settings import ExchangeSettings
 from hlhft.ladder import ASK_NONE, BID_NONE
 from hlhft.venue.blocks import ACTION_DTYPE
 from hlhft.venue.chain import run_block
 from hlhft.venue.chain_state import Chain, new_chain
+from hlhft.venue.margin import tier_table
+from hlhft.venue.terms import new_terms
 
 
 class Kernel:
@@ -27,6 +30,9 @@ class Kernel:
             width=settings.width_ticks,
             slots=settings.order_slots,
             start_ns=settings.start_ns,
+            waiting=settings.waiting_max,
+            tiers=np.array([tier_table(list(_tiers(listed))) for listed in settings.listing.markets]),
+            terms=_terms(settings.listing),
             legs_max=settings.legs_max,
         )
         self.legs = np.zeros(settings.legs_max, ACTION_DTYPE)
@@ -92,6 +98,21 @@ class Kernel:
         for name, array in arrays.items():
             unpack(state["arrays"][name], array, name)
         self.actions = state["actions"]
+
+
+def _tiers(listed: Listed) -> tuple[tuple[int, int], ...]:
+    return listed.tiers or ((0, listed.market.maximum_leverage),)
+
+
+def _terms(listing: Listing) -> np.ndarray:
+    """What the markets ask for, TERMS_DTYPE[M]."""
+    terms = new_terms(listing.records())
+    for row, listed in zip(terms, listing.markets):
+        row["isolated_only"] = listed.margin_mode is not MarginMode.ANY
+        row["strict_isolated"] = listed.margin_mode is MarginMode.STRICT_ISOLATED
+        if listed.is_spot:
+            row["base_token"], row["quote_token"] = listed.base_token, listed.quote_token
+    return terms
 
 
 def _arrays(chain: Chain) -> dict[str, np.ndarray]:

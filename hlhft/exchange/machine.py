@@ -15,7 +15,7 @@ import hashlib
 import heapq
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import msgspec
@@ -26,19 +26,29 @@ from hlhft.exchange.actions import block_class, legs_of
 from hlhft.exchange.addresses import Actor, Addresses, AddressSettings, AddressState
 from hlhft.exchange.answers import Answer, client_fault, json_answer
 from hlhft.exchange.block import Block
+from hlhft.exchange.channels import Channels
 from hlhft.exchange.client_ids import ClientIds
 from hlhft.exchange.delays import DelayDraws
 from hlhft.exchange.directory import Budget
 from hlhft.exchange.envelope import Request, read_request
 from hlhft.exchange.info import Info
 from hlhft.exchange.kernel import Kernel
+from hlhft.exchange.limits import (
+    AccountLimits,
+    BudgetState,
+    Client,
+    ClientLimits,
+    exchange_weight,
+    info_weight,
+    items_weight,
+)
 from hlhft.exchange.nonces import Nonces, NonceState
 from hlhft.exchange.order_plans import LEGS_MAX
 from hlhft.exchange.plans import Plan, Refused, Scope
 from hlhft.exchange.records import Records
 from hlhft.exchange.register import Register
 from hlhft.exchange.settings import ExchangeSettings
-from hlhft.exchange.sockets import Close, Frame, NoSubscriptions, Sockets
+from hlhft.exchange.sockets import Close, Frame, Sockets, request_type
 from hlhft.exchange.standing_prices import StandingPrices
 from hlhft.exchange.statuses import Answering, answer_of, group_by_leg, refused
 from hlhft.hyperliquid.signing import keccak
@@ -48,6 +58,8 @@ from hlhft.venue.chain_state import Chain
 
 NS_PER_MS = 1_000_000
 EXPIRED = "Action already expired"
+TOO_MANY_REQUESTS = "Too many requests."  # the venue's body is unverified
+CANCELS = 1  # the class of a block that holds them
 BUSY = "Too many actions are waiting for a block."
 NO_ORACLE = "The oracle of {} cannot be set."
 LEGS_OF_ITEM_MAX = 2  # a waiting order is modified by a cancel and a placement
@@ -86,7 +98,6 @@ class _Pending:
 
     ticket: int
     request: Request
-    client: str
     arrival_ns: int
     block_class: int
 
@@ -113,12 +124,23 @@ class Machine:
         self.flow: Flow = (
             StandingPrices(settings.reference_ticks, interval_ns=settings.oracle_interval_ns) if flow is None else flow
         )
+        limits = replace(settings.limits, enabled=settings.with_limits)
+        self.client_limits = ClientLimits(limits)
+        self.account_limits = AccountLimits(limits)
         self.register = Register(
             self.addresses, self.client_ids, budget=self._budget, now_ms=lambda: self.time_ns // NS_PER_MS
         )
         self.records = Records(settings.listing, self.register)
         self.answers = Info(self.kernel.chain, self.records, self.register)
-        self.sockets = Sockets(settings, NoSubscriptions(), admit=self.admit, info=self.info)
+        self.channels = Channels(self.answers, settings.channels, limits=self.client_limits)
+        self.sockets = Sockets(
+            settings,
+            self.channels,
+            self.client_limits,
+            admit=self.admit,
+            info=self.info,
+            block_ns=lambda: self.time_ns,
+        )
         for account in self.flow.accounts:
             opened = self.addresses.open(flow_address(account))
             assert opened == account, "the flow's accounts are numbered from 1 on"
@@ -144,7 +166,7 @@ class Machine:
 
     # Requests.
 
-    def admit(self, body: bytes, client: str, now_ns: int) -> int | Answer:
+    def admit(self, body: bytes, client: Client, now_ns: int) -> int | Answer:
         """Takes the body of `POST /exchange`: a ticket, whose answer a later `advance` brings, or an answer at once."""
         if len(self._pending) >= self.settings.pending_max:
             self.counters["actions refused, too many under way"] += 1
@@ -153,11 +175,13 @@ class Machine:
         if isinstance(request, Answer):
             self.counters["actions unreadable" if request.status != 200 else "actions refused on arrival"] += 1
             return request
+        wait_ms = self.client_limits.take_weight(client, exchange_weight(legs_of(request.action)), now_ns // NS_PER_MS)
+        if wait_ms:
+            return client_fault(429, TOO_MANY_REQUESTS)
         self._tickets += 1
         pending = _Pending(
             ticket=self._tickets,
             request=request,
-            client=client,
             arrival_ns=now_ns,
             block_class=block_class(request.action),
         )
@@ -166,14 +190,25 @@ class Machine:
         self.counters["actions taken"] += 1
         return self._tickets
 
-    def info(self, body: bytes, client: str, now_ns: int) -> Answer:
+    def info(self, body: bytes, client: Client, now_ns: int) -> Answer:
         """The answer to the body of `POST /info`, as of the latest block."""
-        answer = self.answers.answer_bytes(body, self.time_ns // NS_PER_MS)
+        kind = request_type(body)
+        now_ms = now_ns // NS_PER_MS
+        if self.client_limits.take_weight(client, info_weight(kind), now_ms):
+            return client_fault(429, TOO_MANY_REQUESTS)
         self.counters["info requests"] += 1
+        answer = self.answers.answer_bytes(body, self.time_ns // NS_PER_MS)
+        self.client_limits.add_weight(client, items_weight(kind, answer.items), now_ms)
         return Answer(answer.status, answer.body, is_json=not answer.is_text)
 
+    def volume_micro(self, account: int) -> int:
+        """What the account has traded since it was opened."""
+        return int(self.kernel.chain.fees.traded_micro[account])
+
     def _budget(self, account: int) -> Budget:
-        return Budget(0, 10_000, 0, 0)
+        volume_micro = self.volume_micro(account)
+        told = self.account_limits.answer(account, volume_micro)
+        return Budget(told["nRequestsUsed"], told["nRequestsCap"], told["nRequestsSurplus"], volume_micro)
 
     # What comes from outside without a signature.
 
@@ -252,6 +287,7 @@ class Machine:
             "delays": self._delays.state(),
             "kernel": self.kernel.state(),
             "addresses": msgspec.to_builtins(self.addresses.state(), str_keys=True),
+            "budgets": msgspec.to_builtins(self.account_limits.state(), str_keys=True),
             "nonces": msgspec.to_builtins(self.nonces.state()),
             "client_ids": self.client_ids.state(),
             "flow": self.flow.state(),
@@ -269,6 +305,9 @@ class Machine:
         )
         self.nonces = Nonces.from_state(msgspec.convert(state["nonces"], NonceState), self.nonces.settings)
         self.client_ids = ClientIds.from_state(state["client_ids"])
+        self.account_limits = AccountLimits.from_state(
+            msgspec.convert(state["budgets"], BudgetState, strict=False), self.account_limits.settings
+        )
         self.register.addresses, self.register.client_ids = self.addresses, self.client_ids
         self.height, self.digest = state["height"], state["digest"]
         self.time_ns = max(now_ns, state["time_ns"])
@@ -301,9 +340,18 @@ class Machine:
         self.time_ns = time_ns
         block = Block(height=self.height, time_ns=time_ns, legs=legs, hashes=self._hashes(planned, legs), events=events)
         self._log(block)
-        self.records.apply(block)
+        frames = self.channels.frames_of(block, self.records.apply(block))
+        if frames:
+            self._publish(frames, time_ns)
         outcome.answers += self._answers(planned, block, own)
         outcome.blocks.append(block)
+
+    def _publish(self, frames: list[Frame], time_ns: int) -> None:
+        """Frames go out some time after their block, and never before those of an earlier one."""
+        due_ns = time_ns + (self._delays.publish_ns() if self.settings.with_delays else 0)
+        if self._outbox:
+            due_ns = max(due_ns, self._outbox[-1][0])
+        self._outbox.append((due_ns, frames))
 
     def _due(self, time_ns: int) -> list[_Pending]:
         """The actions that this block includes, in the order in which it executes them (venue reference section 8)."""
@@ -322,8 +370,11 @@ class Machine:
         if isinstance(actor, str):
             return Refused(actor), 0
         if request.expires_after_ms is not None and request.expires_after_ms < now_ms:
+            self.account_limits.take_stale(actor.account, legs_of(request.action))
             return Refused(EXPIRED), actor.account
-        fault = self.nonces.use(request.signer, request.nonce, now_ms)
+        fault = self.nonces.check(request.signer, request.nonce, now_ms)
+        fault = fault or self._over_budget(request, actor.account, now_ms)
+        fault = fault or self.nonces.use(request.signer, request.nonce, now_ms)
         if fault is not None:
             return Refused(fault), actor.account
         scope = Scope(
@@ -333,8 +384,21 @@ class Machine:
             account=actor.account,
             signer_account=actor.master,
             now_ms=now_ms,
+            volume_micro=self.volume_micro(actor.master),
+            masters=self.kernel.chain.fees.master,
+            reserve_requests=self.account_limits.reserve,
         )
         return account_plans.plan(request.action, scope), actor.account
+
+    def _over_budget(self, request: Request, account: int, now_ms: int) -> str | None:
+        """Counts the action in the account's budget, or tells why it is refused, which costs nothing."""
+        return self.account_limits.take(
+            account,
+            legs_of(request.action),
+            is_cancel=block_class(request.action) == CANCELS,
+            volume_micro=self.volume_micro(account),
+            now_ms=now_ms,
+        )
 
     def _actor(self, request: Request, now_ms: int) -> Actor | str:
         return self.addresses.actor(
@@ -373,7 +437,8 @@ class Machine:
         answers = []
         for one in planned:
             rows = slice(one.first, one.first + len(one.plan.legs))
-            body = answer_of(one.plan, block.legs[rows], by_leg[rows], answering)
+            volume_micro = self.volume_micro(one.account)
+            body = answer_of(one.plan, block.legs[rows], by_leg[rows], answering, volume_micro=volume_micro)
             if body["status"] == "ok" and one.plan.after is not None:
                 one.plan.after()
             answers.append((one.pending.ticket, json_answer(body)))

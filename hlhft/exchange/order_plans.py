@@ -35,8 +35,9 @@ TIMES_IN_FORCE = {
     "Alo": TimeInForce.ALO,
     "Gtc": TimeInForce.GTC,
     "Ioc": TimeInForce.IOC,
-    "FrontendMarket": TimeInForce.IOC,
+    "FrontendMarket": TimeInForce.MARKET,
 }
+_RESTING = (TimeInForce.ALO, TimeInForce.GTC)
 GROUPINGS = {"na": Grouping.NONE, "normalTpsl": Grouping.NORMAL_TPSL, "positionTpsl": Grouping.POSITION_TPSL}
 TRIGGERS = {"tp": TriggerKind.TAKE_PROFIT, "sl": TriggerKind.STOP_LOSS}
 
@@ -247,7 +248,7 @@ def _modification(
     """
     is_client_id = int(isinstance(oid, str))
     target = scope.client_ids.find(scope.account, int(oid, 16)) if isinstance(oid, str) else oid
-    if not always and (order.t.limit is None or TIMES_IN_FORCE[order.t.limit.tif] == TimeInForce.IOC):
+    if not always and (order.t.limit is None or TIMES_IN_FORCE[order.t.limit.tif] not in _RESTING):
         return [], INVALID_MODIFY
     if not always and target == 0:
         return [], TEXT[Refusal.CANNOT_MODIFY]

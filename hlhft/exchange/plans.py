@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+import numpy as np
+
 from hlhft.exchange.addresses import Addresses
 from hlhft.exchange.client_ids import ClientIds
 from hlhft.exchange.listing import Listing
@@ -37,7 +39,7 @@ class Plan:
     legs: Sequence[Leg] = ()
     items: Sequence[int | str] = ()
     detail: str = ""
-    after: Callable[[], None] | None = None
+    after: Callable[[], object] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,5 +59,6 @@ class Scope:
     account: int
     signer_account: int  # of the signer's master: what user-signed actions act on
     now_ms: int
-    volume_micro: int = 0  # traded by the account since it was opened
-    reserve_requests: Callable[[int, int], None] = lambda account, weight: None  # account, how many
+    volume_micro: int  # traded by the signer's account since it was opened
+    masters: np.ndarray  # int64[A]: whose fee tier an account has, the kernel's own
+    reserve_requests: Callable[[int, int], str | None]  # account, how many

@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from aiohttp import WSMsgType, web
@@ -19,7 +19,9 @@ from msgspec import Meta
 
 from hlhft.exchange.actions import AddressText
 from hlhft.exchange.answers import Answer, client_fault, json_answer, unreadable
+from hlhft.exchange.limits import Client
 from hlhft.exchange.machine import Machine, Outcome
+from hlhft.exchange.sockets import POLICY_VIOLATION
 from hlhft.units import MICRO
 
 BODY_BYTES_MAX = 1 << 20  # a request's body and a frame
@@ -28,9 +30,7 @@ SLEEP_SECONDS_MAX = 0.25  # the machine may have something to do earlier than it
 CLIENT_LABEL = "client"  # query parameter and header that tell clients on one address apart
 LABEL_CHARACTERS_MAX = 64
 NS_PER_SECOND = 1_000_000_000
-POLICY_VIOLATION = 1008
 LOOPBACK = frozenset({"127.0.0.1", "::1"})
-TOO_MANY_CONNECTIONS = "Too many websocket connections"
 
 
 class Deposit(msgspec.Struct, forbid_unknown_fields=True):
@@ -198,8 +198,8 @@ class Server:
 
     async def _websocket(self, request: web.Request) -> web.StreamResponse:
         opened = self.machine.sockets.open(_client_of(request), self.clock.now_ns())
-        if opened is None:
-            return _response(client_fault(429, TOO_MANY_CONNECTIONS))
+        if isinstance(opened, str):
+            return _response(client_fault(429, opened))
         connection, greeting = opened
         response = web.WebSocketResponse(max_msg_size=BODY_BYTES_MAX, compress=False)
         await response.prepare(request)
@@ -266,10 +266,10 @@ async def _body_of(request: web.Request) -> bytes | Answer:
         return client_fault(408, "The request did not arrive in time.")
 
 
-def _client_of(request: web.Request) -> str:
+def _client_of(request: web.Request) -> Client:
     """Whose limits count: the address, and the label that a client may give itself."""
-    label: Any = request.query.get(CLIENT_LABEL) or request.headers.get(CLIENT_LABEL) or ""
-    return f"{request.remote}/{str(label)[:LABEL_CHARACTERS_MAX]}"
+    label = request.query.get(CLIENT_LABEL) or request.headers.get(CLIENT_LABEL) or ""
+    return request.remote or "", label[:LABEL_CHARACTERS_MAX]
 
 
 def _response(answer: Answer) -> web.Response:

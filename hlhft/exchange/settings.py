@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from hlhft.exchange.channels import ChannelSettings
+from hlhft.exchange.limits import LimitSettings
 from hlhft.exchange.listing import Listing
 from hlhft.units import MICRO
 from hlhft.venue.rules import hyperliquid
@@ -53,10 +55,13 @@ class ExchangeSettings:
     with_limits: bool = True
     with_delays: bool = True
     delays: Delays = Delays()
+    limits: LimitSettings = field(default_factory=LimitSettings)
+    channels: ChannelSettings = field(default_factory=ChannelSettings)
     rules: np.ndarray = field(default_factory=hyperliquid)  # RULES_DTYPE[1]
 
     accounts_max: int = 1024
     order_slots: int = 32_768
+    waiting_max: int = 4_096  # orders that wait for a fill or a price, of all accounts
     width_ticks: int = 1 << 20  # of each market's book, around its reference price
     legs_max: int = 20_000  # of one block; what does not fit waits for the next
     pending_max: int = 10_000  # actions under way; more are refused

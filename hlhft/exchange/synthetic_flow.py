@@ -42,6 +42,7 @@ class SyntheticFlow:
                 legs[row]["arrival_ns"] = ts_ns
             makers = self.accounts[:MAKERS]
             chain.exchange.holdings["maker_rate_e9"][list(makers)] = REBATE_E9
+            chain.fees.fixed[list(makers)] = 1
             return len(self.accounts)
         return int(flow_legs(chain.exchange, self._flow, legs, first, ts_ns)) - first
 
