@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import re
 import zlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -226,7 +227,9 @@ def test_user_channels_that_the_sdk_does_not_know(desk: Desk, maker: Trader, tak
             maker.rest("ETH", True, 1, price, ALO)
             taker.order("ETH", False, 1, price, IOC)
             told = (await client.next("notification"))["data"]["notification"]
-            assert told.startswith("Resting order filled: Bought 1.0 ETH at $")
+            found = re.fullmatch(r"Resting order filled: Bought ([0-9.]+) ETH at \$([0-9.]+)", told)
+            assert found is not None, told
+            assert (Decimal(found[1]), Decimal(found[2])) == (1, price)
 
     asyncio.run(talk())
 
