@@ -160,10 +160,25 @@ def fill(**more: object) -> FillRecord:
 def test_a_fill_has_the_keys_of_the_recorded_one_in_their_order():
     note = LiquidationNote(user="0x36", mark_text="66607.0", method="market")
     shape = fill(cloid="0xe8", liquidation=note).shape()
-    assert (
-        list(shape)
-        == ["coin", "px", "sz", "side", "time", "startPosition", "dir", "closedPnl", "hash", "oid", "crossed", "fee", "tid", "cloid", "liquidation", "feeToken", "twapId"]
-    )
+    assert list(shape) == [
+        "coin",
+        "px",
+        "sz",
+        "side",
+        "time",
+        "startPosition",
+        "dir",
+        "closedPnl",
+        "hash",
+        "oid",
+        "crossed",
+        "fee",
+        "tid",
+        "cloid",
+        "liquidation",
+        "feeToken",
+        "twapId",
+    ]
     assert (shape["px"], shape["sz"], shape["startPosition"], shape["fee"]) == (
         "66653.0",
         "0.001",
