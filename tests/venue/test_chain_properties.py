@@ -92,7 +92,7 @@ def check(desk: ChainDesk) -> None:
     assert (venue.holdings["position_lots"].sum(axis=0) == 0).all()
 
 
-@pytest.mark.parametrize("seed", [0, 1, 5, 6])
+@pytest.mark.parametrize("seed", [0, 4, 6, 11])
 def test_conservation_and_margin_hold_after_every_block(seed):
     desk, _, liquidations = stream(seed, 250)
     assert liquidations > 0
