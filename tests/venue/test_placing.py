@@ -19,6 +19,7 @@ from tests.venue.desk import (
     FILLED,
     GTC,
     IOC,
+    MARKET,
     REJECTED,
     SELL,
     Desk,
@@ -141,6 +142,16 @@ def test_prices_outside_the_band_can_be_taken_from_but_not_rested_at(desk):
     assert desk.place(BOB, BUY, 200, 3).short()[-1] == (ACKNOWLEDGED, BOB, BUY, 200, 1), "the last tick of the band"
 
 
+@pytest.mark.parametrize(("tif", "code"), [(IOC, Refusal.IOC_NO_MATCH), (MARKET, Refusal.NO_LIQUIDITY)])
+def test_a_market_order_is_told_that_there_is_no_liquidity(desk, tif, code):
+    bids(desk, (BOB, 90, 1))
+    assert desk.place(ANN, BUY, 110, 4, tif).short() == [(REJECTED, ANN, code)]
+    asks(desk, (BOB, 120, 1))  # beyond its limit: there is liquidity, but no match
+    assert desk.place(ANN, BUY, 110, 4, tif).short() == [(REJECTED, ANN, Refusal.IOC_NO_MATCH)]
+    assert desk.place(ANN, SELL, 80, 4, tif).short()[2:] == [(EXPIRED, ANN, 3)]
+    assert desk.place(ANN, SELL, 80, 4, tif).short() == [(REJECTED, ANN, code)]
+
+
 # One account's own orders.
 
 
@@ -162,6 +173,46 @@ def test_an_immediate_order_that_meets_only_its_own_account_matches_nothing(desk
         (CANCELLED, ANN, 3, Refusal.SELF_TRADE),
         (REJECTED, ANN, Refusal.IOC_NO_MATCH),
     ]
+
+
+# Builders and the venue's fees.
+
+
+def test_a_builder_gets_its_share_of_the_notional_on_top(desk):
+    """A hundred million lots at 100 are 10,000 USDC; 4.5 and 1.5 basis points are the fees, CAT gets one and a half."""
+    lots = 10**8
+    desk.place(ANN, SELL, 100, lots, ALO, builder=CAT + 1, builder_rate_e9=100_000).run()
+    told = desk.place(BOB, BUY, 100, lots, IOC, builder=CAT + 1, builder_rate_e9=50_000).run()
+    assert [(event.account, event.fee) for event in told] == [(BOB, 5_000_000), (ANN, 2_500_000)]
+    assert desk.exchange.builder_fees.tolist() == [0, 0, 1_500_000, 0]
+    assert desk.exchange.engine[0]["fees_micro"] == 6_000_000
+    assert desk.exchange.holdings["fee_micro"][:, 0].tolist() == [2_500_000, 5_000_000, 0, 0]
+
+
+def test_the_event_tells_the_builders_part(desk):
+    desk.place(ANN, SELL, 100, 1999, ALO).run()
+    desk.place(BOB, BUY, 100, 1999, IOC, builder=ANN + 1, builder_rate_e9=1_000_000)
+    desk.execute()
+    told = desk.exchange.events[:2]
+    assert told["builder_fee_micro"].tolist() == [199, 0]  # a thousandth of 199,900, truncated
+    assert told["aux1"].tolist() == [89 + 199, 29]
+    desk.drain()
+
+
+def test_rebates_lower_the_venues_fees(desk):
+    desk.exchange.holdings["maker_rate_e9"] = -30_000
+    asks(desk, (ANN, 100, 10**8))
+    desk.place(BOB, BUY, 100, 10**8, IOC).run()
+    assert desk.exchange.engine[0]["fees_micro"] == 4_500_000 - 300_000
+
+
+def test_the_book_remembers_what_an_order_was(desk):
+    fields = {"builder": CAT + 1, "builder_rate_e9": 7, "priority_rate_e8": 8}
+    desk.place(ANN, BUY, 90, 5, ALO, **fields).place(ANN, BUY, 91, 5, GTC).run()
+    first, second = desk.exchange.orders[:2]
+    assert {name: first[name] for name in fields} == fields
+    assert (first["time_in_force"], second["time_in_force"]) == (ALO, GTC)
+    assert (second["builder"], second["builder_rate_e9"], second["priority_rate_e8"]) == (0, 0, 0)
 
 
 # Ids and limits.
