@@ -25,9 +25,10 @@ def sections() -> dict[str, Callable[..., list[Figure]]]:
     from tests.bench.duel import duel
     from tests.bench.frames import frames
     from tests.bench.lanes import lanes
+    from tests.bench.matching import matching
     from tests.bench.process import processes
 
-    return {"duel": duel, "lanes": lanes, "process": processes, "frames": frames}
+    return {"duel": duel, "lanes": lanes, "process": processes, "frames": frames, "matching": matching}
 
 
 def main() -> int:

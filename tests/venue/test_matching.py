@@ -153,6 +153,31 @@ def test_a_waiting_order_is_not_modified_to_an_immediate_one(desk, tif):
     assert desk.exchange.engine[0]["waiting"] == 1
 
 
+def test_a_cancel_reaches_what_waits_and_a_fast_one_does_not(desk):
+    desk.mark(100).trigger(ANN, SELL, SL, 90, 3).run()
+    bids(desk, (ANN, 80, 3))
+    assert desk.cancel(ANN, 1, fast=1).short() == [(CANCEL_REJECTED, ANN, Refusal.FAST_CANCEL_OF_TRIGGER)]
+    assert desk.cancel(ANN, 2, fast=1).short() == [(CANCELLED, ANN, 3, Refusal.REQUESTED)]
+    assert desk.cancel(ANN, 2, fast=1).short() == [(CANCEL_REJECTED, ANN, Refusal.NEVER_PLACED)]
+    assert desk.cancel(ANN, 1).short() == [(CANCELLED, ANN, 3, Refusal.REQUESTED)]
+
+
+def test_ending_all_orders_goes_by_their_ids_and_not_by_their_slots():
+    desk = Desk(markets=2, mark=100)
+    bids(desk, (BOB, 80, 1), (BOB, 81, 1), (BOB, 82, 1))
+    desk.cancel(BOB, 3).cancel(BOB, 2).cancel(BOB, 1).run()  # the slab's last becomes its first
+    desk.place(ANN, BUY, 80, 1, ALO).run()  # 4
+    desk.place(ANN, BUY, 81, 1, ALO, market=1).run()  # 5
+    desk.trigger(ANN, SELL, SL, 90, 1).run()  # 6
+    desk.trigger(ANN, SELL, SL, 90, 1, market=1).run()  # 7
+    bids(desk, (ANN, 79, 1), (BOB, 78, 1))  # 8, 9
+    assert cancel_all(desk.exchange, ANN, 0, Refusal.LIQUIDATED, desk.now_ns) == 3
+    assert [event.order_id for event in desk.drain()] == [4, 6, 8]
+    assert cancel_all(desk.exchange, ANN, -1, Refusal.LIQUIDATED, desk.now_ns) == 2
+    assert [event.order_id for event in desk.drain()] == [5, 7]
+    assert_consistent(desk.exchange, desk.history)
+
+
 def test_a_modified_order_pays_the_builder_of_its_new_one(desk):
     bids(desk, (ANN, 80, 3))
     desk.modify(ANN, 1, BUY, 81, 10**6, builder=CAT + 1, builder_rate_e9=10**6).run()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from hlhft.venue.blocks import Grouping, TriggerKind
 from hlhft.venue.matching import place_market, reference_ticks
 from hlhft.venue.refusals import Refusal
 from tests.venue.desk import (
@@ -22,12 +23,15 @@ from tests.venue.desk import (
     MARKET,
     REJECTED,
     SELL,
+    WAITING,
     Desk,
     Event,
     asks,
     assert_consistent,
     bids,
 )
+
+CHILD = {"grouping": Grouping.NORMAL_TPSL}
 
 
 @pytest.fixture
@@ -213,6 +217,48 @@ def test_the_book_remembers_what_an_order_was(desk):
     assert {name: first[name] for name in fields} == fields
     assert (first["time_in_force"], second["time_in_force"]) == (ALO, GTC)
     assert (second["builder"], second["builder_rate_e9"], second["priority_rate_e8"]) == (0, 0, 0)
+
+
+# Orders that belong together.
+
+
+def pair(desk: Desk, *, tp_price: int | None) -> None:
+    """ANN buys ten at 100, with a take-profit at 110, of which with a price a limit order, and a stop at 90."""
+    desk.mark(100)
+    desk.place(ANN, BUY, 100, 10, ALO, action=1, **CHILD)
+    desk.trigger(ANN, SELL, TriggerKind.TAKE_PROFIT, 110, 10, tp_price, action=1, **CHILD)
+    desk.trigger(ANN, SELL, TriggerKind.STOP_LOSS, 90, 10, action=1, **CHILD).run()
+
+
+def test_a_parent_that_is_filled_as_a_maker_arms_its_children(desk):
+    pair(desk, tp_price=None)
+    assert [event[0] for event in desk.place(BOB, SELL, 100, 9).short()] == [FILLED, FILLED]
+    assert [event[0] for event in desk.place(BOB, SELL, 100, 1).short()] == [FILLED, FILLED, WAITING, WAITING]
+
+
+def test_a_child_that_takes_ends_the_other_before_its_rest_is_told(desk):
+    pair(desk, tp_price=None)
+    desk.place(BOB, SELL, 100, 10).run()
+    bids(desk, (CAT, 105, 4))
+    told = desk.mark(110).short()
+    assert told[3:] == [(CANCELLED, ANN, 10, Refusal.SIBLING_FILLED), (EXPIRED, ANN, 6)]
+
+
+def test_a_child_that_rests_ends_the_other_at_its_first_fill(desk):
+    pair(desk, tp_price=112)
+    desk.place(BOB, SELL, 100, 10).run()
+    desk.mark(110).run()
+    told = desk.place(CAT, BUY, 112, 4, IOC).short()
+    assert told[2:] == [(CANCELLED, ANN, 10, Refusal.SIBLING_FILLED)]
+    assert [event[0] for event in desk.place(CAT, BUY, 112, 4, IOC).short()] == [FILLED, FILLED]
+
+
+def test_priority_is_refused_and_charged_at_placement(desk):
+    assert desk.place(ANN, BUY, 90, 1, GTC, priority_rate_e8=1).short() == [
+        (REJECTED, ANN, Refusal.PRIORITY_NOT_ALLOWED)
+    ]
+    desk.place(ANN, BUY, 90, 10**6, ALO, priority_rate_e8=10_000).run()
+    assert desk.exchange.engine[0]["burned_micro"] == 9_000
 
 
 # Ids and limits.
