@@ -19,12 +19,15 @@ from hlhft.venue.liquidation_round import liquidate_accounts
 from hlhft.venue.matching import apply_action
 from hlhft.venue.outcomes import tell, tell_outcome
 from hlhft.venue.prices import update_mark
+from hlhft.venue.scheduled_cancel import fire_schedules, set_schedule
 from hlhft.venue.trade_ledger import book_trades
 from hlhft.venue.transfers import deposit, transfer_class, transfer_collateral, transfer_token, withdraw
 from hlhft.venue.triggers import fire_triggers
+from hlhft.venue.twap import cancel_twap, place_twap, run_twaps
 
 # As in hlhft.venue.blocks, hlhft.events and hlhft.venue.refusals; the compiled subset wants plain constants.
-_PLACE_TRIGGER, _NOOP, _UPDATE_LEVERAGE, _UPDATE_ISOLATED_MARGIN, _TRANSFER_COLLATERAL = 3, 7, 8, 9, 10
+_PLACE_TRIGGER, _SCHEDULE_CANCEL, _PLACE_TWAP, _CANCEL_TWAP, _NOOP = 3, 4, 5, 6, 7
+_UPDATE_LEVERAGE, _UPDATE_ISOLATED_MARGIN, _TRANSFER_COLLATERAL = 8, 9, 10
 _TRANSFER_CLASS, _TRANSFER_TOKEN, _DEPOSIT, _WITHDRAW, _ORACLE_PRICE, _EXTERNAL_MARK = 11, 12, 13, 14, 15, 16
 _LEDGER_TRANSFER, _LEVERAGE_CHANGE = 49, 52
 _INVALID_PRICE, _ACTION_EXPIRED, _UNKNOWN_ACTION = 10, 13, 48
@@ -187,13 +190,24 @@ def _account_code(chain, leg, ts_ns):
 
 @compiled
 def _apply_account_leg(chain, leg, ts_ns):
+    venue, kind = chain.exchange, leg["kind"]
     if leg["expires_ns"] != 0 and ts_ns > leg["expires_ns"]:
-        tell_outcome(chain.exchange, leg, _ACTION_EXPIRED, ts_ns)
+        tell_outcome(venue, leg, _ACTION_EXPIRED, ts_ns)
+        return
+    # Those that wait for a time tell what became of them themselves.
+    if kind == _SCHEDULE_CANCEL:
+        set_schedule(venue, chain.schedules, leg, chain.fees.traded_micro[leg["account"]], ts_ns)
+        return
+    if kind == _PLACE_TWAP:
+        place_twap(venue, chain.twaps, leg, ts_ns)
+        return
+    if kind == _CANCEL_TWAP:
+        cancel_twap(venue, chain.twaps, leg, ts_ns)
         return
     code = _account_code(chain, leg, ts_ns)
     if code == 0:
         chain.state[0]["changed"] = 1
-    tell_outcome(chain.exchange, leg, code, ts_ns)
+    tell_outcome(venue, leg, code, ts_ns)
 
 
 @compiled
@@ -257,4 +271,6 @@ def run_block(chain, legs, count, ts_ns):
     _begin_block(chain, legs, count, ts_ns)
     _execute_legs(chain, legs, count, ts_ns)
     fire_triggers(chain.exchange, ts_ns)
+    run_twaps(chain.exchange, chain.twaps, ts_ns)
+    fire_schedules(chain.exchange, chain.schedules, ts_ns)
     _end_block(chain, ts_ns)

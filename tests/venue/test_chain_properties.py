@@ -37,6 +37,11 @@ def some_legs(desk: ChainDesk, dice: random.Random, oracles: list[int]) -> None:
             size_lots=dice.randrange(1, 100_000), trigger_kind=dice.choice([1, 2]), reduce_only=dice.randrange(2),
             trigger_ticks=oracles[0] + dice.randrange(-300, 300), trigger_is_market=1, time_in_force=GTC,
         )  # fmt: skip
+    if dice.random() < 0.05:
+        desk.leg(
+            ActionKind.PLACE_TWAP, dice.randrange(1, ACCOUNTS), side=dice.choice([1, -1]), randomize=1,
+            size_lots=dice.randrange(100_000, 900_000), duration_ns=600 * SECOND,
+        )  # fmt: skip
     if dice.random() < 0.3:
         kind = dice.choice(KINDS)
         amount = {
@@ -54,6 +59,7 @@ def stream(seed: int, blocks: int) -> tuple[ChainDesk, list[bytes], int]:
     """A run; its events and how many liquidations it had. After every block nobody is worth less than nothing."""
     dice = random.Random(seed)
     desk = ChainDesk(accounts=ACCOUNTS)
+    desk.exchange.terms["impact_notional_micro"] = 100 * USDC  # the books are thin
     oracles = [AT, AT, AT]
     for account in range(ACCOUNTS):
         desk.deposit(account, 600 * USDC).deposit(account, 500 * COIN, token=1)
@@ -92,7 +98,7 @@ def check(desk: ChainDesk) -> None:
     assert (venue.holdings["position_lots"].sum(axis=0) == 0).all()
 
 
-@pytest.mark.parametrize("seed", [0, 1, 5, 6])
+@pytest.mark.parametrize("seed", [0, 4, 6, 11])
 def test_conservation_and_margin_hold_after_every_block(seed):
     desk, _, liquidations = stream(seed, 250)
     assert liquidations > 0
