@@ -64,6 +64,7 @@ class Desk:
         self.info = Info(url, skip_ws=True)
         self.traders: list[Trader] = []
         self._keys = 0
+        self._movers: list[Trader] = []
 
     # Reading.
 
@@ -103,10 +104,19 @@ class Desk:
         """Money out of nothing."""
         self.admin({"address": address, "usdc": usdc})
 
-    def set_oracle(self, coin: str, price: int) -> None:
-        """Moves the oracle, and with it the mark; returns once the mark has followed."""
+    def move(self, coin: str, price: int) -> None:
+        """Moves the market to a price: a trade there and then the oracle, so that the mark has no reason to lag.
+
+        The books must not hold an order that would trade at this price first. Returns once the mark is there.
+        """
+        if not self._movers:
+            self._movers = [self.trader(100_000_000) for _ in range(2)]
+            self.traders = [trader for trader in self.traders if trader not in self._movers]
+        seller, buyer = self._movers
+        seller.rest(coin, False, 1, price, ALO)
+        assert "filled" in buyer.order(coin, True, 1, price, IOC)
         self.admin({"coin": coin, "oracle": str(price)})
-        eventually(lambda: Decimal(self.context(coin)["oraclePx"]) == price)
+        eventually(lambda: abs(Decimal(self.context(coin)["markPx"]) / price - 1) < Decimal("0.01"))
 
     # Traders.
 
@@ -152,6 +162,7 @@ class Trader:
     def rest(self, coin: str, is_buy: bool, size: float, price: float, kind: Any = GTC, **options: Any) -> int:
         """Places an order that must rest; its id."""
         status = self.order(coin, is_buy, size, price, kind, **options)
+        assert "resting" in status, status
         return int(status["resting"]["oid"])
 
     def post(

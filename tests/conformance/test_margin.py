@@ -18,7 +18,7 @@ def price(desk: Desk) -> Iterator[int]:
     found = desk.price(COIN)
     yield found
     desk.sweep()
-    desk.set_oracle(COIN, found)
+    desk.move(COIN, found)
 
 
 def buy(maker: Trader, taker: Trader, size: float, price: int) -> None:
@@ -113,9 +113,9 @@ def test_an_account_below_its_maintenance_margin_is_liquidated(desk: Desk, maker
     assert position is not None
     liquidation_price = Decimal(position["liquidationPx"])
     assert price * Decimal("0.9") < liquidation_price < price
-    resting = victim.rest(COIN, True, 1, round(price * 0.5), ALO)
+    resting = victim.rest(COIN, True, 1, round(price * 0.85), ALO)
     maker.rest(COIN, True, size, int(liquidation_price), ALO)
-    desk.set_oracle(COIN, int(liquidation_price) - 1)
+    desk.move(COIN, int(liquidation_price) - 1)
     eventually(lambda: victim.signed_size(COIN) == 0)
     newest = victim.fills()[0]
     assert newest["liquidation"]["liquidatedUser"] == victim.address

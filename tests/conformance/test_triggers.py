@@ -30,7 +30,7 @@ def price(desk: Desk) -> Iterator[int]:
     found = desk.price(COIN)
     yield found
     desk.sweep()
-    desk.set_oracle(COIN, found)
+    desk.move(COIN, found)
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_a_stop_waits_and_sells_at_the_market_when_the_mark_falls(
     bid = round(price * 0.93)
     maker.rest(COIN, True, 10, bid, ALO)
     assert holder.signed_size(COIN) == 10
-    desk.set_oracle(COIN, round(price * 0.94))
+    desk.move(COIN, round(price * 0.94))
     eventually(lambda: holder.signed_size(COIN) == 0)
     assert holder.word(shown["oid"]) == "filled"
     fill = holder.fills()[0]
@@ -87,7 +87,7 @@ def test_a_take_profit_with_a_limit_rests_when_the_mark_rises(desk: Desk, holder
     holder.exchange.order(COIN, False, 4, target + 3, kind, reduce_only=True)
     (shown,) = desk.info.frontend_open_orders(holder.address)
     assert shown["orderType"] == "Take Profit Limit"
-    desk.set_oracle(COIN, round(price * 1.06))
+    desk.move(COIN, round(price * 1.06))
     eventually(lambda: desk.book(COIN)[1] == [(target + 3, 4, 1)])
     assert holder.signed_size(COIN) == 10
     assert holder.open_ids() == {shown["oid"]}
@@ -132,7 +132,7 @@ def test_children_wait_for_their_parent(desk: Desk, maker: Trader, taker: Trader
     assert sorted(one["orderType"] for one in armed) == ["Stop Market", "Take Profit Market"]
     # One child is executed and ends the other.
     maker.rest(COIN, True, 2, round(price * 0.88), ALO)
-    desk.set_oracle(COIN, round(price * 0.89))
+    desk.move(COIN, round(price * 0.89))
     eventually(lambda: taker.signed_size(COIN) == 0)
     words = {one["orderType"]: taker.word(one["oid"]) for one in armed}
     assert words == {"Stop Market": "filled", "Take Profit Market": "siblingFilledCanceled"}
