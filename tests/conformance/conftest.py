@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from queue import Empty, Queue
 
@@ -37,6 +37,7 @@ class ExchangeProcess:
             text=True,
         )
         self.lines: list[str] = []
+        self.then: list[Callable[[], object]] = []  # what is done once it has ended
         self._urls: Queue[str | None] = Queue()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -66,6 +67,8 @@ class ExchangeProcess:
         self._reader.join(timeout=STOP_S)
         assert self.process.stdout is not None
         self.process.stdout.close()
+        for do in self.then:
+            do()
         return code
 
 

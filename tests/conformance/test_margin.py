@@ -114,7 +114,7 @@ def test_an_account_below_its_maintenance_margin_is_liquidated(desk: Desk, maker
     liquidation_price = Decimal(position["liquidationPx"])
     assert price * Decimal("0.9") < liquidation_price < price
     resting = victim.rest(COIN, True, 1, round(price * 0.85), ALO)
-    maker.rest(COIN, True, size, int(liquidation_price), ALO)
+    maker.rest(COIN, True, size, int(liquidation_price) - 2, ALO)
     desk.move(COIN, int(liquidation_price) - 1)
     eventually(lambda: victim.signed_size(COIN) == 0)
     newest = victim.fills()[0]

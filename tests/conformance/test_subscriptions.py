@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hyperliquid.info import Info
 
+from tests.conformance.conftest import ExchangeProcess
 from tests.conformance.desk import ALO, IOC, Desk, Trader, eventually, only
 
 SLOW_S = 15.0  # some channels are told every few seconds only
@@ -17,28 +18,49 @@ SLOW_S = 15.0  # some channels are told every few seconds only
 class Watcher:
     """The SDK's `Info` with its socket; what is delivered is kept by subscription."""
 
-    def __init__(self, desk: Desk) -> None:
-        self.info = Info(desk.url)
+    def __init__(self, info: Info) -> None:
+        self.info = info
+        self.watched: list[tuple[dict[str, Any], int]] = []
 
     def watch(self, subscription: dict[str, Any]) -> tuple[list[Any], int]:
         """The data of all messages of the subscription, as they come, and its number."""
         seen: list[Any] = []
         number = self.info.subscribe(subscription, lambda message: seen.append(message["data"]))
+        self.watched.append((subscription, number))
         return seen, number
 
-    def close(self) -> None:
-        self.info.disconnect_websocket()
-        assert self.info.ws_manager is not None
-        self.info.ws_manager.join(timeout=SLOW_S)
+    def end(self) -> None:
+        """Ends what was not ended."""
+        for subscription, number in self.watched:
+            self.info.unsubscribe(subscription, number)
+
+
+@pytest.fixture(scope="session")
+def listening(session_desk: Desk, exchange_process: ExchangeProcess) -> Info:
+    """One socket for all: the SDK's takes ten seconds to close, unless it is the exchange that closes it."""
+    info = Info(session_desk.url)
+    eventually(lambda: info.ws_manager is not None and info.ws_manager.ws_ready)
+    exchange_process.then.append(lambda: hang_up(info))
+    return info
+
+
+def hang_up(info: Info) -> None:
+    """Ends the SDK's threads, and the socket that it leaves open when the exchange was first to close."""
+    manager = info.ws_manager
+    assert manager is not None
+    socket = manager.ws.sock
+    info.disconnect_websocket()
+    manager.join(timeout=SLOW_S)
+    if socket is not None:
+        socket.shutdown()
 
 
 @pytest.fixture
-def watcher(desk: Desk) -> Iterator[Watcher]:
+def watcher(desk: Desk, listening: Info) -> Iterator[Watcher]:
     """The third client."""
-    made = Watcher(desk)
-    eventually(lambda: made.info.ws_manager is not None and made.info.ws_manager.ws_ready)
+    made = Watcher(listening)
     yield made
-    made.close()
+    made.end()
 
 
 def wait_for(seen: list[Any], holds: Callable[[Any], bool]) -> Any:
