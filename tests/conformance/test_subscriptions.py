@@ -39,20 +39,13 @@ class Watcher:
 def listening(session_desk: Desk, exchange_process: ExchangeProcess) -> Info:
     """One socket for all: the SDK's takes ten seconds to close, unless it is the exchange that closes it."""
     info = Info(session_desk.url)
-    eventually(lambda: info.ws_manager is not None and info.ws_manager.ws_ready)
-    exchange_process.then.append(lambda: hang_up(info))
-    return info
-
-
-def hang_up(info: Info) -> None:
-    """Ends the SDK's threads, and the socket that it leaves open when the exchange was first to close."""
     manager = info.ws_manager
     assert manager is not None
-    socket = manager.ws.sock
-    info.disconnect_websocket()
-    manager.join(timeout=SLOW_S)
-    if socket is not None:
-        socket.shutdown()
+    eventually(lambda: manager.ws_ready)
+    # Whatever the SDK's client does when the other side hangs up first, it forgets to close its own end.
+    ends = [info.disconnect_websocket, lambda: manager.join(timeout=SLOW_S), manager.ws.sock.shutdown]
+    exchange_process.then.extend(ends)
+    return info
 
 
 @pytest.fixture
