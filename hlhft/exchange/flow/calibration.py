@@ -58,7 +58,7 @@ KNOBS: Mapping[str, tuple[float, float, float]] = {
     "impact_bp": (0.0005, 5, 1.6),
 }
 SEED = 20_250_904
-SECONDS = 6_000.0
+SECONDS = 12_000.0
 TRIALS = 1_500
 TRIALS_PER_SEED = 75
 TURNED_AT_ONCE = 3

@@ -33,7 +33,7 @@ DEEP, JOINER, NOISE, INFORMED, MOMENTUM = MAKERS, MAKERS + 1, MAKERS + 2, MAKERS
 ACCOUNTS = MAKERS + 5
 BURST_ORDERS_MAX = 16
 
-# At most so many legs a market and block: every maker moves its whole ladder, every joiner leaves, every taker comes.
+# At most so many legs a market and block beside the opening: every maker moves its whole ladder, every joiner leaves, every taker comes.
 LEGS_PER_MARKET = MAKERS * (2 * LEVELS + 1) + 2 * DEEP_LEVELS + 2 * JOINERS + 4 + 4 * BURST_ORDERS_MAX + 2 + 2
 
 FAIR_STEP_NS = 25_000_000
@@ -186,6 +186,11 @@ class Flow(NamedTuple):
     normal: np.ndarray  # int64[QUANTILES]
     exponential: np.ndarray  # int64[QUANTILES]
     blank: np.ndarray  # ACTION_DTYPE[1]: a leg without contents
+
+
+def legs_max(markets: int) -> int:
+    """The most legs of one block, the opening included."""
+    return ACCOUNTS * (1 + markets) + markets * LEGS_PER_MARKET
 
 
 def new_flow(
