@@ -60,7 +60,7 @@ def command(
     """
     from hlhft.compiled import cache_folder
     from hlhft.exchange.opening import open_machine, open_settings
-    from hlhft.exchange.state_file import read_state
+    from hlhft.exchange.state_file import StateFileError, read_state
 
     now_ns = time.time_ns()
     names = [name.strip() for name in coins.split(",") if name.strip()]
@@ -69,7 +69,12 @@ def command(
         click.echo(COMPILING, err=True)
     machine = open_machine(settings, synthetic=flow == "synthetic")
     if state is not None and state.exists():
-        machine.restore(read_state(state), now_ns)
+        try:
+            machine.restore(read_state(state), now_ns)
+        except StateFileError:
+            raise
+        except ValueError as error:
+            raise CommandError(f"{state}: {error}", ExitCode.DATA) from None
     machine.advance(machine.next_deadline_ns())  # compiles what it needs before anybody waits for it
     interrupted = _serve(machine, host=host, port=port, speed=speed, state=state)
     if interrupted:

@@ -283,6 +283,7 @@ class Machine:
             "height": self.height,
             "time_ns": self.time_ns,
             "digest": self.digest,
+            "next_block_ns": self._next_block_ns,
             "clock": [int(self._clock[name][0]) for name in ("height", "seed_1", "seed_2")],
             "delays": self._delays.state(),
             "kernel": self.kernel.state(),
@@ -311,11 +312,11 @@ class Machine:
         self.register.addresses, self.register.client_ids = self.addresses, self.client_ids
         self.height, self.digest = state["height"], state["digest"]
         self.time_ns = max(now_ns, state["time_ns"])
-        self._clock["time_ns"][0] = self.time_ns
         self._clock["height"][0], self._clock["seed_1"][0], self._clock["seed_2"][0] = state["clock"]
         self._delays.restore(state["delays"])
         self._admin.clear()
-        self._next_block_ns = int(next_block_time(self._clock[0], self._spacing))
+        # The next block was drawn already; after a longer pause blocks go on from now.
+        self._next_block_ns = self._clock["time_ns"][0] = max(state["next_block_ns"], self.time_ns)
 
     # One block.
 

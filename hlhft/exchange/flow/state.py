@@ -16,6 +16,7 @@ import numpy as np
 
 from hlhft.exchange.flow.draws import (
     ONE,
+    WAIT_NS_MAX,
     exponential_table,
     log_normal_table,
     new_generators,
@@ -32,7 +33,7 @@ DEEP, JOINER, NOISE, INFORMED, MOMENTUM = MAKERS, MAKERS + 1, MAKERS + 2, MAKERS
 ACCOUNTS = MAKERS + 5
 BURST_ORDERS_MAX = 16
 
-# At most so many legs a market and block: every maker moves its whole ladder, every joiner leaves, every taker comes.
+# At most so many legs a market and block beside the opening: every maker moves its whole ladder, every joiner leaves, every taker comes.
 LEGS_PER_MARKET = MAKERS * (2 * LEVELS + 1) + 2 * DEEP_LEVELS + 2 * JOINERS + 4 + 4 * BURST_ORDERS_MAX + 2 + 2
 
 FAIR_STEP_NS = 25_000_000
@@ -187,6 +188,11 @@ class Flow(NamedTuple):
     blank: np.ndarray  # ACTION_DTYPE[1]: a leg without contents
 
 
+def legs_max(markets: int) -> int:
+    """The most legs of one block, the opening included."""
+    return ACCOUNTS * (1 + markets) + markets * LEGS_PER_MARKET
+
+
 def new_flow(
     markets: Sequence[Market], flows: Sequence[MarketFlow], *, first_account: int, seed: int, blank: np.ndarray
 ) -> Flow:
@@ -258,7 +264,7 @@ def _fill_numbers(flow: Flow, row: int, market: Market, numbers: MarketFlow) -> 
         "lots_min": math.ceil(lots * _MINIMUM_USDC),
     }
     for name, value in values.items():
-        flow.numbers[row][name] = round(value)
+        flow.numbers[row][name] = round(min(value, WAIT_NS_MAX) if name.endswith("_wait_ns") else value)
 
 
 def _fill_tables(flow: Flow, row: int, market: Market, numbers: MarketFlow) -> None:
