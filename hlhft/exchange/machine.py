@@ -130,7 +130,7 @@ class Machine:
         self.register = Register(
             self.addresses, self.client_ids, budget=self._budget, now_ms=lambda: self.time_ns // NS_PER_MS
         )
-        self.records = Records(settings.listing, self.register)
+        self.records = Records(settings.listing, self.register, settings.records)
         self.answers = Info(self.kernel.chain, self.records, self.register)
         self.channels = Channels(self.answers, settings.channels, limits=self.client_limits)
         self.sockets = Sockets(
