@@ -413,7 +413,7 @@ class Machine:
         answering = Answering(
             listing=self.settings.listing,
             client_ids=self.client_ids,
-            touch=self.kernel.touch(),
+            touch=self.kernel.touch,
             scheduled_volume_micro=self.settings.schedule_volume_micro,
             asset_suffix=self.settings.asset_suffix,
         )

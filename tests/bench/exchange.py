@@ -1,4 +1,4 @@
-"""The embedded exchange through its API: signed actions over one WebSocket, each answered before the next of its kind.
+"""The embedded exchange through its API: signed actions over one WebSocket, a few of them in flight.
 
 The exchange runs in a process of its own, without artificial delay. A client signs its actions beforehand, so that only
 the exchange is timed, and keeps WINDOW of them in flight: post-only orders with a client order id and the cancels of
