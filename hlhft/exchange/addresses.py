@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from msgspec import Struct
 
 from hlhft.hyperliquid.signing import address_bytes, keccak
-from hlhft.hyperliquid.wire import ZERO_ADDRESS, WireError, read_number
+from hlhft.hyperliquid.wire import PADDED, ZERO_ADDRESS, WireError, read_number
 from hlhft.units import MICRO
 
 DAY_MS = 86_400_000
@@ -370,6 +370,6 @@ def _rate(text: str, maximum: int) -> int | None:
     if not text.endswith("%"):
         return None
     try:
-        return read_number(text[:-1], _RATE_DECIMALS, maximum=maximum)
+        return read_number(text[:-1], _RATE_DECIMALS, maximum=maximum, rules=PADDED)
     except WireError:
         return None

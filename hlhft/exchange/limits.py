@@ -266,16 +266,17 @@ class ClientLimits:
         return 0 if usage is None else usage.weight.used(now_ms)
 
     def connect(self, client: Client, connection: int, now_ms: int) -> str | None:
-        """Counts a new connection and returns None, or the refusal: it is to be closed at once. Refused ones count as
-        new."""
+        """Counts a new connection and returns None, or the refusal: it is to be closed at once.
+
+        One that is refused because too many are open counts among the new ones of the minute.
+        """
         assert connection not in self._connections, "a connection is opened once"
         usage = self._usage(client, now_ms)
         if usage is None:
             return self._refuse("clients_max", CLIENTS_TEXT)
         settings = self.settings
         if settings.enabled:
-            is_too_soon = usage.connects.wait_ms(1, now_ms) > 0
-            if is_too_soon:
+            if usage.connects.wait_ms(1, now_ms) > 0:
                 return self._refuse("new_connections_per_minute", NEW_CONNECTIONS_TEXT)
             usage.connects.add(1, now_ms)
             if usage.connections >= settings.connections:

@@ -63,6 +63,8 @@ class NumberRules:
 
 
 STRICT = NumberRules()
+# Amounts and rates of user-signed actions are signed as the text they are, so no form of them breaks a signature.
+PADDED = NumberRules(padded=True)
 
 
 def request_number(units: int, decimals: int) -> str:

@@ -12,8 +12,9 @@ from __future__ import annotations
 from hlhft.compiled import compiled
 from hlhft.venue.arithmetic import multiply_divide
 from hlhft.venue.fees import notional_micro
-from hlhft.venue.margin import cross_equity_micro, isolated_equity_micro, isolated_transfer_micro
+from hlhft.venue.margin import ISOLATED, cross_equity_micro, isolated_equity_micro, isolated_transfer_micro
 from hlhft.venue.outcomes import tell
+from hlhft.venue.resting import trim_reduce_only
 
 INTO_BOOK, TAKEN_OVER, DELEVERAGED, DELEVERAGES = 0, 1, 2, 3  # aux0 of LIQUIDATION
 
@@ -38,7 +39,7 @@ def equity_micro(venue, account, bucket):
 @compiled
 def bucket_of(venue, account, market):
     """What stands behind the account's position: the market when it is isolated, else -1."""
-    return market if venue.margins[account, market]["isolated"] == 1 else -1
+    return market if venue.margins[account, market]["isolated"] == ISOLATED else -1
 
 
 @compiled
@@ -81,7 +82,7 @@ def first_counterparty(chain, account, market):
 
 @compiled
 def move_position(venue, account, market, side, ticks, lots):
-    """Books `lots` bought (`side` +1) or sold at `ticks` without fee, volume or order, and tells the fill."""
+    """Books `lots` bought (`side` +1) or sold at `ticks` without fee, volume or order; returns the position before."""
     holding = venue.holdings[account, market]
     start = holding["position_lots"]
     holding["position_lots"] += side * lots
@@ -101,7 +102,7 @@ def tell_fill(venue, account, market, side, ticks, lots, start_lots, ts_ns):
 
 @compiled
 def move_between(venue, account, other, market, ticks, lots, ts_ns):
-    """Moves `lots` of the account's position to the other account at `ticks`; both are told, the buyer first."""
+    """Moves `lots` of the account's position to the other account at `ticks`; both are told a fill, the buyer first."""
     side = -1 if venue.holdings[account, market]["position_lots"] > 0 else 1
     start = move_position(venue, account, market, side, ticks, lots)
     other_start = move_position(venue, other, market, -side, ticks, lots)
@@ -112,7 +113,6 @@ def move_between(venue, account, other, market, ticks, lots, ts_ns):
         tell_fill(venue, other, market, 1, ticks, lots, other_start, ts_ns)
         tell_fill(venue, account, market, -1, ticks, lots, start, ts_ns)
     venue.engine[0]["next_trade_id"] += 1
-    return other_start
 
 
 @compiled
@@ -138,8 +138,10 @@ def deleverage(chain, account, market, ticks, ts_ns):
         tell(venue, _LIQUIDATION, other, market, ticks, closed, DELEVERAGED, before, ts_ns)
         move_between(venue, account, other, market, ticks, lots, ts_ns)
         margin = venue.margins[other, market]
-        if margin["isolated"] == 1:
+        if margin["isolated"] == ISOLATED:
             moved = isolated_transfer_micro(venue.holdings[other, market], margin, venue.markets[market], held, ticks)
             margin["bucket_micro"] += moved
             venue.collateral[other] -= moved
+        trim_reduce_only(venue, other, market, ts_ns)
+        trim_reduce_only(venue, account, market, ts_ns)
     return abs(venue.holdings[account, market]["position_lots"])

@@ -19,15 +19,19 @@ from hlhft.venue.liquidation_round import liquidate_accounts
 from hlhft.venue.matching import apply_action
 from hlhft.venue.outcomes import tell, tell_outcome
 from hlhft.venue.prices import update_mark
+from hlhft.venue.scheduled_cancel import fire_schedules, set_schedule
 from hlhft.venue.trade_ledger import book_trades
 from hlhft.venue.transfers import deposit, transfer_class, transfer_collateral, transfer_token, withdraw
+from hlhft.venue.triggers import fire_triggers
+from hlhft.venue.twap import cancel_twap, place_twap, run_twaps
+from hlhft.venue.vault import close_positions
 
 # As in hlhft.venue.blocks, hlhft.events and hlhft.venue.refusals; the compiled subset wants plain constants.
-_MODIFY, _NOOP, _UPDATE_LEVERAGE, _UPDATE_ISOLATED_MARGIN, _TRANSFER_COLLATERAL = 2, 7, 8, 9, 10
+_PLACE_TRIGGER, _SCHEDULE_CANCEL, _PLACE_TWAP, _CANCEL_TWAP, _NOOP = 3, 4, 5, 6, 7
+_UPDATE_LEVERAGE, _UPDATE_ISOLATED_MARGIN, _TRANSFER_COLLATERAL = 8, 9, 10
 _TRANSFER_CLASS, _TRANSFER_TOKEN, _DEPOSIT, _WITHDRAW, _ORACLE_PRICE, _EXTERNAL_MARK = 11, 12, 13, 14, 15, 16
 _LEDGER_TRANSFER, _LEVERAGE_CHANGE = 49, 52
-_INVALID_PRICE, _ACTION_EXPIRED = 10, 13
-_UNKNOWN_KIND = -1  # no kind of hlhft.venue.blocks: a defect of the caller's
+_INVALID_PRICE, _ACTION_EXPIRED, _UNKNOWN_ACTION = 10, 13, 48
 
 # What a leg says beside action, arrival_ns, expires_ns, kind and account. A field that is not named is zero.
 LEG_FIELDS: dict[ActionKind, dict[str, str]] = {
@@ -152,8 +156,6 @@ def _update_marks(chain, ts_ns):
 def _account_code(chain, leg, ts_ns):
     """Executes a leg that is about an account rather than an order; returns its refusal, 0 when it was done."""
     venue, kind, account, amount = chain.exchange, leg["kind"], leg["account"], leg["amount"]
-    if kind == _NOOP:
-        return 0
     if kind == _UPDATE_LEVERAGE:
         code = update_leverage(venue, account, leg["market"], amount, leg["side"])
         if code == 0:
@@ -184,18 +186,29 @@ def _account_code(chain, leg, ts_ns):
         if code == 0:
             tell(venue, _LEDGER_TRANSFER, account, 0, 0, 0, -amount, 0, ts_ns)
         return code
-    return _UNKNOWN_KIND
+    return _UNKNOWN_ACTION
 
 
 @compiled
 def _apply_account_leg(chain, leg, ts_ns):
+    venue, kind = chain.exchange, leg["kind"]
     if leg["expires_ns"] != 0 and ts_ns > leg["expires_ns"]:
-        tell_outcome(chain.exchange, leg, _ACTION_EXPIRED, ts_ns)
+        tell_outcome(venue, leg, _ACTION_EXPIRED, ts_ns)
+        return
+    # Those that wait for a time tell what became of them themselves.
+    if kind == _SCHEDULE_CANCEL:
+        set_schedule(venue, chain.schedules, leg, chain.fees.traded_micro[leg["account"]], ts_ns)
+        return
+    if kind == _PLACE_TWAP:
+        place_twap(venue, chain.twaps, leg, ts_ns)
+        return
+    if kind == _CANCEL_TWAP:
+        cancel_twap(venue, chain.twaps, leg, ts_ns)
         return
     code = _account_code(chain, leg, ts_ns)
     if code == 0:
         chain.state[0]["changed"] = 1
-    tell_outcome(chain.exchange, leg, code, ts_ns)
+    tell_outcome(venue, leg, code, ts_ns)
 
 
 @compiled
@@ -225,7 +238,7 @@ def _execute_legs(chain, legs, count, ts_ns):
         row = chain.order[position]
         leg = legs[row]
         engine["leg"] = row
-        if leg["kind"] <= _MODIFY:
+        if leg["kind"] <= _PLACE_TRIGGER or leg["kind"] == _NOOP:
             apply_action(chain.exchange, leg, ts_ns)
         elif not _is_price(leg):
             _apply_account_leg(chain, leg, ts_ns)
@@ -258,4 +271,9 @@ def run_block(chain, legs, count, ts_ns):
     """
     _begin_block(chain, legs, count, ts_ns)
     _execute_legs(chain, legs, count, ts_ns)
+    fire_triggers(chain.exchange, ts_ns)
+    run_twaps(chain.exchange, chain.twaps, ts_ns)
+    fire_schedules(chain.exchange, chain.schedules, ts_ns)
+    if chain.parameters[0]["vault_closes"] != 0:
+        close_positions(chain.exchange, ts_ns)
     _end_block(chain, ts_ns)

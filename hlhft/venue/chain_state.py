@@ -15,11 +15,15 @@ from hlhft.units import MICRO
 from hlhft.venue.fee_tiers import Fees, new_fees
 from hlhft.venue.funding import RATE_NONE, new_funding
 from hlhft.venue.liquidation import INTENT_DTYPE, LIQUIDATION_DTYPE, transition_table
-from hlhft.venue.margin import TIERS_MAX, tier_table
+from hlhft.venue.margin import ISOLATED, TIERS_MAX, tier_table
+from hlhft.venue.scheduled_cancel import new_schedules
 from hlhft.venue.state import Exchange, events_for, new_exchange
+from hlhft.venue.twap import new_twaps
 
 INSURANCE = 0  # the account of the insurance vault
 LEGS_MAX = 20_000
+WAITING_MAX = 1_000  # orders that wait for a trigger, of all accounts
+TWAPS_MAX = 100  # that run at once, of all accounts
 DEFAULT_LEVERAGE = 20  # of an account that has set none, where the market offers it (as the venue's pages show it)
 
 # What an operator sets; the defaults are the venue's.
@@ -28,6 +32,7 @@ PARAMETERS_DTYPE = np.dtype(
         ("mark_interval_ns", np.int64),  # a mark is no older than this; 0: a new one each block
         ("withdrawal_fee_micro", np.int64),  # part of what is withdrawn
         ("fee_tiers_at_once", np.int64),  # 1: rates follow the volume after each block, 0: at the end of a UTC day
+        ("vault_closes", np.int64),  # 1: the vault closes what it took over, 0: it keeps it
     ]
 )
 
@@ -71,6 +76,8 @@ class Chain(NamedTuple):
     exchange: Exchange
     parameters: np.ndarray  # PARAMETERS_DTYPE[1]
     state: np.ndarray  # CHAIN_DTYPE[1]
+    twaps: np.ndarray  # TWAP_DTYPE[]: room for those that run at once
+    schedules: np.ndarray  # SCHEDULE_DTYPE[A]
     prices: np.ndarray  # PRICE_DTYPE[M]
     funding: np.ndarray  # FUNDING_DTYPE[M]
     liquidations: np.ndarray  # LIQUIDATION_DTYPE[A, M + 1]: each market's isolated position, and last the cross account
@@ -88,7 +95,7 @@ def new_parameters() -> np.ndarray:
     Mark every three seconds and a withdrawal fee of $1 (venue reference section 10; the fee is the documentation's).
     """
     parameters = np.zeros(1, PARAMETERS_DTYPE)
-    parameters[0] = (3_000_000_000, MICRO, 0)
+    parameters[0] = (3_000_000_000, MICRO, 0, 1)
     return parameters
 
 
@@ -101,6 +108,8 @@ def new_chain(
     width: int,
     slots: int,
     start_ns: int,
+    waiting: int = WAITING_MAX,
+    twaps: int = TWAPS_MAX,
     tiers: np.ndarray | None = None,
     terms: np.ndarray | None = None,
     parameters: np.ndarray | None = None,
@@ -110,8 +119,8 @@ def new_chain(
     tier of a market's maximum leverage where None.
 
     A block holds at most `legs_max` legs. Accounts begin with leverage DEFAULT_LEVERAGE, or what the market offers.
-    Raises ValueError as new_exchange, when `tiers` or `terms` have not one entry a market, and when `legs_max` is below
-    1.
+    Raises ValueError as new_exchange and new_twaps, when `tiers` or `terms` have not one entry a market, and when
+    `legs_max` is below 1.
     """
     count = len(markets)
     if tiers is None:
@@ -122,16 +131,19 @@ def new_chain(
             f" not {tiers.shape}, {terms if terms is None else len(terms)} and {legs_max}"
         )
     exchange = new_exchange(
-        markets, rules, accounts=accounts, base_ticks=list(base_ticks), width=width, slots=slots, terms=terms
-    )
+        markets, rules, accounts=accounts, base_ticks=list(base_ticks), width=width, slots=slots, waiting=waiting,
+        terms=terms,
+    )  # fmt: skip
     exchange.tiers[:] = tiers
     # A block: what its orders can cause, two outcomes and a transfer a leg, and what an hour and a liquidation bring.
-    capacity = 2 * events_for(slots) + 4 * legs_max + 16 * accounts * count
+    capacity = 2 * events_for(slots, waiting) + 2 * twaps + 4 * legs_max + 16 * accounts * count
     exchange = exchange._replace(events=np.zeros(capacity, exchange.events.dtype))
     chain = Chain(
         exchange=exchange,
         parameters=new_parameters() if parameters is None else parameters.copy(),
         state=np.zeros(1, CHAIN_DTYPE),
+        twaps=new_twaps(twaps),
+        schedules=new_schedules(accounts),
         prices=np.zeros(count, PRICE_DTYPE),
         funding=new_funding(count),
         liquidations=np.zeros((accounts, count + 1), LIQUIDATION_DTYPE),
@@ -143,7 +155,7 @@ def new_chain(
         order=np.zeros(legs_max, np.int64),
     )
     exchange.holdings["leverage"] = np.minimum(DEFAULT_LEVERAGE, markets["maximum_leverage"])
-    exchange.margins["isolated"][:, exchange.terms["isolated_only"] != 0] = 1
+    exchange.margins["isolated"][:, exchange.terms["isolated_only"] != 0] = ISOLATED
     chain.state["time_ns"] = start_ns
     chain.prices["premium_e12"] = RATE_NONE
     chain.prices["hourly_rate_e12"] = RATE_NONE

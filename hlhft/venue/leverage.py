@@ -8,9 +8,15 @@ from __future__ import annotations
 
 from hlhft.compiled import compiled
 from hlhft.venue.fees import notional_micro
-from hlhft.venue.margin import available_micro, initial_micro, isolated_equity_micro, position_equity_micro, tier_of
-
-CROSS, ISOLATED = 0, 1  # `isolated` of a MARGIN_DTYPE record
+from hlhft.venue.margin import (
+    CROSS,
+    ISOLATED,
+    available_micro,
+    initial_micro,
+    isolated_equity_micro,
+    position_equity_micro,
+    tier_of,
+)
 
 _PERPETUAL = 0  # hlhft.units.MarketKind
 # As in hlhft.venue.refusals; the compiled subset wants plain constants.

@@ -23,7 +23,8 @@ from hlhft.venue.arithmetic import multiply_divide
 from hlhft.venue.fees import notional_micro
 
 TIERS_MAX = 4
-APART = 2  # `isolated` of a spot market: neither its trades nor its fees are the perpetuals' business
+# `isolated` of a MARGIN_DTYPE record. Spot stands apart: neither its trades nor its fees are the perpetuals' business.
+CROSS, ISOLATED, APART = 0, 1, 2
 DENOMINATOR_MAX = 1000  # tiers of 40 and 20 need 80
 AMOUNT_MAX_MICRO = 3_000_000_000_000_000  # three of these times DENOMINATOR_MAX fit 63 bits
 
@@ -40,7 +41,7 @@ TIER_DTYPE = np.dtype(
 # Per account and market.
 MARGIN_DTYPE = np.dtype(
     [
-        ("isolated", np.int64),  # 1: the position has its own collateral; 2: spot, which no margin knows
+        ("isolated", np.int64),  # CROSS, ISOLATED: the position has its own collateral, or APART
         ("bucket_micro", np.int64),  # isolated: what was moved in, less what was moved out
     ]
 )

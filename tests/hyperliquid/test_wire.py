@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hlhft.hyperliquid.wire import (
     CLOID_MAX,
     MS_MAX,
+    PADDED,
     STRICT,
     ZERO_ADDRESS,
     NumberRules,
@@ -125,10 +126,10 @@ def test_other_forms_are_taken_where_the_rules_say_so(text: str, units: int) -> 
 
 
 def test_each_rule_stands_alone() -> None:
-    assert read_number("1.0", 1, maximum=10, rules=NumberRules(padded=True)) == 10
+    assert read_number("1.0", 1, maximum=10, rules=PADDED) == 10
     assert read_number("1e0", 1, maximum=10, rules=NumberRules(exponents=True)) == 10
     for text, rules, fault in [
-        ("1e0", NumberRules(padded=True), WireFault.EXPONENT),
+        ("1e0", PADDED, WireFault.EXPONENT),
         ("1.0", NumberRules(exponents=True), WireFault.PADDED),
         ("-1e0", LENIENT, WireFault.NEGATIVE),
         ("1e-9", LENIENT, WireFault.TOO_FINE),

@@ -67,6 +67,10 @@ class ChainDesk:
     def oracle(self, price: int = AT, market: int = PERP) -> ChainDesk:
         return self.leg(ActionKind.ORACLE_PRICE, market=market, price_ticks=price)
 
+    def mark(self, price: int, market: int = PERP) -> ChainDesk:
+        """Two of the three prices behind the mark, so that it is this one."""
+        return self.oracle(price, market).leg(ActionKind.EXTERNAL_MARK, market=market, price_ticks=price)
+
     def deposit(self, account: int, micro: int, token: int = 0) -> ChainDesk:
         return self.leg(ActionKind.DEPOSIT, account, amount=micro, token=token)
 

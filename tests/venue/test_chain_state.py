@@ -7,9 +7,10 @@ import pytest
 
 from hlhft.units import Market
 from hlhft.venue import rules as rule_sets
-from hlhft.venue.chain_state import new_chain, new_parameters, new_terms
+from hlhft.venue.chain_state import DEFAULT_LEVERAGE, new_chain, new_parameters
 from hlhft.venue.funding import RATE_NONE
-from hlhft.venue.margin import tier_table
+from hlhft.venue.margin import APART, tier_table
+from hlhft.venue.terms import new_terms
 
 USDC = 1_000_000
 BTC = Market.perpetual("BTC", asset_id=0, size_decimals=5, maximum_leverage=40)
@@ -30,14 +31,20 @@ def test_a_new_chain_knows_no_price_and_no_rate():
     assert (state.prices["hourly_rate_e12"] == RATE_NONE).all()
     assert (state.exchange.marks == 0).all()
     assert state.liquidations.shape == (3, 4)
-    assert (state.tiers == [tier_table([(0, leverage)]) for leverage in (40, 20, 1)]).all()
+    assert (state.exchange.tiers == [tier_table([(0, leverage)]) for leverage in (40, 20, 1)]).all()
 
 
-def test_terms_follow_from_the_markets():
+def test_accounts_begin_with_the_default_leverage_or_what_there_is():
+    state = chain()
+    assert DEFAULT_LEVERAGE == 20
+    assert state.exchange.holdings["leverage"].tolist() == [[20, 20, 1]] * 3
+    assert state.exchange.margins["isolated"].tolist() == [[0, 0, APART]] * 3
+
+
+def test_where_only_isolated_margin_is_allowed_accounts_begin_with_it():
     terms = new_terms(MARKETS)
-    assert terms["impact_notional_micro"].tolist() == [20_000 * USDC, 6_000 * USDC, 6_000 * USDC]
-    assert terms["base_token"].tolist() == [0, 0, 1]
-    assert terms["lot_units"].tolist() == [0, 0, 10**6]
+    terms[1]["isolated_only"] = 1
+    assert chain(terms=terms).exchange.margins["isolated"].tolist() == [[0, 1, APART]] * 3
 
 
 def test_what_is_given_is_copied():
@@ -45,9 +52,9 @@ def test_what_is_given_is_copied():
     parameters, terms = new_parameters(), new_terms(MARKETS)
     state = chain(tiers=tiers, parameters=parameters, terms=terms)
     tiers["factor"], parameters["mark_interval_ns"], terms["isolated_only"] = 0, 5, 1
-    assert (state.tiers["factor"][:, 0] == 1).all()
+    assert (state.exchange.tiers["factor"][:, 0] == 1).all()
     assert state.parameters[0]["mark_interval_ns"] == 3_000_000_000
-    assert (state.terms["isolated_only"] == 0).all()
+    assert (state.exchange.terms["isolated_only"] == 0).all()
 
 
 @pytest.mark.parametrize(
