@@ -4,8 +4,7 @@ Fed with one block after the other; what a block changed comes back as `Changes`
 Every history has a maximum (`RecordSettings`): the oldest entry is forgotten, and counted. Accounts that nobody asks
 about (the order flow's own) can be left out with `ignore`: their trades still move the market's records.
 
-A fill that the venue itself made (a TWAP's slice, a liquidation) is recognised by what else the block tells of its
-account and market, since it has no leg.
+A fill of a liquidation is recognised by what else the block tells of its account and market.
 """
 
 from __future__ import annotations
@@ -369,6 +368,7 @@ class Records:
             trade_id=happened.trade_id,
             hash=self._hash_of(happened),
             cloid=None if order is None else order.cloid,
+            twap_id=happened.twap_id or None,
         )
         records.fills.append(fill)
         notional_micro = listed.market.micro(happened.price_ticks, happened.size_lots)
@@ -414,9 +414,6 @@ class Records:
         if happened.account in self._ignored:
             return
         records = self._of(happened.account)
-        for fill in self._own_fills:
-            if fill.account == happened.account and fill.row == happened.market and fill.twap_id is None:
-                fill.twap_id = happened.order_id
         if happened.leg >= 0 and int(self._block.legs[happened.leg]["kind"]) == ActionKind.PLACE_TWAP:
             leg = self._block.legs[happened.leg]
             records.running[happened.order_id] = TwapRequest(
