@@ -124,7 +124,7 @@ class _Reader:
             if row[0] not in CLASSES:
                 raise ValueError(f"the state's memory has a {row[0]}, which is no record of this exchange")
         # All objects are there before any is filled, since they name each other.
-        self._made = [CLASSES[row[0]].__new__(CLASSES[row[0]]) for row in objects]
+        self._made = [object.__new__(CLASSES[row[0]]) for row in objects]
         for made, row in zip(self._made, objects):
             for name, value in zip(row[1::2], row[2::2]):
                 object.__setattr__(made, name, self.read(value))

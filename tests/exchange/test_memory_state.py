@@ -76,7 +76,7 @@ def test_all_that_is_remembered_comes_back() -> None:
 
 
 def test_what_is_remembered_goes_on() -> None:
-    machine, (alice, bob) = eventful()
+    machine, (alice, _) = eventful()
     state = records_state(machine.records)
     again = Records(machine.settings.listing, machine.register)
     restore_records(again, state)
