@@ -179,7 +179,7 @@ def test_tokens_are_told_with_what_orders_hold_and_what_they_cost():
         {"coin": "PURR", "token": 1, "total": "3.0", "hold": "0.0", "entryNtl": "0.0"},
     ]
     hall.place(ANN, SELL, "0.00001", "2", ALO, row=PURR).run()
-    hall.records._of(ANN).entry(PURR).fill(1, 2000, 3)
+    hall.records.account_records(ANN).entry(PURR).fill(1, 2000, 3)
     shape = hall.ask("spotClearinghouseState", user=address(ANN))["balances"][1]
     assert (shape["hold"], shape["entryNtl"]) == ("2.0", "0.00006")
     assert LISTING.tokens[1].name == "PURR"
