@@ -33,7 +33,8 @@ DEEP, JOINER, NOISE, INFORMED, MOMENTUM = MAKERS, MAKERS + 1, MAKERS + 2, MAKERS
 ACCOUNTS = MAKERS + 5
 BURST_ORDERS_MAX = 16
 
-# At most so many legs a market and block beside the opening: every maker moves its whole ladder, every joiner leaves, every taker comes.
+# At most so many legs a market and block beside the opening: every maker moves its whole ladder, every joiner leaves,
+# every taker comes.
 LEGS_PER_MARKET = MAKERS * (2 * LEVELS + 1) + 2 * DEEP_LEVELS + 2 * JOINERS + 4 + 4 * BURST_ORDERS_MAX + 2 + 2
 
 FAIR_STEP_NS = 25_000_000
