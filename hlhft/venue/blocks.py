@@ -16,10 +16,12 @@ import numpy as np
 
 from hlhft.compiled import compiled
 from hlhft.venue.arithmetic import MODULUS_1, MODULUS_2, drawn, next_state
+from hlhft.venue.priority import mark_mixed
 
 BLOCK_NONE = 2**62  # no further block: the given times are used up
 QUANTILE_STEPS = 1024
 
+_PLACE, _CANCEL, _MODIFY = 0, 1, 2  # ActionKind; the compiled subset wants plain constants
 _LAYER = 2**20  # interpolation steps between two quantiles; steps x layer stays below the generator's range
 _MICROSECOND_NS = 1000
 _REACH_DEVIATIONS = 12  # a gamma distribution has less than one step of the table beyond
@@ -67,11 +69,12 @@ class TriggerKind(IntEnum):
 
 
 class TimeInForce(IntEnum):
-    """How long an order lives; as in the commands of the core."""
+    """How long an order lives; the first three as in the commands of the core."""
 
     ALO = 0  # rests or is rejected, never takes
     GTC = 1  # takes up to its limit, the rest rests
     IOC = 2  # takes up to its limit, the rest is dropped
+    MARKET = 3  # as IOC, but told that there is no liquidity where the other side is empty
 
 
 # One leg of an action. The legs of one action are adjacent and share `action`.
@@ -97,7 +100,7 @@ ACTION_DTYPE = np.dtype(
         ("builder", np.int64),  # PLACE: account that gets the builder fee, plus 1; 0 none
         ("builder_rate_e9", np.int64),
         ("grouping", np.int64),  # Grouping, the same on all legs of an action
-        ("trigger_kind", np.int64),  # PLACE_TRIGGER: TriggerKind
+        ("trigger_kind", np.int64),  # PLACE_TRIGGER, and a MODIFY to one: TriggerKind
         ("trigger_ticks", np.int64),
         ("trigger_is_market", np.int64),  # 1: as a market order, `price_ticks` is its worst price
         ("duration_ns", np.int64),  # PLACE_TWAP
@@ -197,8 +200,11 @@ def block_including(clock, table, arrival_ns):
 
 @compiled
 def _takes(leg):
-    """Whether the leg holds a GTC or IOC order. A modify counts as its new order."""
-    return leg["kind"] != 1 and leg["time_in_force"] != 0
+    """Whether the leg places a GTC or IOC order at once. A modify counts as its new order, also where it is made
+    post-only; an order that waits for its trigger, and one in parts, take nothing yet."""
+    if leg["kind"] == _MODIFY and leg["trigger_kind"] != 0:
+        return False
+    return (leg["kind"] == _PLACE or leg["kind"] == _MODIFY) and leg["time_in_force"] != 0
 
 
 @compiled
@@ -206,7 +212,8 @@ def sort_actions(actions, count, order_out):
     """Writes to order_out[:count] the rows of actions[:count] in the order in which a block executes them.
 
     `actions` is ACTION_DTYPE in order of arrival, the legs of one action adjacent; they stay together and in order.
-    Each leg's `block_class` becomes that of its action: 0 no GTC or IOC, 1 cancels, 2 at least one GTC or IOC.
+    Each leg's `block_class` becomes that of its action: 0 no GTC or IOC, 1 cancels, 2 at least one GTC or IOC. Legs of
+    an action whose orders cannot have priority together lose their rate (hlhft.venue.priority).
     """
     first = 0
     while first < count:
@@ -216,11 +223,12 @@ def sort_actions(actions, count, order_out):
             leg = actions[last]
             if _takes(leg):
                 block_class = 2
-            elif leg["kind"] != 1 and block_class == 1:
+            elif leg["kind"] != _CANCEL and block_class == 1:
                 block_class = 0
             last += 1
         for row in range(first, last):
             actions[row]["block_class"] = block_class
+        mark_mixed(actions, first, last)
         first = last
     written = 0
     for block_class in range(3):

@@ -59,6 +59,7 @@ class Refusal(IntEnum):
     POSITION_TIER_LIMIT = 45
     ORACLE_DISTANCE = 46
     CROSS_NOT_ALLOWED = 47
+    UNKNOWN_ACTION = 48
 
 
 TEXT: dict[Refusal, str] = {
@@ -110,6 +111,7 @@ TEXT: dict[Refusal, str] = {
     Refusal.POSITION_TIER_LIMIT: "Order would cause position to exceed margin tier limit at current leverage",
     Refusal.ORACLE_DISTANCE: "Order price too far from oracle",
     Refusal.CROSS_NOT_ALLOWED: "Cross margin is not allowed for this asset.",
+    Refusal.UNKNOWN_ACTION: "Unknown action",
 }
 
 MEANING: dict[Refusal, str] = {
@@ -161,6 +163,7 @@ MEANING: dict[Refusal, str] = {
     Refusal.POSITION_TIER_LIMIT: "rejected: the position would reach a tier that does not allow its leverage",
     Refusal.ORACLE_DISTANCE: "rejected: the price is too far from the oracle",
     Refusal.CROSS_NOT_ALLOWED: "refused: the market is isolated only",
+    Refusal.UNKNOWN_ACTION: "refused: nobody executes this kind of leg",
 }
 
 

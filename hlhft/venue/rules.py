@@ -26,6 +26,19 @@ RULES_DTYPE = np.dtype(
         ("open_orders_max", np.int64),
         ("open_orders_reduce_only_max", np.int64),  # reduce-only orders are refused from this many open orders on
         ("enforce_margin", np.int64),  # order-level matching checks margin at placement and when a maker is matched
+        # Orders that wait, orders in parts, what pays for its place (hlhft.venue.triggers, twap, scheduled_cancel,
+        # priority).
+        ("trigger_slippage_e6", np.int64),  # how far from its trigger price a market order may execute
+        ("twap_interval_ns", np.int64),
+        ("twap_slippage_e6", np.int64),  # how far from the middle of the book a part may execute
+        ("twap_catch_up", np.int64),  # a part may be this many times the usual one
+        ("twap_random_e6", np.int64),  # how far a randomised part may differ from the usual one
+        ("twap_ns_min", np.int64),
+        ("twap_ns_max", np.int64),
+        ("schedule_ahead_ns_min", np.int64),
+        ("schedule_volume_micro_min", np.int64),  # traded so far
+        ("schedule_firings_max", np.int64),  # a UTC day
+        ("priority_window_ns", np.int64),  # orders of a level younger than this give way to those that pay more
         # How own orders meet a recorded market (hlhft.venue.recorded, hlhft.venue.queue).
         ("queue_model", np.int64),  # hlhft.venue.queue.QueueModel
         ("queue_power", np.float64),  # the exponent n of the power family
@@ -60,6 +73,18 @@ _HYPERLIQUID: Mapping[str, float] = {
     "open_orders_max": OPEN_ORDERS_BASE,
     "open_orders_reduce_only_max": OPEN_ORDERS_BASE,
     "enforce_margin": 1,
+    # Venue reference sections 4.1 to 4.3 and 9; the range of the durations is not in it (unverified).
+    "trigger_slippage_e6": 100_000,
+    "twap_interval_ns": 30_000_000_000,
+    "twap_slippage_e6": 30_000,
+    "twap_catch_up": 3,
+    "twap_random_e6": 200_000,
+    "twap_ns_min": 5 * 60 * 1_000_000_000,
+    "twap_ns_max": 24 * 3600 * 1_000_000_000,
+    "schedule_ahead_ns_min": 5_000_000_000,
+    "schedule_volume_micro_min": 1_000_000 * MICRO,
+    "schedule_firings_max": 10,
+    "priority_window_ns": 400_000_000,
     "queue_model": _QUEUE_POWER,
     "queue_power": 2.0,
     "partial_fills": 1,

@@ -12,18 +12,25 @@ from hlhft.events import EventFlag, EventKind
 from hlhft.ladder import ASK_NONE, BID_NONE
 from hlhft.units import Market
 from hlhft.venue import rules as rule_sets
-from hlhft.venue.blocks import ACTION_DTYPE, ActionKind, TimeInForce
+from hlhft.venue.blocks import ACTION_DTYPE, ActionKind, Grouping, TimeInForce
 from hlhft.venue.matching import execute_block
 from hlhft.venue.order_index import find_order
 from hlhft.venue.state import Exchange, new_exchange
+from hlhft.venue.triggers import fire_triggers
+from hlhft.venue.waiting import find_waiting
 
-ALO, GTC, IOC = TimeInForce
+ALO, GTC, IOC, MARKET = TimeInForce
 BUY, SELL = 1, -1
 ACKNOWLEDGED, REJECTED, FILLED = EventKind.ORDER_ACKNOWLEDGED, EventKind.ORDER_REJECTED, EventKind.ORDER_FILLED
+WAITING, TRIGGERED, TWAP_STATE = EventKind.ORDER_WAITING, EventKind.ORDER_TRIGGERED, EventKind.TWAP_STATE
+DONE, REFUSED = EventKind.ACTION_DONE, EventKind.ACTION_REFUSED
 CANCELLED, EXPIRED, CANCEL_REJECTED = EventKind.ORDER_CANCELLED, EventKind.ORDER_EXPIRED, EventKind.CANCEL_REJECTED
 
 # A tick is 0.1 USDC and a lot 0.00001 BTC, so a tick of a lot is one micro-USDC.
 BTC = Market.perpetual("BTC", asset_id=0, size_decimals=5, maximum_leverage=40)
+
+
+ANN, BOB, CAT, DAN = range(4)
 
 
 class Event(NamedTuple):
@@ -54,6 +61,8 @@ class Event(NamedTuple):
             return (CANCELLED, self.account, self.lots, self.aux0)
         if self.kind == EXPIRED:
             return (EXPIRED, self.account, self.lots)
+        if self.kind in (WAITING, TRIGGERED):
+            return (self.kind, self.account, self.order_id, self.lots)
         return (self.kind, self.account, self.aux0)
 
 
@@ -67,6 +76,7 @@ class Desk:
         markets: int = 1,
         width: int = 200,
         slots: int = 64,
+        waiting: int = 16,
         validate: bool = False,
         margin: bool = False,
         mark: int = 0,
@@ -77,13 +87,15 @@ class Desk:
         rules["enforce_validation"], rules["enforce_margin"] = int(validate), int(margin)
         records = np.repeat(BTC.record(), markets)
         base = [1] * markets
-        self.exchange = new_exchange(records, rules, accounts=accounts, base_ticks=base, width=width, slots=slots)
+        self.exchange = new_exchange(
+            records, rules, accounts=accounts, base_ticks=base, width=width, slots=slots, waiting=waiting
+        )
         self.exchange.marks[:] = mark
         self.exchange.holdings["leverage"] = leverage
         self.exchange.collateral[:] = collateral
         self.now_ns = 10**18
         self.history: list[Event] = []
-        self._waiting: list[dict[str, int]] = []
+        self.pending: list[dict[str, int]] = []
         self._actions = 0
 
     # Actions wait until `run` executes them as one block.
@@ -114,21 +126,47 @@ class Desk:
             **more,
         )
 
+    def trigger(
+        self, account: int, side: int, kind: int, trigger: int, lots: int, price: int | None = None, **more: int
+    ) -> Desk:
+        """A take-profit or stop-loss order, as a market order unless it has a price; reduce-only unless told."""
+        fields = {"reduce_only": 1, "trigger_is_market": int(price is None), **more}
+        return self.leg(
+            kind=ActionKind.PLACE_TRIGGER,
+            account=account,
+            side=side,
+            price_ticks=trigger if price is None else price,
+            size_lots=lots,
+            trigger_kind=kind,
+            trigger_ticks=trigger,
+            **fields,
+        )
+
+    def mark(self, ticks: int, market: int = 0) -> Desk:
+        """The mark price, from now on."""
+        self.exchange.marks[market] = ticks
+        return self
+
     def leg(self, **fields: int) -> Desk:
         self._actions += 1
-        self._waiting.append({"action": self._actions, **fields})
+        self.pending.append({"action": self._actions, **fields})
         return self
 
     def run(self) -> list[Event]:
         """Executes what waits as the next block and returns its events."""
-        legs = np.zeros(len(self._waiting), ACTION_DTYPE)
-        for row, fields in zip(legs, self._waiting):
+        self.execute()
+        return self.drain()
+
+    def execute(self) -> None:
+        """Executes what waits as the next block."""
+        legs = np.zeros(len(self.pending), ACTION_DTYPE)
+        for row, fields in zip(legs, self.pending):
             for name, value in fields.items():
                 row[name] = value
-        self._waiting.clear()
+        self.pending.clear()
         self.now_ns += 75_000_000
         execute_block(self.exchange, legs, len(legs), np.zeros(len(legs), np.int64), self.now_ns)
-        return self.drain()
+        fire_triggers(self.exchange, self.now_ns)
 
     def drain(self) -> list[Event]:
         """The events since the last time, which are forgotten."""
@@ -163,6 +201,26 @@ class Desk:
         return (None if bid == BID_NONE else bid, None if ask == ASK_NONE else ask)
 
 
+def asks(desk: Desk, *orders: tuple[int, int, int]) -> None:
+    """Resting (account, price, lots)."""
+    for account, price, lots in orders:
+        desk.place(account, SELL, price, lots, ALO)
+    desk.run()
+
+
+def bids(desk: Desk, *orders: tuple[int, int, int]) -> None:
+    for account, price, lots in orders:
+        desk.place(account, BUY, price, lots, ALO)
+    desk.run()
+
+
+def position(desk: Desk, account: int, lots: int) -> None:
+    """Gives the account a position at 100, from DAN."""
+    side = BUY if lots > 0 else SELL
+    desk.place(DAN, -side, 100, abs(lots)).run()
+    desk.place(account, side, 100, abs(lots)).run()
+
+
 def event_of(row: np.void) -> Event:
     kind = EventKind(int(row["kind"]))
     maker = int(row["flags"]) == EventFlag.EXCHANGE_VISIBLE | EventFlag.MAKER
@@ -187,30 +245,84 @@ def level(exchange: Exchange, market: int, side: int, price: int) -> list[np.voi
     return found
 
 
-def assert_consistent(exchange: Exchange, history: Sequence[Event] = ()) -> None:
-    """Every invariant of the engine, recomputed from its orders alone, and from the events that it told."""
+def assert_consistent(exchange: Exchange, history: Sequence[Event] = (), *, by_ids: bool = True) -> None:
+    """Every invariant of the engine, recomputed from its orders alone, and from the events that it told.
+
+    Levels go by the venue's ids unless somebody paid for priority or an order that had waited came to rest.
+    """
     live = {slot + 1 for slot, order in enumerate(exchange.orders) if order["order_id"] != 0}
-    _assert_slab(exchange, live)
-    _assert_books(exchange, live)
+    waiting = {slot + 1 for slot, order in enumerate(exchange.waiting) if order["order_id"] != 0}
+    _assert_slab(exchange.orders, exchange.engine[0]["free"], exchange.engine[0]["resting"], live)
+    _assert_slab(exchange.waiting, exchange.engine[0]["waiting_free"], exchange.engine[0]["waiting"], waiting)
+    _assert_owned(exchange, live, waiting)
+    _assert_belonging(exchange, live, waiting)
+    _assert_books(exchange, live, by_ids)
     _assert_totals(exchange, live)
     _assert_found(exchange, live)
     _assert_money(exchange, history)
 
 
-def _assert_slab(exchange: Exchange, live: set[int]) -> None:
+def _assert_slab(slab: np.ndarray, head: int, counted: int, live: set[int]) -> None:
     free = []
-    slot = int(exchange.engine[0]["free"])
+    slot = int(head)
     while slot != 0:
         free.append(slot)
-        assert len(free) <= len(exchange.orders), "the free list has no loop"
-        slot = int(exchange.orders[slot - 1]["next"])
+        assert len(free) <= len(slab), "the free list has no loop"
+        slot = int(slab[slot - 1]["next"])
     assert len(set(free)) == len(free)
-    assert live | set(free) == set(range(1, len(exchange.orders) + 1)), "no slot leaks"
+    assert live | set(free) == set(range(1, len(slab) + 1)), "no slot leaks"
     assert live.isdisjoint(free)
-    assert exchange.engine[0]["resting"] == len(live)
+    assert counted == len(live)
 
 
-def _assert_books(exchange: Exchange, live: set[int]) -> None:
+def walked(slab: np.ndarray, head: int, tail: int, after: str, before: str) -> list[int]:
+    """The slots of a list from its head, after checking that it is whole in both directions."""
+    found: list[int] = []
+    slot, previous = int(head), 0
+    while slot != 0:
+        assert slab[slot - 1][before] == previous
+        found.append(slot)
+        assert len(found) <= len(slab)
+        slot, previous = int(slab[slot - 1][after]), slot
+    assert tail == previous
+    return found
+
+
+def _assert_owned(exchange: Exchange, live: set[int], waiting: set[int]) -> None:
+    """Each account's lists hold its orders, all of them, by the venue's ids; so does the list of all that wait."""
+    owner_links = ("owner_next", "owner_previous")
+    for account, owned in enumerate(exchange.owned):
+        for slab, name, slots in ((exchange.orders, "resting", live), (exchange.waiting, "waiting", waiting)):
+            listed = walked(slab, owned[f"{name}_head"], owned[f"{name}_tail"], *owner_links)
+            assert set(listed) == {slot for slot in slots if slab[slot - 1]["account"] == account}
+            ids = [int(slab[slot - 1]["order_id"]) for slot in listed]
+            assert ids == sorted(ids)
+    engine = exchange.engine[0]
+    listed = walked(exchange.waiting, engine["waiting_head"], engine["waiting_tail"], "next", "previous")
+    assert set(listed) == waiting
+    ids = [int(exchange.waiting[slot - 1]["order_id"]) for slot in listed]
+    assert ids == sorted(ids)
+
+
+def _assert_belonging(exchange: Exchange, live: set[int], waiting: set[int]) -> None:
+    """Who waits for a parent has one in the book that knows of it; who follows a position is one of its kind."""
+    ids = {int(exchange.orders[slot - 1]["order_id"]): slot for slot in live}
+    of_positions = set()
+    for slot in waiting:
+        order = exchange.waiting[slot - 1]
+        owner = int(order["account"]), int(order["market"])
+        assert find_waiting(exchange, *owner, int(order["order_id"]), False) == slot
+        if order["armed"] == 0:
+            parent = exchange.orders[ids[int(order["parent_id"])] - 1]
+            assert parent["children"] == 1
+            assert (parent["account"], parent["market"], parent["side"]) == (*owner, -order["side"])
+        if order["grouping"] == Grouping.POSITION_TPSL:
+            kind = (*owner, int(order["trigger_kind"]))
+            assert kind not in of_positions
+            of_positions.add(kind)
+
+
+def _assert_books(exchange: Exchange, live: set[int], by_ids: bool) -> None:
     seen = 0
     for market, ladder in enumerate(exchange.ladders):
         bids, asks = [], []
@@ -218,7 +330,7 @@ def _assert_books(exchange: Exchange, live: set[int]) -> None:
             for side, prices in ((1, bids), (-1, asks)):
                 orders = level(exchange, market, side, price)
                 ids = [int(order["order_id"]) for order in orders]
-                assert ids == sorted(ids), "first come, first served"
+                assert not by_ids or ids == sorted(ids), "first come, first served"
                 assert all(order["remaining_lots"] > 0 for order in orders)
                 cell = exchange.cells[market, 0 if side > 0 else 1, price - ladder["base_ticks"]]
                 assert cell == sum(int(order["remaining_lots"]) for order in orders)
@@ -235,6 +347,8 @@ def _assert_books(exchange: Exchange, live: set[int]) -> None:
 def _assert_totals(exchange: Exchange, live: set[int]) -> None:
     totals: dict[tuple[int, int], dict[str, int]] = defaultdict(lambda: defaultdict(int))
     counts: dict[int, int] = defaultdict(int)
+    for order in exchange.waiting[exchange.waiting["order_id"] != 0]:
+        counts[int(order["account"])] += 1
     for slot in live:
         order = exchange.orders[slot - 1]
         owner = int(order["account"]), int(order["market"])
@@ -300,6 +414,8 @@ def _assert_money(exchange: Exchange, history: Sequence[Event]) -> None:
     """What one side gains the other loses; the fills that were told are the positions, the cash and the fees."""
     assert (exchange.holdings["position_lots"].sum(axis=0) == 0).all()
     assert (exchange.holdings["cash_quanta"].sum(axis=0) == 0).all()
+    fees = exchange.engine[0]["fees_micro"] + exchange.builder_fees.sum()
+    assert exchange.holdings["fee_micro"].sum() == fees, "what accounts paid the venue and the builders got"
     bought: dict[tuple[int, int], list[int]] = defaultdict(lambda: [0, 0, 0, 0])
     sides: dict[int, list[Event]] = defaultdict(list)
     for event in history:

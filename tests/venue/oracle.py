@@ -13,7 +13,7 @@ from hlhft.venue.blocks import ActionKind, TimeInForce
 from hlhft.venue.refusals import Refusal
 from tests.venue.desk import ACKNOWLEDGED, CANCEL_REJECTED, CANCELLED, EXPIRED, FILLED, REJECTED, Event
 
-ALO, GTC, IOC = TimeInForce
+ALO, GTC, IOC, MARKET = TimeInForce
 
 
 @dataclass(eq=False)

@@ -33,7 +33,7 @@ from hlhft.venue.blocks import (
 
 MS = 1_000_000
 PLACE, CANCEL, MODIFY = ActionKind.PLACE, ActionKind.CANCEL, ActionKind.MODIFY
-ALO, GTC, IOC = TimeInForce
+ALO, GTC, IOC, MARKET = TimeInForce
 REFERENCE = {"mean_ns": 78 * MS, "deviation_ns": 30 * MS, "ns_min": MS, "ns_max": 215 * MS}
 
 
@@ -270,6 +270,19 @@ def test_a_cancel_is_never_a_taker_whatever_its_unused_field_says():
     assert actions_classes(actions_of((1, CANCEL, IOC))) == [1]
 
 
+@pytest.mark.parametrize("kind", [k for k in ActionKind if k not in (PLACE, CANCEL, MODIFY)])
+@pytest.mark.parametrize("time_in_force", [ALO, GTC])
+def test_only_orders_that_take_at_once_are_takers(kind, time_in_force):
+    assert actions_classes(actions_of((1, kind, time_in_force))) == [0]
+
+
+def test_a_market_order_takes_and_a_modify_to_a_trigger_does_not():
+    assert actions_classes(actions_of((1, PLACE, MARKET))) == [2]
+    actions = actions_of((1, MODIFY, GTC))
+    actions["trigger_kind"] = 2
+    assert actions_classes(actions) == [0]
+
+
 def test_only_the_first_of_the_actions_are_looked_at():
     actions = actions_of((1, PLACE, IOC), (2, PLACE, ALO), (3, PLACE, ALO))
     out = np.full(3, -1, dtype=np.int64)
@@ -294,4 +307,5 @@ def test_the_order_is_a_stable_sort_by_class(batches):
 
 
 def test_times_in_force_are_those_of_the_cores_commands():
-    assert {m.name: m.value for m in blocks.TimeInForce} == {m.name: m.value for m in core_state.TimeInForce}
+    cores = {m.name: m.value for m in core_state.TimeInForce}
+    assert {m.name: m.value for m in blocks.TimeInForce if m != MARKET} == cores

@@ -1,29 +1,36 @@
-"""The order-level matching engine in hand-computed scenarios."""
+"""The order-level matching engine in hand-computed scenarios: cancels, modifies, actions and blocks."""
 
 from __future__ import annotations
 
 import pytest
 
-from hlhft.venue.matching import cancel_all, place_market, reference_ticks
+from hlhft.venue.blocks import ActionKind, Grouping, TriggerKind
+from hlhft.venue.matching import cancel_all
 from hlhft.venue.refusals import Refusal
 from tests.venue.desk import (
     ACKNOWLEDGED,
     ALO,
+    ANN,
+    BOB,
     BUY,
     CANCEL_REJECTED,
     CANCELLED,
+    CAT,
+    DONE,
     EXPIRED,
     FILLED,
     GTC,
     IOC,
+    MARKET,
+    REFUSED,
     REJECTED,
     SELL,
+    WAITING,
     Desk,
-    Event,
+    asks,
     assert_consistent,
+    bids,
 )
-
-ANN, BOB, CAT, DAN = range(4)
 
 
 @pytest.fixture
@@ -32,256 +39,6 @@ def desk():
     made = Desk()
     yield made
     assert_consistent(made.exchange, made.history)
-
-
-def asks(desk: Desk, *orders: tuple[int, int, int]) -> None:
-    """Resting (account, price, lots)."""
-    for account, price, lots in orders:
-        desk.place(account, SELL, price, lots, ALO)
-    desk.run()
-
-
-def bids(desk: Desk, *orders: tuple[int, int, int]) -> None:
-    for account, price, lots in orders:
-        desk.place(account, BUY, price, lots, ALO)
-    desk.run()
-
-
-def position(desk: Desk, account: int, lots: int) -> None:
-    """Gives the account a position at 100, from DAN."""
-    side = BUY if lots > 0 else SELL
-    desk.place(DAN, -side, 100, abs(lots)).run()
-    desk.place(account, side, 100, abs(lots)).run()
-
-
-# Price, then time.
-
-
-def test_a_sweep_takes_the_best_price_first_and_the_oldest_first(desk):
-    asks(desk, (ANN, 102, 5), (BOB, 101, 3), (CAT, 101, 4))
-    assert desk.place(DAN, BUY, 102, 10).short() == [
-        (FILLED, DAN, BUY, 101, 3, 7),  # the buyer is told first
-        (FILLED, BOB, SELL, 101, 3, 0),
-        (FILLED, DAN, BUY, 101, 4, 3),
-        (FILLED, CAT, SELL, 101, 4, 0),
-        (FILLED, DAN, BUY, 102, 3, 0),
-        (FILLED, ANN, SELL, 102, 3, 2),  # a part
-    ]
-    assert desk.resting(SELL, 102) == [(ANN, 2)]
-    assert [desk.position(account) for account in range(4)] == [-3, -3, -4, 10]
-
-
-def test_a_seller_sweeps_the_bids_downward(desk):
-    bids(desk, (ANN, 99, 5), (BOB, 100, 2), (CAT, 98, 9))
-    assert desk.place(DAN, SELL, 99, 6).short() == [
-        (FILLED, BOB, BUY, 100, 2, 0),
-        (FILLED, DAN, SELL, 100, 2, 4),
-        (FILLED, ANN, BUY, 99, 4, 1),
-        (FILLED, DAN, SELL, 99, 4, 0),
-    ]
-    assert desk.touch() == (99, None)
-
-
-def test_a_partial_fill_keeps_its_place(desk):
-    asks(desk, (ANN, 101, 5), (BOB, 101, 5))
-    desk.place(DAN, BUY, 101, 3, IOC).run()
-    assert desk.resting(SELL, 101) == [(ANN, 2), (BOB, 5)]
-
-
-def test_what_a_taker_does_not_get_rests_at_its_limit(desk):
-    asks(desk, (ANN, 101, 3))
-    assert desk.place(DAN, BUY, 102, 5).short() == [
-        (FILLED, DAN, BUY, 101, 3, 2),
-        (FILLED, ANN, SELL, 101, 3, 0),
-        (ACKNOWLEDGED, DAN, BUY, 102, 2),
-    ]
-    assert desk.touch() == (102, None)
-    assert desk.exchange.orders[0]["original_lots"] == 5, "as asked for"
-    assert desk.exchange.orders[0]["placed_ns"] == desk.now_ns
-
-
-def test_the_price_is_the_makers_and_the_fee_is_cut_at_six_decimals(desk):
-    # Prices are 10.0 USDC and up, lots 1e-5: at 10.1 USDC 33,333 lots are 3.366633 USDC.
-    asks(desk, (ANN, 101, 33_333))
-    buyer, seller = desk.place(BOB, BUY, 150, 33_333, IOC).run()
-    assert (buyer.price, buyer.fee, buyer.maker) == (101, 1_514, False)  # x 4.5 bp = 1514.98…
-    assert (seller.price, seller.fee, seller.maker) == (101, 504, True)  # x 1.5 bp = 504.99…
-    assert buyer.trade_id == seller.trade_id == 1
-    assert desk.exchange.holdings["cash_quanta"][:2, 0].tolist() == [3_366_633, -3_366_633]
-
-
-def test_each_side_is_told_its_position_before_the_fill(desk):
-    asks(desk, (ANN, 101, 9))
-    assert [event.start for event in desk.place(BOB, BUY, 101, 4, IOC).run()] == [0, 0]
-    assert [event.start for event in desk.place(BOB, BUY, 101, 5, IOC).run()] == [4, -4]
-
-
-def test_markets_do_not_meet():
-    desk = Desk(markets=2)
-    asks(desk, (ANN, 101, 5))
-    assert desk.place(BOB, BUY, 101, 5, market=1).short() == [(ACKNOWLEDGED, BOB, BUY, 101, 5)]
-    assert desk.touch(0) == (None, 101)
-    assert desk.touch(1) == (101, None)
-    assert_consistent(desk.exchange, desk.history)
-
-
-# Times in force.
-
-
-def test_post_only_never_takes(desk):
-    asks(desk, (ANN, 101, 5))
-    assert desk.place(BOB, BUY, 101, 1, ALO).short() == [(REJECTED, BOB, Refusal.BAD_ALO_PRICE)]
-    assert desk.place(BOB, BUY, 100, 1, ALO).short() == [(ACKNOWLEDGED, BOB, BUY, 100, 1)]
-    assert desk.place(BOB, SELL, 100, 1, ALO).short() == [(REJECTED, BOB, Refusal.BAD_ALO_PRICE)], "not even its own"
-
-
-def test_an_immediate_order_takes_what_there_is_and_the_rest_expires(desk):
-    asks(desk, (ANN, 101, 3), (ANN, 103, 3))
-    assert desk.place(BOB, BUY, 102, 5, IOC).short() == [
-        (FILLED, BOB, BUY, 101, 3, 2),
-        (FILLED, ANN, SELL, 101, 3, 0),
-        (EXPIRED, BOB, 2),
-    ]
-    assert desk.touch() == (None, 103)
-
-
-def test_an_immediate_order_that_meets_nothing_is_rejected(desk):
-    asks(desk, (ANN, 103, 3))
-    assert desk.place(BOB, BUY, 102, 5, IOC).short() == [(REJECTED, BOB, Refusal.IOC_NO_MATCH)]
-
-
-def test_prices_outside_the_band_can_be_taken_from_but_not_rested_at(desk):
-    asks(desk, (ANN, 101, 3))
-    assert desk.place(BOB, BUY, 201, 1).short() == [(REJECTED, BOB, Refusal.PRICE_BAND)]
-    assert desk.place(BOB, BUY, 0, 1, ALO).short() == [(REJECTED, BOB, Refusal.PRICE_BAND)]
-    assert desk.place(BOB, BUY, 10_000, 1, IOC).short()[0] == (FILLED, BOB, BUY, 101, 1, 0)
-    assert desk.place(BOB, BUY, 200, 3).short()[-1] == (ACKNOWLEDGED, BOB, BUY, 200, 1), "the last tick of the band"
-
-
-# One account's own orders.
-
-
-def test_the_resting_order_of_the_same_account_is_cancelled_and_the_aggressor_goes_on(desk):
-    asks(desk, (ANN, 101, 3), (BOB, 101, 4), (ANN, 102, 5))
-    assert desk.place(ANN, BUY, 102, 6).short() == [
-        (CANCELLED, ANN, 3, Refusal.SELF_TRADE),
-        (FILLED, ANN, BUY, 101, 4, 2),
-        (FILLED, BOB, SELL, 101, 4, 0),
-        (CANCELLED, ANN, 5, Refusal.SELF_TRADE),
-        (ACKNOWLEDGED, ANN, BUY, 102, 2),
-    ]
-    assert desk.position(ANN) == 4
-
-
-def test_an_immediate_order_that_meets_only_its_own_account_matches_nothing(desk):
-    asks(desk, (ANN, 101, 3))
-    assert desk.place(ANN, BUY, 101, 6, IOC).short() == [
-        (CANCELLED, ANN, 3, Refusal.SELF_TRADE),
-        (REJECTED, ANN, Refusal.IOC_NO_MATCH),
-    ]
-
-
-# Reduce-only.
-
-
-def test_reduce_only_is_rejected_without_a_position_or_on_its_side(desk):
-    assert desk.place(ANN, SELL, 110, 1, reduce_only=1).short() == [(REJECTED, ANN, Refusal.REDUCE_ONLY)]
-    position(desk, ANN, 5)
-    assert desk.place(ANN, BUY, 90, 1, reduce_only=1).short() == [(REJECTED, ANN, Refusal.REDUCE_ONLY)]
-    assert desk.place(ANN, SELL, 110, 1, reduce_only=1).short() == [(ACKNOWLEDGED, ANN, SELL, 110, 1)]
-
-
-def test_reduce_only_is_shrunk_to_the_position_resting_and_immediate(desk):
-    position(desk, ANN, 5)
-    assert desk.place(ANN, SELL, 110, 8, ALO, reduce_only=1).short() == [(ACKNOWLEDGED, ANN, SELL, 110, 5)]
-    bids(desk, (BOB, 99, 20))
-    assert desk.place(ANN, SELL, 99, 8, IOC, reduce_only=1).short() == [
-        (FILLED, BOB, BUY, 99, 5, 15),
-        (FILLED, ANN, SELL, 99, 5, 0),  # five, not eight
-        (CANCELLED, ANN, 5, Refusal.REDUCE_ONLY_CANCELLED),  # and the resting one has nothing left to reduce
-    ]
-    assert desk.position(ANN) == 0
-
-
-def test_resting_reduce_only_shrinks_as_the_position_shrinks(desk):
-    position(desk, ANN, 10)
-    desk.place(ANN, SELL, 110, 10, ALO, reduce_only=1).run()
-    bids(desk, (BOB, 99, 20))
-    assert desk.place(ANN, SELL, 99, 4, IOC).short() == [
-        (FILLED, BOB, BUY, 99, 4, 16),
-        (FILLED, ANN, SELL, 99, 4, 0),
-        (ACKNOWLEDGED, ANN, SELL, 110, 6),
-    ]
-    assert desk.exchange.orders["original_lots"].max() == 20
-    assert desk.place(BOB, BUY, 110, 9, IOC).short()[:2] == [
-        (FILLED, BOB, BUY, 110, 6, 3),
-        (FILLED, ANN, SELL, 110, 6, 0),
-    ]
-    assert desk.position(ANN) == 0, "it never flips the position"
-
-
-def test_a_maker_that_reduces_its_position_is_trimmed_as_well(desk):
-    position(desk, ANN, 10)
-    desk.place(ANN, SELL, 110, 10, ALO, reduce_only=1).run()
-    asks(desk, (ANN, 105, 4))
-    assert desk.place(BOB, BUY, 105, 4, IOC).short() == [
-        (FILLED, BOB, BUY, 105, 4, 0),
-        (FILLED, ANN, SELL, 105, 4, 0),
-        (ACKNOWLEDGED, ANN, SELL, 110, 6),
-    ]
-
-
-def test_of_several_reduce_only_orders_the_oldest_is_trimmed_first(desk):
-    position(desk, ANN, -10)
-    desk.place(ANN, BUY, 95, 6, ALO, reduce_only=1).run()
-    assert desk.place(ANN, BUY, 94, 8, ALO, reduce_only=1).short() == [
-        (ACKNOWLEDGED, ANN, BUY, 94, 8),
-        (ACKNOWLEDGED, ANN, BUY, 95, 2),  # 6 + 8 is 4 too many
-    ]
-    assert desk.place(ANN, BUY, 93, 9, ALO, reduce_only=1).short() == [
-        (ACKNOWLEDGED, ANN, BUY, 93, 9),
-        (CANCELLED, ANN, 2, Refusal.REDUCE_ONLY_CANCELLED),  # 9 too many: all of the oldest
-        (ACKNOWLEDGED, ANN, BUY, 94, 1),  # and 7 of the next
-    ]
-
-
-def test_a_trimmed_order_keeps_its_place(desk):
-    position(desk, ANN, 10)
-    desk.place(ANN, SELL, 110, 10, ALO, reduce_only=1).run()
-    asks(desk, (BOB, 110, 3))
-    bids(desk, (CAT, 99, 4))
-    desk.place(ANN, SELL, 99, 4, IOC).run()
-    assert desk.resting(SELL, 110) == [(ANN, 6), (BOB, 3)]
-
-
-def test_a_flip_ends_the_reduce_only_orders_of_the_old_side(desk):
-    position(desk, ANN, 5)
-    desk.place(ANN, SELL, 110, 2, ALO, reduce_only=1).place(ANN, SELL, 111, 3, ALO, reduce_only=1).run()
-    bids(desk, (BOB, 99, 20))
-    assert desk.place(ANN, SELL, 99, 8, IOC).short()[2:] == [
-        (CANCELLED, ANN, 2, Refusal.REDUCE_ONLY_CANCELLED),
-        (CANCELLED, ANN, 3, Refusal.REDUCE_ONLY_CANCELLED),
-    ]
-    assert desk.position(ANN) == -3
-
-
-def test_a_maker_of_the_level_that_a_trade_ends_is_not_traded_with(desk):
-    """CAT's two reduce-only orders stand in the same level: filling the first leaves nothing for the second."""
-    position(desk, CAT, 5)
-    desk.place(CAT, SELL, 110, 5, ALO, reduce_only=1).run()
-    desk.place(CAT, SELL, 110, 2, ALO, reduce_only=1).run()  # trims the first to 3
-    assert desk.resting(SELL, 110) == [(CAT, 3), (CAT, 2)]
-    asks(desk, (BOB, 110, 1))
-    bids(desk, (ANN, 99, 9))
-    desk.place(CAT, SELL, 99, 4, IOC).run()  # one lot is left: the first goes, the second is one
-    assert desk.resting(SELL, 110) == [(CAT, 1), (BOB, 1)]
-    assert [e[:2] for e in desk.place(ANN, BUY, 110, 3, IOC).short()] == [
-        (FILLED, ANN),
-        (FILLED, CAT),
-        (FILLED, ANN),
-        (FILLED, BOB),
-        (EXPIRED, ANN),
-    ]
 
 
 # Cancel and modify.
@@ -293,30 +50,6 @@ def test_a_cancel_by_either_id(desk):
     assert desk.cancel(ANN, 7, target_is_client_id=1).short() == [(CANCELLED, ANN, 3, Refusal.REQUESTED)]
     assert desk.cancel(ANN, 2).short() == [(CANCELLED, ANN, 4, Refusal.REQUESTED)]
     assert desk.touch() == (None, None)
-
-
-@pytest.mark.parametrize("gone", [0, 1, 2])
-def test_a_cancel_leaves_the_others_of_the_level_in_their_turn(desk, gone):
-    bids(desk, (ANN, 90, 1), (BOB, 90, 2), (CAT, 90, 3))
-    desk.cancel(gone, gone + 1).run()
-    assert desk.resting(BUY, 90) == [order for order in [(ANN, 1), (BOB, 2), (CAT, 3)] if order[0] != gone]
-    assert_consistent(desk.exchange)
-    assert desk.place(DAN, SELL, 90, 9).run()[-1].short == (ACKNOWLEDGED, DAN, SELL, 90, 9 - (6 - gone - 1))
-
-
-@pytest.mark.parametrize("gone", [0, 1, 2])
-def test_a_cancelled_reduce_only_order_is_no_longer_trimmed(desk, gone):
-    position(desk, ANN, 10)
-    for price in (110, 111, 112):
-        desk.place(ANN, SELL, price, 3, ALO, reduce_only=1).run()
-    desk.cancel(ANN, 3 + gone).run()
-    assert_consistent(desk.exchange)
-    # An order that is not reduce-only comes and goes beside them.
-    desk.place(ANN, SELL, 120, 1, ALO).cancel(ANN, 6).run()
-    assert_consistent(desk.exchange)
-    # Seven more make thirteen of ten: the oldest that is left goes.
-    left = [price for price in (110, 111, 112) if price != 110 + gone]
-    assert [event.price for event in desk.place(ANN, SELL, 113, 7, ALO, reduce_only=1).run()] == [113, left[0]]
 
 
 def test_a_cancel_of_what_is_not_there_or_not_ones_own(desk):
@@ -390,6 +123,89 @@ def test_cancelling_all_of_an_account(desk):
     assert_consistent(desk.exchange, desk.history)
 
 
+SL = TriggerKind.STOP_LOSS
+
+
+def test_a_waiting_order_can_be_modified_to_one_that_rests(desk):
+    desk.mark(100).trigger(ANN, SELL, SL, 90, 3).run()
+    assert desk.modify(ANN, 1, BUY, 80, 2, GTC).short() == [
+        (CANCELLED, ANN, 3, Refusal.REQUESTED),
+        (ACKNOWLEDGED, ANN, BUY, 80, 2),
+    ]
+
+
+def test_an_order_that_waits_for_its_trigger_takes_the_place_only_when_told_to(desk):
+    desk.mark(100)
+    bids(desk, (ANN, 80, 3))
+    trigger = {"trigger_kind": SL, "trigger_ticks": 90, "trigger_is_market": 1, "reduce_only": 1}
+    assert desk.modify(ANN, 1, SELL, 90, 2, **trigger).short() == [(REJECTED, ANN, Refusal.CANNOT_MODIFY)]
+    assert desk.modify(ANN, 1, SELL, 90, 2, always_place=1, **trigger).short() == [
+        (CANCELLED, ANN, 3, Refusal.REQUESTED),
+        (WAITING, ANN, 2, 2),
+    ]
+    assert desk.modify(ANN, 1, SELL, 89, 2, always_place=1, **trigger).short() == [(WAITING, ANN, 3, 2)]
+
+
+@pytest.mark.parametrize("tif", [IOC, MARKET])
+def test_a_waiting_order_is_not_modified_to_an_immediate_one(desk, tif):
+    desk.mark(100).trigger(ANN, SELL, SL, 90, 3).run()
+    assert desk.modify(ANN, 1, BUY, 80, 2, tif).short() == [(REJECTED, ANN, Refusal.CANNOT_MODIFY)]
+    assert desk.exchange.engine[0]["waiting"] == 1
+
+
+def test_a_cancel_reaches_what_waits_and_a_fast_one_does_not(desk):
+    desk.mark(100).trigger(ANN, SELL, SL, 90, 3).run()
+    bids(desk, (ANN, 80, 3))
+    assert desk.cancel(ANN, 1, fast=1).short() == [(CANCEL_REJECTED, ANN, Refusal.FAST_CANCEL_OF_TRIGGER)]
+    assert desk.cancel(ANN, 2, fast=1).short() == [(CANCELLED, ANN, 3, Refusal.REQUESTED)]
+    assert desk.cancel(ANN, 2, fast=1).short() == [(CANCEL_REJECTED, ANN, Refusal.NEVER_PLACED)]
+    assert desk.cancel(ANN, 1).short() == [(CANCELLED, ANN, 3, Refusal.REQUESTED)]
+
+
+def test_ending_all_orders_goes_by_their_ids_and_not_by_their_slots():
+    desk = Desk(markets=2, mark=100)
+    bids(desk, (BOB, 80, 1), (BOB, 81, 1), (BOB, 82, 1))
+    desk.cancel(BOB, 3).cancel(BOB, 2).cancel(BOB, 1).run()  # the slab's last becomes its first
+    desk.place(ANN, BUY, 80, 1, ALO).run()  # 4
+    desk.place(ANN, BUY, 81, 1, ALO, market=1).run()  # 5
+    desk.trigger(ANN, SELL, SL, 90, 1).run()  # 6
+    desk.trigger(ANN, SELL, SL, 90, 1, market=1).run()  # 7
+    bids(desk, (ANN, 79, 1), (BOB, 78, 1))  # 8, 9
+    assert cancel_all(desk.exchange, ANN, 0, Refusal.LIQUIDATED, desk.now_ns) == 3
+    assert [event.order_id for event in desk.drain()] == [4, 6, 8]
+    assert cancel_all(desk.exchange, ANN, -1, Refusal.LIQUIDATED, desk.now_ns) == 2
+    assert [event.order_id for event in desk.drain()] == [5, 7]
+    assert_consistent(desk.exchange, desk.history)
+
+
+def test_ending_all_orders_ends_the_children_that_come_next():
+    """The parent's children stand where the list of those that wait would go on."""
+    desk = Desk(mark=100)
+    desk.place(ANN, BUY, 80, 1, ALO, action=1, grouping=Grouping.NORMAL_TPSL)  # 1
+    desk.trigger(ANN, SELL, SL, 70, 1, action=1, grouping=Grouping.NORMAL_TPSL).run()  # 2
+    desk.trigger(ANN, SELL, SL, 60, 1).run()  # 3
+    bids(desk, (ANN, 81, 1))  # 4
+    assert cancel_all(desk.exchange, ANN, -1, Refusal.LIQUIDATED, desk.now_ns) == 3
+    told = [(event.order_id, event.aux0) for event in desk.drain()]
+    ended = Refusal.LIQUIDATED
+    assert told == [(1, ended), (2, Refusal.PARENT_CANCELLED), (3, ended), (4, ended)]
+    assert_consistent(desk.exchange, desk.history)
+
+
+def test_a_modified_order_pays_the_builder_of_its_new_one(desk):
+    bids(desk, (ANN, 80, 3))
+    desk.modify(ANN, 1, BUY, 81, 10**6, builder=CAT + 1, builder_rate_e9=10**6).run()
+    desk.place(BOB, SELL, 81, 10**6, IOC).run()
+    assert desk.exchange.builder_fees.tolist() == [0, 0, 81_000, 0]
+
+
+def test_a_batch_modifies_each_of_its_orders_by_itself(desk):
+    bids(desk, (ANN, 80, 3), (ANN, 81, 3))
+    for target, price in ((1, 82), (7, 83), (2, 84)):
+        desk.modify(ANN, target, BUY, price, 1, action=1)
+    assert [event[0] for event in desk.short()] == [CANCELLED, ACKNOWLEDGED, REJECTED, CANCELLED, ACKNOWLEDGED]
+
+
 # Actions and blocks.
 
 
@@ -438,159 +254,22 @@ def test_takers_of_a_block_come_in_the_order_of_arrival(desk):
     ]
 
 
-# Ids and limits.
+@pytest.mark.parametrize(
+    ("kind", "event"),
+    [
+        (ActionKind.PLACE, REJECTED),
+        (ActionKind.MODIFY, REJECTED),
+        (ActionKind.PLACE_TRIGGER, REJECTED),
+        (ActionKind.CANCEL, CANCEL_REJECTED),
+        (ActionKind.NOOP, REFUSED),
+    ],
+)
+def test_each_kind_of_leg_expires_in_its_own_way(desk, kind, event):
+    assert desk.leg(kind=kind, account=ANN, expires_ns=1).short() == [(event, ANN, Refusal.ACTION_EXPIRED)]
 
 
-def test_refused_orders_use_up_an_id_unless_their_price_was_none():
-    desk = Desk(validate=True, width=5_000)
-    ids = []
-    for price, lots in ((0, 100_000), (1_000, 1), (1_000, 100_000), (1_000, 0)):
-        ids.append((desk.place(ANN, BUY, price, lots).run()[0].order_id, desk.history[-1].aux0))
-    assert ids == [(0, Refusal.INVALID_PRICE), (1, Refusal.MINIMUM_NOTIONAL), (2, 2), (3, Refusal.ZERO_SIZE)]
-    assert desk.history[2].kind == ACKNOWLEDGED
-    assert desk.history[2].aux0 == 2, "an acknowledgement carries the venue's id"
-
-
-def test_a_full_slab_refuses_what_would_rest_and_takes_what_takes():
-    desk = Desk(slots=2)
-    asks(desk, (ANN, 101, 1), (ANN, 102, 1))
-    assert desk.place(BOB, BUY, 90, 1).short() == [(REJECTED, BOB, Refusal.TOO_MANY_OPEN_ORDERS)]
-    assert desk.place(BOB, BUY, 90, 1, ALO).short() == [(REJECTED, BOB, Refusal.TOO_MANY_OPEN_ORDERS)]
-    # What takes a maker's whole order takes its slot as well.
-    assert desk.place(BOB, BUY, 101, 3).short() == [
-        (FILLED, BOB, BUY, 101, 1, 2),
-        (FILLED, ANN, SELL, 101, 1, 0),
-        (ACKNOWLEDGED, BOB, BUY, 101, 2),
-    ]
-    assert desk.place(CAT, SELL, 101, 2, IOC).short()[0] == (FILLED, BOB, BUY, 101, 2, 0)
-    assert desk.place(BOB, BUY, 90, 1).short() == [(ACKNOWLEDGED, BOB, BUY, 90, 1)]
-    assert_consistent(desk.exchange, desk.history)
-
-
-def test_the_limit_on_open_orders_counts_the_accounts_own():
-    desk = Desk(validate=True, width=2_000)
-    desk.exchange.rules["open_orders_max"] = 2
-    for _ in range(2):
-        assert desk.place(ANN, BUY, 1_000, 100_000, ALO).run()[0].kind == ACKNOWLEDGED
-    assert desk.place(ANN, BUY, 1_000, 100_000, ALO).short() == [(REJECTED, ANN, Refusal.TOO_MANY_OPEN_ORDERS)]
-    assert desk.place(BOB, BUY, 1_000, 100_000, ALO).run()[0].kind == ACKNOWLEDGED
-    desk.cancel(ANN, 1).run()
-    assert desk.place(ANN, BUY, 1_000, 100_000, ALO).run()[0].kind == ACKNOWLEDGED
-    assert_consistent(desk.exchange, desk.history)
-
-
-def test_events_without_room_are_counted_and_the_last_is_the_newest():
-    desk = Desk(slots=1)
-    desk.place(ANN, BUY, 90, 1)
-    for _ in range(30):
-        desk.cancel(BOB, 9)
-    with pytest.raises(AssertionError):
-        desk.run()
-    assert desk.exchange.engine[0]["event_count"] == len(desk.exchange.events) == 21
-    assert desk.exchange.engine[0]["dropped"] == 10
-
-
-# What bands are measured from.
-
-
-def test_the_reference_is_the_mark_else_the_middle_else_the_one_side(desk):
-    exchange = desk.exchange
-    assert reference_ticks(exchange, 0) == 0
-    asks(desk, (ANN, 111, 1))
-    assert reference_ticks(exchange, 0) == 111
-    bids(desk, (ANN, 100, 1))
-    assert reference_ticks(exchange, 0) == 105
-    desk.cancel(ANN, 1).run()
-    assert reference_ticks(exchange, 0) == 100
-    exchange.marks[0] = 77
-    assert reference_ticks(exchange, 0) == 77
-
-
-def test_the_band_is_measured_from_it():
-    desk = Desk(validate=True, width=5_000, mark=1_000)
-    assert desk.place(ANN, BUY, 1_951, 100_000).short() == [(REJECTED, ANN, Refusal.PRICE_BAND)]
-    assert desk.place(ANN, BUY, 1_950, 100_000).run()[0].kind == ACKNOWLEDGED
-
-
-# Margin.
-
-
-def test_margin_is_checked_at_placement():
-    # At a mark of 100 ticks a lot is worth 100 micro-USDC; 1000 of collateral at leverage 10 carry 100 lots.
-    desk = Desk(margin=True, mark=100, collateral=1_000)
-    assert desk.place(ANN, BUY, 100, 101).short() == [(REJECTED, ANN, Refusal.MARGIN)]
-    assert desk.place(ANN, BUY, 100, 60).run()[0].kind == ACKNOWLEDGED
-    assert desk.place(ANN, BUY, 99, 41).short() == [(REJECTED, ANN, Refusal.MARGIN)], "resting orders count"
-    assert desk.place(ANN, BUY, 99, 40).run()[0].kind == ACKNOWLEDGED
-    assert desk.place(BOB, SELL, 99, 100).run()[-1].kind == FILLED
-    assert desk.place(ANN, SELL, 120, 100).run()[0].kind == ACKNOWLEDGED, "what closes needs nothing"
-    # 40 lots were bought one tick below the mark: 40 of profit is free, for four lots that would open a short.
-    assert desk.place(ANN, SELL, 121, 5).short() == [(REJECTED, ANN, Refusal.MARGIN)]
-    assert desk.place(ANN, SELL, 121, 4).run()[0].kind == ACKNOWLEDGED
-    assert desk.place(ANN, SELL, 121, 500, reduce_only=1).run()[0].kind == ACKNOWLEDGED
-    assert_consistent(desk.exchange, desk.history)
-
-
-def test_nobody_opens_while_there_is_no_mark():
-    desk = Desk(margin=True, collateral=10**9)
-    assert desk.place(ANN, BUY, 100, 1).short() == [(REJECTED, ANN, Refusal.MARGIN)]
-    desk.exchange.marks[0] = 100
-    assert desk.place(ANN, BUY, 100, 1).run()[0].kind == ACKNOWLEDGED
-
-
-def test_margin_is_checked_again_when_a_maker_is_matched():
-    desk = Desk(margin=True, mark=100, collateral=1_000)
-    desk.place(ANN, BUY, 100, 50).run()
-    desk.place(BOB, SELL, 100, 50).run()  # ANN is long 50
-    desk.place(ANN, BUY, 99, 40, ALO).place(ANN, SELL, 130, 50, ALO).run()
-    desk.exchange.marks[0] = 78
-    # 50 lots lost 22 each: 1100 of 1000, so nothing is free.
-    assert desk.place(CAT, SELL, 99, 40, IOC).short() == [
-        (CANCELLED, ANN, 40, Refusal.MARGIN_CANCELLED),
-        (REJECTED, CAT, Refusal.IOC_NO_MATCH),
-    ]
-    # What only closes is matched all the same.
-    assert desk.place(CAT, BUY, 130, 20, IOC).short()[-1] == (FILLED, ANN, SELL, 130, 20, 30)
-    assert_consistent(desk.exchange, desk.history)
-
-
-def test_isolated_positions_draw_their_margin_from_the_cross_account():
-    desk = Desk(margin=True, mark=100, collateral=1_000)
-    desk.exchange.margins["isolated"][ANN] = 1
-    desk.place(BOB, SELL, 100, 60).place(ANN, BUY, 100, 60).run()
-    # 60 x 100 / 10 = 600 moved over.
-    assert desk.exchange.margins[ANN, 0]["bucket_micro"] == 600
-    assert desk.exchange.collateral[ANN] == 400
-    desk.place(BOB, BUY, 110, 30).place(ANN, SELL, 110, 30).run()
-    # At 110 it was worth 600 + 60 x 10 = 1200, half of which came back.
-    assert desk.exchange.collateral[ANN] == 1_000
-    desk.place(BOB, BUY, 90, 30).place(ANN, SELL, 90, 30, IOC).run()
-    # The other half lost 30 x 20: nothing comes back, and nothing stays.
-    assert desk.exchange.collateral[ANN] == 1_000
-    assert desk.exchange.margins[ANN, 0]["bucket_micro"] + desk.exchange.holdings[ANN, 0]["cash_quanta"] == 0
-    assert desk.exchange.collateral[BOB] == 1_000, "cross accounts keep their collateral"
-    assert_consistent(desk.exchange, desk.history)
-
-
-def test_a_forced_order_takes_at_any_price_and_without_checks():
-    desk = Desk(validate=True, margin=True, width=5_000, mark=1_000)
-    desk.exchange.collateral[:] = 10**9
-    desk.place(ANN, SELL, 1_100, 100_000).place(BOB, SELL, 1_900, 100_000).run()
-    desk.exchange.collateral[CAT] = 0
-    assert place_market(desk.exchange, CAT, 0, BUY, 250_000, desk.now_ns) == 50_000
-    assert [event.short for event in desk.drain()] == [
-        (FILLED, CAT, BUY, 1_100, 100_000, 150_000),
-        (FILLED, ANN, SELL, 1_100, 100_000, 0),
-        (FILLED, CAT, BUY, 1_900, 100_000, 50_000),
-        (FILLED, BOB, SELL, 1_900, 100_000, 0),
-    ]
-    assert place_market(desk.exchange, CAT, 0, SELL, 1, desk.now_ns) == 1, "an empty side gives nothing"
-    assert_consistent(desk.exchange, desk.history)
-
-
-def test_events_carry_everything(desk):
-    """One event spelled out in full, so that what the other tests compare means something."""
-    asks(desk, (ANN, 101, 5))
-    buyer, seller = desk.place(BOB, BUY, 102, 2, GTC, client_id=9).run()
-    assert buyer == Event(FILLED, BOB, 0, 9, 2, BUY, 101, 2, 0, 0, False, 1, 0)
-    assert seller == Event(FILLED, ANN, 0, 0, 1, SELL, 101, 2, 3, 0, True, 1, 0)
+def test_a_noop_is_done_and_what_is_no_order_is_refused(desk):
+    assert desk.leg(kind=ActionKind.NOOP, account=ANN).short() == [(DONE, ANN, ActionKind.NOOP)]
+    for kind in (ActionKind.DEPOSIT, ActionKind.PLACE_TWAP, 99):
+        (told,) = desk.leg(kind=kind, account=ANN).run()
+        assert (told.kind, told.aux0, told.fee) == (REFUSED, Refusal.UNKNOWN_ACTION, kind)

@@ -597,4 +597,4 @@ def test_plain_constants_are_those_of_their_enumerations():
     reasons = {name: getattr(recorded, f"_{name}") for name in recorded.FillReason.__members__ if name != "NONE"}
     assert reasons == {reason.name: reason.value for reason in recorded.FillReason if reason}
     assert recorded._ORDER_LEVEL == QueueModel.ORDER_LEVEL
-    assert tuple(TimeInForce) == (recorded._ALO, recorded._GTC, recorded._IOC)
+    assert tuple(TimeInForce)[:3] == (recorded._ALO, recorded._GTC, recorded._IOC)

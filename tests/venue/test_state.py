@@ -27,7 +27,7 @@ def test_shapes():
     assert exchange.holdings.shape == exchange.margins.shape == exchange.resting.shape == (3, 2)
     assert exchange.collateral.shape == exchange.open_orders.shape == (3,)
     assert exchange.orders.shape == (5,)
-    assert exchange.events.shape == (events_for(5),) == (41,)
+    assert exchange.events.shape == (events_for(5, 1),) == (44,)
 
 
 def test_it_begins_empty_with_the_fees_of_each_market_and_leverage_one():
@@ -60,18 +60,28 @@ def test_markets_and_rules_are_its_own():
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"accounts": 0}, "not 0, 50, 5 and 2"),
-        ({"width": 0}, "not 3, 0, 5 and 2"),
-        ({"slots": 0}, "not 3, 50, 0 and 2"),
-        ({"base_ticks": [1]}, "not 3, 50, 5 and 1"),
+        ({"accounts": 0}, "not 0, 50, 5, 1 and 2"),
+        ({"width": 0}, "not 3, 0, 5, 1 and 2"),
+        ({"slots": 0}, "not 3, 50, 0, 1 and 2"),
+        ({"waiting": 0}, "not 3, 50, 5, 0 and 2"),
+        ({"base_ticks": [1]}, "not 3, 50, 5, 1 and 1"),
     ],
 )
 def test_impossible_sizes_are_refused(changes, said):
-    with pytest.raises(ValueError, match=f"at least 1 account, tick and slot and 2 base prices, {said}"):
+    with pytest.raises(ValueError, match=f"at least 1 account, tick, slot and waiting order and 2 base prices, {said}"):
         made(**changes)
 
 
-OF_THE_VENUE = ("venue_order_id", "trade_id", "start_position_lots", "leg", "builder_fee_micro")
+OF_THE_VENUE = (
+    "venue_order_id",
+    "trade_id",
+    "start_position_lots",
+    "leg",
+    "builder_fee_micro",
+    "twap_id",
+    "bid_ticks",
+    "ask_ticks",
+)
 
 
 def test_an_event_is_the_interchange_record_and_what_the_venue_knows_besides():
