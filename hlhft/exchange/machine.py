@@ -53,6 +53,7 @@ from hlhft.exchange.sockets import Close, Frame, Sockets, request_type
 from hlhft.exchange.standing_prices import StandingPrices
 from hlhft.exchange.statuses import Answering, answer_of, group_by_leg, refused
 from hlhft.hyperliquid.signing import keccak
+from hlhft.units import UnitsError
 from hlhft.venue.blocks import ActionKind, new_clock, next_block_time, spacing_quantiles
 from hlhft.venue.chain_state import Chain
 
@@ -61,6 +62,7 @@ EXPIRED = "Action already expired"
 TOO_MANY_REQUESTS = "Too many requests."  # the venue's body is unverified
 CANCELS = 1  # the class of a block that holds them
 BUSY = "Too many actions are waiting for a block."
+NO_ORACLE = "The oracle of {} cannot be set."
 LEGS_OF_ITEM_MAX = 2  # a waiting order is modified by a cancel and a placement
 LEGS_OF_ACTION_MAX = LEGS_OF_ITEM_MAX * LEGS_MAX
 
@@ -129,7 +131,7 @@ class Machine:
         self.register = Register(
             self.addresses, self.client_ids, budget=self._budget, now_ms=lambda: self.time_ns // NS_PER_MS
         )
-        self.records = Records(settings.listing, self.register)
+        self.records = Records(settings.listing, self.register, settings.records)
         self.answers = Info(self.kernel.chain, self.records, self.register)
         self.channels = Channels(self.answers, settings.channels, limits=self.client_limits)
         self.sockets = Sockets(
@@ -218,6 +220,21 @@ class Machine:
         if isinstance(account, int):
             self._admin.append({"kind": ActionKind.DEPOSIT, "account": account, "amount": micro})
         return account
+
+    def set_oracle(self, coin: str, price: str) -> str | None:
+        """Moves the oracle of a coin from the next block on, where prices stand still; returns the refusal."""
+        place = self.settings.listing.row_of(coin)
+        if place is None or not isinstance(self.flow, StandingPrices):
+            return NO_ORACLE.format(coin)
+        try:
+            ticks = self.settings.listing.markets[place].market.ticks(price)
+        except UnitsError as error:
+            return str(error)
+        if ticks == 0:
+            return NO_ORACLE.format(coin)
+        self.flow.reference_ticks[place] = ticks
+        self._admin.append({"kind": ActionKind.ORACLE_PRICE, "account": 0, "market": place, "price_ticks": ticks})
+        return None
 
     # Time.
 

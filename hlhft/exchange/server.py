@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from aiohttp import WSMsgType, web
@@ -38,6 +38,13 @@ class Deposit(msgspec.Struct, forbid_unknown_fields=True):
 
     address: AddressText
     usdc: Annotated[int, Meta(gt=0, le=10**12)]
+
+
+class OraclePrice(msgspec.Struct, forbid_unknown_fields=True):
+    """And a new oracle price for a coin, where no order flow decides it."""
+
+    coin: Annotated[str, Meta(max_length=64)]
+    oracle: Annotated[str, Meta(max_length=64)]
 
 
 class Clock:
@@ -168,21 +175,26 @@ class Server:
             self._waiting.pop(taken, None)
 
     async def _admin(self, request: web.Request) -> web.StreamResponse:
-        """Deposits, from this machine only: there is no bridge that money could come over."""
+        """Deposits and oracle prices, from this machine only: there is no bridge that money could come over."""
         body = await _body_of(request)
         if isinstance(body, Answer):
             return _response(body)
         if request.remote not in LOOPBACK:
             return _response(client_fault(403, "Only clients on this machine may deposit."))
         try:
-            deposit = msgspec.json.decode(body, type=Deposit)
+            fields = msgspec.json.decode(body, type=dict[str, Any])
+            wish: Deposit | OraclePrice = (
+                msgspec.convert(fields, OraclePrice) if "oracle" in fields else msgspec.convert(fields, Deposit)
+            )
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             return _response(unreadable(str(error)))
-        account = self.machine.deposit(deposit.address.lower(), deposit.usdc * MICRO)
+        if isinstance(wish, Deposit):
+            account = self.machine.deposit(wish.address.lower(), wish.usdc * MICRO)
+            fault = account if isinstance(account, str) else None
+        else:
+            fault = self.machine.set_oracle(wish.coin, wish.oracle)
         self._advance_soon()
-        if isinstance(account, str):
-            return _response(client_fault(409, account))
-        return _response(json_answer({"status": "ok"}))
+        return _response(client_fault(409, fault) if fault is not None else json_answer({"status": "ok"}))
 
     async def _websocket(self, request: web.Request) -> web.StreamResponse:
         opened = self.machine.sockets.open(_client_of(request), self.clock.now_ns())

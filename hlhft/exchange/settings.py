@@ -12,6 +12,7 @@ import numpy as np
 from hlhft.exchange.channels import ChannelSettings
 from hlhft.exchange.limits import LimitSettings
 from hlhft.exchange.listing import Listing
+from hlhft.exchange.memory import RecordSettings
 from hlhft.units import MICRO
 from hlhft.venue.rules import hyperliquid
 
@@ -57,6 +58,7 @@ class ExchangeSettings:
     delays: Delays = Delays()
     limits: LimitSettings = field(default_factory=LimitSettings)
     channels: ChannelSettings = field(default_factory=ChannelSettings)
+    records: RecordSettings = field(default_factory=RecordSettings)
     rules: np.ndarray = field(default_factory=hyperliquid)  # RULES_DTYPE[1]
 
     accounts_max: int = 1024
