@@ -227,7 +227,8 @@ class AccountView:
         }
 
     def available_to_trade(self, row: int) -> tuple[int, int]:
-        """What the account can still buy and sell in a market in micro-USDC of margin: closing needs none of it."""
+        """What the account can still buy and sell in a market in micro-USDC of margin. Closing needs none, and frees
+        what a cross position ties up for as much on the other side (the venue's own sum is unverified)."""
         free = max(self.available, 0)
         closing = 2 * self.margin_used(row) if not self.is_isolated(row) else self.margin_used(row)
         lots = self.lots(row)

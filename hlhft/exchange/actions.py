@@ -418,6 +418,14 @@ def decode(action: dict[str, Any]) -> Action:
     return decoded
 
 
+_DECODER = msgspec.json.Decoder(Action)
+
+
+def decode_json(action: bytes) -> Action:
+    """The same of JSON text. Raises msgspec.DecodeError when it is no JSON, of which ValidationError is a kind."""
+    return _DECODER.decode(action)
+
+
 def legs_of(action: Action) -> int:
     """How many requests the action counts for: its orders or cancels, at least 1 (venue reference section 7)."""
     if isinstance(action, PlaceOrders):

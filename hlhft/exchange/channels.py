@@ -144,7 +144,7 @@ class Channels:
             touch = self.info.markets.touch_levels(topic.row)
             if touch != topic.last:
                 topic.last = touch
-                frames += _to_all(topic, self._touch(topic, changes.time_ms))
+                frames += _to_all(topic, self._touch(topic, touch, changes.time_ms))
         return frames
 
     def _books(self, block: Block, changes: Changes) -> list[Frame]:
@@ -282,9 +282,9 @@ class Channels:
         """The first frame of a subscription; None where there is nothing yet, or never a snapshot."""
         now_ms = now_ns // MILLISECOND_NS
         if topic.kind == "bbo":
-            if topic.last is None:
-                topic.last = self.info.markets.touch_levels(topic.row)
-            return self._touch(topic, now_ms)
+            touch = self.info.markets.touch_levels(topic.row)
+            topic.last = touch if topic.last is None else topic.last
+            return self._touch(topic, touch, now_ms)
         if topic.kind == "l2Book":
             topic.due_ns = topic.due_ns or now_ns + self._book_cadence_ns(topic)
             return self._book(topic, now_ms)
@@ -323,9 +323,9 @@ class Channels:
     def _book_cadence_ns(self, topic: Topic) -> int:
         return self.settings.fast_book_ns if topic.fast else self.settings.book_ns
 
-    def _touch(self, topic: Topic, time_ms: int) -> bytes:
+    def _touch(self, topic: Topic, touch: Iterable[tuple[int, int, int] | None], time_ms: int) -> bytes:
         listed = self.info.listing.markets[topic.row]
-        sides = [_level(listed, level) for level in self.info.markets.touch_levels(topic.row)]
+        sides = [_level(listed, level) for level in touch]
         return frame("bbo", {"coin": listed.market.name, "time": time_ms, "bbo": sides})
 
     def _book(self, topic: Topic, time_ms: int) -> bytes:

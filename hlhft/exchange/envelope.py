@@ -6,6 +6,7 @@ source "b" and the chain "Testnet", and a signature for mainnet recovers to an a
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -19,7 +20,6 @@ from hlhft.exchange.statuses import refused
 from hlhft.hyperliquid.signing import (
     SigningError,
     action_hash,
-    keccak,
     l1_digest,
     recover_address,
     user_signed_digest,
@@ -45,7 +45,7 @@ class SignatureShape(msgspec.Struct, forbid_unknown_fields=True):
 class Envelope(msgspec.Struct, rename="camel"):
     """What is around the action; the venue's own front end sends more than this."""
 
-    action: dict[str, Any]
+    action: msgspec.Raw
     nonce: Unsigned63
     signature: SignatureShape
     vault_address: AddressText | None = None
@@ -76,7 +76,8 @@ def read_request(body: bytes) -> Request | Answer:
     """The request in the body, or the answer to what is none: 422, or the venue's refusal."""
     try:
         envelope = _DECODER.decode(body)
-        action = actions.decode(envelope.action)
+        action = actions.decode_json(bytes(envelope.action))
+        content: dict[str, Any] = msgspec.json.decode(envelope.action)  # keys in the order in which they came
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         return unreadable(str(error))
     if isinstance(action, UserSigned):
@@ -84,7 +85,7 @@ def read_request(body: bytes) -> Request | Answer:
         if fault is not None:
             return json_answer(refused(fault))
     try:
-        digest = _digest(action, envelope)
+        digest = _digest(action, content, envelope)
         r, s = int(envelope.signature.r, 16), int(envelope.signature.s, 16)
         signer = recover_address(digest, r=r, s=s, v=envelope.signature.v)
     except SigningError:
@@ -96,15 +97,15 @@ def read_request(body: bytes) -> Request | Answer:
         nonce=envelope.nonce,
         vault_address=None if vault is None else vault.lower(),
         expires_after_ms=envelope.expires_after,
-        hash="0x" + keccak(digest + r.to_bytes(32, "big") + s.to_bytes(32, "big")).hex(),
+        hash="0x" + hashlib.sha256(digest + r.to_bytes(32, "big") + s.to_bytes(32, "big")).hexdigest(),
     )
 
 
-def _digest(action: Action, envelope: Envelope) -> bytes:
+def _digest(action: Action, content: dict[str, Any], envelope: Envelope) -> bytes:
     if isinstance(action, UserSigned):
-        return user_signed_digest(envelope.action)
+        return user_signed_digest(content)
     connection_id = action_hash(
-        actions.hashed(envelope.action),
+        actions.hashed(content),
         nonce=envelope.nonce,
         vault_address=envelope.vault_address,
         expires_after_ms=envelope.expires_after,

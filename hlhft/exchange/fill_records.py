@@ -40,7 +40,8 @@ def rate_text(rate_e12: int) -> str:
 class Entry:
     """What an account holds in a market and what it cost: `basis_quanta` is price x |lots| summed over what is open.
 
-    Funding paid is positive, received negative, in micro-USDC (the sign of `cumFunding` is unverified).
+    Funding paid is positive, received negative, in micro-USDC: the recorded account's `sinceChange` is negative over
+    hours in which its long position received.
     """
 
     lots: int = 0

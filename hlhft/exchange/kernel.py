@@ -36,6 +36,7 @@ class Kernel:
             legs_max=settings.legs_max,
         )
         self.legs = np.zeros(settings.legs_max, ACTION_DTYPE)
+        self._leg_bytes = self.legs.view(np.uint8).reshape(settings.legs_max, ACTION_DTYPE.itemsize)
         self.count = 0
         self.actions = 0
 
@@ -66,13 +67,13 @@ class Kernel:
     def run(self, time_ns: int) -> tuple[np.ndarray, np.ndarray]:
         """Executes the legs as one block; returns them and the events, copies both, and begins the next block."""
         run_block(self.chain, self.legs, self.count, time_ns)
-        engine = self.chain.exchange.engine
-        assert engine[0]["dropped"] == 0, "a block had more events than its array holds"
+        engine = self.chain.exchange.engine[0]
+        assert engine["dropped"] == 0, "a block had more events than its array holds"
         assert self.chain.state[0]["broken"] == 0, "money was made or lost in a block"
-        events = self.chain.exchange.events[: int(engine[0]["event_count"])].copy()
+        events = self.chain.exchange.events[: engine["event_count"]].copy()
         legs = self.legs[: self.count].copy()
         engine["event_count"] = 0
-        self.legs[: self.count] = np.zeros((), ACTION_DTYPE)
+        self._leg_bytes[: self.count] = 0
         self.count = 0
         return legs, events
 

@@ -42,6 +42,7 @@ from hlhft.exchange.limits import (
     info_weight,
     items_weight,
 )
+from hlhft.exchange.memory_state import records_state, restore_records
 from hlhft.exchange.nonces import Nonces, NonceState
 from hlhft.exchange.order_plans import LEGS_MAX
 from hlhft.exchange.plans import Plan, Refused, Scope
@@ -292,6 +293,7 @@ class Machine:
             "nonces": msgspec.to_builtins(self.nonces.state()),
             "client_ids": self.client_ids.state(),
             "flow": self.flow.state(),
+            "memory": records_state(self.records),
         }
 
     def restore(self, state: Mapping[str, Any], now_ns: int) -> None:
@@ -314,6 +316,7 @@ class Machine:
         self.time_ns = max(now_ns, state["time_ns"])
         self._clock["height"][0], self._clock["seed_1"][0], self._clock["seed_2"][0] = state["clock"]
         self._delays.restore(state["delays"])
+        restore_records(self.records, state["memory"])
         self._admin.clear()
         # The next block was drawn already; after a longer pause blocks go on from now.
         self._next_block_ns = self._clock["time_ns"][0] = max(state["next_block_ns"], self.time_ns)
@@ -341,7 +344,7 @@ class Machine:
         self.time_ns = time_ns
         block = Block(height=self.height, time_ns=time_ns, legs=legs, hashes=self._hashes(planned, legs), events=events)
         self._log(block)
-        frames = self.channels.frames_of(block, self.records.apply(block))
+        frames = self.channels.frames_of(block, self.records.apply(block, self.kernel.chain.prices))
         if frames:
             self._publish(frames, time_ns)
         outcome.answers += self._answers(planned, block, own)
@@ -430,7 +433,7 @@ class Machine:
         answering = Answering(
             listing=self.settings.listing,
             client_ids=self.client_ids,
-            touch=self.kernel.touch(),
+            touch=self.kernel.touch,
             scheduled_volume_micro=self.settings.schedule_volume_micro,
             asset_suffix=self.settings.asset_suffix,
         )

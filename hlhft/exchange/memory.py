@@ -66,6 +66,7 @@ class Happened(NamedTuple):
     start_position_lots: int
     leg: int
     builder_fee_micro: int
+    twap_id: int
 
 
 @dataclass(slots=True, eq=False)

@@ -63,6 +63,7 @@ STATUS_OF: dict[Refusal, str | None] = {
     Refusal.POSITION_TIER_LIMIT: "perpMaxPositionRejected",
     Refusal.ORACLE_DISTANCE: "oracleRejected",
     Refusal.CROSS_NOT_ALLOWED: None,
+    Refusal.UNKNOWN_ACTION: None,
 }
 
 # Why orders end other than by their owner's wish: these are told as `nonUserCancel` (venue reference section 6.4), but

@@ -4,8 +4,7 @@ Fed with one block after the other; what a block changed comes back as `Changes`
 Every history has a maximum (`RecordSettings`): the oldest entry is forgotten, and counted. Accounts that nobody asks
 about (the order flow's own) can be left out with `ignore`: their trades still move the market's records.
 
-A fill that the venue itself made (a TWAP's slice, a liquidation) is recognised by what else the block tells of its
-account and market, since it has no leg.
+A fill of a liquidation is recognised by what else the block tells of its account and market.
 """
 
 from __future__ import annotations
@@ -65,11 +64,11 @@ class Records:
             for listed in listing.markets
         ]
         self._names = names
-        self._accounts: dict[int, AccountRecords] = {}
+        self.accounts: dict[int, AccountRecords] = {}
         self._ignored: set[int] = set()
-        self._orders: dict[int, OrderRecord] = {}
-        self._order_of_client_id: dict[int, int] = {}
-        self._liquidations = 0
+        self.orders: dict[int, OrderRecord] = {}
+        self.order_of_client_id: dict[int, int] = {}
+        self.liquidations = 0
         self._handlers: dict[int, Callable[[Happened], None]] = {
             EventKind.ORDER_ACKNOWLEDGED: self._acknowledged,
             EventKind.ORDER_REJECTED: self._rejected,
@@ -93,16 +92,16 @@ class Records:
 
     def account(self, account: int) -> AccountRecords:
         """What is remembered of an account, empty for one that never did anything."""
-        return self._accounts.get(account) or AccountRecords(self.settings)
+        return self.accounts.get(account) or AccountRecords(self.settings)
 
     def order(self, account: int, oid: int) -> OrderRecord | None:
         """The account's order by the venue's id."""
-        order = self._orders.get(oid)
+        order = self.orders.get(oid)
         return order if order is not None and order.account == account else None
 
     def order_by_client_id(self, account: int, client_id: int) -> OrderRecord | None:
         """The account's latest order by the kernel's number of its client order id."""
-        return self.order(account, self._order_of_client_id.get(client_id, 0))
+        return self.order(account, self.order_of_client_id.get(client_id, 0))
 
     # One block.
 
@@ -150,10 +149,11 @@ class Records:
         self._own_fills: list[FillRecord] = []
         self._liquidated_here: dict[tuple[int, int], Happened] = {}
 
-    def _of(self, account: int) -> AccountRecords:
-        found = self._accounts.get(account)
+    def account_records(self, account: int) -> AccountRecords:
+        """What is remembered of an account, to be added to."""
+        found = self.accounts.get(account)
         if found is None:
-            found = self._accounts[account] = AccountRecords(self.settings)
+            found = self.accounts[account] = AccountRecords(self.settings)
         return found
 
     # Orders.
@@ -161,22 +161,22 @@ class Records:
     def _tell(self, order: OrderRecord, status: str) -> None:
         update = OrderUpdate(order, status, order.lots, self._time_ms)
         self._changes.orders.setdefault(order.account, []).append(update)
-        self._of(order.account).statuses.append(update)
+        self.account_records(order.account).statuses.append(update)
         order.status = status
         order.status_ms = self._time_ms
 
     def _end(self, order: OrderRecord, status: str) -> None:
         self._tell(order, status)
-        records = self._of(order.account)
+        records = self.account_records(order.account)
         records.open.pop(order.oid, None)
         records.finished.append(order)
         self._touched.pop(order.oid, None)
         if len(records.finished) > self.settings.orders_finished_max:
             oldest = records.finished.popleft()
             self.forgotten += 1
-            self._orders.pop(oldest.oid, None)
-            if self._order_of_client_id.get(oldest.client_id) == oldest.oid:
-                del self._order_of_client_id[oldest.client_id]
+            self.orders.pop(oldest.oid, None)
+            if self.order_of_client_id.get(oldest.client_id) == oldest.oid:
+                del self.order_of_client_id[oldest.client_id]
 
     def _leg_of(self, happened: Happened) -> np.void | None:
         """The leg that asked for the order an event is about; None when the order is not the leg's own."""
@@ -210,10 +210,10 @@ class Records:
             self._describe(order, leg)
         elif not happened.flags & EventFlag.MAKER:
             self._own_orders.append(order)
-        self._orders[order.oid] = order
+        self.orders[order.oid] = order
         if order.client_id:
-            self._order_of_client_id[order.client_id] = order.oid
-        self._of(order.account).open[order.oid] = order
+            self.order_of_client_id[order.client_id] = order.oid
+        self.account_records(order.account).open[order.oid] = order
         return order
 
     def _describe(self, order: OrderRecord, leg: np.void) -> None:
@@ -251,7 +251,7 @@ class Records:
     def _acknowledged(self, happened: Happened) -> None:
         if happened.account in self._ignored:
             return
-        order = self._orders.get(happened.venue_order_id)
+        order = self.orders.get(happened.venue_order_id)
         if order is None:
             order = self._new_order(happened, happened.size_lots)
             self._tell(order, "open")
@@ -266,14 +266,14 @@ class Records:
     def _rejected(self, happened: Happened) -> None:
         if happened.account in self._ignored or happened.venue_order_id == 0:
             return
-        order = self._orders.get(happened.venue_order_id)
+        order = self.orders.get(happened.venue_order_id)
         if order is None:
             order = self._new_order(happened, happened.size_lots)
             order.lots = order.lots_original
         self._end(order, status_of(happened.aux0))
 
     def _cancelled(self, happened: Happened) -> None:
-        order = self._orders.get(happened.venue_order_id)
+        order = self.orders.get(happened.venue_order_id)
         if order is None or happened.account in self._ignored:
             return
         order.lots = happened.size_lots
@@ -283,19 +283,19 @@ class Records:
             ended.append({"coin": order.listed.market.name, "oid": order.oid})
 
     def _expired(self, happened: Happened) -> None:
-        order = self._orders.get(happened.venue_order_id)
+        order = self.orders.get(happened.venue_order_id)
         if order is None or happened.account in self._ignored:
             return
         order.lots = happened.size_lots
         self._end(order, self.settings.ioc_rest_status)
 
     def _waiting(self, happened: Happened) -> None:
-        if happened.account in self._ignored or happened.venue_order_id in self._orders:
+        if happened.account in self._ignored or happened.venue_order_id in self.orders:
             return
         self._tell(self._new_order(happened, happened.size_lots), "open")
 
     def _triggered(self, happened: Happened) -> None:
-        order = self._orders.get(happened.venue_order_id)
+        order = self.orders.get(happened.venue_order_id)
         if order is None:
             return
         self._tell(order, "triggered")
@@ -342,9 +342,9 @@ class Records:
     def _fill(self, happened: Happened) -> None:
         account, row = happened.account, happened.market
         listed = self.listing.markets[row]
-        records = self._of(account)
+        records = self.account_records(account)
         left = happened.aux0
-        order = self._orders.get(happened.venue_order_id)
+        order = self.orders.get(happened.venue_order_id)
         if order is None and happened.venue_order_id != 0:
             order = self._new_order(happened, happened.size_lots + left)
             self._tell(order, "open")
@@ -369,6 +369,7 @@ class Records:
             trade_id=happened.trade_id,
             hash=self._hash_of(happened),
             cloid=None if order is None else order.cloid,
+            twap_id=happened.twap_id or None,
         )
         records.fills.append(fill)
         notional_micro = listed.market.micro(happened.price_ticks, happened.size_lots)
@@ -404,7 +405,7 @@ class Records:
             )
             for side in self._fills[fill.trade_id]:
                 side.liquidation = note
-            order = self._orders.get(fill.oid)
+            order = self.orders.get(fill.oid)
             if order is not None:
                 order.tif, order.order_type = "LiquidationMarket", "Market"
 
@@ -413,10 +414,7 @@ class Records:
     def _twap(self, happened: Happened) -> None:
         if happened.account in self._ignored:
             return
-        records = self._of(happened.account)
-        for fill in self._own_fills:
-            if fill.account == happened.account and fill.row == happened.market and fill.twap_id is None:
-                fill.twap_id = happened.order_id
+        records = self.account_records(happened.account)
         if happened.leg >= 0 and int(self._block.legs[happened.leg]["kind"]) == ActionKind.PLACE_TWAP:
             leg = self._block.legs[happened.leg]
             records.running[happened.order_id] = TwapRequest(
@@ -460,7 +458,7 @@ class Records:
             lots=happened.size_lots,
             rate_e12=happened.aux1,
         )
-        records = self._of(happened.account)
+        records = self.account_records(happened.account)
         records.fundings.append(payment)
         records.entry(happened.market).pay(happened.aux0)
         self._changes.fundings.setdefault(happened.account, []).append(payment)
@@ -471,13 +469,13 @@ class Records:
         self._liquidated_here[happened.account, happened.market] = happened
         if happened.account in self._ignored:
             return
-        self._liquidations += 1
+        self.liquidations += 1
         market = self.listing.markets[happened.market].market
         notional_micro = market.micro(happened.price_ticks, abs(happened.size_lots))
         told = self._changes.liquidations.setdefault(happened.account, [])
         told.append(
             {
-                "lid": self._liquidations,
+                "lid": self.liquidations,
                 "liquidator": self._names.address_of(0),
                 "liquidated_user": self._names.address_of(happened.account),
                 "liquidated_ntl_pos": answer_number(notional_micro, 6),
@@ -492,7 +490,7 @@ class Records:
         if happened.account not in self._ignored:
             sign = {int(ActionKind.DEPOSIT): 1, int(ActionKind.WITHDRAW): -1}.get(int(leg["kind"]), 0)
             if sign and not leg["token"]:
-                self._of(happened.account).deposited_micro += sign * int(leg["amount"])
+                self.account_records(happened.account).deposited_micro += sign * int(leg["amount"])
         made = ledger_records(
             leg,
             self.listing,
@@ -503,5 +501,5 @@ class Records:
         )
         for account, record in made:
             if account not in self._ignored:
-                self._of(account).ledger.append(record)
+                self.account_records(account).ledger.append(record)
                 self._changes.ledger.setdefault(account, []).append(record)

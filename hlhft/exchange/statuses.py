@@ -6,7 +6,7 @@ order: a leg may also have ended resting orders of others, or of the same accoun
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,27 +25,27 @@ Status = str | dict[str, Any]
 DURING_MODIFY = "Error placing new order during modify: {}"
 BBO_NONE = "none"
 
-_OF_THE_ORDER = frozenset(
-    {
-        EventKind.ORDER_ACKNOWLEDGED,
-        EventKind.ORDER_REJECTED,
-        EventKind.ORDER_EXPIRED,
-        EventKind.ORDER_WAITING,
-    }
-)
+# Looking up a member of an enumeration costs more than all the rest of an answer.
+_ACKNOWLEDGED, _REJECTED = int(EventKind.ORDER_ACKNOWLEDGED), int(EventKind.ORDER_REJECTED)
+_FILLED, _EXPIRED = int(EventKind.ORDER_FILLED), int(EventKind.ORDER_EXPIRED)
+_WAITING, _CANCEL_REJECTED = int(EventKind.ORDER_WAITING), int(EventKind.CANCEL_REJECTED)
+_ACTION_REFUSED, _TWAP_STATE = int(EventKind.ACTION_REFUSED), int(EventKind.TWAP_STATE)
+_MAKER = int(EventFlag.MAKER)
+_OF_THE_ORDER = frozenset({_ACKNOWLEDGED, _REJECTED, _EXPIRED, _WAITING})
+_REFUSING = frozenset({_ACTION_REFUSED, _CANCEL_REJECTED, _REJECTED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answering:
     """What the words need besides the events: the markets, the client ids, and the touch of each market in ticks.
 
-    `touch` is int64[M, 2], bid and ask after the block, 0 for an empty side. `scheduled_volume_micro` is what a
+    `touch` gives int64[M, 2], bid and ask after the block, 0 for an empty side. `scheduled_volume_micro` is what a
     scheduled cancel asks for.
     """
 
     listing: Listing
     client_ids: ClientIds
-    touch: np.ndarray
+    touch: Callable[[], np.ndarray]
     scheduled_volume_micro: int = 1_000_000 * MICRO
     asset_suffix: bool = True
 
@@ -97,7 +97,7 @@ def order_status(leg: np.void, events: Sequence[np.void], answering: Answering) 
     order_id = max((int(event["venue_order_id"]) for event in own if _is_of_the_order(event)), default=0)
     own = [event for event in own if _is_of_the_order(event) and event["venue_order_id"] == order_id]
     market = answering.listing.markets[int(leg["market"])].market
-    taken = [event for event in own if event["kind"] == EventKind.ORDER_FILLED]
+    taken = [event for event in own if event["kind"] == _FILLED]
     if taken:
         lots = sum(int(event["size_lots"]) for event in taken)
         value = sum(int(event["size_lots"]) * int(event["price_ticks"]) for event in taken)
@@ -108,11 +108,11 @@ def order_status(leg: np.void, events: Sequence[np.void], answering: Answering) 
         }
         return {"filled": _named(filled, leg, answering)}
     for event in own:
-        if event["kind"] == EventKind.ORDER_REJECTED:
+        if event["kind"] == _REJECTED:
             return {"error": _suffixed(_order_text(int(event["aux0"]), leg, answering), leg, answering)}
-        if event["kind"] == EventKind.ORDER_WAITING:
+        if event["kind"] == _WAITING:
             return "waitingForTrigger" if event["aux0"] else "waitingForFill"
-        if event["kind"] == EventKind.ORDER_ACKNOWLEDGED:
+        if event["kind"] == _ACKNOWLEDGED:
             return {"resting": _named({"oid": order_id}, leg, answering)}
     code = _refusal_code(events)
     assert code, f"no event tells what came of a leg of kind {leg['kind']}"
@@ -126,8 +126,8 @@ def cancel_status(leg: np.void, events: Sequence[np.void], answering: Answering)
 
 
 def _is_of_the_order(event: np.void) -> bool:
-    if event["kind"] == EventKind.ORDER_FILLED:
-        return not event["flags"] & EventFlag.MAKER
+    if event["kind"] == _FILLED:
+        return not event["flags"] & _MAKER
     return int(event["kind"]) in _OF_THE_ORDER
 
 
@@ -153,7 +153,7 @@ def _order_text(code: int, leg: np.void, answering: Answering) -> str:
     if code == Refusal.BAD_ALO_PRICE:
         bid, ask = (
             decimal_text(int(ticks), market.price_decimals) if ticks > 0 else BBO_NONE
-            for ticks in answering.touch[leg["market"]]
+            for ticks in answering.touch()[leg["market"]]
         )
         return f"{text}, bbo was {bid}@{ask}."
     if code == Refusal.MINIMUM_NOTIONAL and market.kind == MarketKind.SPOT:
@@ -167,7 +167,7 @@ def _modify_answer(
     item = plan.items[0]
     if isinstance(item, str):
         return refused(item)
-    code = next((int(event["aux0"]) for event in events[item] if event["kind"] == EventKind.ORDER_REJECTED), 0)
+    code = next((int(event["aux0"]) for event in events[item] if event["kind"] == _REJECTED), 0)
     if code == 0:
         return _ok({"type": "default"})
     if code in (Refusal.CANNOT_MODIFY, Refusal.ACTION_EXPIRED):
@@ -184,14 +184,13 @@ def _twap_status(plan: Plan, events: Sequence[Sequence[np.void]]) -> Status:
         return {"error": f"{TEXT[Refusal.TWAP_DURATION]}: {plan.detail} min(s)"}
     if code:
         return {"error": TEXT[Refusal(code)]}
-    running = next(event for event in events[item] if event["kind"] == EventKind.TWAP_STATE)
+    running = next(event for event in events[item] if event["kind"] == _TWAP_STATE)
     return {"running": {"twapId": int(running["order_id"])}}
 
 
 def _refusal_code(events: Sequence[np.void]) -> int:
     """The refusal that the events carry, 0 for none."""
-    refusing = (EventKind.ACTION_REFUSED, EventKind.CANCEL_REJECTED, EventKind.ORDER_REJECTED)
-    return next((int(event["aux0"]) for event in events if event["kind"] in refusing), 0)
+    return next((int(event["aux0"]) for event in events if int(event["kind"]) in _REFUSING), 0)
 
 
 def _refusal_of(events: Sequence[np.void]) -> str:

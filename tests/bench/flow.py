@@ -3,9 +3,10 @@
     python tests/bench/flow.py [--short] [COIN…]
 
 Each coin is rehearsed for half an hour with five seeds; the figures, averaged over the seeds, are held against those
-blocks of the recording that the flow was not fitted to. A figure passes within 25 %. Where it does not, it passes when
-it is within two standard errors of the difference of the recording's own two parts: then the recording, half an hour long,
-does not know it better; the page says so. What misses both has to stand in EXPLAINED with its reason, or the bench fails.
+minutes of the recording that the flow was not fitted to. A figure passes within 25 %. Where it does not, it passes when
+it is within two standard errors of the difference between the recording's own two parts: half an hour of recording does
+not know it better, and the table says so. What misses both has to stand in EXPLAINED with its reason, or the bench
+fails.
 """
 
 from __future__ import annotations
@@ -57,7 +58,9 @@ def compare(coin: str, folder: Path, *, seconds: float = SECONDS) -> list[str]:
         mean, spread = float(found[:, row].mean()), float(found[:, row].std())
         near = abs(mean - other[row]) <= SHARE_MAX * abs(other[row])
         unknown = abs(mean - other[row]) <= ERRORS_MAX * unsure[row]
-        reason = "" if near else "within the error of the recording" if unknown else EXPLAINED.get((coin, name), "MISSED")
+        reason = (
+            "" if near else "within the error of the recording" if unknown else EXPLAINED.get((coin, name), "MISSED")
+        )
         if reason == "MISSED":
             missed.append(f"{coin} {name}")
         print(
@@ -80,8 +83,9 @@ def speed(*, seconds: float = SPEED_SECONDS) -> tuple[float, float]:
     took = time.perf_counter() - began
     growth = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / before - 1
     counts = rehearsal.tape.counts[0]
+    block_us = took / counts["blocks"] * 1e6
     print(
-        f"\n{len(COINS)} coins: {seconds / took:,.0f} simulated seconds a second, {took / counts['blocks'] * 1e6:.1f} µs"
+        f"\n{len(COINS)} coins: {seconds / took:,.0f} simulated seconds a second, {block_us:.1f} µs"
         f" and {counts['legs'] / counts['blocks']:.1f} legs a block, memory grew by {growth:.2%}"
     )
     return seconds / took, growth

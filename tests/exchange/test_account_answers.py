@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from hlhft.events import EventKind
+from hlhft.exchange.requests import OfUser
 from hlhft.units import MICRO
 from hlhft.venue.blocks import ACTION_DTYPE, ActionKind
 from tests.exchange.hall import (
@@ -178,7 +179,7 @@ def test_tokens_are_told_with_what_orders_hold_and_what_they_cost():
         {"coin": "PURR", "token": 1, "total": "3.0", "hold": "0.0", "entryNtl": "0.0"},
     ]
     hall.place(ANN, SELL, "0.00001", "2", ALO, row=PURR).run()
-    hall.records._of(ANN).entry(PURR).fill(1, 2000, 3)
+    hall.records.account_records(ANN).entry(PURR).fill(1, 2000, 3)
     shape = hall.ask("spotClearinghouseState", user=address(ANN))["balances"][1]
     assert (shape["hold"], shape["entryNtl"]) == ("2.0", "0.00006")
     assert LISTING.tokens[1].name == "PURR"
@@ -229,3 +230,34 @@ def test_a_portfolio_has_eight_periods_and_the_value_now():
     state = hall.ask("clearinghouseState", user=address(ANN))
     assert portfolio[0][1]["accountValueHistory"] == [[hall.now_ms, state["marginSummary"]["accountValue"]]]
     assert portfolio[0][1]["vlm"] == "240006.0"
+
+
+def test_the_web_data_of_an_account_says_what_it_brought():
+    hall = Hall()
+    hall.leg(kind=ActionKind.DEPOSIT, account=ANN, amount=5 * MICRO).run()
+    data = hall.info.accounts.web_data(OfUser(user=address(ANN)), hall.now_ms)
+    assert data["userState"] == {
+        "agentAddress": None,
+        "agentValidUntil": None,
+        "cumLedger": "5.0",
+        "serverTime": hall.now_ms,
+        "isVault": False,
+        "user": address(ANN),
+        "abstraction": "disabled",
+    }
+
+
+def test_running_twaps_are_told_by_their_number():
+    hall = Hall()
+    legs = np.zeros(1, ACTION_DTYPE)
+    legs["kind"], legs["account"], legs["side"], legs["size_lots"] = ActionKind.PLACE_TWAP, ANN, 1, 50
+    hall.take(event(EventKind.TWAP_STATE, account=ANN, order_id=6, leg=0), legs)
+    ((number, state),) = hall.info.accounts.twap_states(OfUser(user=address(ANN)))
+    assert (number, state["sz"]) == (6, "0.0005")
+    assert hall.info.accounts.twap_states(OfUser(user=address(ANN), dex="xyz")) == []
+
+
+def test_what_can_be_traded_is_told_for_one_market():
+    hall = Hall().mark("80000")
+    asset = hall.ask("activeAssetData", user=address(ANN), coin="BTC")
+    assert (asset["maxTradeSzs"], asset["markPx"]) == (["250.0", "250.0"], "80000.0")

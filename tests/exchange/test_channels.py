@@ -357,7 +357,8 @@ def test_twaps_are_told_with_their_slices():
     legs["kind"], legs["account"], legs["side"], legs["size_lots"] = ActionKind.PLACE_TWAP, ANN, 1, 50
     frames = lounge.take(event(EventKind.TWAP_STATE, account=ANN, order_id=6, leg=0), legs=legs)
     assert named(frames, "userTwapHistory")[0]["history"][0]["status"] == {"status": "activated"}
-    fill = event(EventKind.ORDER_FILLED, account=ANN, venue_order_id=9, side=1, price_ticks=800_000, size_lots=5)
+    part = {"price_ticks": 800_000, "size_lots": 5, "twap_id": 6}
+    fill = event(EventKind.ORDER_FILLED, account=ANN, venue_order_id=9, side=1, **part)
     other = event(EventKind.ORDER_FILLED, account=BOB, venue_order_id=8, side=-1, price_ticks=1, size_lots=5, flags=9)
     frames = lounge.take(fill, event(EventKind.TWAP_STATE, account=ANN, order_id=6, size_lots=5), other)
     (slices,) = named(frames, "userTwapSliceFills")

@@ -294,6 +294,8 @@ def test_a_restored_exchange_goes_on() -> None:
                 bob.send(orders(order(price="4000", size="0.1", tif="Ioc", cloid="0x" + "c" * 32))),
                 bob.info("clearinghouseState")["marginSummary"],
                 bob.info("userRateLimit"),
+                bob.info("openOrders"),
+                bob.info("userFills"),
                 bob.refusal(orders(order()), nonce=START_MS + 2001),
             ]
         )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from hlhft.exchange.memory import AccountRecords, Changes, Happened, RecordSettings
+from hlhft.exchange.candles import Candles
+from hlhft.exchange.memory import AccountRecords, Changes, Happened, MarketRecords, RecordSettings
 from hlhft.venue.state import VENUE_EVENT_DTYPE
+from tests.exchange.hall import LISTING
 
 
 def test_what_is_read_of_an_event_is_there():
@@ -26,3 +28,9 @@ def test_a_market_that_was_never_traded_has_no_position():
 def test_a_block_that_changed_nothing_says_so():
     changes = Changes(5)
     assert not any([changes.orders, changes.fills, changes.trades, changes.ended, changes.ledger, changes.twaps])
+
+
+def test_a_market_begins_without_a_price():
+    market = MarketRecords(Candles(LISTING.markets[0]), RecordSettings(trades_max=3, rates_max=4))
+    assert (market.trades.maxlen, market.rates.maxlen) == (3, 4)
+    assert (market.last_ticks, market.rate_ns) == (0, 0)

@@ -338,13 +338,22 @@ def test_spot_is_bought_and_sold_and_its_profit_has_eight_decimals():
 # The venue's own doing.
 
 
-def forced(account: int, *, order: int, maker: int, lots: int = 10, trade: int = 5) -> np.ndarray:
+def forced(account: int, *, order: int, maker: int, lots: int = 10, trade: int = 5, twap_id: int = 0) -> np.ndarray:
     """A sale that the venue forces on `account`, to `maker`."""
     common = {"price_ticks": 800_000, "size_lots": lots, "trade_id": trade}
     buyer = event(
         EventKind.ORDER_FILLED, account=maker, side=1, venue_order_id=order and 70, flags=9 if order else 1, **common
     )
-    seller = event(EventKind.ORDER_FILLED, account=account, side=-1, venue_order_id=order, flags=1, aux0=2, **common)
+    seller = event(
+        EventKind.ORDER_FILLED,
+        account=account,
+        side=-1,
+        venue_order_id=order,
+        flags=1,
+        aux0=2,
+        twap_id=twap_id,
+        **common,
+    )
     return np.concatenate([buyer, seller])
 
 
@@ -399,12 +408,12 @@ def test_slices_of_a_twap_carry_its_number_and_the_empty_hash():
     assert [status.request.minutes for status in hall.changes.twaps[ANN]] == [5]
     assert list(hall.records.account(ANN).latest_twaps) == [6]
     on = event(EventKind.TWAP_STATE, account=ANN, order_id=6, side=-1, size_lots=10, aux1=8 * MICRO)
-    hall.take(np.concatenate([forced(ANN, order=71, maker=BOB), on]))
+    hall.take(np.concatenate([forced(ANN, order=71, maker=BOB, twap_id=6), on]))
     fill = hall.records.account(ANN).fills[-1]
     assert (fill.twap_id, fill.hash, fill.liquidation) == (6, HASH_NONE, None)
     assert hall.records.account(BOB).fills[-1].twap_id is None
     done = event(EventKind.TWAP_STATE, account=ANN, order_id=6, side=-1, size_lots=100, aux0=1)
-    hall.take(np.concatenate([forced(ANN, order=72, maker=BOB, trade=6), done]))
+    hall.take(np.concatenate([forced(ANN, order=72, maker=BOB, trade=6, twap_id=6), done]))
     assert hall.records.account(ANN).latest_twaps == {}
     assert [status.state for status in hall.records.account(ANN).twaps] == [0, 0, 1]
     hall.take(done)  # of a TWAP that nobody remembers
@@ -417,7 +426,7 @@ def test_a_twap_and_a_liquidation_of_one_account_are_told_apart():
     legs["kind"], legs["account"] = ActionKind.PLACE_TWAP, ANN
     hall.take(event(EventKind.TWAP_STATE, account=ANN, order_id=6, leg=0), legs)
     on = event(EventKind.TWAP_STATE, account=ANN, order_id=6)
-    slice_, sale = forced(ANN, order=71, maker=BOB), forced(ANN, order=72, maker=BOB, trade=6)
+    slice_, sale = forced(ANN, order=71, maker=BOB, twap_id=6), forced(ANN, order=72, maker=BOB, trade=6)
     other = forced(CAT, order=73, maker=BOB, trade=7)
     hall.take(np.concatenate([other, slice_, on, liquidation(ANN, INTO_BOOK), sale]))
     first, second = hall.records.account(ANN).fills
@@ -465,6 +474,67 @@ def test_money_that_comes_goes_and_moves_is_in_the_ledger():
     assert hall.changes.ledger == {}
     hall.take(event(EventKind.ACTION_DONE, account=ANN))
     assert hall.changes.ledger == {}
+
+
+# With the kernel's own orders that wait.
+
+
+def test_a_parent_is_filled_its_stop_fires_and_its_take_profit_goes():
+    hall = Hall().mark("80000")
+    hall.place(BOB, SELL, "80000", "1", ALO).place(BOB, BUY, "70000", "5", ALO).run()
+    hall.place(ANN, BUY, "80000", "1", GTC, grouping=Grouping.NORMAL_TPSL)
+    child = {
+        "account": ANN,
+        "market": BTC,
+        "side": SELL,
+        "size_lots": 100_000,
+        "reduce_only": 1,
+        "trigger_is_market": 1,
+    }
+    for kind, ticks, worst in ((TriggerKind.TAKE_PROFIT, 900_000, 810_000), (TriggerKind.STOP_LOSS, 750_000, 675_000)):
+        child |= {"trigger_kind": kind, "trigger_ticks": ticks, "price_ticks": worst, "grouping": Grouping.NORMAL_TPSL}
+        hall.leg(same_action=True, kind=ActionKind.PLACE_TRIGGER, **child)
+    hall.run()
+    assert statuses(hall, ANN) == [(3, "open", 100_000), (3, "filled", 0), (4, "open", 100_000), (5, "open", 100_000)]
+    hall.leg(kind=ActionKind.ORACLE_PRICE, market=BTC, price_ticks=740_000).run(after_ns=4 * 10**9)
+    assert statuses(hall, ANN) == [(5, "triggered", 100_000), (5, "filled", 0), (4, "siblingFilledCanceled", 100_000)]
+    fill = hall.records.account(ANN).fills[-1]
+    assert (fill.oid, fill.ticks, fill.closed_quanta, fill.hash) == (5, 700_000, -10_000 * MICRO, HASH_NONE)
+    assert hall.records.account(ANN).open == {}
+
+
+def test_a_twap_runs_to_its_end_in_slices():
+    hall = Hall().mark("80000")
+    hall.place(BOB, SELL, "80000", "100", ALO).place(BOB, BUY, "79999", "100", ALO).run()
+    twap = {"account": ANN, "market": BTC, "side": BUY, "size_lots": 1_000_000, "duration_ns": 300 * 10**9}
+    hall.leg(kind=ActionKind.PLACE_TWAP, **twap).run()
+    for _ in range(10):
+        assert list(hall.records.account(ANN).latest_twaps) == [1]
+        hall.run(after_ns=30 * 10**9)
+    records = hall.records.account(ANN)
+    assert records.latest_twaps == {}
+    assert sum(fill.lots for fill in records.fills) == 1_000_000
+    assert {fill.twap_id for fill in records.fills} == {1}
+    assert {fill.twap_id for fill in hall.records.account(BOB).fills} == {None}
+    assert (records.twaps[-1].state, records.twaps[-1].executed_micro) == (1, 800_000 * MICRO)
+    assert records.open == {}
+
+
+def test_who_falls_short_is_sold_out_and_both_sides_are_told():
+    hall = Hall(leverage=20).mark("80000")
+    hall.chain.exchange.collateral[ANN] = 4_100 * MICRO
+    hall.place(BOB, SELL, "80000", "1", ALO).place(BOB, BUY, "76700", "5", ALO).run()
+    hall.place(ANN, BUY, "80000", "1", IOC).run()
+    for kind in (ActionKind.ORACLE_PRICE, ActionKind.EXTERNAL_MARK):
+        hall.leg(kind=kind, market=BTC, price_ticks=768_000)
+    hall.run(after_ns=4 * 10**9)
+    assert hall.changes.liquidations[ANN][0]["liquidated_user"] == address(ANN)
+    notes = [hall.records.account(account).fills[-1].liquidation for account in (ANN, BOB)]
+    assert notes[0] is not None and notes[0] is notes[1]
+    assert (notes[0].user, notes[0].method) == (address(ANN), "market")
+    order = hall.records.order(ANN, hall.records.account(ANN).fills[-1].oid)
+    assert order is not None and order.tif == "LiquidationMarket"
+    assert hall.records.account(ANN).open == {}
 
 
 # Whatever happens.

@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hlhft.exchange.limits import ClientLimits, LimitSettings
 from hlhft.exchange.subscriptions import KINDS, Subscriptions, Topic
@@ -162,6 +164,20 @@ def test_too_many_users_or_subscriptions_are_refused_and_given_back():
     assert add(made, 1, type="bbo", coin="ILL")[0] is not None
     remove(made, type="userEvents", user=f"0x{0:040x}")
     assert add(made, type="userEvents", user=STRANGER)[0] is not None
+
+
+VALUES = st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.sampled_from(["BTC", "1m", USER])
+NAMES = st.sampled_from(["coin", "user", "interval", "dex", "fast", "nSigFigs", "mantissa", "aggregateByTime"])
+
+
+@given(st.sampled_from([*KINDS, "webData2", "x"]), st.dictionaries(NAMES, VALUES, max_size=4))
+def test_whatever_is_asked_for_has_one_answer_and_can_be_taken_back(kind, fields):
+    made = subscriptions()
+    topic, answer = add(made, type=kind, **fields)
+    assert (answer["channel"] == "subscriptionResponse") == (topic is not None)
+    again = remove(made, type=kind, **fields)
+    assert (again["channel"] == "subscriptionResponse") == (topic is not None)
+    assert made.count == 0
 
 
 def test_the_channels_are_those_of_the_reference():

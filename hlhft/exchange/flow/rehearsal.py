@@ -76,17 +76,17 @@ class Rehearsal:
     def touches(self, market: int) -> np.ndarray:
         """What the best bid and offer were, TOUCH_DTYPE."""
         found = self.tape.touches[: self.tape.counts[0]["touches"]]
-        return found[found["market"] == market]
+        return np.asarray(found[found["market"] == market])
 
     def trades(self, market: int) -> np.ndarray:
         """TRADE_DTYPE."""
         found = self.tape.trades[: self.tape.counts[0]["trades"]]
-        return found[found["market"] == market]
+        return np.asarray(found[found["market"] == market])
 
     def depths(self, market: int) -> np.ndarray:
         """DEPTH_DTYPE."""
         found = self.tape.depths[: self.tape.counts[0]["depths"]]
-        return found[found["market"] == market]
+        return np.asarray(found[found["market"] == market])
 
 
 def new_rehearsal(

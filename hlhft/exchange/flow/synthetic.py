@@ -54,8 +54,8 @@ def flow_legs(venue, flow, legs, first, ts_ns):
     The first call deposits for the flow's accounts and sets their leverage.
 
     `venue` is a hlhft.venue.state.Exchange as the block before left it, `flow` a hlhft.exchange.flow.state.Flow,
-    `legs` ACTION_DTYPE with room for `first` + `legs_max(M)` of that module. `ts_ns` > 0 never decreases. Numbers of actions go on
-    from that of legs[first - 1].
+    `legs` ACTION_DTYPE with room for `first` + `legs_max(M)` of that module. `ts_ns` > 0 never decreases.
+    Numbers of actions go on from that of legs[first - 1].
     """
     row = first
     if flow.states[0]["fair_ns"] == 0:

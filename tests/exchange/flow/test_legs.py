@@ -39,7 +39,15 @@ def test_every_kind_of_leg_says_what_it_should_and_nothing_else():
     row = add_leverage(flow, legs.rows, row, 3, 0, 40, 5)
     assert [fields(leg) for leg in legs.take(row)] == [
         {"action": 1, "arrival_ns": 5, "kind": ActionKind.ORACLE_PRICE, "price_ticks": 1_000_000},
-        {"action": 2, "arrival_ns": 5, "account": 3, "client_id": 41, "side": -1, "price_ticks": 1_000_010, "size_lots": 8},
+        {
+            "action": 2,
+            "arrival_ns": 5,
+            "account": 3,
+            "client_id": 41,
+            "side": -1,
+            "price_ticks": 1_000_010,
+            "size_lots": 8,
+        },
         {
             "action": 3,
             "arrival_ns": 5,
@@ -71,7 +79,7 @@ def test_every_kind_of_leg_says_what_it_should_and_nothing_else():
         },
         {"action": 6, "arrival_ns": 5, "account": 3, "kind": ActionKind.DEPOSIT, "amount": 2_500_000},
         {"action": 7, "arrival_ns": 5, "account": 3, "kind": ActionKind.UPDATE_LEVERAGE, "amount": 40, "side": 1},
-    ]  # fmt: skip
+    ]
 
 
 def test_numbers_of_actions_go_on_from_those_before():

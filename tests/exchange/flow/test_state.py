@@ -57,6 +57,14 @@ def test_the_ladder_profile_goes_from_the_touch_to_the_full_level():
     assert len(flow.level_lots[0]) == LEVELS
 
 
+def test_deep_orders_are_no_larger_than_the_venue_takes():
+    for leverage, most in ((40, 100e6), (20, 16e6), (10, 6e6), (5, 1.6e6)):
+        market = dataclasses.replace(BTC, maximum_leverage=leverage)
+        flow = new_flow([market], [changed(CALM, level_usdc=1e6)], first_account=0, seed=1, blank=BLANK)
+        usdc = [int(lots) * 1e-5 * CALM.start_price for lots in flow.deep_lots[0]]
+        assert usdc == [pytest.approx(min(times * 1e6, most), rel=1e-4) for times in (20, 50, 200)]
+
+
 def test_the_lean_is_even_in_the_middle_and_adds_up():
     lean = flow_of(queue_lean=4.0).lean[0]
     assert lean[LEAN_PLACES // 2] == ONE // 2
