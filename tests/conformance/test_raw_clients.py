@@ -68,7 +68,9 @@ class Client:
 
 @asynccontextmanager
 async def connected(desk: Desk) -> AsyncIterator[Client]:
-    async with websockets.connect(desk.socket_url, ping_interval=None, proxy=None, max_size=None) as socket:
+    async with websockets.connect(
+        desk.socket_url, ping_interval=None, proxy=None, max_size=None, max_queue=None
+    ) as socket:
         assert await socket.recv() == ESTABLISHED
         yield Client(socket)
 
