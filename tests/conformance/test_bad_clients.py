@@ -17,9 +17,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.conformance.conftest import ExchangeProcess
 from tests.conformance.desk import ALO, DEADLINE_S, Desk, Trader, eventually
-from tests.conformance.test_raw_clients import connected
+from tests.conformance.process import ExchangeProcess
+from tests.conformance.sockets import connected
 from tests.exchange.fuzz_grammar import Grammar
 
 TEXT, CLOSE = 0x81, 0x88
