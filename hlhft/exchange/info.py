@@ -95,7 +95,7 @@ class Info:
         """The answer to a body as it came."""
         try:
             decoded = msgspec.json.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return InfoAnswer(422, UNPROCESSABLE, 0)
         return self.answer(decoded, now_ms)
 

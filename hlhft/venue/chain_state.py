@@ -160,3 +160,15 @@ def new_chain(
     chain.prices["premium_e12"] = RATE_NONE
     chain.prices["hourly_rate_e12"] = RATE_NONE
     return chain
+
+
+def arrays_of(chain: Chain) -> dict[str, np.ndarray]:
+    """Every array of the chain by its name, those of its parts as `exchange.orders`: all that the venue remembers."""
+    found: dict[str, np.ndarray] = {}
+    for name in chain._fields:
+        part = getattr(chain, name)
+        if isinstance(part, np.ndarray):
+            found[name] = part
+        else:
+            found.update({f"{name}.{inner}": array for inner, array in part._asdict().items()})
+    return found

@@ -63,11 +63,12 @@ def _fill(venue, order, ticks, lots, left, maker, ts_ns):
     fee = apply_fill(holding, venue.markets[market], order["side"], ticks, lots, maker)
     engine["fees_micro"] += fee
     builder_fee = 0
-    if order["builder"] != 0:
+    margin = venue.margins[account, market]
+    # A spot buy pays no builder: it holds its notional and the taker's fee, and no more (unverified).
+    if order["builder"] != 0 and (order["side"] < 0 or margin["isolated"] != APART):
         builder_fee = fee_micro(notional_micro(venue.markets[market], ticks, lots), order["builder_rate_e9"])
         holding["fee_micro"] += builder_fee
         venue.builder_fees[order["builder"] - 1] += builder_fee
-    margin = venue.margins[account, market]
     if margin["isolated"] == ISOLATED:
         moved = isolated_transfer_micro(holding, margin, venue.markets[market], start, ticks)
         margin["bucket_micro"] += moved
