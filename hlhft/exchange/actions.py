@@ -423,7 +423,8 @@ _DECODER = msgspec.json.Decoder(Action)
 
 def decode_json(action: bytes) -> Action:
     """The same of JSON text. Raises msgspec.DecodeError when it is no JSON, of which ValidationError is a kind."""
-    return _DECODER.decode(action)
+    decoded: Action = _DECODER.decode(action)
+    return decoded
 
 
 def legs_of(action: Action) -> int:

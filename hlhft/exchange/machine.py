@@ -21,7 +21,7 @@ from typing import Any, Protocol
 import msgspec
 import numpy as np
 
-from hlhft.exchange import account_plans
+from hlhft.exchange import account_plans, record_state
 from hlhft.exchange.actions import block_class, legs_of
 from hlhft.exchange.addresses import Actor, Addresses, AddressSettings, AddressState
 from hlhft.exchange.answers import Answer, client_fault, json_answer
@@ -42,7 +42,6 @@ from hlhft.exchange.limits import (
     info_weight,
     items_weight,
 )
-from hlhft.exchange.memory_state import records_state, restore_records
 from hlhft.exchange.nonces import Nonces, NonceState
 from hlhft.exchange.order_plans import LEGS_MAX
 from hlhft.exchange.plans import Plan, Refused, Scope
@@ -293,7 +292,7 @@ class Machine:
             "nonces": msgspec.to_builtins(self.nonces.state()),
             "client_ids": self.client_ids.state(),
             "flow": self.flow.state(),
-            "memory": records_state(self.records),
+            "memory": record_state.state_of(self.records),
         }
 
     def restore(self, state: Mapping[str, Any], now_ns: int) -> None:
@@ -316,7 +315,7 @@ class Machine:
         self.time_ns = max(now_ns, state["time_ns"])
         self._clock["height"][0], self._clock["seed_1"][0], self._clock["seed_2"][0] = state["clock"]
         self._delays.restore(state["delays"])
-        restore_records(self.records, state["memory"])
+        record_state.restore(self.records, state["memory"])
         self._admin.clear()
         # The next block was drawn already; after a longer pause blocks go on from now.
         self._next_block_ns = self._clock["time_ns"][0] = max(state["next_block_ns"], self.time_ns)
@@ -433,7 +432,7 @@ class Machine:
         answering = Answering(
             listing=self.settings.listing,
             client_ids=self.client_ids,
-            touch=self.kernel.touch,
+            rules=self.settings.rules,
             scheduled_volume_micro=self.settings.schedule_volume_micro,
             asset_suffix=self.settings.asset_suffix,
         )

@@ -6,7 +6,7 @@ order: a leg may also have ended resting orders of others, or of the same accoun
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,8 @@ from hlhft.exchange.listing import Listing
 from hlhft.exchange.order_plans import asset_suffix
 from hlhft.exchange.plans import Form, Plan
 from hlhft.hyperliquid.wire import answer_number
-from hlhft.units import MICRO, MarketKind, decimal_text
+from hlhft.units import MICRO, Market, MarketKind, decimal_text
+from hlhft.venue.blocks import TimeInForce
 from hlhft.venue.refusals import TEXT, Refusal
 
 Status = str | dict[str, Any]
@@ -37,15 +38,13 @@ _REFUSING = frozenset({_ACTION_REFUSED, _CANCEL_REJECTED, _REJECTED})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answering:
-    """What the words need besides the events: the markets, the client ids, and the touch of each market in ticks.
-
-    `touch` gives int64[M, 2], bid and ask after the block, 0 for an empty side. `scheduled_volume_micro` is what a
-    scheduled cancel asks for.
+    """What the words need besides the events: the markets, the client ids, the rules (RULES_DTYPE[1]), what a scheduled
+    cancel asks for, and whether errors of orders name their asset.
     """
 
     listing: Listing
     client_ids: ClientIds
-    touch: Callable[[], np.ndarray]
+    rules: np.ndarray
     scheduled_volume_micro: int = 1_000_000 * MICRO
     asset_suffix: bool = True
 
@@ -109,14 +108,14 @@ def order_status(leg: np.void, events: Sequence[np.void], answering: Answering) 
         return {"filled": _named(filled, leg, answering)}
     for event in own:
         if event["kind"] == _REJECTED:
-            return {"error": _suffixed(_order_text(int(event["aux0"]), leg, answering), leg, answering)}
+            return {"error": _suffixed(_order_text(event, leg, answering), leg, answering)}
         if event["kind"] == _WAITING:
             return "waitingForTrigger" if event["aux0"] else "waitingForFill"
         if event["kind"] == _ACKNOWLEDGED:
             return {"resting": _named({"oid": order_id}, leg, answering)}
-    code = _refusal_code(events)
-    assert code, f"no event tells what came of a leg of kind {leg['kind']}"
-    return {"error": _suffixed(_order_text(code, leg, answering), leg, answering)}
+    refusal = _refusal(events)
+    assert refusal is not None, f"no event tells what came of a leg of kind {leg['kind']}"
+    return {"error": _suffixed(_order_text(refusal, leg, answering), leg, answering)}
 
 
 def cancel_status(leg: np.void, events: Sequence[np.void], answering: Answering) -> Status:
@@ -146,19 +145,30 @@ def _suffixed(text: str, leg: np.void, answering: Answering) -> str:
     return asset_suffix(text, answering.listing.markets[int(leg["market"])].market.asset_id)
 
 
-def _order_text(code: int, leg: np.void, answering: Answering) -> str:
+def _order_text(refusal: np.void, leg: np.void, answering: Answering) -> str:
     """The text of an order's refusal, with what the venue says besides."""
+    code = int(refusal["aux0"])
     text = TEXT[Refusal(code)]
     market = answering.listing.markets[int(leg["market"])].market
     if code == Refusal.BAD_ALO_PRICE:
         bid, ask = (
             decimal_text(int(ticks), market.price_decimals) if ticks > 0 else BBO_NONE
-            for ticks in answering.touch()[leg["market"]]
+            for ticks in (refusal["bid_ticks"], refusal["ask_ticks"])
         )
         return f"{text}, bbo was {bid}@{ask}."
+    if code == Refusal.ORDER_TOO_LARGE:
+        return f"{text} Max is ${_value_max_micro(market, leg, answering) // MICRO}."
     if code == Refusal.MINIMUM_NOTIONAL and market.kind == MarketKind.SPOT:
         return "Order must have minimum value of 10 USDC."
     return text
+
+
+def _value_max_micro(market: Market, leg: np.void, answering: Answering) -> int:
+    """The largest order of that kind (venue reference section 2)."""
+    rules = answering.rules[0]
+    offered = next(leverage for leverage in (25, 20, 10, 1) if market.maximum_leverage >= leverage)
+    largest = int(rules[f"value_max_leverage_{offered}_micro"])
+    return largest if leg["time_in_force"] == TimeInForce.MARKET else largest * int(rules["limit_value_factor"])
 
 
 def _modify_answer(
@@ -167,12 +177,11 @@ def _modify_answer(
     item = plan.items[0]
     if isinstance(item, str):
         return refused(item)
-    code = next((int(event["aux0"]) for event in events[item] if event["kind"] == _REJECTED), 0)
-    if code == 0:
+    rejection = _refusal(events[item])
+    if rejection is None:
         return _ok({"type": "default"})
-    if code in (Refusal.CANNOT_MODIFY, Refusal.ACTION_EXPIRED):
-        return refused(TEXT[Refusal(code)])
-    return refused(DURING_MODIFY.format(_order_text(code, legs[item], answering)))
+    text = _order_text(rejection, legs[item], answering)
+    return refused(text if rejection["aux0"] == Refusal.CANNOT_MODIFY else DURING_MODIFY.format(text))
 
 
 def _twap_status(plan: Plan, events: Sequence[Sequence[np.void]]) -> Status:
@@ -189,8 +198,14 @@ def _twap_status(plan: Plan, events: Sequence[Sequence[np.void]]) -> Status:
 
 
 def _refusal_code(events: Sequence[np.void]) -> int:
-    """The refusal that the events carry, 0 for none."""
-    return next((int(event["aux0"]) for event in events if int(event["kind"]) in _REFUSING), 0)
+    """The code of the refusal among the events, 0 for none."""
+    refusal = _refusal(events)
+    return 0 if refusal is None else int(refusal["aux0"])
+
+
+def _refusal(events: Sequence[np.void]) -> np.void | None:
+    """The event that refuses, if there is one."""
+    return next((event for event in events if int(event["kind"]) in _REFUSING), None)
 
 
 def _refusal_of(events: Sequence[np.void]) -> str:

@@ -75,6 +75,8 @@ def test_errors_name_their_cause(alice: Client, bob: Client) -> None:
         (order(size="0.001"), "Order must have minimum value of $10."),
         (order(size="900", price="3980"), "Insufficient margin to place order."),
         (order(reduce=True), "Reduce only order would increase position."),
+        (order(size="80000", price="3980"), "Order value too large. Max is $300000000."),
+        (order(size="8000", price="3999", tif="FrontendMarket"), "Order value too large. Max is $30000000."),
         (order(price="100"), "Order price cannot be more than 95% away from the reference price"),
     ]
     for made, text in cases:
