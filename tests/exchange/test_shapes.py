@@ -337,7 +337,7 @@ def answered() -> list[dict[str, Any]]:
         alice.send(orders(order(size="0.0001"))),
         alice.send(orders(order(size="900", price="3980"))),
         alice.send(orders(order(price="100"))),
-        alice.send(orders(order(size="20000", price="3999"))),
+        alice.send(orders(order(size="100000", price="3999"))),
         alice.send({"type": "batchModify", "modifies": [{"oid": 2, "order": order(tif="Ioc")}]}),
         Client(machine, 3, usdc=0).send(orders(order())),
     ]
