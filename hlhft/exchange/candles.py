@@ -91,41 +91,41 @@ class Candles:
 
     def __init__(self, listed: Listed, *, candles_max: int = CANDLES_MAX) -> None:
         self._listed = listed
-        self._minute: Candle | None = None
-        self._open: dict[str, Candle] = {}
-        self._closed: dict[str, deque[Candle]] = {name: deque(maxlen=candles_max) for name in INTERVAL_MS}
+        self.minute: Candle | None = None
+        self.open: dict[str, Candle] = {}
+        self.closed: dict[str, deque[Candle]] = {name: deque(maxlen=candles_max) for name in INTERVAL_MS}
 
     def trade(self, time_ms: int, ticks: int, lots: int) -> None:
         """Adds one trade; times do not descend."""
         start_ms = time_ms - time_ms % MINUTE_MS
-        minute = self._minute
+        minute = self.minute
         if minute is None or minute.start_ms != start_ms:
             if minute is not None:
                 self._close_minute(minute)
-            minute = self._minute = Candle(start_ms, ticks)
+            minute = self.minute = Candle(start_ms, ticks)
         minute.trade(ticks, lots)
 
     def _close_minute(self, minute: Candle) -> None:
-        self._closed["1m"].append(minute)
+        self.closed["1m"].append(minute)
         for interval in INTERVAL_MS:
             if interval == "1m":
                 continue
             start_ms = start_of(interval, minute.start_ms)
-            candle = self._open.get(interval)
+            candle = self.open.get(interval)
             if candle is not None and candle.start_ms == start_ms:
                 candle.add(minute)
                 continue
             if candle is not None:
-                self._closed[interval].append(candle)
-            self._open[interval] = minute.copy(start_ms)
+                self.closed[interval].append(candle)
+            self.open[interval] = minute.copy(start_ms)
 
     def latest(self, interval: str) -> Candle | None:
         """The open candle of `interval`, its minute so far included; None before the first trade."""
-        minute = self._minute
+        minute = self.minute
         if minute is None:
             return None
         start_ms = start_of(interval, minute.start_ms)
-        candle = self._open.get(interval)
+        candle = self.open.get(interval)
         if candle is None or candle.start_ms != start_ms:
             return minute.copy(start_ms)
         whole = candle.copy(start_ms)
@@ -134,9 +134,9 @@ class Candles:
 
     def between(self, interval: str, start_ms: int, end_ms: int) -> list[dict[str, object]]:
         """The candles that begin in start_ms .. end_ms, ascending, as the wire shows them."""
-        found = list(self._closed[interval])
+        found = list(self.closed[interval])
         latest = self.latest(interval)
-        unfinished = self._open.get(interval)
+        unfinished = self.open.get(interval)
         if unfinished is not None and latest is not None and unfinished.start_ms != latest.start_ms:
             found.append(unfinished)
         if latest is not None:

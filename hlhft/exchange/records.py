@@ -64,11 +64,11 @@ class Records:
             for listed in listing.markets
         ]
         self._names = names
-        self._accounts: dict[int, AccountRecords] = {}
+        self.accounts: dict[int, AccountRecords] = {}
         self._ignored: set[int] = set()
-        self._orders: dict[int, OrderRecord] = {}
-        self._order_of_client_id: dict[int, int] = {}
-        self._liquidations = 0
+        self.orders: dict[int, OrderRecord] = {}
+        self.order_of_client_id: dict[int, int] = {}
+        self.liquidations = 0
         self._handlers: dict[int, Callable[[Happened], None]] = {
             EventKind.ORDER_ACKNOWLEDGED: self._acknowledged,
             EventKind.ORDER_REJECTED: self._rejected,
@@ -92,16 +92,16 @@ class Records:
 
     def account(self, account: int) -> AccountRecords:
         """What is remembered of an account, empty for one that never did anything."""
-        return self._accounts.get(account) or AccountRecords(self.settings)
+        return self.accounts.get(account) or AccountRecords(self.settings)
 
     def order(self, account: int, oid: int) -> OrderRecord | None:
         """The account's order by the venue's id."""
-        order = self._orders.get(oid)
+        order = self.orders.get(oid)
         return order if order is not None and order.account == account else None
 
     def order_by_client_id(self, account: int, client_id: int) -> OrderRecord | None:
         """The account's latest order by the kernel's number of its client order id."""
-        return self.order(account, self._order_of_client_id.get(client_id, 0))
+        return self.order(account, self.order_of_client_id.get(client_id, 0))
 
     # One block.
 
@@ -151,9 +151,9 @@ class Records:
 
     def account_records(self, account: int) -> AccountRecords:
         """What is remembered of an account, to be added to."""
-        found = self._accounts.get(account)
+        found = self.accounts.get(account)
         if found is None:
-            found = self._accounts[account] = AccountRecords(self.settings)
+            found = self.accounts[account] = AccountRecords(self.settings)
         return found
 
     # Orders.
@@ -174,9 +174,9 @@ class Records:
         if len(records.finished) > self.settings.orders_finished_max:
             oldest = records.finished.popleft()
             self.forgotten += 1
-            self._orders.pop(oldest.oid, None)
-            if self._order_of_client_id.get(oldest.client_id) == oldest.oid:
-                del self._order_of_client_id[oldest.client_id]
+            self.orders.pop(oldest.oid, None)
+            if self.order_of_client_id.get(oldest.client_id) == oldest.oid:
+                del self.order_of_client_id[oldest.client_id]
 
     def _leg_of(self, happened: Happened) -> np.void | None:
         """The leg that asked for the order an event is about; None when the order is not the leg's own."""
@@ -210,9 +210,9 @@ class Records:
             self._describe(order, leg)
         elif not happened.flags & EventFlag.MAKER:
             self._own_orders.append(order)
-        self._orders[order.oid] = order
+        self.orders[order.oid] = order
         if order.client_id:
-            self._order_of_client_id[order.client_id] = order.oid
+            self.order_of_client_id[order.client_id] = order.oid
         self.account_records(order.account).open[order.oid] = order
         return order
 
@@ -251,7 +251,7 @@ class Records:
     def _acknowledged(self, happened: Happened) -> None:
         if happened.account in self._ignored:
             return
-        order = self._orders.get(happened.venue_order_id)
+        order = self.orders.get(happened.venue_order_id)
         if order is None:
             order = self._new_order(happened, happened.size_lots)
             self._tell(order, "open")
@@ -266,14 +266,14 @@ class Records:
     def _rejected(self, happened: Happened) -> None:
         if happened.account in self._ignored or happened.venue_order_id == 0:
             return
-        order = self._orders.get(happened.venue_order_id)
+        order = self.orders.get(happened.venue_order_id)
         if order is None:
             order = self._new_order(happened, happened.size_lots)
             order.lots = order.lots_original
         self._end(order, status_of(happened.aux0))
 
     def _cancelled(self, happened: Happened) -> None:
-        order = self._orders.get(happened.venue_order_id)
+        order = self.orders.get(happened.venue_order_id)
         if order is None or happened.account in self._ignored:
             return
         order.lots = happened.size_lots
@@ -283,19 +283,19 @@ class Records:
             ended.append({"coin": order.listed.market.name, "oid": order.oid})
 
     def _expired(self, happened: Happened) -> None:
-        order = self._orders.get(happened.venue_order_id)
+        order = self.orders.get(happened.venue_order_id)
         if order is None or happened.account in self._ignored:
             return
         order.lots = happened.size_lots
         self._end(order, self.settings.ioc_rest_status)
 
     def _waiting(self, happened: Happened) -> None:
-        if happened.account in self._ignored or happened.venue_order_id in self._orders:
+        if happened.account in self._ignored or happened.venue_order_id in self.orders:
             return
         self._tell(self._new_order(happened, happened.size_lots), "open")
 
     def _triggered(self, happened: Happened) -> None:
-        order = self._orders.get(happened.venue_order_id)
+        order = self.orders.get(happened.venue_order_id)
         if order is None:
             return
         self._tell(order, "triggered")
@@ -344,7 +344,7 @@ class Records:
         listed = self.listing.markets[row]
         records = self.account_records(account)
         left = happened.aux0
-        order = self._orders.get(happened.venue_order_id)
+        order = self.orders.get(happened.venue_order_id)
         if order is None and happened.venue_order_id != 0:
             order = self._new_order(happened, happened.size_lots + left)
             self._tell(order, "open")
@@ -405,7 +405,7 @@ class Records:
             )
             for side in self._fills[fill.trade_id]:
                 side.liquidation = note
-            order = self._orders.get(fill.oid)
+            order = self.orders.get(fill.oid)
             if order is not None:
                 order.tif, order.order_type = "LiquidationMarket", "Market"
 
@@ -469,13 +469,13 @@ class Records:
         self._liquidated_here[happened.account, happened.market] = happened
         if happened.account in self._ignored:
             return
-        self._liquidations += 1
+        self.liquidations += 1
         market = self.listing.markets[happened.market].market
         notional_micro = market.micro(happened.price_ticks, abs(happened.size_lots))
         told = self._changes.liquidations.setdefault(happened.account, [])
         told.append(
             {
-                "lid": self._liquidations,
+                "lid": self.liquidations,
                 "liquidator": self._names.address_of(0),
                 "liquidated_user": self._names.address_of(happened.account),
                 "liquidated_ntl_pos": answer_number(notional_micro, 6),
