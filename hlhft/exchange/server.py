@@ -267,6 +267,8 @@ async def _body_of(request: web.Request) -> bytes | Answer:
         return client_fault(413, f"A request has at most {BODY_BYTES_MAX} bytes.")
     except TimeoutError:
         return client_fault(408, "The request did not arrive in time.")
+    except ConnectionError:
+        return client_fault(400, "The request did not arrive.")  # which nobody reads any more
 
 
 def _client_of(request: web.Request) -> Client:

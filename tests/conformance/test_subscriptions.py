@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from hyperliquid.info import Info
 
-from tests.conformance.conftest import ExchangeProcess
 from tests.conformance.desk import ALO, IOC, Desk, Trader, eventually, only
+from tests.conformance.process import ExchangeProcess
 
 SLOW_S = 15.0  # some channels are told every few seconds only
 
@@ -122,7 +122,7 @@ def test_contexts(desk: Desk, watcher: Watcher) -> None:
     seen, _ = watcher.watch({"type": "activeAssetCtx", "coin": "ETH"})
     data = wait_for(seen, bool)
     assert data["coin"] == "ETH"
-    assert Decimal(data["ctx"]["oraclePx"]) == desk.price("ETH")
+    assert data["ctx"]["oraclePx"] == desk.context("ETH")["oraclePx"]
     assert set(data["ctx"]) == set(desk.context("ETH"))
 
 

@@ -25,6 +25,64 @@ INTERVALS = ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "8h", "12h", "1d"
 DAY_MS = 86_400_000
 CLOIDS = 40  # few, so that they meet again
 
+INFO_OF_USER = (
+    "clearinghouseState",
+    "spotClearinghouseState",
+    "openOrders",
+    "frontendOpenOrders",
+    "userFills",
+    "userFees",
+    "userRateLimit",
+    "userRole",
+    "extraAgents",
+    "historicalOrders",
+    "portfolio",
+    "userTwapSliceFills",
+    "twapHistory",
+    "userVaultEquities",
+    "referral",
+    "subAccounts",
+    "userToMultiSigSigners",
+    "userDexAbstraction",
+    "userAbstraction",
+    "delegatorSummary",
+    "delegations",
+    "delegatorRewards",
+    "delegatorHistory",
+)
+INFO_PLAIN = (
+    "meta",
+    "allPerpMetas",
+    "spotMeta",
+    "metaAndAssetCtxs",
+    "spotMetaAndAssetCtxs",
+    "allMids",
+    "perpDexs",
+    "exchangeStatus",
+    "perpsAtOpenInterestCap",
+    "predictedFundings",
+    "maxMarketOrderNtls",
+    "perpDeployAuctionStatus",
+)
+CHANNELS_OF_USER = (
+    "userEvents",
+    "userFills",
+    "orderUpdates",
+    "userFundings",
+    "userNonFundingLedgerUpdates",
+    "notification",
+    "webData2",
+    "webData3",
+    "openOrders",
+    "clearinghouseState",
+    "spotState",
+    "twapStates",
+    "userHistoricalOrders",
+    "userTwapSliceFills",
+    "userTwapHistory",
+    "allDexsClearinghouseState",
+)
+
 # Values that have broken decoders before.
 ODD: tuple[Any, ...] = (
     None,
@@ -342,51 +400,12 @@ class Grammar:
         """An info request of any kind."""
         user, coin = self.user(), self.coin()
         start = self.now_ms - self.draw.randrange(DAY_MS)
-        of_user = [
-            "clearinghouseState",
-            "spotClearinghouseState",
-            "openOrders",
-            "frontendOpenOrders",
-            "userFills",
-            "userFees",
-            "userRateLimit",
-            "userRole",
-            "extraAgents",
-            "historicalOrders",
-            "portfolio",
-            "userTwapSliceFills",
-            "twapHistory",
-            "userVaultEquities",
-            "referral",
-            "subAccounts",
-            "userToMultiSigSigners",
-            "userDexAbstraction",
-            "userAbstraction",
-            "delegatorSummary",
-            "delegations",
-            "delegatorRewards",
-            "delegatorHistory",
-        ]
-        plain = [
-            "meta",
-            "allPerpMetas",
-            "spotMeta",
-            "metaAndAssetCtxs",
-            "spotMetaAndAssetCtxs",
-            "allMids",
-            "perpDexs",
-            "exchangeStatus",
-            "perpsAtOpenInterestCap",
-            "predictedFundings",
-            "maxMarketOrderNtls",
-            "perpDeployAuctionStatus",
-        ]
         request = {"coin": coin, "interval": self.draw.choice(INTERVALS), "startTime": start, "endTime": self.now_ms}
         return dict(
             self.pick(
-                {"type": self.draw.choice(of_user), "user": user},
-                {"type": self.draw.choice(of_user), "user": user, "dex": ""},
-                {"type": self.draw.choice(plain)},
+                {"type": self.draw.choice(INFO_OF_USER), "user": user},
+                {"type": self.draw.choice(INFO_OF_USER), "user": user, "dex": ""},
+                {"type": self.draw.choice(INFO_PLAIN)},
                 {"type": "l2Book", "coin": coin},
                 {
                     "type": "l2Book",
@@ -408,29 +427,11 @@ class Grammar:
 
     def subscription(self) -> dict[str, Any]:
         """A subscription of any kind."""
-        of_user = [
-            "userEvents",
-            "userFills",
-            "orderUpdates",
-            "userFundings",
-            "userNonFundingLedgerUpdates",
-            "notification",
-            "webData2",
-            "webData3",
-            "openOrders",
-            "clearinghouseState",
-            "spotState",
-            "twapStates",
-            "userHistoricalOrders",
-            "userTwapSliceFills",
-            "userTwapHistory",
-            "allDexsClearinghouseState",
-        ]
         user, coin = self.user(), self.coin()
         return dict(
             self.pick(
-                {"type": self.draw.choice(of_user), "user": user},
-                {"type": self.draw.choice(of_user), "user": user},
+                {"type": self.draw.choice(CHANNELS_OF_USER), "user": user},
+                {"type": self.draw.choice(CHANNELS_OF_USER), "user": user},
                 {"type": self.pick("allMids", "fastAssetCtxs", "allDexsAssetCtxs")},
                 {"type": self.pick("trades", "bbo", "activeAssetCtx", "l2Book"), "coin": coin},
                 {"type": "l2Book", "coin": coin, "nSigFigs": self.pick(None, 2, 5), "mantissa": self.pick(None, 2, 5)},
@@ -548,16 +549,16 @@ class Grammar:
         if change == 0:
             del node[key]
         elif change == 1 and isinstance(node, dict):
-            node[self.pick("extra", "", "type", "__class__", "x" * 300)] = self.draw.choice(ODD)
+            node[self.pick("extra", "", "type", "__class__", "x" * 300)] = deepcopy(self.draw.choice(ODD))
         elif change == 2 and isinstance(node, list):
-            node.extend([node[key]] * self.draw.choice((1, 3, 250)))
+            node.extend(deepcopy(node[key]) for _ in range(self.draw.choice((1, 3, 250))))
         elif change == 3:
             deep: Any = node[key]
             for _ in range(self.draw.choice((3, 60))):
                 deep = [deep] if self.chance(50) else {"a": deep}
             node[key] = deep
         else:
-            node[key] = self.draw.choice(ODD)
+            node[key] = deepcopy(self.draw.choice(ODD))
 
     def torn(self, body: bytes) -> bytes:
         """The same bytes, hurt."""

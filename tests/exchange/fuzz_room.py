@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from hlhft.exchange.answers import Answer
@@ -31,6 +32,7 @@ MS = 1_000_000
 HOUR_NS = 3_600_000_000_000
 CHECK_EVERY = 1_000
 HOUR_EVERY = 20_000
+RESTART_EVERY = 2_500
 LIMITED_EVERY = 10  # this part of the inputs meets an exchange with limits
 UNITS_PER_MICRO = 100
 # Bounds so near that the memory for what they bound is taken soon.
@@ -73,10 +75,10 @@ class Room:
     """One machine, the people in it, and their sockets."""
 
     def __init__(self, seed: int, tally: Tally, *, with_limits: bool) -> None:
-        settings = small_settings(
+        self.settings = small_settings(
             seed=seed, with_limits=with_limits, records=SMALL, accounts_max=24, order_slots=512, waiting_max=64
         )
-        self.machine = Machine(settings)
+        self.machine = Machine(self.settings)
         self.draw = random.Random(seed)
         self.tally = tally
         self.now_ns = START_NS + 1_000 * MS
@@ -127,6 +129,15 @@ class Room:
             del self.connections[connection]
             self.machine.sockets.disconnect(connection)
         self.advance(elapsed_ms)
+
+    def restart(self) -> None:
+        """The exchange goes down and comes back as it was saved; its clients are gone."""
+        saved = msgspec.msgpack.encode(self.machine.state())
+        again = Machine(self.settings)
+        again.restore(msgspec.msgpack.decode(saved), self.machine.time_ns)
+        assert msgspec.msgpack.encode(again.state()) == saved
+        self.machine = again
+        self.connections.clear()
 
     # Sending.
 
@@ -249,6 +260,8 @@ def run(seed: int, inputs: int, *, report: bool = False) -> Iterator[tuple[Tally
             raise
         if number % HOUR_EVERY == 0:
             room.advance(HOUR_NS // MS)
+        if number % RESTART_EVERY == 0:
+            rooms[0].restart()
         if number % CHECK_EVERY == 0:
             for each in rooms:
                 each.check()
