@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from hlhft.exchange.actions import Action, Cancel, CancelByCloid, block_class
 from hlhft.exchange.settings import DELAY_PROBABILITIES, MILLISECOND_NS, Delays
 from hlhft.venue.blocks import new_clock, next_random
@@ -54,9 +52,3 @@ class DelayDraws:
         low, high = DELAY_PROBABILITIES[step - 1] * DRAWS, DELAY_PROBABILITIES[step] * DRAWS
         span_ns = (table_ms[step] - table_ms[step - 1]) * MILLISECOND_NS
         return table_ms[step - 1] * MILLISECOND_NS + span_ns * (per_cent - low) // (high - low)
-
-
-def spacing_table(rules: np.ndarray) -> tuple[int, int, int, int]:
-    """Mean, deviation, minimum and maximum of the block spacing in ns, as the rules say."""
-    row = rules[0]
-    return int(row["block_ns"]), int(row["block_deviation_ns"]), int(row["block_ns_min"]), int(row["block_ns_max"])

@@ -42,9 +42,14 @@ GROUPINGS = {"na": Grouping.NONE, "normalTpsl": Grouping.NORMAL_TPSL, "positionT
 TRIGGERS = {"tp": TriggerKind.TAKE_PROFIT, "sl": TriggerKind.STOP_LOSS}
 
 
+# Recorded in 2026 without the asset behind them.
+_BARE = ("Order price cannot be more than", "Order value too large", "Attempted to modify to invalid new order")
+
+
 def asset_suffix(text: str, asset: int) -> str:
-    """The error of one order or cancel: the venue names the asset behind its text (venue reference section 4.4)."""
-    return f"{text} asset={asset}"
+    """The error of one order or cancel: behind most of its texts the venue names the asset (venue reference section
+    4.4)."""
+    return text if text.startswith(_BARE) else f"{text} asset={asset}"
 
 
 def plan_orders(action: PlaceOrders, scope: Scope) -> Plan | Refused:

@@ -91,6 +91,7 @@ class Server:
         self._sockets: dict[int, _Socket] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._is_due = False
+        self._is_stopped = False
         self._runner: web.AppRunner | None = None
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
@@ -108,10 +109,10 @@ class Server:
         self._advance()
 
     async def stop(self) -> None:
-        """Stops listening and closes what is open; what was not answered is not."""
+        """Stops listening and closes what is open; what was not answered is not. Nothing happens the second time."""
+        self._is_stopped = True
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
         for socket in self._sockets.values():
             socket.closing = (1001, "Shutting down")
             socket.wake.set()
@@ -126,6 +127,8 @@ class Server:
     def _advance(self) -> None:
         """Lets the machine do what is due, delivers it, and sets the timer for the next time."""
         self._is_due = False
+        if self._is_stopped:
+            return
         if self._timer is not None:
             self._timer.cancel()
         outcome = self.machine.advance(self.clock.now_ns())

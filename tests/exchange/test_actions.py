@@ -5,7 +5,7 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
-from hlhft.exchange.actions import Action, block_class, decode, hashed, legs_of
+from hlhft.exchange.actions import Action, block_class, decode, decode_json, hashed, legs_of
 from tests.exchange.clients import CHAIN, order, orders, stop
 
 ADDRESS = "0x" + "ab" * 20
@@ -77,6 +77,13 @@ def test_an_action_survives_the_round_trip(kind: str) -> None:
     decoded = decode(action(kind))
     assert decoded.__struct_config__.tag == kind
     assert holds(msgspec.to_builtins(decoded), action(kind))
+
+
+@pytest.mark.parametrize("kind", WHOLE)
+def test_text_deserialises_alike(kind: str) -> None:
+    assert decode_json(msgspec.json.encode(action(kind))) == decode(action(kind))
+    with pytest.raises(msgspec.DecodeError):
+        decode_json(msgspec.json.encode(action(kind, surplus=1)))
 
 
 @pytest.mark.parametrize("kind", WHOLE)

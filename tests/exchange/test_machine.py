@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from hlhft.exchange.answers import Answer
 from hlhft.exchange.machine import EXPIRED, Machine, flow_address
+from hlhft.exchange.standing_prices import StandingPrices
 from hlhft.units import MICRO
 from tests.exchange.clients import (
     CHAIN,
@@ -245,6 +246,32 @@ def test_prices_stand_still_where_nobody_moves_them(machine: Machine) -> None:
 
 def test_a_stop_that_the_mark_is_far_from_waits(alice: Client) -> None:
     assert alice.statuses(orders(order(buy=False, price="3700", trigger=stop("3800")))) == ["waitingForTrigger"]
+
+
+def test_an_operator_moves_the_oracle_where_no_flow_does(machine: Machine) -> None:
+    assert machine.set_oracle("ETH", "4100.5") is None
+    machine.advance(machine.time_ns + MILLISECOND_NS)
+    assert machine.kernel.chain.prices["oracle_ticks"].tolist() == [1_100_000, 410_050]
+    machine.advance(machine.time_ns + 10 * SECOND_NS)
+    assert machine.kernel.chain.prices["oracle_ticks"].tolist() == [1_100_000, 410_050]
+    assert machine.set_oracle("GOLD", "1") == "The oracle of GOLD cannot be set."
+    assert machine.set_oracle("ETH", "0") == "The oracle of ETH cannot be set."
+    assert "is not a number" in str(machine.set_oracle("ETH", "much"))
+    assert machine.deposit("0x" + "0" * 40, 5) == "Invalid address 0x" + "0" * 40 + "."
+
+
+class Absent(StandingPrices):
+    """A flow with an account, which does nothing with it."""
+
+    def __init__(self) -> None:
+        super().__init__([1_100_000, 400_000], interval_ns=SECOND_NS)
+        self.accounts = (1, 2)
+
+
+def test_the_flow_has_accounts_of_its_own() -> None:
+    machine = Machine(small_settings(), flow=Absent())
+    assert machine.addresses.number(flow_address(2)) == 2
+    assert Client(machine, 1).account == 3
 
 
 def test_addresses_of_the_flow_have_no_key() -> None:

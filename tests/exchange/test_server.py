@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -41,6 +42,10 @@ class Running:
             self.loop.run_until_complete(self.server.start())
             ready.set()
             self.loop.run_forever()
+            left = asyncio.all_tasks(self.loop)
+            for task in left:
+                task.cancel()
+            self.loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
 
         self.thread = threading.Thread(target=run, daemon=True)
         self.thread.start()
@@ -117,6 +122,8 @@ def test_bodies_that_are_no_requests(running: Running) -> None:
     assert running.post("/elsewhere", b"{}").status_code == 404
     assert running.post("/admin", {"address": "0x" + "0" * 40, "usdc": 5}).status_code == 409
     assert running.post("/admin", {"address": "0x" + "1" * 40, "usdc": -5}).status_code == 422
+    assert running.post("/admin", {"coin": "GOLD", "oracle": "5"}).status_code == 409
+    assert running.post("/admin", {"coin": "BTC", "oracle": "110000"}).json() == {"status": "ok"}
     assert running.post("/exchange", b"{}").text.startswith("Failed to deserialize the JSON body")
 
 
@@ -148,12 +155,12 @@ def test_a_socket_pings_and_posts(running: Running) -> None:
     client.nonce = time.time_ns() // 1_000_000
     running.post("/admin", {"address": client.address, "usdc": 1000})
 
-    async def conversation(socket: aiohttp.ClientWebSocketResponse) -> list[Any]:
-        await socket.send_json({"method": "ping"})
-        await socket.send_bytes(b'{"method":"dance"}')
+    async def conversation(web: aiohttp.ClientWebSocketResponse) -> list[Any]:
+        await web.send_json({"method": "ping"})
+        await web.send_bytes(b'{"method":"dance"}')
         body = json.loads(client.body(orders(order(price="3900", size="0.01"))))
-        await socket.send_json({"method": "post", "id": 9, "request": {"type": "action", "payload": body}})
-        return [await socket.receive_json() for _ in range(3)]
+        await web.send_json({"method": "post", "id": 9, "request": {"type": "action", "payload": body}})
+        return [await web.receive_json() for _ in range(3)]
 
     pong, error, posted = talk(running, conversation)
     assert (pong["channel"], error["channel"], posted["data"]["id"]) == ("pong", "error", 9)
@@ -162,11 +169,11 @@ def test_a_socket_pings_and_posts(running: Running) -> None:
 
 
 def test_a_frame_that_is_too_large_ends_the_connection(running: Running) -> None:
-    async def conversation(socket: aiohttp.ClientWebSocketResponse) -> int | None:
-        await socket.send_str(" " * (BODY_BYTES_MAX + 1))
-        message = await socket.receive()
+    async def conversation(web: aiohttp.ClientWebSocketResponse) -> int | None:
+        await web.send_str(" " * (BODY_BYTES_MAX + 1))
+        message = await web.receive()
         assert message.type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED)
-        return socket.close_code
+        return web.close_code
 
     assert talk(running, conversation) == 1009
     assert running.post("/info", {"type": "meta"}).status_code == 200
@@ -175,8 +182,8 @@ def test_a_frame_that_is_too_large_ends_the_connection(running: Running) -> None
 def test_a_connection_is_closed_with_its_reason() -> None:
     running = Running(idle_close_ns=50_000_000)
 
-    async def conversation(socket: aiohttp.ClientWebSocketResponse) -> Any:
-        message = await socket.receive()
+    async def conversation(web: aiohttp.ClientWebSocketResponse) -> Any:
+        message = await web.receive()
         return message.type, message.data, message.extra
 
     try:
@@ -190,14 +197,14 @@ def test_a_reader_that_is_too_slow_is_disconnected() -> None:
     running = Running(outbox_bytes_max=2000, connections_max=1)
     asked = {"method": "post", "id": 1, "request": {"type": "info", "payload": {"type": "meta"}}}
 
-    async def conversation(socket: aiohttp.ClientWebSocketResponse) -> Any:
+    async def conversation(web: aiohttp.ClientWebSocketResponse) -> Any:
         async with aiohttp.ClientSession() as session, session.get(running.url + "/ws") as refused:
             assert refused.status == 429
         with contextlib.suppress(ConnectionError):
             for _ in range(200):
-                await socket.send_json(asked)
+                await web.send_json(asked)
         while True:
-            message = await socket.receive()
+            message = await web.receive()
             if message.type != aiohttp.WSMsgType.TEXT:
                 return message.type
 
@@ -207,6 +214,47 @@ def test_a_reader_that_is_too_slow_is_disconnected() -> None:
         assert running.post("/info", {"type": "meta"}, headers={"client": "other"}).status_code == 200
     finally:
         running.stop()
+
+
+def test_who_is_there_when_it_stops_is_told() -> None:
+    running = Running(with_delays=True)
+    client = Client(Machine(small_settings()), 3, usdc=0)
+    client.nonce = time.time_ns() // 1_000_000
+    body = client.body({"type": "noop"})
+
+    async def conversation(web: aiohttp.ClientWebSocketResponse) -> Any:
+        async with aiohttp.ClientSession() as session:
+            waiting = asyncio.ensure_future(session.post(running.url + "/exchange", data=body))
+            for _ in range(1000):
+                if running.machine.counters["actions taken"]:
+                    break
+                await web.send_json({"method": "ping"})
+                assert await web.receive_json() == {"channel": "pong"}
+            asyncio.run_coroutine_threadsafe(running.server.stop(), running.loop)
+            message = await web.receive()
+            with contextlib.suppress(aiohttp.ClientError):
+                (await waiting).release()
+            return message.type, message.data
+
+    try:
+        assert talk(running, conversation) == (aiohttp.WSMsgType.CLOSE, 1001)
+    finally:
+        running.stop()
+        running.server._advance()  # a timer that was on its way finds nothing to do
+
+
+def test_a_body_that_does_not_arrive_is_given_up(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hlhft.exchange.server.READ_SECONDS_MAX", 0.05)
+    for path in ("/info", "/exchange", "/admin"):
+        with socket.create_connection(("127.0.0.1", running.server.port), timeout=30) as silent:
+            silent.sendall(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{{".encode())
+            assert silent.recv(4096).startswith(b"HTTP/1.1 408 ")
+
+
+def test_only_this_machine_may_deposit(monkeypatch: pytest.MonkeyPatch, running: Running) -> None:
+    monkeypatch.setattr("hlhft.exchange.server.LOOPBACK", frozenset())
+    answer = running.post("/admin", {"address": "0x" + "1" * 40, "usdc": 5})
+    assert (answer.status_code, answer.json()["msg"]) == (403, "Only clients on this machine may deposit.")
 
 
 def test_time_passes_at_its_speed() -> None:

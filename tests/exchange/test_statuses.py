@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from hlhft.exchange.listing import Listed, Listing, Token
 from hlhft.exchange.machine import Machine
-from hlhft.units import MICRO
+from hlhft.units import MICRO, Market
 from hlhft.venue.blocks import ActionKind
-from tests.exchange.clients import BTC, ETH, Client, order, orders, small_machine, stop
+from tests.exchange.clients import BTC, ETH, Client, order, orders, small_machine, small_settings, stop
 
 CLOID = "0x" + "0f" * 16
 
@@ -79,8 +80,9 @@ def test_errors_name_their_cause(alice: Client, bob: Client) -> None:
         (order(size="8000", price="3999", tif="FrontendMarket"), "Order value too large. Max is $30000000."),
         (order(price="100"), "Order price cannot be more than 95% away from the reference price"),
     ]
-    for made, text in cases:
-        assert alice.statuses(orders(made)) == [{"error": f"{text} asset=1"}]
+    for number, (made, text) in enumerate(cases):
+        # The last three are recorded without the asset.
+        assert alice.statuses(orders(made)) == [{"error": f"{text} asset=1" if number < 6 else text}]
 
 
 def test_the_suffix_is_a_setting() -> None:
@@ -187,3 +189,40 @@ def test_the_venues_own_legs_are_told_apart(alice: Client) -> None:
     outcome = machine.advance(machine.time_ns + 1)
     assert [int(leg["kind"]) for leg in outcome.blocks[0].legs] == [ActionKind.DEPOSIT]
     assert outcome.answers == []
+
+
+def test_twaps(alice: Client) -> None:
+    def status(**more: Any) -> Any:
+        twap = {"a": ETH, "b": True, "s": "1", "r": False, "m": 30, "t": False, **more}
+        answer = alice.send({"type": "twapOrder", "twap": twap})
+        assert answer["response"]["type"] == "twapOrder"
+        return answer["response"]["data"]["status"]
+
+    running = status()
+    assert set(running) == {"running"}
+    assert status(m=1) == {"error": "Invalid TWAP duration: 1 min(s)"}
+    assert status(s="0") == {"error": "Order has zero size. asset=1"}
+    assert status(b=False, r=True) == {"error": "Reduce only order would increase position."}
+    cancel = {"type": "twapCancel", "a": ETH, "t": running["running"]["twapId"]}
+    assert alice.send(cancel)["response"] == {"type": "twapCancel", "data": {"status": "success"}}
+    assert alice.send(cancel)["response"]["data"]["status"] == {
+        "error": "TWAP was never placed, already canceled, or filled."
+    }
+
+
+def test_a_new_sub_account_is_named(alice: Client) -> None:
+    alice.machine.kernel.chain.fees.traded_micro[alice.account] = 200_000 * MICRO
+    answer = alice.send({"type": "createSubAccount", "name": "two"})
+    assert answer["response"] == {"type": "createSubAccount", "data": alice.info("subAccounts")[0]["subAccountUser"]}
+
+
+def test_spot_has_a_minimum_of_its_own() -> None:
+    pair = Listed(market=Market.spot("@0", asset_id=10_000, size_decimals=2), base_token=1)
+    tokens = (Token(name="USDC", index=0), Token(name="GOLD", index=1))
+    machine = small_machine(
+        listing=Listing((*small_settings().listing.markets, pair), tokens=tokens),
+        reference_ticks=(*small_settings().reference_ticks, 100_000_000),
+    )
+    alice = Client(machine, 1)
+    (status,) = alice.statuses(orders(order(asset=10_000, price="100", size="0.01")))
+    assert status == {"error": "Order must have minimum value of 10 USDC. asset=10000"}

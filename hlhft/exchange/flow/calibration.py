@@ -26,7 +26,7 @@ KNOBS: Mapping[str, tuple[float, float, float]] = {
     "burst_orders": (1.0, 8, 1.25),
     "order_usdc": (5, 5_000, 1.5),
     "order_deviation": (1, 3.5, 1.1),
-    "order_usdc_max": (1e4, 2e7, 1.5),
+    "order_usdc_max": (1e4, 3e6, 1.5),
     "joins_per_s": (0.5, 60, 1.3),
     "joiner_life_s": (0.05, 60, 1.5),
     "improves_per_s": (0.02, 40, 1.5),
@@ -45,7 +45,7 @@ KNOBS: Mapping[str, tuple[float, float, float]] = {
     "maker_delay_s": (0.025, 0.7, 1.4),
     "informed_per_s": (0.02, 20, 1.4),
     "informed_usdc": (200, 5e6, 1.4),
-    "informed_edge_steps": (0.01, 20, 1.5),
+    "informed_edge_steps": (0.01, 6, 1.5),
     "momentum_per_s": (0.002, 5, 1.6),
     "impact_bp": (0.0005, 5, 1.6),
 }

@@ -27,7 +27,7 @@ from hlhft.units import Market
 # Who there is. Accounts are numbered in this order from `first_account`.
 MAKERS = 4
 LEVELS = 20  # a maker's orders a side
-DEEP_LEVELS = 3  # orders a side far from the price, so that no taker empties the book
+DEEP_LEVELS = 5  # orders a side far from the price, so that no taker empties the book
 JOINERS = 40  # orders of the joiners, both sides
 DEEP, JOINER, NOISE, INFORMED, MOMENTUM = MAKERS, MAKERS + 1, MAKERS + 2, MAKERS + 3, MAKERS + 4
 ACCOUNTS = MAKERS + 5
@@ -41,8 +41,8 @@ FAIR_STEP_NS = 25_000_000
 HISTORY = 128  # steps of the fair price that are remembered: 3.2 s
 LEAN_PLACES = 64
 ORACLE_NS = 3_000_000_000  # venue reference section 10: oracle updates every 3 s
-DEEP_DISTANCE_E6 = (5_000, 10_000, 30_000)
-DEEP_SHARES = (20, 50, 200)  # in level notionals
+DEEP_DISTANCE_E6 = (300, 1_000, 3_000, 10_000, 30_000)
+DEEP_SHARES = (5, 10, 20, 50, 200)  # in level notionals
 # By the leverage that a market offers: a third of its largest limit order (venue reference section 2).
 DEEP_USDC_MAX = ((25, 100e6), (20, 16e6), (10, 6e6), (0, 1.6e6))
 

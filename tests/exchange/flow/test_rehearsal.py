@@ -6,6 +6,7 @@ import numpy as np
 
 from hlhft.compiled import JIT_DISABLED
 from hlhft.exchange.flow.rehearsal import DEPTH_NS, START_NS
+from hlhft.exchange.flow.state import DEEP_LEVELS
 from hlhft.ladder import ASK_NONE, BID_NONE, ask_above, bid_below
 from tests.exchange.flow.stage import CALM, STILL, changed, settle, stage
 
@@ -57,7 +58,7 @@ def test_depth_counts_only_what_is_there():
     rehearsal = stage(STILL)
     rehearsal.flow.makers["next_ns"] = 2**62
     settle(rehearsal, 0.3)
-    assert rehearsal.depths(0)[0]["levels"] == 6, "the deep orders"
+    assert rehearsal.depths(0)[0]["levels"] == 2 * DEEP_LEVELS, "the deep orders"
 
 
 def test_one_sided_books_are_counted():

@@ -9,7 +9,7 @@ import pytest
 
 from hlhft.exchange.flow import draws, fair, joiners, makers, state, takers
 from hlhft.exchange.flow.draws import ONE, WAIT_NS_MAX
-from hlhft.exchange.flow.state import ACCOUNTS, LEAN_PLACES, LEVELS, MAKERS, legs_max, new_flow
+from hlhft.exchange.flow.state import ACCOUNTS, DEEP_SHARES, LEAN_PLACES, LEVELS, MAKERS, legs_max, new_flow
 from hlhft.venue.blocks import ACTION_DTYPE
 from tests.exchange.flow.stage import BTC, CALM, changed
 
@@ -62,7 +62,7 @@ def test_deep_orders_are_no_larger_than_the_venue_takes():
         market = dataclasses.replace(BTC, maximum_leverage=leverage)
         flow = new_flow([market], [changed(CALM, level_usdc=1e6)], first_account=0, seed=1, blank=BLANK)
         usdc = [int(lots) * 1e-5 * CALM.start_price for lots in flow.deep_lots[0]]
-        assert usdc == [pytest.approx(min(times * 1e6, most), rel=1e-4) for times in (20, 50, 200)]
+        assert usdc == [pytest.approx(min(times * 1e6, most), rel=1e-4) for times in DEEP_SHARES]
 
 
 def test_the_lean_is_even_in_the_middle_and_adds_up():
