@@ -55,6 +55,9 @@ LINKED_ONCE = not JIT_DISABLED and is_tested(numba.__version__)
 
 _PACKAGE = Path(__file__).resolve().parent
 _COMPILED_FOLDERS = ("core", "venue", "backtest")
+_COMPILED_FLOW = (
+    "draws.py", "fair.py", "joiners.py", "legs.py", "makers.py", "rehearsal.py", "synthetic.py", "takers.py",
+)  # fmt: skip
 _COMPILED_DATA = ("crossing.py", "order.py", "places.py", "snapshots.py")  # and what these take constants from
 _COMPILED_FILES = (
     "compiled.py",
@@ -63,6 +66,7 @@ _COMPILED_FILES = (
     "linking.py",
     "units.py",
     *(f"data/{name}" for name in _COMPILED_DATA),
+    *(f"exchange/flow/{name}" for name in _COMPILED_FLOW),
 )
 
 Function = TypeVar("Function", bound=Callable[..., Any])

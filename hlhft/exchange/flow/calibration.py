@@ -1,0 +1,169 @@
+"""Fits a market's order flow to a recording.
+
+    python -m hlhft.exchange.flow.calibration FOLDER COIN… [--rounds N] [--write FILE]
+
+The figures of hlhft.exchange.flow.statistics are measured on every other block of the recording and on a rehearsal of
+the flow; the search goes through the knobs in turn, tries each a little larger and a little smaller, keeps what is
+nearer, and halves its steps when nothing is. It is bounded (KNOBS say between what) and draws nothing: the same
+recording and seed give the same numbers. What is not a knob is taken from the numbers to begin with.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hlhft.data.sources import open_source
+from hlhft.exchange.flow.parameters import fitted, shipped, written
+from hlhft.exchange.flow.recordings import market_data
+from hlhft.exchange.flow.rehearsal import START_NS, new_rehearsal
+from hlhft.exchange.flow.state import MarketFlow
+from hlhft.exchange.flow.statistics import NAMES, MarketData, errors, measure
+from hlhft.units import Market
+
+# Knob: from, to, first step; steps are factors for what is positive, and added where the range begins below 0.
+KNOBS: Mapping[str, tuple[float, float, float]] = {
+    "bursts_per_minute": (1, 300, 1.25),
+    "burst_orders": (1.0, 8, 1.25),
+    "order_usdc": (5, 5_000, 1.5),
+    "order_deviation": (1, 3.5, 1.1),
+    "order_usdc_max": (1e4, 2e7, 1.5),
+    "joins_per_s": (0.5, 60, 1.3),
+    "joiner_life_s": (0.05, 60, 1.5),
+    "improves_per_s": (0.02, 40, 1.5),
+    "queue_usdc": (500, 1e7, 1.25),
+    "queue_lean": (0.2, 12, 1.25),
+    "level_usdc": (500, 5e6, 1.2),
+    "touch_share": (0.02, 3, 1.5),
+    "diffusion_bp": (0.005, 10, 1.3),
+    "jumps_per_minute": (1, 300, 1.3),
+    "jump_bp": (0.05, 20, 1.25),
+    "jump_at_once": (0.02, 1, 1.3),
+    "follow_s": (0.1, 20, 1.4),
+    "half_spread_steps": (-0.49, 10, 0.2),
+    "view_noise_steps": (0.01, 10, 1.3),
+    "maker_period_s": (0.05, 3, 1.3),
+    "maker_delay_s": (0.025, 0.7, 1.4),
+    "informed_per_s": (0.02, 20, 1.4),
+    "informed_usdc": (200, 5e6, 1.4),
+    "informed_edge_steps": (0.01, 20, 1.5),
+    "momentum_per_s": (0.002, 5, 1.6),
+    "impact_bp": (0.0005, 5, 1.6),
+}
+SEED = 20_250_904
+SECONDS = 3_000.0
+ROUNDS = 12
+_WEIGHTS = {"unmoved_share": 0.5, "markout_60_bp": 0.5}
+_STEPS_HALVED_MAX = 4
+_FAR = 9.0  # a figure that is farther off than three times what may be counts as that, nearly
+
+Float64 = NDArray[np.float64]
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """What to come near to: the figures and what each may be off by."""
+
+    figures: Float64
+    allowed: Float64
+
+    def distance(self, figures: Float64) -> float:
+        """The sum of squares of how far off the figures are, large ones dampened."""
+        off = ((figures - self.figures) / self.allowed) ** 2
+        dampened = np.where(off < _FAR, off, _FAR + (off - _FAR) / (1 + (off - _FAR) / 60))
+        return float((dampened * np.array([_WEIGHTS.get(name, 1.0) for name in NAMES])).sum())
+
+
+def target_of(data: MarketData, blocks: NDArray[np.int64]) -> Target:
+    """The figures of these blocks; each may be off by a tenth or by its error, whichever is more."""
+    figures = measure(data, blocks).values()
+    return Target(figures, np.maximum(0.1 * np.abs(figures), errors(data, blocks)))
+
+
+def simulated(market: Market, numbers: MarketFlow, *, seed: int, seconds: float) -> MarketData:
+    """The market data of a rehearsal of `seconds`."""
+    rehearsal = new_rehearsal([market], [numbers], seed=seed, seconds=seconds)
+    rehearsal.run_until(START_NS + round(seconds * 1e9))
+    return MarketData(market, rehearsal.touches(0), rehearsal.trades(0), rehearsal.depths(0))
+
+
+def distance_of(market: Market, numbers: MarketFlow, target: Target, *, seed: int, seconds: float) -> float:
+    """How far the flow's figures are from the target; infinite for a market without trades."""
+    data = simulated(market, numbers, seed=seed, seconds=seconds)
+    if len(data.trades) == 0 or len(data.blocks()) == 0:
+        return float("inf")
+    return target.distance(measure(data, data.blocks()).values())
+
+
+def moved(numbers: MarketFlow, name: str, direction: int, fineness: int) -> MarketFlow:
+    """The same numbers with one knob turned by its step, the `fineness`-th half of it, within its range."""
+    low, high, step = KNOBS[name]
+    value = getattr(numbers, name)
+    if low < 0:
+        value += direction * step / 2**fineness
+    else:
+        value *= step ** (direction / 2**fineness)
+    return dataclasses.replace(numbers, **{name: float(f"{min(max(value, low), high):.5g}")})
+
+
+def fit(
+    market: Market, numbers: MarketFlow, target: Target, *, seed: int = SEED, seconds: float = SECONDS, rounds: int
+) -> tuple[MarketFlow, float]:
+    """The numbers found and their distance after at most `rounds` rounds through all knobs."""
+    best = distance_of(market, numbers, target, seed=seed, seconds=seconds)
+    fineness = 0
+    for number in range(rounds):
+        before = best
+        for name in KNOBS:
+            for direction in (1, -1):
+                while True:
+                    tried = moved(numbers, name, direction, fineness)
+                    found = distance_of(market, tried, target, seed=seed + number, seconds=seconds)
+                    if tried == numbers or not found < best * 0.999:
+                        break
+                    numbers, best = tried, found
+        # Another seed each round, so that nothing is fitted to one of them.
+        best = distance_of(market, numbers, target, seed=seed + number + 1, seconds=seconds)
+        if best > before * 0.97:
+            fineness += 1
+            if fineness > _STEPS_HALVED_MAX:
+                break
+    return numbers, best
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description="Fits the synthetic order flow to a recording.")
+    parser.add_argument("folder", type=Path, help="a recording as CSV files, three a coin")
+    parser.add_argument("coins", nargs="+")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--write", type=Path, help="the file of fitted numbers to bring up to date")
+    given = parser.parse_args(arguments)
+    for coin in given.coins:
+        data = market_data(open_source(given.folder / f"trades_{coin}.csv.gz"))
+        target = target_of(data, data.blocks()[::2])
+        start = shipped()[coin]
+        mid = float(data.touches["bid_ticks"][0]) / 10**data.market.price_decimals
+        start = dataclasses.replace(start, start_price=mid)
+        numbers, distance = fit(data.market, start, target, rounds=given.rounds)
+        print(coin, f"{distance:.1f}", flush=True)  # noqa: T201 - a command of its own
+        if given.write is not None:
+            today = dt.datetime.now(dt.UTC).date().isoformat()
+            text = given.write.read_text() if given.write.exists() else ""
+            entry = fitted(numbers, recording=data_name(given.folder), date=today, seed=SEED)
+            given.write.write_text(written(text, coin, entry))
+
+
+def data_name(folder: Path) -> str:
+    """What a recording is called: its folder's name."""
+    return folder.resolve().name
+
+
+if __name__ == "__main__":
+    main()
