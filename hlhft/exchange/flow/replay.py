@@ -1,0 +1,127 @@
+"""A recorded session as the order flow of an exchange: its book is the background, its trades are the takers.
+
+The recording's time runs as the exchange's does, from the first block on; how fast that is, is the shell's matter. A
+silence longer than `silence_ns_max` is cut to it, so that a recording of several sessions goes on. At its end the book is
+gone; then it begins again, or the market stays empty. Read in pieces: memory is that of a reader (hlhft.data.sources).
+The same source and the same blocks give the same legs: nothing is drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from hlhft.data.feed import replay_events
+from hlhft.data.merge import Events
+from hlhft.data.sources import Source
+from hlhft.events import EventKind, Side
+from hlhft.exchange.flow.feeding import FeedFlow, cleared, visible
+from hlhft.units import Market
+
+SILENCE_NS = 60_000_000_000  # longer ones start another session (hlhft.data.sessions)
+REST_NS = 1_000_000_000  # between the end and the next beginning
+ROWS_PER_PIECE = 16_384
+_UNSEEN = -1
+
+
+class RecordedFlow(FeedFlow):
+    """A recording as everybody else who trades; any source that `hlhft.data.sources.open_source` opens."""
+
+    def __init__(
+        self,
+        source: Source,
+        listed: Sequence[Market],
+        *,
+        first_account: int,
+        repeat: bool = True,
+        silence_ns_max: int = SILENCE_NS,
+    ) -> None:
+        """The recording's markets that are `listed` by the exchange, by name; the others are left out.
+
+        Raises ValueError when none is, or one with other decimals.
+        """
+        super().__init__(source.markets, listed, first_account=first_account)
+        self._source = source
+        self._repeat = repeat
+        self._silence_ns_max = silence_ns_max
+        self.passes = 0  # begun so far
+        self.is_over = False
+        self._shift_ns = 0  # from the recording's time to the exchange's
+        self._first_shift_ns = 0  # of this pass
+        self._last_ns = _UNSEEN  # the latest row, in the exchange's time
+        self._taken = 0  # rows of this pass that were handed on
+        self._events: Iterator[Events] | None = None
+
+    def _next_rows(self, ts_ns: int) -> Events | None:
+        if self.is_over:
+            return None
+        if self._events is None:
+            self._begin()
+        assert self._events is not None
+        for events in self._events:
+            rows = visible(events)
+            if len(rows):
+                return self._placed(rows, ts_ns)
+        return self._end(ts_ns)
+
+    def _begin(self) -> None:
+        self.passes += 1
+        self._taken = 0
+        self._events = replay_events(self._source, local_levels=False, rows_max=ROWS_PER_PIECE)
+
+    def _end(self, ts_ns: int) -> Events:
+        """The books are gone after the last row; a recording without rows is over at once."""
+        end_ns = max(self._last_ns, 0) if self._taken else ts_ns
+        self._events = None
+        self.is_over = not self._repeat or self._taken == 0
+        self._last_ns = end_ns
+        return cleared(range(len(self.places)), end_ns)
+
+    def _placed(self, rows: Events, ts_ns: int) -> Events:
+        """The rows in the exchange's time, long silences cut."""
+        times = rows["ts_exch_ns"]
+        if self._taken == 0:
+            start_ns = ts_ns if self._last_ns == _UNSEEN else max(self._last_ns + REST_NS, ts_ns)
+            self._shift_ns = self._first_shift_ns = start_ns - int(times[0])
+            self._last_ns = start_ns
+        gaps = np.diff(times, prepend=self._last_ns - self._shift_ns)
+        cut = np.maximum(gaps - self._silence_ns_max, 0)
+        rows["ts_exch_ns"] = times + self._shift_ns - np.cumsum(cut)
+        self._shift_ns -= int(cut.sum())
+        self._last_ns = int(rows["ts_exch_ns"][-1])
+        self._taken += len(rows)
+        return rows
+
+    def status(self) -> str:
+        """One line for people."""
+        if self.is_over:
+            return f"{self._source.name}: at its end"
+        return f"{self._source.name}: pass {max(self.passes, 1)}, {self._taken} rows"
+
+
+def first_mids(source: Source) -> tuple[int, ...]:
+    """The first middle of each market's book, or the first trade's price where that comes first; in ticks.
+
+    For the band of an exchange that will replay it. Raises ValueError when a market has no price at all.
+    """
+    bids, asks, mids = ({} for _ in range(3))  # type: tuple[dict[int, int], dict[int, int], dict[int, int]]
+    for events in replay_events(source, local_levels=False, rows_max=ROWS_PER_PIECE):
+        for row in visible(events):
+            market, ticks = int(row["market"]), int(row["price_ticks"])
+            if market in mids or ticks <= 0:
+                continue
+            if row["kind"] == EventKind.TRADE:
+                mids[market] = ticks
+            elif row["kind"] in (EventKind.DEPTH_LEVEL, EventKind.BBO) and row["size_lots"] > 0:
+                if row["side"] == Side.SELL:
+                    asks[market] = min(ticks, asks.get(market, ticks))
+                else:
+                    bids[market] = max(ticks, bids.get(market, ticks))
+                if market in bids and market in asks:
+                    mids[market] = (bids[market] + asks[market]) // 2
+        if len(mids) == len(source.markets):
+            return tuple(mids[place] for place in range(len(source.markets)))
+    names = [market.name for place, market in enumerate(source.markets) if place not in mids]
+    raise ValueError(f"{source.name} holds no price of {', '.join(names)}")
