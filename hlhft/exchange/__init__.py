@@ -1,1 +1,1 @@
-"""The embedded exchange: the venue's kernel behind the venue's own wire."""
+"""The embedded exchange: the venue kernel behind Hyperliquid's API, in one process, deterministic for a seed."""

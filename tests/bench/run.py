@@ -25,9 +25,18 @@ def sections() -> dict[str, Callable[..., list[Figure]]]:
     from tests.bench.duel import duel
     from tests.bench.frames import frames
     from tests.bench.lanes import lanes
+    from tests.bench.matching import matching
     from tests.bench.process import processes
+    from tests.bench.signing import signing
 
-    return {"duel": duel, "lanes": lanes, "process": processes, "frames": frames}
+    return {
+        "duel": duel,
+        "lanes": lanes,
+        "process": processes,
+        "frames": frames,
+        "matching": matching,
+        "signing": signing,
+    }
 
 
 def main() -> int:

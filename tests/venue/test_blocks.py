@@ -270,6 +270,19 @@ def test_a_cancel_is_never_a_taker_whatever_its_unused_field_says():
     assert actions_classes(actions_of((1, CANCEL, IOC))) == [1]
 
 
+@pytest.mark.parametrize("kind", [k for k in ActionKind if k not in (PLACE, CANCEL, MODIFY)])
+@pytest.mark.parametrize("time_in_force", [ALO, GTC])
+def test_only_orders_that_take_at_once_are_takers(kind, time_in_force):
+    assert actions_classes(actions_of((1, kind, time_in_force))) == [0]
+
+
+def test_a_market_order_takes_and_a_modify_to_a_trigger_does_not():
+    assert actions_classes(actions_of((1, PLACE, MARKET))) == [2]
+    actions = actions_of((1, MODIFY, GTC))
+    actions["trigger_kind"] = 2
+    assert actions_classes(actions) == [0]
+
+
 def test_only_the_first_of_the_actions_are_looked_at():
     actions = actions_of((1, PLACE, IOC), (2, PLACE, ALO), (3, PLACE, ALO))
     out = np.full(3, -1, dtype=np.int64)

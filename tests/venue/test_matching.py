@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from hlhft.venue.blocks import ActionKind, TriggerKind
 from hlhft.venue.matching import cancel_all
 from hlhft.venue.refusals import Refusal
 from tests.venue.desk import (
@@ -15,12 +16,16 @@ from tests.venue.desk import (
     CANCEL_REJECTED,
     CANCELLED,
     CAT,
+    DONE,
     EXPIRED,
     FILLED,
     GTC,
     IOC,
+    MARKET,
+    REFUSED,
     REJECTED,
     SELL,
+    WAITING,
     Desk,
     asks,
     assert_consistent,
@@ -118,6 +123,75 @@ def test_cancelling_all_of_an_account(desk):
     assert_consistent(desk.exchange, desk.history)
 
 
+SL = TriggerKind.STOP_LOSS
+
+
+def test_a_waiting_order_can_be_modified_to_one_that_rests(desk):
+    desk.mark(100).trigger(ANN, SELL, SL, 90, 3).run()
+    assert desk.modify(ANN, 1, BUY, 80, 2, GTC).short() == [
+        (CANCELLED, ANN, 3, Refusal.REQUESTED),
+        (ACKNOWLEDGED, ANN, BUY, 80, 2),
+    ]
+
+
+def test_an_order_that_waits_for_its_trigger_takes_the_place_only_when_told_to(desk):
+    desk.mark(100)
+    bids(desk, (ANN, 80, 3))
+    trigger = {"trigger_kind": SL, "trigger_ticks": 90, "trigger_is_market": 1, "reduce_only": 1}
+    assert desk.modify(ANN, 1, SELL, 90, 2, **trigger).short() == [(REJECTED, ANN, Refusal.CANNOT_MODIFY)]
+    assert desk.modify(ANN, 1, SELL, 90, 2, always_place=1, **trigger).short() == [
+        (CANCELLED, ANN, 3, Refusal.REQUESTED),
+        (WAITING, ANN, 2, 2),
+    ]
+    assert desk.modify(ANN, 1, SELL, 89, 2, always_place=1, **trigger).short() == [(WAITING, ANN, 3, 2)]
+
+
+@pytest.mark.parametrize("tif", [IOC, MARKET])
+def test_a_waiting_order_is_not_modified_to_an_immediate_one(desk, tif):
+    desk.mark(100).trigger(ANN, SELL, SL, 90, 3).run()
+    assert desk.modify(ANN, 1, BUY, 80, 2, tif).short() == [(REJECTED, ANN, Refusal.CANNOT_MODIFY)]
+    assert desk.exchange.engine[0]["waiting"] == 1
+
+
+def test_a_cancel_reaches_what_waits_and_a_fast_one_does_not(desk):
+    desk.mark(100).trigger(ANN, SELL, SL, 90, 3).run()
+    bids(desk, (ANN, 80, 3))
+    assert desk.cancel(ANN, 1, fast=1).short() == [(CANCEL_REJECTED, ANN, Refusal.FAST_CANCEL_OF_TRIGGER)]
+    assert desk.cancel(ANN, 2, fast=1).short() == [(CANCELLED, ANN, 3, Refusal.REQUESTED)]
+    assert desk.cancel(ANN, 2, fast=1).short() == [(CANCEL_REJECTED, ANN, Refusal.NEVER_PLACED)]
+    assert desk.cancel(ANN, 1).short() == [(CANCELLED, ANN, 3, Refusal.REQUESTED)]
+
+
+def test_ending_all_orders_goes_by_their_ids_and_not_by_their_slots():
+    desk = Desk(markets=2, mark=100)
+    bids(desk, (BOB, 80, 1), (BOB, 81, 1), (BOB, 82, 1))
+    desk.cancel(BOB, 3).cancel(BOB, 2).cancel(BOB, 1).run()  # the slab's last becomes its first
+    desk.place(ANN, BUY, 80, 1, ALO).run()  # 4
+    desk.place(ANN, BUY, 81, 1, ALO, market=1).run()  # 5
+    desk.trigger(ANN, SELL, SL, 90, 1).run()  # 6
+    desk.trigger(ANN, SELL, SL, 90, 1, market=1).run()  # 7
+    bids(desk, (ANN, 79, 1), (BOB, 78, 1))  # 8, 9
+    assert cancel_all(desk.exchange, ANN, 0, Refusal.LIQUIDATED, desk.now_ns) == 3
+    assert [event.order_id for event in desk.drain()] == [4, 6, 8]
+    assert cancel_all(desk.exchange, ANN, -1, Refusal.LIQUIDATED, desk.now_ns) == 2
+    assert [event.order_id for event in desk.drain()] == [5, 7]
+    assert_consistent(desk.exchange, desk.history)
+
+
+def test_a_modified_order_pays_the_builder_of_its_new_one(desk):
+    bids(desk, (ANN, 80, 3))
+    desk.modify(ANN, 1, BUY, 81, 10**6, builder=CAT + 1, builder_rate_e9=10**6).run()
+    desk.place(BOB, SELL, 81, 10**6, IOC).run()
+    assert desk.exchange.builder_fees.tolist() == [0, 0, 81_000, 0]
+
+
+def test_a_batch_modifies_each_of_its_orders_by_itself(desk):
+    bids(desk, (ANN, 80, 3), (ANN, 81, 3))
+    for target, price in ((1, 82), (7, 83), (2, 84)):
+        desk.modify(ANN, target, BUY, price, 1, action=1)
+    assert [event[0] for event in desk.short()] == [CANCELLED, ACKNOWLEDGED, REJECTED, CANCELLED, ACKNOWLEDGED]
+
+
 # Actions and blocks.
 
 
@@ -164,3 +238,24 @@ def test_takers_of_a_block_come_in_the_order_of_arrival(desk):
         (FILLED, ANN),
         (EXPIRED, BOB),
     ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "event"),
+    [
+        (ActionKind.PLACE, REJECTED),
+        (ActionKind.MODIFY, REJECTED),
+        (ActionKind.PLACE_TRIGGER, REJECTED),
+        (ActionKind.CANCEL, CANCEL_REJECTED),
+        (ActionKind.NOOP, REFUSED),
+    ],
+)
+def test_each_kind_of_leg_expires_in_its_own_way(desk, kind, event):
+    assert desk.leg(kind=kind, account=ANN, expires_ns=1).short() == [(event, ANN, Refusal.ACTION_EXPIRED)]
+
+
+def test_a_noop_is_done_and_what_is_no_order_is_refused(desk):
+    assert desk.leg(kind=ActionKind.NOOP, account=ANN).short() == [(DONE, ANN, ActionKind.NOOP)]
+    for kind in (ActionKind.DEPOSIT, ActionKind.PLACE_TWAP, 99):
+        (told,) = desk.leg(kind=kind, account=ANN).run()
+        assert (told.kind, told.aux0, told.fee) == (REFUSED, Refusal.UNKNOWN_ACTION, kind)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from hlhft.venue.blocks import Grouping, TriggerKind
 from hlhft.venue.matching import place_market, reference_ticks
 from hlhft.venue.refusals import Refusal
 from tests.venue.desk import (
@@ -19,14 +20,18 @@ from tests.venue.desk import (
     FILLED,
     GTC,
     IOC,
+    MARKET,
     REJECTED,
     SELL,
+    WAITING,
     Desk,
     Event,
     asks,
     assert_consistent,
     bids,
 )
+
+CHILD = {"grouping": Grouping.NORMAL_TPSL}
 
 
 @pytest.fixture
@@ -141,6 +146,16 @@ def test_prices_outside_the_band_can_be_taken_from_but_not_rested_at(desk):
     assert desk.place(BOB, BUY, 200, 3).short()[-1] == (ACKNOWLEDGED, BOB, BUY, 200, 1), "the last tick of the band"
 
 
+@pytest.mark.parametrize(("tif", "code"), [(IOC, Refusal.IOC_NO_MATCH), (MARKET, Refusal.NO_LIQUIDITY)])
+def test_a_market_order_is_told_that_there_is_no_liquidity(desk, tif, code):
+    bids(desk, (BOB, 90, 1))
+    assert desk.place(ANN, BUY, 110, 4, tif).short() == [(REJECTED, ANN, code)]
+    asks(desk, (BOB, 120, 1))  # beyond its limit: there is liquidity, but no match
+    assert desk.place(ANN, BUY, 110, 4, tif).short() == [(REJECTED, ANN, Refusal.IOC_NO_MATCH)]
+    assert desk.place(ANN, SELL, 80, 4, tif).short()[2:] == [(EXPIRED, ANN, 3)]
+    assert desk.place(ANN, SELL, 80, 4, tif).short() == [(REJECTED, ANN, code)]
+
+
 # One account's own orders.
 
 
@@ -162,6 +177,88 @@ def test_an_immediate_order_that_meets_only_its_own_account_matches_nothing(desk
         (CANCELLED, ANN, 3, Refusal.SELF_TRADE),
         (REJECTED, ANN, Refusal.IOC_NO_MATCH),
     ]
+
+
+# Builders and the venue's fees.
+
+
+def test_a_builder_gets_its_share_of_the_notional_on_top(desk):
+    """A hundred million lots at 100 are 10,000 USDC; 4.5 and 1.5 basis points are the fees, CAT gets one and a half."""
+    lots = 10**8
+    desk.place(ANN, SELL, 100, lots, ALO, builder=CAT + 1, builder_rate_e9=100_000).run()
+    told = desk.place(BOB, BUY, 100, lots, IOC, builder=CAT + 1, builder_rate_e9=50_000).run()
+    assert [(event.account, event.fee) for event in told] == [(BOB, 5_000_000), (ANN, 2_500_000)]
+    assert desk.exchange.builder_fees.tolist() == [0, 0, 1_500_000, 0]
+    assert desk.exchange.engine[0]["fees_micro"] == 6_000_000
+    assert desk.exchange.holdings["fee_micro"][:, 0].tolist() == [2_500_000, 5_000_000, 0, 0]
+
+
+def test_the_event_tells_the_builders_part(desk):
+    desk.place(ANN, SELL, 100, 1999, ALO).run()
+    desk.place(BOB, BUY, 100, 1999, IOC, builder=ANN + 1, builder_rate_e9=1_000_000)
+    desk.execute()
+    told = desk.exchange.events[:2]
+    assert told["builder_fee_micro"].tolist() == [199, 0]  # a thousandth of 199,900, truncated
+    assert told["aux1"].tolist() == [89 + 199, 29]
+    desk.drain()
+
+
+def test_rebates_lower_the_venues_fees(desk):
+    desk.exchange.holdings["maker_rate_e9"] = -30_000
+    asks(desk, (ANN, 100, 10**8))
+    desk.place(BOB, BUY, 100, 10**8, IOC).run()
+    assert desk.exchange.engine[0]["fees_micro"] == 4_500_000 - 300_000
+
+
+def test_the_book_remembers_what_an_order_was(desk):
+    fields = {"builder": CAT + 1, "builder_rate_e9": 7, "priority_rate_e8": 8}
+    desk.place(ANN, BUY, 90, 5, ALO, **fields).place(ANN, BUY, 91, 5, GTC).run()
+    first, second = desk.exchange.orders[:2]
+    assert {name: first[name] for name in fields} == fields
+    assert (first["time_in_force"], second["time_in_force"]) == (ALO, GTC)
+    assert (second["builder"], second["builder_rate_e9"], second["priority_rate_e8"]) == (0, 0, 0)
+
+
+# Orders that belong together.
+
+
+def pair(desk: Desk, *, tp_price: int | None) -> None:
+    """ANN buys ten at 100, with a take-profit at 110, of which with a price a limit order, and a stop at 90."""
+    desk.mark(100)
+    desk.place(ANN, BUY, 100, 10, ALO, action=1, **CHILD)
+    desk.trigger(ANN, SELL, TriggerKind.TAKE_PROFIT, 110, 10, tp_price, action=1, **CHILD)
+    desk.trigger(ANN, SELL, TriggerKind.STOP_LOSS, 90, 10, action=1, **CHILD).run()
+
+
+def test_a_parent_that_is_filled_as_a_maker_arms_its_children(desk):
+    pair(desk, tp_price=None)
+    assert [event[0] for event in desk.place(BOB, SELL, 100, 9).short()] == [FILLED, FILLED]
+    assert [event[0] for event in desk.place(BOB, SELL, 100, 1).short()] == [FILLED, FILLED, WAITING, WAITING]
+
+
+def test_a_child_that_takes_ends_the_other_before_its_rest_is_told(desk):
+    pair(desk, tp_price=None)
+    desk.place(BOB, SELL, 100, 10).run()
+    bids(desk, (CAT, 105, 4))
+    told = desk.mark(110).short()
+    assert told[3:] == [(CANCELLED, ANN, 10, Refusal.SIBLING_FILLED), (EXPIRED, ANN, 6)]
+
+
+def test_a_child_that_rests_ends_the_other_at_its_first_fill(desk):
+    pair(desk, tp_price=112)
+    desk.place(BOB, SELL, 100, 10).run()
+    desk.mark(110).run()
+    told = desk.place(CAT, BUY, 112, 4, IOC).short()
+    assert told[2:] == [(CANCELLED, ANN, 10, Refusal.SIBLING_FILLED)]
+    assert [event[0] for event in desk.place(CAT, BUY, 112, 4, IOC).short()] == [FILLED, FILLED]
+
+
+def test_priority_is_refused_and_charged_at_placement(desk):
+    assert desk.place(ANN, BUY, 90, 1, GTC, priority_rate_e8=1).short() == [
+        (REJECTED, ANN, Refusal.PRIORITY_NOT_ALLOWED)
+    ]
+    desk.place(ANN, BUY, 90, 10**6, ALO, priority_rate_e8=10_000).run()
+    assert desk.exchange.engine[0]["burned_micro"] == 9_000
 
 
 # Ids and limits.

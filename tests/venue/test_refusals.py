@@ -16,7 +16,9 @@ from hlhft.venue import (
     recorded,
     resting,
     rules,
+    scheduled_cancel,
     triggers,
+    twap,
     validation,
     waiting,
 )
@@ -188,6 +190,24 @@ CONSTANTS = {
         "_FAST_CANCEL_OF_TRIGGER": Refusal.FAST_CANCEL_OF_TRIGGER,
         "_UNKNOWN_ACTION": Refusal.UNKNOWN_ACTION,
     },
+    twap: {
+        "_TWAP_STATE": EventKind.TWAP_STATE,
+        "_ACTION_REFUSED": EventKind.ACTION_REFUSED,
+        "_REDUCE_ONLY": Refusal.REDUCE_ONLY,
+        "_ZERO_SIZE": Refusal.ZERO_SIZE,
+        "_TWAP_DURATION": Refusal.TWAP_DURATION,
+        "_TWAP_UNKNOWN": Refusal.TWAP_UNKNOWN,
+        "_TOO_MANY": Refusal.TOO_MANY_TRIGGERS,
+        "_IOC": blocks.TimeInForce.IOC,
+    },
+    scheduled_cancel: {
+        "_ACTION_DONE": EventKind.ACTION_DONE,
+        "_ACTION_REFUSED": EventKind.ACTION_REFUSED,
+        "_SCHEDULED_CANCEL": Refusal.SCHEDULED_CANCEL,
+        "_VOLUME": Refusal.SCHEDULE_VOLUME,
+        "_TOO_SOON": Refusal.SCHEDULE_TOO_SOON,
+        "_FIRED_TOO_OFTEN": Refusal.SCHEDULE_TOO_MANY,
+    },
     recorded: {
         "_ACKNOWLEDGED": EventKind.ORDER_ACKNOWLEDGED,
         "_REJECTED": EventKind.ORDER_REJECTED,
@@ -244,14 +264,15 @@ def test_plain_constants_of_compiled_code_are_the_enumerations(module):
 # Those that compiled code is not all of, or that have more of their own than of others.
 PARTLY = frozenset({recorded, orders})
 OWN = frozenset({"_TICKS_FAR", "_EXACT_MAX", "_E6", "_HYPERLIQUID", "_HFTBACKTEST", "_RATE_E8_MAX", "_E9_PER_E8"})
-OF_THE_CLOCK = frozenset({"_LAYER", "_MICROSECOND_NS", "_REACH_DEVIATIONS"})
+OF_THE_CLOCK = frozenset({"_LAYER", "_MICROSECOND_NS", "_REACH_DEVIATIONS", "_DAY_NS"})
+OF_TWAPS = frozenset({"_RUNNING", "_FINISHED", "_ENDED_BY_OWNER", "_ENDED_BY_VENUE", "_WARM_UP"})
 
 
 @pytest.mark.parametrize(
     "module", [module for module in CONSTANTS if module not in PARTLY], ids=lambda module: module.__name__
 )
 def test_no_plain_constant_goes_unchecked(module):
-    own = OWN | OF_THE_CLOCK
+    own = OWN | OF_THE_CLOCK | OF_TWAPS
     constants = {name for name in vars(module) if name.startswith("_") and name[1:].isupper() and name not in own}
     constants = {name for name in constants if not name.startswith("__")}
     assert constants == set(CONSTANTS[module])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from hlhft.venue.blocks import Grouping, TriggerKind
 from hlhft.venue.refusals import Refusal
 from tests.venue.desk import (
     ACKNOWLEDGED,
@@ -19,12 +20,17 @@ from tests.venue.desk import (
     IOC,
     REJECTED,
     SELL,
+    TRIGGERED,
     Desk,
     asks,
     assert_consistent,
     bids,
+    level,
     position,
+    walked,
 )
+
+CHILD = {"grouping": Grouping.NORMAL_TPSL}
 
 
 @pytest.fixture
@@ -163,3 +169,63 @@ def test_a_cancelled_reduce_only_order_is_no_longer_trimmed(desk, gone):
     # Seven more make thirteen of ten: the oldest that is left goes.
     left = [price for price in (110, 111, 112) if price != 110 + gone]
     assert [event.price for event in desk.place(ANN, SELL, 113, 7, ALO, reduce_only=1).run()] == [113, left[0]]
+
+
+# The lists of an account, and who belongs to whom.
+
+
+def test_an_order_that_has_waited_takes_its_place_by_its_id(desk):
+    """The account's list goes by the venue's ids; the level by time."""
+    position(desk, ANN, 10)
+    desk.mark(100).trigger(ANN, SELL, TriggerKind.TAKE_PROFIT, 110, 1, 120).run()  # 3
+    asks(desk, (ANN, 120, 1), (ANN, 121, 1))  # 4, 5
+    desk.mark(110).run()
+    assert [int(order["order_id"]) for order in level(desk.exchange, 0, SELL, 120)] == [4, 3]
+    assert_lists_hold(desk, [3, 4, 5])
+    desk.cancel(ANN, 4).run()
+    assert_lists_hold(desk, [3, 5])
+    desk.trigger(ANN, SELL, TriggerKind.TAKE_PROFIT, 115, 1, 122).run()  # 6
+    asks(desk, (ANN, 123, 1))  # 7
+    desk.mark(115).run()
+    assert_lists_hold(desk, [3, 5, 6, 7])
+
+
+def assert_lists_hold(desk: Desk, ids: list[int]) -> None:
+    owned = desk.exchange.owned[ANN]
+    listed = walked(desk.exchange.orders, owned["resting_head"], owned["resting_tail"], "owner_next", "owner_previous")
+    assert [int(desk.exchange.orders[slot - 1]["order_id"]) for slot in listed] == ids
+
+
+def test_a_parent_that_ends_takes_its_children_along(desk):
+    desk.mark(100).place(ANN, BUY, 90, 1, ALO, action=1, **CHILD)
+    desk.trigger(ANN, SELL, TriggerKind.STOP_LOSS, 80, 1, action=1, **CHILD).run()
+    assert desk.place(ANN, SELL, 90, 1, IOC).short() == [
+        (CANCELLED, ANN, 1, Refusal.SELF_TRADE),
+        (CANCELLED, ANN, 1, Refusal.PARENT_CANCELLED),
+        (REJECTED, ANN, Refusal.IOC_NO_MATCH),
+    ]
+
+
+@pytest.mark.parametrize("rests", [True, False])
+def test_the_other_of_a_pair_ends_wherever_it_stands(desk, rests):
+    """The take-profit comes to rest, or still waits, when the stop is executed."""
+    asks(desk, (BOB, 100, 4))
+    desk.mark(100).place(ANN, BUY, 100, 4, IOC, action=1, **CHILD)
+    desk.trigger(ANN, SELL, TriggerKind.TAKE_PROFIT, 110, 4, 112, action=1, **CHILD)
+    desk.trigger(ANN, SELL, TriggerKind.STOP_LOSS, 90, 4, action=1, **CHILD).run()
+    if rests:
+        desk.mark(110).run()
+    bids(desk, (CAT, 90, 1))
+    told = desk.mark(90).short()
+    assert (CANCELLED, ANN, 3 if rests else 4, Refusal.SIBLING_FILLED) in told
+    assert desk.exchange.open_orders[ANN] == 0
+
+
+def test_the_other_of_a_pair_may_be_gone(desk):
+    asks(desk, (BOB, 100, 4))
+    desk.mark(100).place(ANN, BUY, 100, 4, IOC, action=1, **CHILD)
+    desk.trigger(ANN, SELL, TriggerKind.TAKE_PROFIT, 110, 4, 112, action=1, **CHILD)
+    desk.trigger(ANN, SELL, TriggerKind.STOP_LOSS, 90, 4, action=1, **CHILD).run()
+    desk.cancel(ANN, 3).run()
+    bids(desk, (CAT, 90, 1))
+    assert [event[0] for event in desk.mark(90).short()] == [TRIGGERED, FILLED, FILLED, EXPIRED]
