@@ -200,8 +200,9 @@ FIELDS: dict[EventKind, dict[str, str]] = {
     },
     EventKind.LIQUIDATION: {
         "size_lots": "signed lots that were closed or taken over",
-        "price_ticks": "mark price",
-        "aux0": "0 into the book, 1 taken over by the backstop, 2 auto-deleveraged against this account",
+        "price_ticks": "mark price; auto-deleveraging: the one before, at which it was done",
+        "aux0": "0 into the book, 1 taken over by the backstop, 2 this account was auto-deleveraged against another, 3"
+        " against others because it was short",
         "aux1": "account value in micro-USDC before",
     },
     EventKind.SIGNAL: {

@@ -23,6 +23,8 @@ from hlhft.venue.arithmetic import multiply_divide
 from hlhft.venue.fees import notional_micro
 
 TIERS_MAX = 4
+# `isolated` of a MARGIN_DTYPE record. Spot stands apart: neither its trades nor its fees are the perpetuals' business.
+CROSS, ISOLATED, APART = 0, 1, 2
 DENOMINATOR_MAX = 1000  # tiers of 40 and 20 need 80
 AMOUNT_MAX_MICRO = 3_000_000_000_000_000  # three of these times DENOMINATOR_MAX fit 63 bits
 
@@ -39,7 +41,7 @@ TIER_DTYPE = np.dtype(
 # Per account and market.
 MARGIN_DTYPE = np.dtype(
     [
-        ("isolated", np.int64),  # 1: the position has its own collateral
+        ("isolated", np.int64),  # CROSS, ISOLATED: the position has its own collateral, or APART
         ("bucket_micro", np.int64),  # isolated: what was moved in, less what was moved out
     ]
 )
@@ -52,6 +54,7 @@ RESTING_DTYPE = np.dtype(
         ("reduce_only_lots", np.int64),  # part of the above
         ("reduce_head", np.int64),  # slot + 1 of the oldest reduce-only order, 0 none
         ("reduce_tail", np.int64),
+        ("buy_quanta", np.int64),  # ticks x lots of the buys
     ]
 )
 
@@ -121,14 +124,15 @@ def isolated_equity_micro(holding, margin, market, mark_ticks):
 
 @compiled
 def cross_equity_micro(collateral_micro, holdings, margins, markets, marks):
-    """Equity that the cross positions share: collateral, their results, and the fees of every market.
+    """Equity that the cross positions share: collateral, their results, and the fees of every perpetual.
 
     `collateral_micro` is what was deposited less what was moved to isolated positions; the rest are one account's rows,
     one entry a market.
     """
     equity = collateral_micro
     for market in range(len(markets)):
-        equity -= holdings[market]["fee_micro"]
+        if margins[market]["isolated"] != APART:
+            equity -= holdings[market]["fee_micro"]
         if margins[market]["isolated"] == 0:
             equity += position_equity_micro(holdings[market], markets[market], marks[market])
     return equity
@@ -169,12 +173,27 @@ def available_micro(collateral_micro, holdings, margins, resting, markets, marks
     """
     available = cross_equity_micro(collateral_micro, holdings, margins, markets, marks)
     for market in range(len(markets)):
+        if margins[market]["isolated"] == APART:
+            continue
         used = used_initial_micro(holdings[market], resting[market], markets[market], marks[market], 0, 0)
         if margins[market]["isolated"] != 0:
             lots = abs(holdings[market]["position_lots"])
             used -= initial_micro(notional_micro(markets[market], marks[market], lots), holdings[market]["leverage"])
         available -= used
     return available
+
+
+@compiled
+def withdrawable_micro(collateral_micro, holdings, margins, resting, markets, marks):
+    """What may leave the cross account: equity less the initial margin of positions and increasing orders, but at least
+    a tenth of the cross positions' notional stays (venue reference sections 3.2 and 10)."""
+    equity = cross_equity_micro(collateral_micro, holdings, margins, markets, marks)
+    used = equity - available_micro(collateral_micro, holdings, margins, resting, markets, marks)
+    notional = 0
+    for market in range(len(markets)):
+        if margins[market]["isolated"] == 0:
+            notional += notional_micro(markets[market], marks[market], abs(holdings[market]["position_lots"]))
+    return max(equity - max(used, notional // 10), 0)
 
 
 @compiled

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from hlhft.compiled import compiled
 from hlhft.ladder import ASK_NONE, BID_NONE
+from hlhft.venue.admission import margin_refusal
 from hlhft.venue.event_log import append_event, tell_order
 from hlhft.venue.fees import fee_micro, notional_micro
 from hlhft.venue.holding import apply_fill
-from hlhft.venue.margin import admits, available_micro, isolated_transfer_micro
+from hlhft.venue.margin import APART, ISOLATED, available_micro, isolated_transfer_micro
 from hlhft.venue.priority import charge_priority, may_have_priority
 from hlhft.venue.resting import end_order, end_sibling, resize, rest, trim_reduce_only, unlink
 from hlhft.venue.validation import check_order
@@ -25,7 +26,7 @@ from hlhft.venue.waiting import arm_children
 _REJECTED, _FILLED, _EXPIRED = 17, 18, 20
 _VISIBLE, _VISIBLE_MAKER = 1, 9
 _ALO, _IOC, _MARKET = 0, 2, 3
-_MARGIN, _REDUCE_ONLY, _BAD_ALO, _NO_MATCH, _PRICE_BAND, _INVALID_PRICE = 3, 4, 5, 6, 7, 10
+_REDUCE_ONLY, _BAD_ALO, _NO_MATCH, _PRICE_BAND, _INVALID_PRICE = 4, 5, 6, 7, 10
 _TOO_MANY, _NO_LIQUIDITY, _SELF_TRADE, _MARGIN_CANCELLED, _PRIORITY_NOT_ALLOWED = 14, 16, 17, 19, 35
 
 _TICKS_FAR = 2**40  # beyond every price: a forced order's limit
@@ -37,23 +38,13 @@ ENDED, RESTS, FILLED_WHOLE = 0, 1, 2  # `placed_outcome` of the engine
 
 
 @compiled
-def _has_margin(venue, account, market, side, lots):
-    """Whether the account can carry the order; nobody can while there is no mark to judge by."""
-    if venue.marks[market] <= 0:
-        return False
-    return admits(
-        venue.collateral[account], venue.holdings[account], venue.margins[account], venue.resting[account],
-        venue.markets, venue.marks, market, side, lots,
-    )  # fmt: skip
-
-
-@compiled
 def _maker_lost_margin(venue, slot):
     """Whether the maker's order would open or increase and its owner's collateral no longer covers what it has."""
-    if venue.rules[0]["enforce_margin"] == 0:
-        return False
     order = venue.orders[slot - 1]
     account = order["account"]
+    # A spot order holds the balance that it needs.
+    if venue.rules[0]["enforce_margin"] == 0 or venue.margins[account, order["market"]]["isolated"] == APART:
+        return False
     if order["side"] * venue.holdings[account, order["market"]]["position_lots"] + order["remaining_lots"] <= 0:
         return False
     available = available_micro(
@@ -77,7 +68,7 @@ def _fill(venue, order, ticks, lots, left, maker, ts_ns):
         holding["fee_micro"] += builder_fee
         venue.builder_fees[order["builder"] - 1] += builder_fee
     margin = venue.margins[account, market]
-    if margin["isolated"] != 0:
+    if margin["isolated"] == ISOLATED:
         moved = isolated_transfer_micro(holding, margin, venue.markets[market], start, ticks)
         margin["bucket_micro"] += moved
         venue.collateral[account] -= moved
@@ -199,10 +190,9 @@ def _refusal_by_the_rest(venue, order):
             # What does not fill whole ends a maker, whose slot it can take.
         elif venue.engine[0]["free"] == 0:
             return _TOO_MANY
-    if reduce_only == 0 and venue.rules[0]["enforce_margin"] != 0:
-        if not _has_margin(venue, account, market, side, order["original_lots"]):
-            return _MARGIN
-    return 0
+    if venue.rules[0]["enforce_margin"] == 0:
+        return 0
+    return margin_refusal(venue, account, market, side, ticks, order["original_lots"], reduce_only)
 
 
 @compiled

@@ -30,6 +30,7 @@ def resize(venue, slot, change):
     order["remaining_lots"] += change
     if order["side"] > 0:
         resting["buy_lots"] += change
+        resting["buy_quanta"] += change * order["price_ticks"]
         set_bid(ladder, cells, order["price_ticks"], lots_at(ladder, cells, 0, order["price_ticks"]) + change)
     else:
         resting["sell_lots"] += change

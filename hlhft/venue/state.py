@@ -12,8 +12,10 @@ import numpy as np
 
 from hlhft.events import EVENT_DTYPE
 from hlhft.ladder import ASK_NONE, BID_NONE, LADDER_DTYPE
+from hlhft.units import MarketKind
 from hlhft.venue.holding import HOLDING_DTYPE
-from hlhft.venue.margin import MARGIN_DTYPE, RESTING_DTYPE
+from hlhft.venue.margin import APART, MARGIN_DTYPE, RESTING_DTYPE, TIER_DTYPE, TIERS_MAX
+from hlhft.venue.terms import new_terms
 
 ORDER_DTYPE = np.dtype(
     [
@@ -134,6 +136,8 @@ class Exchange(NamedTuple):
     rules: np.ndarray  # RULES_DTYPE[1]
     engine: np.ndarray  # ENGINE_DTYPE[1]
     markets: np.ndarray  # MARKET_DTYPE[M]
+    tiers: np.ndarray  # TIER_DTYPE[M, TIERS_MAX]: which leverage a position may have; all zero where any
+    terms: np.ndarray  # TERMS_DTYPE[M]
     marks: np.ndarray  # int64[M]: mark price in ticks, 0 unknown: nobody can open a position then
     ladders: np.ndarray  # LADDER_DTYPE[M]
     cells: np.ndarray  # int64[M, 2, W]: lots at a level, row 0 bids, row 1 asks
@@ -148,6 +152,7 @@ class Exchange(NamedTuple):
     holdings: np.ndarray  # HOLDING_DTYPE[A, M]
     margins: np.ndarray  # MARGIN_DTYPE[A, M]
     resting: np.ndarray  # RESTING_DTYPE[A, M]
+    tokens: np.ndarray  # int64[A, K]: 1e-8 of a token that were moved in, less what was moved out
     open_orders: np.ndarray  # int64[A]: resting and waiting
     builder_fees: np.ndarray  # int64[A]: micro-USDC that each account has earned as a builder
     events: np.ndarray  # VENUE_EVENT_DTYPE[events_for(N, T)]
@@ -168,6 +173,7 @@ def new_exchange(
     width: int,
     slots: int,
     waiting: int = 1,
+    terms: np.ndarray | None = None,
 ) -> Exchange:
     """An empty exchange for MARKET_DTYPE[M] `markets`, prices base_ticks[m] .. base_ticks[m] + width - 1, leverage 1,
     with room for `slots` resting and `waiting` waiting orders.
@@ -181,10 +187,13 @@ def new_exchange(
             f"an exchange needs at least 1 account, tick, slot and waiting order and {count} base prices, not"
             f" {accounts}, {width}, {slots}, {waiting} and {len(base_ticks)}"
         )
+    terms = new_terms(markets) if terms is None else terms.copy()
     exchange = Exchange(
         rules=rules.copy(),
         engine=np.zeros(1, ENGINE_DTYPE),
         markets=markets.copy(),
+        tiers=np.zeros((count, TIERS_MAX), TIER_DTYPE),
+        terms=terms,
         marks=np.zeros(count, np.int64),
         ladders=np.zeros(count, LADDER_DTYPE),
         cells=np.zeros((count, 2, width), np.int64),
@@ -199,6 +208,7 @@ def new_exchange(
         holdings=np.zeros((accounts, count), HOLDING_DTYPE),
         margins=np.zeros((accounts, count), MARGIN_DTYPE),
         resting=np.zeros((accounts, count), RESTING_DTYPE),
+        tokens=np.zeros((accounts, int(terms["base_token"].max(initial=0)) + 1), np.int64),
         open_orders=np.zeros(accounts, np.int64),
         builder_fees=np.zeros(accounts, np.int64),
         events=np.zeros(events_for(slots, waiting), VENUE_EVENT_DTYPE),
@@ -208,6 +218,7 @@ def new_exchange(
         exchange.holdings["maker_rate_e9"][:, market] = markets[market]["maker_rate_e9"]
         exchange.holdings["taker_rate_e9"][:, market] = markets[market]["taker_rate_e9"]
     exchange.holdings["leverage"] = 1
+    exchange.margins["isolated"][:, markets["kind"] == MarketKind.SPOT] = APART
     for slab in (exchange.orders, exchange.waiting):
         slab["next"] = np.arange(2, len(slab) + 2)
         slab["next"][-1] = 0

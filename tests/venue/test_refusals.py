@@ -135,7 +135,6 @@ CONSTANTS = {
         "_ALO": blocks.TimeInForce.ALO,
         "_IOC": blocks.TimeInForce.IOC,
         "_MARKET": blocks.TimeInForce.MARKET,
-        "_MARGIN": Refusal.MARGIN,
         "_REDUCE_ONLY": Refusal.REDUCE_ONLY,
         "_BAD_ALO": Refusal.BAD_ALO_PRICE,
         "_NO_MATCH": Refusal.IOC_NO_MATCH,
