@@ -1,6 +1,6 @@
 """Fits a market's order flow to a recording.
 
-    python -m hlhft.exchange.flow.calibration FOLDER COIN… [--rounds N] [--write FILE]
+    python -m hlhft.exchange.flow.calibration FOLDER COIN… [--trials N] [--write FILE]
 
 The figures of hlhft.exchange.flow.statistics are measured on every other block of the recording and on a rehearsal of
 the flow; the search goes through the knobs in turn, tries each a little larger and a little smaller, keeps what is
@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hlhft.data.sources import open_source
+from hlhft.exchange.flow.draws import ONE, new_generators, next_number, next_share
 from hlhft.exchange.flow.parameters import fitted, shipped, written
 from hlhft.exchange.flow.recordings import market_data
 from hlhft.exchange.flow.rehearsal import START_NS, new_rehearsal
@@ -57,10 +58,12 @@ KNOBS: Mapping[str, tuple[float, float, float]] = {
     "impact_bp": (0.0005, 5, 1.6),
 }
 SEED = 20_250_904
-SECONDS = 3_000.0
-ROUNDS = 12
+SECONDS = 6_000.0
+TRIALS = 1_500
+TRIALS_PER_SEED = 75
+TURNED_AT_ONCE = 3
+STEPS_FIRST = 2.5
 _WEIGHTS = {"unmoved_share": 0.5, "markout_60_bp": 0.5}
-_STEPS_HALVED_MAX = 4
 _FAR = 9.0  # a figure that is farther off than three times what may be counts as that, nearly
 
 Float64 = NDArray[np.float64]
@@ -101,39 +104,35 @@ def distance_of(market: Market, numbers: MarketFlow, target: Target, *, seed: in
     return target.distance(measure(data, data.blocks()).values())
 
 
-def moved(numbers: MarketFlow, name: str, direction: int, fineness: int) -> MarketFlow:
-    """The same numbers with one knob turned by its step, the `fineness`-th half of it, within its range."""
-    low, high, step = KNOBS[name]
-    value = getattr(numbers, name)
-    if low < 0:
-        value += direction * step / 2**fineness
-    else:
-        value *= step ** (direction / 2**fineness)
-    return dataclasses.replace(numbers, **{name: float(f"{min(max(value, low), high):.5g}")})
+def turned(numbers: MarketFlow, generator: np.ndarray, size: float) -> MarketFlow:
+    """The same numbers with TURNED_AT_ONCE knobs turned, each by up to `size` of its step, within its range."""
+    names = tuple(KNOBS)
+    changed: dict[str, float] = {}
+    for _ in range(TURNED_AT_ONCE):
+        name = names[int(next_number(generator[0])) % len(names)]
+        low, high, step = KNOBS[name]
+        amount = size * (2 * int(next_share(generator[0])) / ONE - 1)
+        value = getattr(numbers, name)
+        value = value + amount * step if low < 0 else value * step**amount
+        changed[name] = float(f"{min(max(value, low), high):.4g}")
+    return dataclasses.replace(numbers, **changed)
 
 
 def fit(
-    market: Market, numbers: MarketFlow, target: Target, *, seed: int = SEED, seconds: float = SECONDS, rounds: int
+    market: Market, numbers: MarketFlow, target: Target, *, seed: int = SEED, seconds: float = SECONDS, trials: int
 ) -> tuple[MarketFlow, float]:
-    """The numbers found and their distance after at most `rounds` rounds through all knobs."""
+    """The numbers found after so many trials, and their distance."""
+    generator = new_generators(seed, 1)
     best = distance_of(market, numbers, target, seed=seed, seconds=seconds)
-    fineness = 0
-    for number in range(rounds):
-        before = best
-        for name in KNOBS:
-            for direction in (1, -1):
-                while True:
-                    tried = moved(numbers, name, direction, fineness)
-                    found = distance_of(market, tried, target, seed=seed + number, seconds=seconds)
-                    if tried == numbers or not found < best * 0.999:
-                        break
-                    numbers, best = tried, found
-        # Another seed each round, so that nothing is fitted to one of them.
-        best = distance_of(market, numbers, target, seed=seed + number + 1, seconds=seconds)
-        if best > before * 0.97:
-            fineness += 1
-            if fineness > _STEPS_HALVED_MAX:
-                break
+    for trial in range(trials):
+        if trial % TRIALS_PER_SEED == 0:
+            # Another seed now and then, so that nothing is fitted to one of them.
+            seed += 1
+            best = distance_of(market, numbers, target, seed=seed, seconds=seconds)
+        tried = turned(numbers, generator, STEPS_FIRST / (1 + 3 * trial / trials))
+        found = distance_of(market, tried, target, seed=seed, seconds=seconds)
+        if found < best:
+            numbers, best = tried, found
     return numbers, best
 
 
@@ -142,7 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Fits the synthetic order flow to a recording.")
     parser.add_argument("folder", type=Path, help="a recording as CSV files, three a coin")
     parser.add_argument("coins", nargs="+")
-    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--trials", type=int, default=TRIALS)
     parser.add_argument("--write", type=Path, help="the file of fitted numbers to bring up to date")
     given = parser.parse_args(arguments)
     for coin in given.coins:
@@ -151,7 +150,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         start = shipped()[coin]
         mid = float(data.touches["bid_ticks"][0]) / 10**data.market.price_decimals
         start = dataclasses.replace(start, start_price=mid)
-        numbers, distance = fit(data.market, start, target, rounds=given.rounds)
+        numbers, distance = fit(data.market, start, target, trials=given.trials)
         print(coin, f"{distance:.1f}", flush=True)  # noqa: T201 - a command of its own
         if given.write is not None:
             today = dt.datetime.now(dt.UTC).date().isoformat()

@@ -17,6 +17,7 @@ from hlhft.venue.arithmetic import MODULUS_1, MODULUS_2, drawn, next_state
 
 ONE = 2**16
 QUANTILES = 1025
+WAIT_NS_MAX = 2**50  # 13 days
 
 _STEPS = 1024
 _LAYER = 2**20  # steps x layer is about half of the generator's range
@@ -89,7 +90,7 @@ def next_from(generator, table):
 
 @compiled
 def next_wait_ns(generator, table, mean_ns):
-    """The time to the next of events that come independently, one in `mean_ns` < 2^45 on average, at least 1 ns.
+    """The time to the next of events that come independently, one in `mean_ns` <= WAIT_NS_MAX on average, at least 1 ns.
 
     `table` is `exponential_table()`.
     """

@@ -15,7 +15,7 @@ from hlhft.exchange.flow.draws import next_from, next_number, next_wait_ns
 _ONE = 65_536
 _STEP_NS = 25_000_000
 _HISTORY = 128
-_STEPS_MAX = 400_000  # after a silence of hours what lies farther back is left out
+_STEPS_MAX = 4_000  # after a silence only the last hundred seconds are walked
 _E12 = 1_000_000_000_000
 
 

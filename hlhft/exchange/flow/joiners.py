@@ -37,6 +37,14 @@ def _wanted_lots(flow, market, side, bid, ask, step):
 
 
 @compiled
+def _is_passed(flow, market, side, ticks, step):
+    """Whether the fair price is beyond an order by more than a maker asks for."""
+    numbers = flow.numbers[market]
+    fair = fair_before(flow, market, numbers["delay_steps"])
+    return (ticks * _ONE - fair) * side > max(numbers["half_spread"], 0) * step
+
+
+@compiled
 def _free_place(flow, market):
     for place in range(_JOINERS):
         if flow.joiners[market, place]["client_id"] == 0:
@@ -69,11 +77,10 @@ def _withdraw(flow, legs, row, market, place, ts_ns):
 
 
 @compiled
-def _withdraw_stale(venue, flow, legs, row, market, bid, ask, ts_ns):
+def _withdraw_stale(venue, flow, legs, row, market, bid, ask, step, ts_ns):
     """Forgets orders that are gone, withdraws those that should not stand; returns the next row."""
     draws = flow.book_draws[market]
     account = flow.accounts[_JOINER]
-    fair = fair_before(flow, market, flow.numbers[market]["delay_steps"]) // _ONE
     for place in range(_JOINERS):
         joiner = flow.joiners[market, place]
         if joiner["client_id"] == 0:
@@ -83,7 +90,7 @@ def _withdraw_stale(venue, flow, legs, row, market, bid, ask, ts_ns):
             continue
         touch = bid if joiner["side"] > 0 else ask
         of = 0
-        if (joiner["price_ticks"] - fair) * joiner["side"] > 0:
+        if _is_passed(flow, market, joiner["side"], joiner["price_ticks"], step):
             of = _PASSED_OF
         elif joiner["price_ticks"] != touch:
             of = _BEHIND_OF
@@ -121,16 +128,11 @@ def _join(venue, flow, legs, row, market, bid, ask, step, ts_ns):
 
 @compiled
 def _improve(flow, legs, row, market, bid, ask, step, ts_ns):
-    """One order inside a spread wider than a step, as far in as the fair price lets it; returns the next row."""
+    """One order that closes a spread wider than a step, unless the fair price has passed it; returns the next row."""
     draws = flow.book_draws[market]
     side = 1 if next_number(draws) % 2 == 0 else -1
-    fair = fair_before(flow, market, flow.numbers[market]["delay_steps"]) // _ONE
-    wide = (ask - bid) // step - 1
-    if wide < 1:
-        return row
-    inward = (1 + next_number(draws) % wide) * step
-    ticks = (bid + inward) if side > 0 else (ask - inward)
-    if (fair - ticks) * side < 0:
+    ticks = ask - step if side > 0 else bid + step
+    if ask - bid <= step or _is_passed(flow, market, side, ticks, step):
         return row
     lots = max(flow.level_lots[market, 0] * next_share(draws) // _ONE, flow.numbers[market]["lots_min"])
     return _post(flow, legs, row, market, side, ticks, lots, ts_ns)
@@ -148,7 +150,7 @@ def joiner_legs(venue, flow, legs, row, market, ts_ns):
     if bid == BID_NONE or ask == ASK_NONE:
         return row
     step = step_at(venue, market, bid)
-    row = _withdraw_stale(venue, flow, legs, row, market, bid, ask, ts_ns)
+    row = _withdraw_stale(venue, flow, legs, row, market, bid, ask, step, ts_ns)
     if state["next_join_ns"] <= ts_ns:
         state["next_join_ns"] = ts_ns + next_wait_ns(draws, flow.exponential, numbers["join_wait_ns"])
         row = _join(venue, flow, legs, row, market, bid, ask, step, ts_ns)

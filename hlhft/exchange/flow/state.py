@@ -16,6 +16,7 @@ import numpy as np
 
 from hlhft.exchange.flow.draws import (
     ONE,
+    WAIT_NS_MAX,
     exponential_table,
     log_normal_table,
     new_generators,
@@ -258,7 +259,7 @@ def _fill_numbers(flow: Flow, row: int, market: Market, numbers: MarketFlow) -> 
         "lots_min": math.ceil(lots * _MINIMUM_USDC),
     }
     for name, value in values.items():
-        flow.numbers[row][name] = round(value)
+        flow.numbers[row][name] = round(min(value, WAIT_NS_MAX) if name.endswith("_wait_ns") else value)
 
 
 def _fill_tables(flow: Flow, row: int, market: Market, numbers: MarketFlow) -> None:

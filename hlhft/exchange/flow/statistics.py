@@ -22,6 +22,7 @@ SAMPLE_NS = 540_000_000
 BLOCK_NS = 120_000_000_000
 SILENCE_NS = 5_000_000_000  # samples farther than this from the last update are none: the recorder was silent
 HORIZONS_S = (1, 10, 60)
+TRAIN = 10  # samples
 
 Int64 = NDArray[np.int64]
 Float64 = NDArray[np.float64]
@@ -39,6 +40,7 @@ class Statistics:
     usdc_per_minute: float
     move_bp: float  # deviation of the mid's change between samples
     unmoved_share: float
+    train_ratio: float  # variance of the change over ten samples, over ten times that over one: above 1, moves go on
     touch_usdc: float  # median of both sides
     depth_usdc: float  # median of 20 levels, both sides together
     markout_1_bp: float
@@ -100,6 +102,7 @@ def measure(data: MarketData, blocks: Int64) -> Statistics:
         usdc_per_minute=float((trades["price_ticks"] * trades["size_lots"]).sum()) * value / minutes,
         move_bp=float(np.std(moves)),
         unmoved_share=float(np.mean(moves == 0.0)),
+        train_ratio=_train_ratio(times, mid),
         touch_usdc=float(np.median(notional)) * value,
         depth_usdc=float(np.median(depths["lots"])) * float(np.median(mid)) * value,
         markout_1_bp=markouts[0],
@@ -129,6 +132,14 @@ def _moves_bp(times: Int64, mid: Float64) -> Float64:
     """What the mid moved by between neighbouring samples."""
     neighbours = np.diff(times) == SAMPLE_NS
     return np.asarray((np.diff(mid) / mid[:-1])[neighbours] * 1e4)
+
+
+def _train_ratio(times: Int64, mid: Float64) -> float:
+    """1 for a mid that never moves."""
+    together = times[TRAIN:] - times[:-TRAIN] == TRAIN * SAMPLE_NS
+    longer = ((mid[TRAIN:] - mid[:-TRAIN]) / mid[:-TRAIN])[together] * 1e4
+    once = float(np.var(_moves_bp(times, mid)))
+    return float(np.var(longer)) / (TRAIN * once) if once > 0.0 and len(longer) else 1.0
 
 
 def _markout_bp(data: MarketData, mids: Float64, trades: np.ndarray, horizon_s: int) -> float:
