@@ -39,7 +39,9 @@ def places_of(feed: Sequence[Market], listed: Sequence[Market]) -> list[int]:
             (each.price_decimals, each.size_decimals, each.grid_rule, each.kind) for each in (market, listed[place])
         )
         if wanted != found:
-            raise ValueError(f"market {market.name} is listed with decimals and grid {found}, but its feed has {wanted}")
+            raise ValueError(
+                f"market {market.name} is listed with decimals and grid {found}, but its feed has {wanted}"
+            )
     if all(place == NOT_LISTED for place in places):
         raise ValueError(
             f"the feed has the markets {', '.join(market.name for market in feed)}, and none of them is listed"

@@ -21,7 +21,7 @@ from hlhft.exchange.flow.feeding import FeedFlow, cleared, visible
 from hlhft.units import Market
 
 SILENCE_NS = 60_000_000_000  # longer ones start another session (hlhft.data.sessions)
-REST_NS = 1_000_000_000  # between the end and the next beginning
+REST_NS = 1_000_000_000  # from the last row to the end, and from there to the next beginning
 ROWS_PER_PIECE = 16_384
 _UNSEEN = -1
 
@@ -72,8 +72,8 @@ class RecordedFlow(FeedFlow):
         self._events = replay_events(self._source, local_levels=False, rows_max=ROWS_PER_PIECE)
 
     def _end(self, ts_ns: int) -> Events:
-        """The books are gone after the last row; a recording without rows is over at once."""
-        end_ns = max(self._last_ns, 0) if self._taken else ts_ns
+        """The books are gone a rest after the last row; a recording without rows is over at once."""
+        end_ns = max(self._last_ns + REST_NS, ts_ns) if self._taken else ts_ns
         self._events = None
         self.is_over = not self._repeat or self._taken == 0
         self._last_ns = end_ns
