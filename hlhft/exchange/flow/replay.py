@@ -1,15 +1,15 @@
 """A recorded session as the order flow of an exchange: its book is the background, its trades are the takers.
 
 The recording's time runs as the exchange's does, from the first block on; how fast that is, is the shell's matter. A
-silence longer than `silence_ns_max` is cut to it, so that a recording of several sessions goes on. At its end the book is
-gone; then it begins again, or the market stays empty. Read in pieces: memory is that of a reader (hlhft.data.sources).
+silence longer than `silence_ns_max` is cut to it, so that a recording of several sessions goes on. At its end the book
+is gone; then it begins again, or the market stays empty. Read in pieces: memory is that of a reader
+(hlhft.data.sources).
 The same source and the same blocks give the same legs: nothing is drawn.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -102,26 +102,35 @@ class RecordedFlow(FeedFlow):
 
 
 def first_mids(source: Source) -> tuple[int, ...]:
-    """The first middle of each market's book, or the first trade's price where that comes first; in ticks.
+    """The first price of each market in ticks: the middle of its book, a trade that comes earlier, or at the end the
+    best of the one side that there was.
 
     For the band of an exchange that will replay it. Raises ValueError when a market has no price at all.
     """
-    bids, asks, mids = ({} for _ in range(3))  # type: tuple[dict[int, int], dict[int, int], dict[int, int]]
+    count = len(source.markets)
+    mids, best = [0] * count, np.zeros((count, 2), np.int64)
     for events in replay_events(source, local_levels=False, rows_max=ROWS_PER_PIECE):
         for row in visible(events):
-            market, ticks = int(row["market"]), int(row["price_ticks"])
-            if market in mids or ticks <= 0:
-                continue
-            if row["kind"] == EventKind.TRADE:
-                mids[market] = ticks
-            elif row["kind"] in (EventKind.DEPTH_LEVEL, EventKind.BBO) and row["size_lots"] > 0:
-                if row["side"] == Side.SELL:
-                    asks[market] = min(ticks, asks.get(market, ticks))
-                else:
-                    bids[market] = max(ticks, bids.get(market, ticks))
-                if market in bids and market in asks:
-                    mids[market] = (bids[market] + asks[market]) // 2
-        if len(mids) == len(source.markets):
-            return tuple(mids[place] for place in range(len(source.markets)))
-    names = [market.name for place, market in enumerate(source.markets) if place not in mids]
-    raise ValueError(f"{source.name} holds no price of {', '.join(names)}")
+            market = int(row["market"])
+            if mids[market] == 0:
+                mids[market] = _first_mid(row, best[market])
+        if all(mids):
+            return tuple(mids)
+    mids = [mid or int(sides.max()) for mid, sides in zip(mids, best)]
+    if not all(mids):
+        names = [market.name for market, mid in zip(source.markets, mids) if mid == 0]
+        raise ValueError(f"{source.name} holds no price of {', '.join(names)}")
+    return tuple(mids)
+
+
+def _first_mid(row: np.void, best: np.ndarray) -> int:
+    """What the row shows the middle to be, 0 while it does not; `best` are the best prices seen of each side."""
+    ticks = int(row["price_ticks"])
+    if row["kind"] == EventKind.TRADE:
+        return ticks
+    if row["kind"] in (EventKind.DEPTH_LEVEL, EventKind.BBO) and row["size_lots"] > 0:
+        if row["side"] == Side.SELL:
+            best[1] = min(ticks, int(best[1]) or ticks)
+        else:
+            best[0] = max(ticks, int(best[0]))
+    return int(best.sum()) // 2 if best.all() else 0
