@@ -21,7 +21,7 @@ BIN := .venv/bin/
 READY := .venv/.ready-$(shell { cat pyproject.toml constraints.txt; echo '$(CURDIR)'; } | cksum | cut -d ' ' -f 1)
 endif
 
-.PHONY: help install demo test coverage bench bench-short lint types format docs clean
+.PHONY: help install demo test coverage bench bench-short fuzz lint types format docs clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -58,6 +58,9 @@ bench: $(READY) ## Measure everything the README states, and write the figures t
 
 bench-short: $(READY) ## Measure just enough to notice that something became slow
 	@$(RUN) tests/bench/run.py --short $(ARGUMENTS)
+
+fuzz: $(READY) ## Throw a hundred thousand inputs at the exchange (ARGUMENTS='--inputs 1000000 --seed 2')
+	@$(RUN) -m tests.exchange.fuzz_run --coverage $(ARGUMENTS)
 
 lint: $(READY) ## Check style and formatting
 	@$(BIN)ruff check .

@@ -15,6 +15,7 @@ from hlhft.core import orders, quotes, risk
 from hlhft.events import FIELDS
 from hlhft.strategies import BUILT_IN, load, parameter_table
 from hlhft.venue import refusals
+from hlhft.venue.chain import LEG_FIELDS
 from hlhft.venue.recorded_state import FillReason
 from tests.bench.figures import Figure, shown
 
@@ -30,6 +31,15 @@ def event_table() -> str:
     rows = ["| kind | number | field | content |", "| --- | ---: | --- | --- |"]
     for kind, fields in FIELDS.items():
         rows += [f"| {kind.name} | {int(kind)} | `{name}` | {text} |" for name, text in fields.items()]
+    return "\n".join(rows)
+
+
+def leg_table() -> str:
+    """What each kind of leg says; a leg that says nothing more than whose it is has one row."""
+    rows = ["| kind | number | field | content |", "| --- | ---: | --- | --- |"]
+    for kind, fields in LEG_FIELDS.items():
+        said = fields or {"account": "whose it is"}
+        rows += [f"| {kind.name} | {int(kind)} | `{name}` | {text} |" for name, text in said.items()]
     return "\n".join(rows)
 
 
@@ -86,6 +96,10 @@ def page() -> str:
         "Refusals of the venue": refusals.refusals_table(),
         "Reasons of a fill": reason_table(),
         "The life of an order": "A missing entry is an error, and halts.\n\n" + orders.transitions_table(),
+        "The legs of an action": (
+            "What the venue kernel executes. Action, arrival, expiry, kind and account are common to all.\n\n"
+            + leg_table()
+        ),
         "The event record": "64 bytes an event. Times, kind, flags and market are common to all.\n\n" + event_table(),
     }
     parts = ["# Reference", "Written by `make docs` from the code; a test holds it current."]

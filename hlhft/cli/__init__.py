@@ -18,6 +18,7 @@ from hlhft.log import Logs
 COMMANDS = {
     "backtest": "Replay recordings against a strategy and report what it made.",
     "sweep": "Run many parameter sets over one replay and select honestly.",
+    "exchange": "Serve a Hyperliquid on this machine, for demos, tests and paper trading.",
     "data": "Check recordings, and convert them between formats.",
     "config": "Show the settings, check a file, print the schema.",
     "doctor": "Print versions, processor, and where compiled code lives.",

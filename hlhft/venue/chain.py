@@ -24,6 +24,7 @@ from hlhft.venue.trade_ledger import book_trades
 from hlhft.venue.transfers import deposit, transfer_class, transfer_collateral, transfer_token, withdraw
 from hlhft.venue.triggers import fire_triggers
 from hlhft.venue.twap import cancel_twap, place_twap, run_twaps
+from hlhft.venue.vault import close_positions
 
 # As in hlhft.venue.blocks, hlhft.events and hlhft.venue.refusals; the compiled subset wants plain constants.
 _PLACE_TRIGGER, _SCHEDULE_CANCEL, _PLACE_TWAP, _CANCEL_TWAP, _NOOP = 3, 4, 5, 6, 7
@@ -288,4 +289,6 @@ def run_block(chain, legs, count, ts_ns):
     fire_triggers(chain.exchange, ts_ns)
     run_twaps(chain.exchange, chain.twaps, ts_ns)
     fire_schedules(chain.exchange, chain.schedules, ts_ns)
+    if chain.parameters[0]["vault_closes"] != 0:
+        close_positions(chain.exchange, ts_ns)
     _end_block(chain, ts_ns)

@@ -32,6 +32,7 @@ PARAMETERS_DTYPE = np.dtype(
         ("mark_interval_ns", np.int64),  # a mark is no older than this; 0: a new one each block
         ("withdrawal_fee_micro", np.int64),  # part of what is withdrawn
         ("fee_tiers_at_once", np.int64),  # 1: rates follow the volume after each block, 0: at the end of a UTC day
+        ("vault_closes", np.int64),  # 1: the vault closes what it took over, 0: it keeps it
     ]
 )
 
@@ -94,7 +95,7 @@ def new_parameters() -> np.ndarray:
     Mark every three seconds and a withdrawal fee of $1 (venue reference section 10; the fee is the documentation's).
     """
     parameters = np.zeros(1, PARAMETERS_DTYPE)
-    parameters[0] = (3_000_000_000, MICRO, 0)
+    parameters[0] = (3_000_000_000, MICRO, 0, 1)
     return parameters
 
 
@@ -159,3 +160,15 @@ def new_chain(
     chain.prices["premium_e12"] = RATE_NONE
     chain.prices["hourly_rate_e12"] = RATE_NONE
     return chain
+
+
+def arrays_of(chain: Chain) -> dict[str, np.ndarray]:
+    """Every array of the chain by its name, those of its parts as `exchange.orders`: all that the venue remembers."""
+    found: dict[str, np.ndarray] = {}
+    for name in chain._fields:
+        part = getattr(chain, name)
+        if isinstance(part, np.ndarray):
+            found[name] = part
+        else:
+            found.update({f"{name}.{inner}": array for inner, array in part._asdict().items()})
+    return found

@@ -16,7 +16,8 @@ def append_event(venue, kind, account, market, client_id, order_id, side, ticks,
     """Tells an event of hlhft.events.EventKind in the leg that is being executed.
 
     `client_id` is the account's own id of the order and `order_id` the venue's, 0 none; what the fields of a kind hold
-    is hlhft.events.FIELDS. What only fills have is zero and the caller's to set, in the last of `venue.events`.
+    is hlhft.events.FIELDS. What only fills and some refusals have is zero and the caller's to set, in the last of
+    `venue.events`.
     """
     engine = venue.engine[0]
     if engine["event_count"] >= len(venue.events):
@@ -42,6 +43,8 @@ def append_event(venue, kind, account, market, client_id, order_id, side, ticks,
     event["leg"] = engine["leg"]
     event["builder_fee_micro"] = 0
     event["twap_id"] = 0
+    event["bid_ticks"] = 0
+    event["ask_ticks"] = 0
 
 
 @compiled

@@ -85,6 +85,13 @@ def new_fees(accounts: int) -> Fees:
     )
 
 
+def fix_rates(fees: Fees, holdings: np.ndarray, account: int, *, maker_rate_e9: int, taker_rate_e9: int) -> None:
+    """Gives an account rates in 1e-9 that stay, in all markets; `holdings` is HOLDING_DTYPE[A, M]."""
+    holdings["maker_rate_e9"][account] = maker_rate_e9
+    holdings["taker_rate_e9"][account] = taker_rate_e9
+    fees.fixed[account] = 1
+
+
 @compiled
 def count_volume(fees, market, account, ticks, lots, maker, ts_ns):
     """Counts one side of a trade; `market` is its MARKET_DTYPE record, `maker` 1 or 0."""

@@ -3,8 +3,8 @@
 Source: venue reference section 10. What is done to one account, hlhft.venue.liquidation says: market orders into the
 book, a fifth of a large position at first, and below two thirds of maintenance margin the take-over by the insurance
 vault, account 0, at the mark. An account whose equity is below zero has nothing that could be taken over: its positions
-end by auto-deleveraging at the previous mark, and what it still owes the vault bears. When the vault itself is below
-zero, its positions end the same way; what is missing then stays its debt.
+end by auto-deleveraging at the previous mark, and what it still owes the vault bears, of which hlhft.venue.vault tells
+more.
 
 Sales and deleveraging move the equity of others, so the take-overs are repeated until none is due or ROUNDS_MAX is
 reached. Who is still short then is tried again in the next block.
@@ -20,10 +20,10 @@ from hlhft.venue.margin import APART, ISOLATED, cross_maintenance_micro, mainten
 from hlhft.venue.matching import cancel_all, place_market
 from hlhft.venue.outcomes import tell
 from hlhft.venue.trade_ledger import book_trades
+from hlhft.venue.vault import VAULT, previous_mark, rescue_vault
 
 ROUNDS_MAX = 4
 
-_VAULT = 0
 _CROSS = -1
 _LIQUIDATION = 55  # hlhft.events.EventKind
 _LIQUIDATED = 20  # hlhft.venue.refusals
@@ -44,13 +44,6 @@ def maintenance_of(venue, account, bucket):
 
 
 @compiled
-def previous_mark(chain, market):
-    """The mark before the present one, the present one when there was none."""
-    before = chain.prices[market]["previous_mark_ticks"]
-    return before if before > 0 else chain.exchange.marks[market]
-
-
-@compiled
 def _cancel_orders(venue, account, bucket, ts_ns):
     if venue.open_orders[account] == 0:
         return
@@ -63,8 +56,12 @@ def _cancel_orders(venue, account, bucket, ts_ns):
 
 
 @compiled
-def _sell(venue, account, intent, equity, ts_ns):
-    """Sends a market order for the account; returns whether any of it was executed."""
+def _sell(venue, account, bucket, intent, equity, ts_ns):
+    """Sends a market order for the account; returns whether any of it was executed.
+
+    What an isolated position loses beyond its own margin the vault bears, not the account's cross collateral.
+    """
+    before = venue.collateral[account]
     market, lots = intent["market"], intent["size_lots"]
     held = 1 if intent["side"] < 0 else -1
     row = tell(venue, _LIQUIDATION, account, market, venue.marks[market], 0, INTO_BOOK, equity, ts_ns)
@@ -73,6 +70,10 @@ def _sell(venue, account, intent, equity, ts_ns):
         venue.engine[0]["event_count"] = row
     else:
         venue.events[row]["size_lots"] = held * sold
+    released = venue.collateral[account] - before
+    if bucket >= 0 and released < 0:
+        venue.collateral[account] -= released
+        venue.collateral[VAULT] += released
     return sold > 0
 
 
@@ -87,7 +88,7 @@ def _take_over(chain, account, market, equity, ts_ns):
         return
     mark = venue.marks[market]
     tell(venue, _LIQUIDATION, account, market, mark, lots, TAKEN_OVER, equity, ts_ns)
-    move_between(venue, account, _VAULT, market, mark, abs(lots), ts_ns)
+    move_between(venue, account, VAULT, market, mark, abs(lots), ts_ns)
 
 
 @compiled
@@ -95,7 +96,7 @@ def _take_margin(venue, account, bucket, was_negative):
     """Gives the vault what the account is worth after its positions are gone, a debt too; what deleveraging saved stays
     with the account."""
     equity = equity_micro(venue, account, bucket)
-    receiver = account if was_negative and equity > 0 else _VAULT
+    receiver = account if was_negative and equity > 0 else VAULT
     if bucket >= 0:
         take_over_isolated(venue.margins[account, bucket], venue.collateral, receiver, equity)
     elif receiver != account:
@@ -130,7 +131,7 @@ def liquidate_bucket(chain, account, bucket, may_sell, ts_ns):
     for row in range(count):
         intent = chain.intents[row]
         if intent["kind"] == _MARKET_ORDER:
-            if _sell(venue, account, intent, equity, ts_ns):
+            if _sell(venue, account, bucket, intent, equity, ts_ns):
                 result = 2
         elif intent["kind"] == _TAKE_OVER:
             _take_over(chain, account, intent["market"], equity, ts_ns)
@@ -141,21 +142,6 @@ def liquidate_bucket(chain, account, bucket, may_sell, ts_ns):
             record["state"] = _HEALTHY
             result = 2
     return result
-
-
-@compiled
-def rescue_vault(chain, ts_ns):
-    """Ends the vault's positions when it is worth less than nothing; returns whether it did."""
-    venue = chain.exchange
-    if equity_micro(venue, _VAULT, _CROSS) >= 0:
-        return False
-    done = False
-    for market in range(len(venue.markets)):
-        if venue.holdings[_VAULT, market]["position_lots"] != 0:
-            book_trades(chain, ts_ns)
-            deleverage(chain, _VAULT, market, previous_mark(chain, market), ts_ns)
-            done = True
-    return done
 
 
 @compiled

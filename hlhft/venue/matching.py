@@ -95,20 +95,25 @@ def cancel_all(venue, account, market, cause, ts_ns):
     """Ends every order of the account, resting and waiting, in the market or with -1 in all, in the order of the
     venue's ids, those that wait for a parent's fill with the parent; returns how many it ended but for those."""
     owned = venue.owned[account]
+    resting = _next_in(market, venue.orders, owned["resting_head"])
+    waiting = _next_in(market, venue.waiting, owned["waiting_head"])
     count = 0
-    while True:
-        # Only orders of other markets are ever passed over, so the lists' heads will do.
-        resting = _next_in(market, venue.orders, owned["resting_head"])
-        waiting = _next_in(market, venue.waiting, owned["waiting_head"])
-        if resting == 0 and waiting == 0:
-            return count
+    while resting != 0 or waiting != 0:
         if waiting == 0 or (
             resting != 0 and venue.orders[resting - 1]["order_id"] < venue.waiting[waiting - 1]["order_id"]
         ):
+            order = venue.orders[resting - 1]
+            following, children = order["owner_next"], order["children"]
             end_order(venue, resting, cause, ts_ns)
+            resting = _next_in(market, venue.orders, following)
+            if children != 0:  # the next of those that wait may have ended with it
+                waiting = _next_in(market, venue.waiting, owned["waiting_head"])
         else:
+            following = venue.waiting[waiting - 1]["owner_next"]
             end_waiting(venue, waiting, cause, ts_ns)
+            waiting = _next_in(market, venue.waiting, following)
         count += 1
+    return count
 
 
 @compiled

@@ -18,7 +18,7 @@ from hlhft.venue.holding import apply_fill
 from hlhft.venue.margin import APART, ISOLATED, available_micro, isolated_transfer_micro
 from hlhft.venue.priority import charge_priority, may_have_priority
 from hlhft.venue.resting import end_order, end_sibling, resize, rest, trim_reduce_only, unlink
-from hlhft.venue.validation import check_order
+from hlhft.venue.validation import check_order, market_value_max_micro
 from hlhft.venue.waiting import arm_children
 
 # Event kinds, flags, refusals and times in force as in hlhft.events, hlhft.venue.refusals and hlhft.venue.blocks; the
@@ -26,7 +26,7 @@ from hlhft.venue.waiting import arm_children
 _REJECTED, _FILLED, _EXPIRED = 17, 18, 20
 _VISIBLE, _VISIBLE_MAKER = 1, 9
 _ALO, _IOC, _MARKET = 0, 2, 3
-_REDUCE_ONLY, _BAD_ALO, _NO_MATCH, _PRICE_BAND, _INVALID_PRICE = 4, 5, 6, 7, 10
+_REDUCE_ONLY, _BAD_ALO, _NO_MATCH, _PRICE_BAND, _TOO_LARGE, _INVALID_PRICE = 4, 5, 6, 7, 8, 10
 _TOO_MANY, _NO_LIQUIDITY, _SELF_TRADE, _MARGIN_CANCELLED, _PRIORITY_NOT_ALLOWED = 14, 16, 17, 19, 35
 
 _TICKS_FAR = 2**40  # beyond every price: a forced order's limit
@@ -63,11 +63,12 @@ def _fill(venue, order, ticks, lots, left, maker, ts_ns):
     fee = apply_fill(holding, venue.markets[market], order["side"], ticks, lots, maker)
     engine["fees_micro"] += fee
     builder_fee = 0
-    if order["builder"] != 0:
+    margin = venue.margins[account, market]
+    # A spot buy pays no builder: it holds its notional and the taker's fee, and no more (unverified).
+    if order["builder"] != 0 and (order["side"] < 0 or margin["isolated"] != APART):
         builder_fee = fee_micro(notional_micro(venue.markets[market], ticks, lots), order["builder_rate_e9"])
         holding["fee_micro"] += builder_fee
         venue.builder_fees[order["builder"] - 1] += builder_fee
-    margin = venue.margins[account, market]
     if margin["isolated"] == ISOLATED:
         moved = isolated_transfer_micro(holding, margin, venue.markets[market], start, ticks)
         margin["bucket_micro"] += moved
@@ -169,6 +170,10 @@ def _refusal_by_itself(venue, order):
     )  # fmt: skip
     if code != 0:
         return code
+    if order["time_in_force"] == _MARKET and venue.rules[0]["enforce_validation"] != 0:
+        value = notional_micro(venue.markets[market], order["price_ticks"], order["original_lots"])
+        if value > market_value_max_micro(venue.markets[market], venue.rules[0]):
+            return _TOO_LARGE
     return 0 if may_have_priority(order) else _PRIORITY_NOT_ALLOWED
 
 
@@ -239,10 +244,15 @@ def submit(venue, ts_ns):
         code = _refusal_by_the_rest(venue, order)
     engine["placed_id"] = order["order_id"]
     engine["placed_outcome"] = ENDED
+    ladder = venue.ladders[order["market"]]
     if code != 0:
         tell_order(venue, _REJECTED, order, order["original_lots"], code, 0, ts_ns)
+        if code == _BAD_ALO:
+            # The venue's answer names the touch of this moment, which may be gone when the block ends.
+            event = venue.events[engine["event_count"] - 1]
+            event["bid_ticks"] = 0 if ladder["best_bid_ticks"] == BID_NONE else ladder["best_bid_ticks"]
+            event["ask_ticks"] = 0 if ladder["best_ask_ticks"] == ASK_NONE else ladder["best_ask_ticks"]
         return order["order_id"]
-    ladder = venue.ladders[order["market"]]
     found_nobody = ladder["best_ask_ticks"] == ASK_NONE if order["side"] > 0 else ladder["best_bid_ticks"] == BID_NONE
     wanted = order["original_lots"]
     if order["reduce_only"] != 0:

@@ -125,6 +125,8 @@ VENUE_EVENT_DTYPE = np.dtype(
         ("leg", np.int64),  # row of the leg, in order of arrival, that caused it; -1 the venue's own doing
         ("builder_fee_micro", np.int64),  # fills: part of the fee
         ("twap_id", np.int64),  # what happens to an order of a TWAP: its id, 0 none
+        ("bid_ticks", np.int64),  # BAD_ALO_PRICE: the touch that the order met, 0 for an empty side
+        ("ask_ticks", np.int64),
     ]
 )
 

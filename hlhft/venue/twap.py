@@ -41,7 +41,7 @@ TWAP_DTYPE = np.dtype(
 
 # As in hlhft.events, hlhft.venue.refusals and hlhft.venue.blocks; the compiled subset wants plain constants.
 _TWAP_STATE, _ACTION_REFUSED = 25, 54
-_REDUCE_ONLY, _ZERO_SIZE, _TWAP_DURATION, _TWAP_UNKNOWN, _TOO_MANY = 4, 9, 32, 33, 34
+_MARGIN, _REDUCE_ONLY, _ZERO_SIZE, _TWAP_DURATION, _TWAP_UNKNOWN, _TOO_MANY = 3, 4, 9, 32, 33, 34
 _IOC = 2
 _RUNNING, _FINISHED, _ENDED_BY_OWNER, _ENDED_BY_VENUE = 0, 1, 2, 3  # aux0 of TWAP_STATE
 _WARM_UP = 16  # neighbouring ids begin alike; a few draws separate them
@@ -83,8 +83,10 @@ def _refusal(venue, leg, parts):
     if leg["reduce_only"] != 0 and leg["side"] * position >= 0:
         return _REDUCE_ONLY
     ticks = reference_ticks(venue, market)
-    if rules["enforce_validation"] == 0 or ticks <= 0:
+    if rules["enforce_validation"] == 0:
         return 0
+    if ticks <= 0:
+        return _MARGIN  # nobody opens without a price to judge by
     lots = _usual_lots(leg["size_lots"], parts)
     return check_value(venue.markets[market], leg["side"], ticks, lots, leg["reduce_only"], position, rules)
 

@@ -20,8 +20,9 @@ from hlhft.venue import (
     spot,
     trade_ledger,
     transfers,
+    vault,
 )
-from hlhft.venue.blocks import ActionKind
+from hlhft.venue.blocks import ActionKind, TimeInForce
 from hlhft.venue.chain_state import INSURANCE
 from hlhft.venue.liquidation import Condition, IntentKind, LiquidationState
 from hlhft.venue.refusals import Refusal
@@ -29,7 +30,7 @@ from hlhft.venue.terms import USDC_TOKEN
 
 MODULES = (
     adl, admission, chain, fee_tiers, funding_payments, leverage, liquidation_round, outcomes, spot, trade_ledger,
-    transfers,
+    transfers, vault,
 )  # fmt: skip
 RENAMED = {
     "_DONE": Refusal.NONE,
@@ -38,14 +39,14 @@ RENAMED = {
     "ACTION_DONE": EventKind.ACTION_DONE,
     "ACTION_REFUSED": EventKind.ACTION_REFUSED,
     "_MAKER": EventFlag.MAKER,
-    "_VAULT": INSURANCE,
+    "VAULT": INSURANCE,
     "_USDC": USDC_TOKEN,
     "_HEALTHY": LiquidationState.HEALTHY,
     "_CROSS": -1,
 }
 OWN = frozenset({"_TRANSFER_SHARE", "_RATIO_SCALE", "_PROFIT_MAX", "_LEVERAGE_MAX", "_SCALE_E6", "_TIERS", "_REBATES"})
 # The enumeration that a name is looked up in, by module where two have it.
-ENUMERATIONS = (Refusal, EventKind, MarketKind, Condition, IntentKind, ActionKind)
+ENUMERATIONS = (Refusal, EventKind, MarketKind, Condition, IntentKind, ActionKind, TimeInForce)
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)

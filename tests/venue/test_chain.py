@@ -8,7 +8,8 @@ import pytest
 from hlhft.events import EventKind
 from hlhft.units import TICKS_MAX
 from hlhft.venue.blocks import ACTION_DTYPE, ActionKind
-from hlhft.venue.chain import LEG_FIELDS
+from hlhft.venue.chain import LEG_FIELDS, run_block
+from hlhft.venue.fee_tiers import DAY_NS, DAYS
 from hlhft.venue.refusals import Refusal
 from tests.venue.chain_desk import ALO, AT, BUY, GTC, OTHER, PERP, SECOND, SELL, USDC, ChainDesk
 
@@ -104,6 +105,38 @@ def test_a_mark_is_made_with_the_oracle_and_when_it_is_too_old():
     assert desk.exchange.marks[PERP] == 9_000
 
 
+# What the hour, the day and a wrong ledger bring.
+
+
+def test_a_new_hour_pays_and_a_new_day_sets_rates():
+    desk = ChainDesk().open(1, 2)
+    desk.trade(1, 2, 10_000)
+    desk.chain.funding[PERP]["samples"], desk.chain.funding[PERP]["premium_sum_e12"] = 1, 0
+    desk.chain.fees.days[1, desk.now_ns // DAY_NS % DAYS, 0] = 6 * MILLION
+    desk.run(DAY_NS - desk.now_ns % DAY_NS)
+    paid = [(int(e["account"]), int(e["aux0"])) for e in desk.only(EventKind.FUNDING_PAYMENT)]
+    assert paid == [(1, -1_250), (2, 1_250)], "0.0000125 of 100 USDC"
+    assert [int(e["account"]) for e in desk.only(EventKind.FEE_CHANGE)] == [1]
+
+
+def test_rates_can_follow_the_volume_at_once():
+    desk = ChainDesk().open(1, 2)
+    desk.chain.parameters[0]["fee_tiers_at_once"] = 1
+    desk.chain.fees.days[1, desk.now_ns // DAY_NS % DAYS, 0] = 6 * MILLION
+    desk.run()
+    assert [int(e["account"]) for e in desk.only(EventKind.FEE_CHANGE)] == [1]
+
+
+def test_a_ledger_that_does_not_add_up_is_counted():
+    desk = ChainDesk().open(1)
+    desk.exchange.collateral[1] += 1
+    run_block(desk.chain, np.zeros(1, ACTION_DTYPE), 0, desk.now_ns + 1)
+    assert desk.chain.state[0]["broken"] == 1
+    desk.exchange.collateral[1] -= 1
+    run_block(desk.chain, np.zeros(1, ACTION_DTYPE), 0, desk.now_ns + 2)
+    assert desk.chain.state[0]["broken"] == 1, "and it stays said"
+
+
 # Legs of accounts.
 
 
@@ -121,6 +154,31 @@ def test_an_unknown_kind_is_refused_and_a_noop_is_done():
     desk = ChainDesk()
     assert desk.do(ActionKind.NOOP, 1) is Refusal.NONE
     assert desk.do(99, 1) is Refusal.UNKNOWN_ACTION  # type: ignore[arg-type]
+
+
+def test_each_leg_of_an_account_reaches_its_ledger():
+    """Done, and then refused: what the ledgers do with it is tested with them."""
+    desk = ChainDesk().open(1)
+    legs: list[tuple[ActionKind, dict[str, int], Refusal, dict[str, int]]] = [
+        (ActionKind.UPDATE_LEVERAGE, {"amount": 5, "side": 1}, Refusal.INVALID_LEVERAGE, {"amount": 0}),
+        (ActionKind.UPDATE_ISOLATED_MARGIN, {}, Refusal.NOT_ISOLATED, {"amount": 5}),
+        (ActionKind.TRANSFER_COLLATERAL, {"amount": 5, "counterparty": 2}, Refusal.INVALID_AMOUNT, {"amount": 0}),
+        (ActionKind.TRANSFER_CLASS, {"amount": 5, "side": -1}, Refusal.INVALID_AMOUNT, {"amount": -5}),
+        (ActionKind.TRANSFER_CLASS, {"amount": 3, "side": 1}, Refusal.INVALID_AMOUNT, {"amount": 0, "side": 1}),
+        (ActionKind.TRANSFER_TOKEN, {"amount": 5, "counterparty": 2}, Refusal.INSUFFICIENT_BALANCE, {"amount": 10**9}),
+        (ActionKind.DEPOSIT, {"amount": 5}, Refusal.INVALID_AMOUNT, {"amount": 0}),
+        (ActionKind.DEPOSIT, {"amount": 5, "token": 1}, Refusal.INVALID_AMOUNT, {"amount": 5, "token": 2}),
+        (ActionKind.WITHDRAW, {"amount": 2 * USDC}, Refusal.INVALID_AMOUNT, {"amount": 0}),
+    ]
+    for kind, fields, refusal, refused in legs:
+        if fields:
+            assert desk.do(kind, 1, **fields) is Refusal.NONE, kind.name
+            assert [int(e["aux0"]) for e in desk.only(EventKind.ACTION_DONE)] == [kind]
+        assert desk.do(kind, 1, **refused) is refusal, kind.name
+        assert [int(e["aux1"]) for e in desk.only(EventKind.ACTION_REFUSED)] == [kind]
+        assert len(desk.raw) == 1
+    assert desk.collateral(1) == 1_000 * USDC - 5 - 5 + 3 + 5 - 2 * USDC
+    assert desk.exchange.tokens.tolist() == [[0, 0], [195, 5], [5, 0], [0, 0], [0, 0]]
 
 
 def test_orders_in_parts_run_and_end():

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import random
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -106,8 +110,23 @@ def test_conservation_and_margin_hold_after_every_block(seed):
     assert (desk.exchange.holdings["funding_micro"] != 0).any()
 
 
-def test_the_same_legs_give_the_same_bytes():
-    first, second = stream(9, 60), stream(9, 60)
-    assert first[1] == second[1]
-    for one, other in zip(first[0].chain.exchange, second[0].chain.exchange):
-        assert np.asarray(one).tobytes() == np.asarray(other).tobytes()
+KNOWN_STREAM = """
+from tests.venue.test_chain_properties import digest
+print(digest(9, 40))
+"""
+
+
+def digest(seed: int, blocks: int) -> str:
+    desk, told, _ = stream(seed, blocks)
+    state = [np.asarray(part).tobytes() for part in desk.exchange]
+    return hashlib.blake2b(b"".join(told + state), digest_size=8).hexdigest()
+
+
+def test_the_same_legs_give_the_same_bytes_compiled_or_not():
+    """Twice here, and in another process with compilation switched the other way and another hash seed."""
+    switched = {"NUMBA_DISABLE_JIT": "0" if os.environ.get("NUMBA_DISABLE_JIT") == "1" else "1", "PYTHONHASHSEED": "77"}
+    other = subprocess.run(
+        [sys.executable, "-c", KNOWN_STREAM], env={**os.environ, **switched}, capture_output=True, text=True, check=True
+    )
+    assert digest(9, 40) == digest(9, 40) == other.stdout.strip()
+    assert digest(8, 40) != other.stdout.strip()

@@ -7,10 +7,13 @@ import pytest
 
 from hlhft.units import Market
 from hlhft.venue import rules as rule_sets
-from hlhft.venue.chain_state import DEFAULT_LEVERAGE, new_chain, new_parameters
+from hlhft.venue.chain_state import DEFAULT_LEVERAGE, Chain, arrays_of, new_chain, new_parameters
+from hlhft.venue.fee_tiers import Fees
 from hlhft.venue.funding import RATE_NONE
 from hlhft.venue.margin import APART, tier_table
+from hlhft.venue.state import Exchange
 from hlhft.venue.terms import new_terms
+from tests.venue.chain_desk import ChainDesk
 
 USDC = 1_000_000
 BTC = Market.perpetual("BTC", asset_id=0, size_decimals=5, maximum_leverage=40)
@@ -63,3 +66,19 @@ def test_what_is_given_is_copied():
 def test_what_does_not_fit_is_refused(changes):
     with pytest.raises(ValueError, match="a chain of 3 markets needs"):
         chain(**changes)
+
+
+def test_all_arrays_by_name_are_the_whole_chain():
+    """A chain whose arrays are filled with those of another goes on like it."""
+    first, second = ChainDesk().open(1, 2), ChainDesk()
+    first.trade(1, 2, 1_000)
+    arrays = arrays_of(second.chain)
+    assert {"exchange.orders", "fees.days", "prices"} <= set(arrays)
+    assert len(arrays) == len(Chain._fields) - 2 + len(Exchange._fields) + len(Fees._fields)
+    for name, array in arrays_of(first.chain).items():
+        arrays[name][...] = array
+    second.now_ns = first.now_ns
+    for desk in (first, second):
+        desk.place(1, 1, 9_990, 500).place(2, -1, 9_980, 200).run(3_600 * 10**9)
+    assert first.raw.tobytes() == second.raw.tobytes()
+    assert all(arrays[name].tobytes() == array.tobytes() for name, array in arrays_of(first.chain).items())

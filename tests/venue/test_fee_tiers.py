@@ -12,6 +12,7 @@ from hlhft.venue.fee_tiers import (
     MAKER_ELSEWHERE_MICRO,
     begin_days,
     count_volume,
+    fix_rates,
     new_fees,
     rebate_of_share,
     sum_volumes,
@@ -133,6 +134,15 @@ def test_rates_follow_the_tier_but_never_above_the_markets_own():
     ]
     update_rates(fees, venue, desk.now_ns, 1)
     assert venue.engine[0]["event_count"] == 2, "nothing changed"
+
+
+def test_rates_that_were_fixed_stay():
+    desk = ChainDesk()
+    fix_rates(desk.chain.fees, desk.exchange.holdings, 1, maker_rate_e9=-30_000, taker_rate_e9=240_000)
+    count_volume(desk.chain.fees, MARKETS[PERP], 1, 10_000, 30 * LOTS_PER_MILLION, 0, desk.now_ns)
+    update_rates(desk.chain.fees, desk.exchange, desk.now_ns, 1)
+    assert desk.exchange.holdings["maker_rate_e9"][1].tolist() == [-30_000] * 3
+    assert desk.exchange.holdings["taker_rate_e9"][:, SPOT].tolist() == [450_000, 240_000, 450_000, 450_000, 450_000]
 
 
 def test_a_rebate_replaces_the_makers_rate_only():

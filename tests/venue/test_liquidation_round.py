@@ -5,7 +5,7 @@ from __future__ import annotations
 from hlhft.events import EventKind
 from hlhft.venue.adl import DELEVERAGED, DELEVERAGES, INTO_BOOK, TAKEN_OVER, equity_micro
 from hlhft.venue.liquidation import LiquidationState
-from hlhft.venue.liquidation_round import liquidate_bucket, maintenance_of, previous_mark
+from hlhft.venue.liquidation_round import liquidate_bucket, maintenance_of
 from hlhft.venue.refusals import Refusal
 from tests.venue.chain_desk import ALO, AT, BUY, OTHER, PERP, SECOND, SELL, USDC, ChainDesk
 
@@ -36,9 +36,7 @@ def test_margins_and_marks_before():
     assert maintenance_of(desk.exchange, 1, OTHER) == 50 * USDC
     assert maintenance_of(desk.exchange, 1, CROSS) == 0
     assert maintenance_of(desk.exchange, 2, CROSS) == 50 * USDC
-    assert previous_mark(desk.chain, OTHER) == AT, "the only one so far"
     desk.mark(9_900, OTHER).run()
-    assert previous_mark(desk.chain, OTHER) == AT
     assert desk.exchange.marks[OTHER] == 9_900
     assert liquidate_bucket(desk.chain, 1, OTHER, True, desk.now_ns) == 0
 
@@ -178,19 +176,15 @@ def test_an_isolated_debt_beyond_its_margin_is_the_vaults():
     assert desk.collateral(VAULT) == 40 * USDC
 
 
-def test_a_vault_that_is_worth_less_than_nothing_is_deleveraged():
-    """It took over at 9,300 with 30; at 8,900 it has lost 40. Closed at 9,300 it has 30 again."""
-    desk = leveraged()
-    desk.mark(9_300, OTHER).run()
-    desk.mark(8_900, OTHER).run()
-    assert liquidations(desk) == [
-        (VAULT, LOTS, DELEVERAGES, -10 * USDC), (2, -LOTS, DELEVERAGED, 10_110 * USDC),
-    ]  # fmt: skip
-    assert equity_micro(desk.exchange, VAULT, CROSS) == 30 * USDC
-    desk.exchange.collateral[VAULT] -= 31 * USDC
-    desk.exchange.collateral[2] += 31 * USDC
-    desk.mark(8_800, OTHER).run()
-    assert liquidations(desk) == [], "a debt of the vault without positions stays"
+def test_an_isolated_sale_below_bankruptcy_is_the_vaults_loss():
+    """Equity 45 at 9,450, but the bid is at 8,900, where 110 are lost of 100: the vault pays 10, the account's other
+    200 stay."""
+    desk = leveraged(isolated=1, micro=300 * USDC)
+    desk.deposit(VAULT, 50 * USDC).place(3, BUY, 8_900, LOTS, ALO, OTHER).run()
+    desk.mark(9_450, OTHER).run()
+    assert liquidations(desk) == [(1, LOTS, INTO_BOOK, 45 * USDC)]
+    assert (desk.collateral(1), desk.collateral(VAULT)) == (200 * USDC, 40 * USDC)
+    assert equity_micro(desk.exchange, 1, OTHER) == 0
 
 
 def test_an_impossible_state_is_a_defect():

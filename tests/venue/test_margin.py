@@ -15,6 +15,7 @@ from hlhft.units import TICKS_MAX, Market
 from hlhft.venue.holding import HOLDING_DTYPE, apply_fill
 from hlhft.venue.margin import (
     AMOUNT_MAX_MICRO,
+    APART,
     MARGIN_DTYPE,
     RESTING_DTYPE,
     TIERS_MAX,
@@ -31,6 +32,7 @@ from hlhft.venue.margin import (
     position_equity_micro,
     tier_of,
     tier_table,
+    withdrawable_micro,
 )
 
 USDC = 1_000_000
@@ -74,6 +76,9 @@ class Account:
 
     def available(self) -> int:
         return available_micro(self.collateral, self.holdings, self.margins, self.resting, self.markets, self.marks)
+
+    def withdrawable(self) -> int:
+        return withdrawable_micro(self.collateral, self.holdings, self.margins, self.resting, self.markets, self.marks)
 
     def admits(self, side: int, lots: int, market: int = 0) -> bool:
         return admits(
@@ -279,6 +284,43 @@ def test_an_isolated_position_is_paid_but_its_orders_are_not():
     account.margins[1] = (1, 300 * USDC)
     account.resting[1]["buy_lots"] = 2_000
     assert account.available() == 800 * USDC
+
+
+def test_spot_is_no_part_of_any_margin():
+    account = Account(1_000 * USDC, markets=2).bought(3_000, market=1)
+    account.margins[1]["isolated"] = APART
+    account.resting[1]["buy_lots"] = 2_000
+    account.holdings[1]["fee_micro"] = 7 * USDC
+    account.marks[1] = 2 * AT
+    assert account.equity() == account.available() == account.withdrawable() == 1_000 * USDC
+
+
+@pytest.mark.parametrize(
+    ("leverage", "lots", "orders", "expected"),
+    [
+        (10, 0, 0, 1_000),
+        (10, 3_000, 0, 700),
+        (40, 3_000, 0, 700),  # a tenth of the notional stays, whatever the leverage
+        (5, 3_000, 0, 400),
+        (40, 3_000, 9_000, 700),  # an order is in the initial margin, 300, not in the tenth
+        (40, 3_000, 13_000, 600),
+        (5, 3_000, 9_000, 0),  # never below nothing
+    ],
+)
+def test_what_is_withdrawable_is_above_initial_margin_and_a_tenth(leverage, lots, orders, expected):
+    account = Account(1_000 * USDC, leverage=leverage)
+    if lots:
+        account.bought(lots)
+        account.holdings["fee_micro"] = 0
+    account.resting[0]["buy_lots"] = orders
+    assert account.withdrawable() == expected * USDC
+
+
+def test_an_isolated_position_leaves_nothing_behind_in_what_is_withdrawable():
+    account = Account(1_000 * USDC, markets=2).bought(3_000, market=1)
+    account.margins[1] = (1, 300 * USDC)
+    account.holdings["fee_micro"] = 0
+    assert account.withdrawable() == 1_000 * USDC
 
 
 def test_a_leverage_below_one_counts_as_one():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hlhft.venue.blocks import ActionKind, TriggerKind
+from hlhft.venue.blocks import ActionKind, Grouping, TriggerKind
 from hlhft.venue.matching import cancel_all
 from hlhft.venue.refusals import Refusal
 from tests.venue.desk import (
@@ -175,6 +175,20 @@ def test_ending_all_orders_goes_by_their_ids_and_not_by_their_slots():
     assert [event.order_id for event in desk.drain()] == [4, 6, 8]
     assert cancel_all(desk.exchange, ANN, -1, Refusal.LIQUIDATED, desk.now_ns) == 2
     assert [event.order_id for event in desk.drain()] == [5, 7]
+    assert_consistent(desk.exchange, desk.history)
+
+
+def test_ending_all_orders_ends_the_children_that_come_next():
+    """The parent's children stand where the list of those that wait would go on."""
+    desk = Desk(mark=100)
+    desk.place(ANN, BUY, 80, 1, ALO, action=1, grouping=Grouping.NORMAL_TPSL)  # 1
+    desk.trigger(ANN, SELL, SL, 70, 1, action=1, grouping=Grouping.NORMAL_TPSL).run()  # 2
+    desk.trigger(ANN, SELL, SL, 60, 1).run()  # 3
+    bids(desk, (ANN, 81, 1))  # 4
+    assert cancel_all(desk.exchange, ANN, -1, Refusal.LIQUIDATED, desk.now_ns) == 3
+    told = [(event.order_id, event.aux0) for event in desk.drain()]
+    ended = Refusal.LIQUIDATED
+    assert told == [(1, ended), (2, Refusal.PARENT_CANCELLED), (3, ended), (4, ended)]
     assert_consistent(desk.exchange, desk.history)
 
 

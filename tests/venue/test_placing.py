@@ -156,6 +156,28 @@ def test_a_market_order_is_told_that_there_is_no_liquidity(desk, tif, code):
     assert desk.place(ANN, SELL, 80, 4, tif).short() == [(REJECTED, ANN, code)]
 
 
+@pytest.mark.parametrize(("bid", "ask"), [(90, 110), (0, 110), (90, 0)])
+def test_a_post_only_order_that_would_take_is_told_the_touch(desk, bid, ask):
+    for side, price in ((BUY, bid), (SELL, ask)):
+        if price:
+            desk.place(BOB, side, price, 5, ALO).run()
+    desk.place(ANN, BUY if ask else SELL, 111 if ask else 89, 1, ALO)
+    desk.execute()
+    told = desk.exchange.events[0]
+    assert (told["kind"], told["aux0"]) == (REJECTED, Refusal.BAD_ALO_PRICE)
+    assert (told["bid_ticks"], told["ask_ticks"]) == (bid, ask)
+    desk.drain()
+
+
+@pytest.mark.parametrize(("tif", "times"), [(MARKET, 1), (IOC, 10), (GTC, 10)])
+def test_a_limit_order_may_be_ten_times_as_large_as_a_market_order(tif, times):
+    """Leverage 40: 30 million USDC, which at 10,000.0 are 3,000 coins of 100,000 lots."""
+    desk = Desk(validate=True, mark=100_000, width=10)
+    most = times * 300_000_000
+    assert desk.place(ANN, BUY, 100_000, most + 1, tif).short() == [(REJECTED, ANN, Refusal.ORDER_TOO_LARGE)]
+    assert desk.place(ANN, BUY, 100_000, most, tif).short() != [(REJECTED, ANN, Refusal.ORDER_TOO_LARGE)]
+
+
 # One account's own orders.
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hlhft.venue.blocks import ACTION_DTYPE, ActionKind
 from hlhft.venue.priority import NOT_ALLOWED, mark_mixed
@@ -23,6 +25,7 @@ from tests.venue.desk import (
     Desk,
     asks,
     assert_consistent,
+    level,
     position,
 )
 
@@ -142,3 +145,21 @@ def test_a_mixed_action_is_refused_leg_by_leg(desk):
     desk.place(ANN, BUY, 90, 1, ALO, priority_rate_e8=7, action=1)
     desk.place(ANN, BUY, 90, 1, IOC, priority_rate_e8=7, action=1)
     assert desk.short() == [(REJECTED, ANN, Refusal.PRIORITY_NOT_ALLOWED)] * 2
+
+
+@settings(max_examples=60)
+@given(st.lists(st.tuples(st.sampled_from([0, 0, 1, 5, 9]), st.integers(0, 300)), max_size=20))
+def test_a_level_is_its_old_part_and_its_young_part_by_rate(placements):
+    """After each order the youngest 400 ms at the end of the queue are sorted by rate, and by time among equals."""
+    desk, model, placed = Desk(), [], {}
+    for number, (rate, gap_ms) in enumerate(placements, start=1):
+        desk.now_ns += gap_ms * NS_PER_MS
+        desk.place(ANN, BUY, 90, 1, ALO, priority_rate_e8=rate).run()
+        model.append(number)
+        placed[number] = (rate, desk.now_ns)
+        young = len(model)
+        while young > 0 and desk.now_ns - placed[model[young - 1]][1] < 400 * NS_PER_MS:
+            young -= 1
+        model[young:] = sorted(model[young:], key=lambda order_id: (-placed[order_id][0], order_id))
+        assert [int(order["order_id"]) for order in level(desk.exchange, 0, BUY, 90)] == model
+    assert_consistent(desk.exchange, desk.history, by_ids=False)

@@ -139,6 +139,7 @@ CONSTANTS = {
         "_BAD_ALO": Refusal.BAD_ALO_PRICE,
         "_NO_MATCH": Refusal.IOC_NO_MATCH,
         "_PRICE_BAND": Refusal.PRICE_BAND,
+        "_TOO_LARGE": Refusal.ORDER_TOO_LARGE,
         "_INVALID_PRICE": Refusal.INVALID_PRICE,
         "_TOO_MANY": Refusal.TOO_MANY_OPEN_ORDERS,
         "_NO_LIQUIDITY": Refusal.NO_LIQUIDITY,
@@ -192,6 +193,7 @@ CONSTANTS = {
     twap: {
         "_TWAP_STATE": EventKind.TWAP_STATE,
         "_ACTION_REFUSED": EventKind.ACTION_REFUSED,
+        "_MARGIN": Refusal.MARGIN,
         "_REDUCE_ONLY": Refusal.REDUCE_ONLY,
         "_ZERO_SIZE": Refusal.ZERO_SIZE,
         "_TWAP_DURATION": Refusal.TWAP_DURATION,

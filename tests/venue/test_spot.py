@@ -64,6 +64,16 @@ def test_a_buy_holds_its_notional_and_the_takers_fee():
     assert desk.refusals() == [Refusal.INSUFFICIENT_SPOT_BALANCE]
 
 
+def test_a_buy_of_everything_pays_no_builder_but_a_sell_does():
+    """9.9955 USDC change hands: the taker pays 4,497 micro-USDC and has 3 left; the builder is paid for the sale."""
+    desk = rich()
+    desk.deposit(2, 500 * COIN, HYPE).place(2, SELL, AT, 99_955, ALO, SPOT, builder=4, builder_rate_e9=10**6)
+    desk.place(1, BUY, AT, 99_955, GTC, SPOT, builder=4, builder_rate_e9=10**6).run()
+    assert balances(desk, 1) == (300, 99_955 * 10**6)
+    assert desk.exchange.builder_fees.tolist() == [0, 0, 0, 9_995, 0]
+    assert balances(desk, 2)[0] == (9_995_500 - 1_499 - 9_995) * 100
+
+
 def test_a_sell_holds_its_lots():
     desk = rich()
     desk.place(2, SELL, AT, 30_000, ALO, SPOT).place(2, SELL, AT, 20_001, ALO, SPOT).run()

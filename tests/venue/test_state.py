@@ -72,7 +72,16 @@ def test_impossible_sizes_are_refused(changes, said):
         made(**changes)
 
 
-OF_THE_VENUE = ("venue_order_id", "trade_id", "start_position_lots", "leg", "builder_fee_micro", "twap_id")
+OF_THE_VENUE = (
+    "venue_order_id",
+    "trade_id",
+    "start_position_lots",
+    "leg",
+    "builder_fee_micro",
+    "twap_id",
+    "bid_ticks",
+    "ask_ticks",
+)
 
 
 def test_an_event_is_the_interchange_record_and_what_the_venue_knows_besides():

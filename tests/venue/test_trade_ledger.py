@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hlhft.venue.adl import move_between
 from hlhft.venue.trade_ledger import book_trades, entry_after
 from tests.venue.chain_desk import AT, OTHER, PERP, SPOT, USDC, ChainDesk
 
@@ -63,6 +64,17 @@ def test_a_block_books_what_it_told_once():
     assert chain.entries[:, OTHER].tolist() == [0, 500 * (AT - 100), 500 * (AT - 100), 0, 0]
     assert chain.prices["last_trade_ticks"].tolist() == [AT, AT - 100, 0]
     assert chain.entries[:, SPOT].tolist() == [0] * 5
+
+
+def test_what_no_order_caused_is_neither_volume_nor_a_price():
+    desk = ChainDesk().open(1, 2)
+    desk.trade(1, 2, 2_000)
+    move_between(desk.exchange, 1, 0, PERP, AT + 50, 2_000, desk.now_ns)
+    desk.chain.state[0]["events_booked"] = 0
+    assert book_trades(desk.chain, desk.now_ns) == 2
+    assert desk.chain.entries[:3, PERP].tolist() == [2_000 * (AT + 50), 0, 2_000 * AT]
+    assert desk.chain.prices[PERP]["last_trade_ticks"] == AT
+    assert desk.chain.fees.traded_micro.tolist() == [0, 20 * USDC, 20 * USDC, 0, 0]
 
 
 def test_events_that_are_booked_are_not_booked_again():

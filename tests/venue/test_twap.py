@@ -255,7 +255,7 @@ def test_what_is_just_enough_is_taken():
     desk = TwapDesk(validate=True, mark=10_000)
     assert states(desk.twap(ANN, BUY, 2881 * 1000, minutes=1440)) == [(1, RUNNING, 0, 0)]  # ten USDC a part
     desk.mark(0)  # nothing to judge by
-    assert states(desk.twap(ANN, BUY, 1)) == [(2, RUNNING, 0, 0)]
+    assert [event.short for event in desk.twap(ANN, BUY, 2881 * 1000)] == [(REFUSED, ANN, Refusal.MARGIN)]
 
 
 @settings(max_examples=40)

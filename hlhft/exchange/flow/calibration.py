@@ -1,8 +1,6 @@
-"""Fits a market's order flow to a recording.
+"""Fits a market's order flow to a recording. The command is tests/bench/fit_flow.py.
 
-    python -m hlhft.exchange.flow.calibration FOLDER COIN… [--trials N] [--write FILE]
-
-The figures of hlhft.exchange.flow.statistics are measured on every other block of the recording and on a rehearsal of
+The figures of hlhft.exchange.flow.statistics are measured on every other minute of the recording and on a rehearsal of
 the flow; the search goes through the knobs in turn, tries each a little larger and a little smaller, keeps what is
 nearer, and halves its steps when nothing is. It is bounded (KNOBS say between what) and draws nothing: the same
 recording and seed give the same numbers. What is not a knob is taken from the numbers to begin with.
@@ -10,19 +8,13 @@ recording and seed give the same numbers. What is not a knob is taken from the n
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
-import datetime as dt
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hlhft.data.sources import open_source
 from hlhft.exchange.flow.draws import ONE, new_generators, next_number, next_share
-from hlhft.exchange.flow.parameters import fitted, shipped, written
-from hlhft.exchange.flow.recordings import market_data
 from hlhft.exchange.flow.rehearsal import START_NS, new_rehearsal
 from hlhft.exchange.flow.state import MarketFlow
 from hlhft.exchange.flow.statistics import NAMES, MarketData, errors, measure
@@ -34,7 +26,7 @@ KNOBS: Mapping[str, tuple[float, float, float]] = {
     "burst_orders": (1.0, 8, 1.25),
     "order_usdc": (5, 5_000, 1.5),
     "order_deviation": (1, 3.5, 1.1),
-    "order_usdc_max": (1e4, 2e7, 1.5),
+    "order_usdc_max": (1e4, 3e6, 1.5),
     "joins_per_s": (0.5, 60, 1.3),
     "joiner_life_s": (0.05, 60, 1.5),
     "improves_per_s": (0.02, 40, 1.5),
@@ -53,12 +45,12 @@ KNOBS: Mapping[str, tuple[float, float, float]] = {
     "maker_delay_s": (0.025, 0.7, 1.4),
     "informed_per_s": (0.02, 20, 1.4),
     "informed_usdc": (200, 5e6, 1.4),
-    "informed_edge_steps": (0.01, 20, 1.5),
+    "informed_edge_steps": (0.01, 6, 1.5),
     "momentum_per_s": (0.002, 5, 1.6),
     "impact_bp": (0.0005, 5, 1.6),
 }
 SEED = 20_250_904
-SECONDS = 6_000.0
+SECONDS = 12_000.0
 TRIALS = 1_500
 TRIALS_PER_SEED = 75
 TURNED_AT_ONCE = 3
@@ -96,7 +88,7 @@ def simulated(market: Market, numbers: MarketFlow, *, seed: int, seconds: float)
     return MarketData(market, rehearsal.touches(0), rehearsal.trades(0), rehearsal.depths(0))
 
 
-def distance_of(market: Market, numbers: MarketFlow, target: Target, *, seed: int, seconds: float) -> float:
+def distance_of(market: Market, target: Target, seconds: float, numbers: MarketFlow, seed: int) -> float:
     """How far the flow's figures are from the target; infinite for a market without trades."""
     data = simulated(market, numbers, seed=seed, seconds=seconds)
     if len(data.trades) == 0 or len(data.blocks()) == 0:
@@ -119,50 +111,18 @@ def turned(numbers: MarketFlow, generator: np.ndarray, size: float) -> MarketFlo
 
 
 def fit(
-    market: Market, numbers: MarketFlow, target: Target, *, seed: int = SEED, seconds: float = SECONDS, trials: int
+    numbers: MarketFlow, distance: Callable[[MarketFlow, int], float], *, seed: int, trials: int
 ) -> tuple[MarketFlow, float]:
-    """The numbers found after so many trials, and their distance."""
+    """The numbers found after so many trials, and their distance, which is a function of the numbers and a seed."""
     generator = new_generators(seed, 1)
-    best = distance_of(market, numbers, target, seed=seed, seconds=seconds)
+    best = distance(numbers, seed)
     for trial in range(trials):
-        if trial % TRIALS_PER_SEED == 0:
+        if trial % TRIALS_PER_SEED == TRIALS_PER_SEED - 1:
             # Another seed now and then, so that nothing is fitted to one of them.
             seed += 1
-            best = distance_of(market, numbers, target, seed=seed, seconds=seconds)
+            best = distance(numbers, seed)
         tried = turned(numbers, generator, STEPS_FIRST / (1 + 3 * trial / trials))
-        found = distance_of(market, tried, target, seed=seed, seconds=seconds)
+        found = distance(tried, seed)
         if found < best:
             numbers, best = tried, found
     return numbers, best
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """The command."""
-    parser = argparse.ArgumentParser(description="Fits the synthetic order flow to a recording.")
-    parser.add_argument("folder", type=Path, help="a recording as CSV files, three a coin")
-    parser.add_argument("coins", nargs="+")
-    parser.add_argument("--trials", type=int, default=TRIALS)
-    parser.add_argument("--write", type=Path, help="the file of fitted numbers to bring up to date")
-    given = parser.parse_args(arguments)
-    for coin in given.coins:
-        data = market_data(open_source(given.folder / f"trades_{coin}.csv.gz"))
-        target = target_of(data, data.blocks()[::2])
-        start = shipped()[coin]
-        mid = float(data.touches["bid_ticks"][0]) / 10**data.market.price_decimals
-        start = dataclasses.replace(start, start_price=mid)
-        numbers, distance = fit(data.market, start, target, trials=given.trials)
-        print(coin, f"{distance:.1f}", flush=True)  # noqa: T201 - a command of its own
-        if given.write is not None:
-            today = dt.datetime.now(dt.UTC).date().isoformat()
-            text = given.write.read_text() if given.write.exists() else ""
-            entry = fitted(numbers, recording=data_name(given.folder), date=today, seed=SEED)
-            given.write.write_text(written(text, coin, entry))
-
-
-def data_name(folder: Path) -> str:
-    """What a recording is called: its folder's name."""
-    return folder.resolve().name
-
-
-if __name__ == "__main__":
-    main()

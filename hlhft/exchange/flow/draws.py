@@ -61,7 +61,9 @@ def log_normal_table(median: float, deviation: float, least: float, most: float)
     """Whole numbers of a log-normal distribution cut to [least, most], int64[QUANTILES]; the least is rounded up."""
     normal = NormalDist()
     values = [median * math.exp(deviation * normal.inv_cdf(share)) for share in probabilities()]
-    return np.clip(np.rint(np.array(values)), math.ceil(least), max(math.floor(most), math.ceil(least))).astype(np.int64)
+    low = math.ceil(least)
+    high = max(math.floor(most), low)
+    return np.array([min(max(round(value), low), high) for value in values], np.int64)
 
 
 @compiled
@@ -90,7 +92,7 @@ def next_from(generator, table):
 
 @compiled
 def next_wait_ns(generator, table, mean_ns):
-    """The time to the next of events that come independently, one in `mean_ns` <= WAIT_NS_MAX on average, at least 1 ns.
+    """The time, at least 1 ns, to the next of events that come independently, one in `mean_ns` <= WAIT_NS_MAX.
 
     `table` is `exponential_table()`.
     """

@@ -7,7 +7,9 @@ from hlhft.venue.order_index import find_order
 
 # As in hlhft.venue.blocks; the compiled subset wants plain constants.
 _PLACE, _CANCEL, _MODIFY = 0, 1, 2
+_UPDATE_LEVERAGE, _DEPOSIT = 8, 13
 _ALO, _IOC = 0, 2
+_CROSS = 1
 
 # The flow's own order ids lie above this, so that no other part of an exchange uses one of them.
 CLIENT_ID_BASE = 2**61
@@ -42,6 +44,23 @@ def add_price(flow, legs, row, kind, market, ticks, ts_ns):
     """A price from outside (ORACLE_PRICE or EXTERNAL_MARK); returns the next row."""
     leg = _leg(flow, legs, row, kind, 0, market, ts_ns)
     leg["price_ticks"] = ticks
+    return row + 1
+
+
+@compiled
+def add_deposit(flow, legs, row, account, amount_micro, ts_ns):
+    """Collateral from outside; returns the next row."""
+    leg = _leg(flow, legs, row, _DEPOSIT, account, 0, ts_ns)
+    leg["amount"] = amount_micro
+    return row + 1
+
+
+@compiled
+def add_leverage(flow, legs, row, account, market, leverage, ts_ns):
+    """A cross leverage for an account in a market; returns the next row."""
+    leg = _leg(flow, legs, row, _UPDATE_LEVERAGE, account, market, ts_ns)
+    leg["amount"] = leverage
+    leg["side"] = _CROSS
     return row + 1
 
 

@@ -17,7 +17,7 @@ from hlhft.units import grid_step
 # As in hlhft.exchange.flow.draws and hlhft.exchange.flow.state; the compiled subset wants plain constants.
 _ONE = 65_536
 _HISTORY = 128
-_MAKERS, _LEVELS, _DEEP, _DEEP_LEVELS = 4, 20, 4, 3
+_MAKERS, _LEVELS, _DEEP, _DEEP_LEVELS = 4, 20, 4, 5
 _E6 = 1_000_000
 _NOISE_KEPT = 8  # a view's noise loses an eighth an action
 _NOISE_OF_DRAW = 31_728  # and gets sqrt(1 - (7/8)^2) of its deviation, in ONE

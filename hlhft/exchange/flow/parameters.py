@@ -51,7 +51,7 @@ def written(text: str, coin: str, entry: Fitted) -> str:
     """The file's text with a coin's entry new or replaced, coins in alphabetical order."""
     entries = decoded(text)
     entries[coin] = entry
-    lines = ["# Written by hlhft.exchange.flow.calibration: the numbers of the synthetic order flow by coin.", ""]
+    lines = ["# Written by tests/bench/fit_flow.py: the numbers of the synthetic order flow by coin.", ""]
     for name in sorted(entries):
         content = entries[name]
         lines += [f"[{name}]", f'recording = "{content.recording}"', f'date = "{content.date}"']

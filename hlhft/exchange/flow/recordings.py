@@ -38,7 +38,7 @@ def _touches(events: np.ndarray) -> np.ndarray:
         out[f"{name}_lots"] = rows["size_lots"][latest]
     names = ["bid_ticks", "bid_lots", "ask_ticks", "ask_lots"]
     changed = np.append(True, out[names][1:] != out[names][:-1])
-    return out[changed[: len(out)]]
+    return np.asarray(out[changed[: len(out)]])
 
 
 def _trades(events: np.ndarray) -> np.ndarray:

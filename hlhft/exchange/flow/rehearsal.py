@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hlhft.compiled import compiled
-from hlhft.exchange.flow.state import ACCOUNTS, LEGS_PER_MARKET, Flow, MarketFlow, new_flow
+from hlhft.exchange.flow.state import ACCOUNTS, Flow, MarketFlow, legs_max, new_flow
 from hlhft.exchange.flow.synthetic import flow_legs
 from hlhft.ladder import ASK_NONE, BID_NONE, ask_above, bid_below, lots_at
 from hlhft.units import Market
@@ -40,6 +40,7 @@ COUNT_DTYPE = np.dtype(
 
 # As in hlhft.venue.blocks, hlhft.events and hlhft.exchange.flow.rehearsal; the compiled subset wants plain constants.
 _ORACLE_PRICE, _EXTERNAL_MARK = 15, 16
+_MODIFY = 2
 _FILLED, _MAKER = 18, 8
 _DEPTH_NS, _DEPTH_LEVELS = 5_400_000_000, 20
 
@@ -75,17 +76,17 @@ class Rehearsal:
     def touches(self, market: int) -> np.ndarray:
         """What the best bid and offer were, TOUCH_DTYPE."""
         found = self.tape.touches[: self.tape.counts[0]["touches"]]
-        return found[found["market"] == market]
+        return np.asarray(found[found["market"] == market])
 
     def trades(self, market: int) -> np.ndarray:
         """TRADE_DTYPE."""
         found = self.tape.trades[: self.tape.counts[0]["trades"]]
-        return found[found["market"] == market]
+        return np.asarray(found[found["market"] == market])
 
     def depths(self, market: int) -> np.ndarray:
         """DEPTH_DTYPE."""
         found = self.tape.depths[: self.tape.counts[0]["depths"]]
-        return found[found["market"] == market]
+        return np.asarray(found[found["market"] == market])
 
 
 def new_rehearsal(
@@ -105,7 +106,7 @@ def new_rehearsal(
         slots=SLOTS_PER_MARKET * len(markets),
     )
     venue.holdings["maker_rate_e9"] = REBATE_E9
-    room = len(markets) * LEGS_PER_MARKET
+    room = legs_max(len(markets))
     blocks = int(seconds * 16) + 64
     tape = Tape(
         touches=np.zeros(blocks * len(markets), TOUCH_DTYPE),
@@ -131,14 +132,14 @@ def new_rehearsal(
 
 
 @compiled
-def _without_prices(venue, legs, count):
-    """Moves the orders among the legs together, applies the prices among them, and returns how many orders there are."""
+def _only_orders(venue, legs, count):
+    """Moves the orders among the legs together, takes the prices as marks, and returns how many orders there are."""
     kept = 0
     for row in range(count):
         leg = legs[row]
         if leg["kind"] == _ORACLE_PRICE or leg["kind"] == _EXTERNAL_MARK:
             venue.marks[leg["market"]] = leg["price_ticks"]
-        else:
+        elif leg["kind"] <= _MODIFY:
             if kept != row:
                 legs[kept] = legs[row]
             kept += 1
@@ -234,7 +235,7 @@ def run_blocks(venue, flow, clock, spacings, tape, legs, order, until_ns):
     while clock[0]["time_ns"] < until_ns and counts["trades"] < len(tape.trades):
         ts_ns = next_block_time(clock[0], spacings)
         count = flow_legs(venue, flow, legs, 0, ts_ns)
-        count = _without_prices(venue, legs, count)
+        count = _only_orders(venue, legs, count)
         execute_block(venue, legs, count, order, ts_ns)
         counts["blocks"] += 1
         counts["legs"] += count

@@ -27,21 +27,24 @@ from hlhft.units import Market
 # Who there is. Accounts are numbered in this order from `first_account`.
 MAKERS = 4
 LEVELS = 20  # a maker's orders a side
-DEEP_LEVELS = 3  # orders a side far from the price, so that no taker empties the book
+DEEP_LEVELS = 5  # orders a side far from the price, so that no taker empties the book
 JOINERS = 40  # orders of the joiners, both sides
 DEEP, JOINER, NOISE, INFORMED, MOMENTUM = MAKERS, MAKERS + 1, MAKERS + 2, MAKERS + 3, MAKERS + 4
 ACCOUNTS = MAKERS + 5
 BURST_ORDERS_MAX = 16
 
-# At most so many legs a market and block: every maker moves its whole ladder, every joiner leaves, every taker comes.
+# At most so many legs a market and block beside the opening: every maker moves its whole ladder, every joiner leaves,
+# every taker comes.
 LEGS_PER_MARKET = MAKERS * (2 * LEVELS + 1) + 2 * DEEP_LEVELS + 2 * JOINERS + 4 + 4 * BURST_ORDERS_MAX + 2 + 2
 
 FAIR_STEP_NS = 25_000_000
 HISTORY = 128  # steps of the fair price that are remembered: 3.2 s
 LEAN_PLACES = 64
 ORACLE_NS = 3_000_000_000  # venue reference section 10: oracle updates every 3 s
-DEEP_DISTANCE_E6 = (5_000, 10_000, 30_000)
-DEEP_SHARES = (20, 50, 200)  # in level notionals
+DEEP_DISTANCE_E6 = (300, 1_000, 3_000, 10_000, 30_000)
+DEEP_SHARES = (5, 10, 20, 50, 200)  # in level notionals
+# By the leverage that a market offers: a third of its largest limit order (venue reference section 2).
+DEEP_USDC_MAX = ((25, 100e6), (20, 16e6), (10, 6e6), (0, 1.6e6))
 
 _MINIMUM_USDC = 12.0  # the venue asks for 10
 _WEIGHT_DEVIATION = 1.0  # of the logarithm of a maker's order size
@@ -188,6 +191,11 @@ class Flow(NamedTuple):
     blank: np.ndarray  # ACTION_DTYPE[1]: a leg without contents
 
 
+def legs_max(markets: int) -> int:
+    """The most legs of one block, the opening included."""
+    return ACCOUNTS * (1 + markets) + markets * LEGS_PER_MARKET
+
+
 def new_flow(
     markets: Sequence[Market], flows: Sequence[MarketFlow], *, first_account: int, seed: int, blank: np.ndarray
 ) -> Flow:
@@ -272,8 +280,9 @@ def _fill_tables(flow: Flow, row: int, market: Market, numbers: MarketFlow) -> N
     for place in range(LEAN_PLACES + 1):
         distance = 2 * place / LEAN_PLACES - 1  # of the fair price from the mid, toward the other side
         flow.lean[row, place] = round(ONE / (1.0 + math.exp(-numbers.queue_lean * distance)))
+    most = next(usdc for leverage, usdc in DEEP_USDC_MAX if market.maximum_leverage >= leverage)
     for level, times in enumerate(DEEP_SHARES):
-        flow.deep_lots[row, level] = max(round(lots * numbers.level_usdc * times), 1)
+        flow.deep_lots[row, level] = max(round(lots * min(numbers.level_usdc * times, most)), 1)
     flow.order_lots[row] = log_normal_table(
         lots * numbers.order_usdc, numbers.order_deviation, lots * _MINIMUM_USDC, lots * numbers.order_usdc_max
     )

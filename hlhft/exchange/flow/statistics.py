@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from hlhft.units import Market
 
 SAMPLE_NS = 540_000_000
-BLOCK_NS = 120_000_000_000
+BLOCK_NS = 60_000_000_000  # the longest horizon
 SILENCE_NS = 5_000_000_000  # samples farther than this from the last update are none: the recorder was silent
 HORIZONS_S = (1, 10, 60)
 TRAIN = 10  # samples

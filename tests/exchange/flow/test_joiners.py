@@ -111,9 +111,7 @@ def test_an_order_behind_the_touch_is_withdrawn_later():
     row = 0
     for order in joiners.rehearsal.venue.orders:
         if order["order_id"] != 0 and order["side"] < 0:
-            row = add_cancel(
-                joiners.rehearsal.flow, rows.rows, row, order["account"], 0, order["client_id"], 1
-            )
+            row = add_cancel(joiners.rehearsal.flow, rows.rows, row, order["account"], 0, order["client_id"], 1)
     row = add_post(joiners.rehearsal.flow, rows.rows, row, 9, 0, 5, -1, 1_000_050, 12, 1)
     execute(joiners.rehearsal, rows.take(row), joiners.now_ns)
     rows = Legs()

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from hlhft.exchange.flow.legs import (
     CLIENT_ID_BASE,
     add_cancel,
+    add_deposit,
+    add_leverage,
     add_modify,
     add_post,
     add_price,
@@ -33,9 +35,19 @@ def test_every_kind_of_leg_says_what_it_should_and_nothing_else():
     row = add_take(flow, legs.rows, row, 4, 0, 1, 1_000_020, 9, 5)
     row = add_cancel(flow, legs.rows, row, 3, 0, 41, 5)
     row = add_modify(flow, legs.rows, row, 3, 0, 41, 42, 1, 999_990, 7, 5)
+    row = add_deposit(flow, legs.rows, row, 3, 2_500_000, 5)
+    row = add_leverage(flow, legs.rows, row, 3, 0, 40, 5)
     assert [fields(leg) for leg in legs.take(row)] == [
         {"action": 1, "arrival_ns": 5, "kind": ActionKind.ORACLE_PRICE, "price_ticks": 1_000_000},
-        {"action": 2, "arrival_ns": 5, "account": 3, "client_id": 41, "side": -1, "price_ticks": 1_000_010, "size_lots": 8},
+        {
+            "action": 2,
+            "arrival_ns": 5,
+            "account": 3,
+            "client_id": 41,
+            "side": -1,
+            "price_ticks": 1_000_010,
+            "size_lots": 8,
+        },
         {
             "action": 3,
             "arrival_ns": 5,
@@ -65,7 +77,9 @@ def test_every_kind_of_leg_says_what_it_should_and_nothing_else():
             "price_ticks": 999_990,
             "size_lots": 7,
         },
-    ]  # fmt: skip
+        {"action": 6, "arrival_ns": 5, "account": 3, "kind": ActionKind.DEPOSIT, "amount": 2_500_000},
+        {"action": 7, "arrival_ns": 5, "account": 3, "kind": ActionKind.UPDATE_LEVERAGE, "amount": 40, "side": 1},
+    ]
 
 
 def test_numbers_of_actions_go_on_from_those_before():

@@ -247,8 +247,8 @@ def test_deep_orders_stand_behind_and_follow_seldom():
         assert (1, 1_000_000 - distance) in found
         assert (-1, 1_000_000 + distance) in found
     assert act() == []
-    set_fair(rehearsal, 100_100.0)
+    set_fair(rehearsal, 100_010.0)
     assert act() == [], "a fifth of the distance is near enough"
-    set_fair(rehearsal, 100_200.0)
-    assert act() == [ActionKind.MODIFY] * 2, "the nearest level is a third of its distance off"
+    set_fair(rehearsal, 100_020.0)
+    assert act() == [ActionKind.MODIFY] * 2, "the nearest level is two fifths of its distance off"
     assert len(resting(rehearsal, account)) == 2 * DEEP_LEVELS

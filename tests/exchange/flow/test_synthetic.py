@@ -16,7 +16,7 @@ from hlhft.events import EventKind
 from hlhft.exchange.flow.draws import ONE
 from hlhft.exchange.flow.legs import CLIENT_ID_BASE, add_take
 from hlhft.exchange.flow.rehearsal import START_NS
-from hlhft.exchange.flow.state import ACCOUNTS, LEGS_PER_MARKET
+from hlhft.exchange.flow.state import ACCOUNTS, legs_max
 from hlhft.exchange.flow.synthetic import flow_legs
 from hlhft.ladder import ASK_NONE, BID_NONE
 from hlhft.venue.blocks import ActionKind, TimeInForce
@@ -97,7 +97,7 @@ def test_legs_are_what_the_venue_takes():
         legs = rehearsal.legs[1:count]
         assert list(legs["action"]) == list(range(56, 55 + count))
         assert (legs["arrival_ns"] == ts_ns).all()
-        assert count - 1 <= LEGS_PER_MARKET
+        assert count - 1 <= legs_max(1)
         kinds |= set(legs["kind"])
         orders = legs[legs["kind"] <= ActionKind.MODIFY]
         assert ((orders["account"] >= 1) & (orders["account"] <= ACCOUNTS)).all()
@@ -112,6 +112,23 @@ def test_legs_are_what_the_venue_takes():
         done += len(orders)
     assert kinds >= {ActionKind.PLACE, ActionKind.CANCEL, ActionKind.MODIFY, ActionKind.ORACLE_PRICE}
     assert refused < done / 5
+
+
+def test_it_opens_with_money_and_leverage_for_everybody():
+    rehearsal = stage(CALM, markets=2)
+    for ts_ns in (START_NS, START_NS + 75_000_000):
+        count = flow_legs(rehearsal.venue, rehearsal.flow, rehearsal.legs, 0, ts_ns)
+        legs = rehearsal.legs[:count]
+        deposits = legs[legs["kind"] == ActionKind.DEPOSIT]
+        leverages = legs[legs["kind"] == ActionKind.UPDATE_LEVERAGE]
+        if ts_ns == START_NS:
+            assert list(deposits["account"]) == list(range(1, ACCOUNTS + 1))
+            assert set(deposits["amount"]) == {10**15}
+            assert len(set(zip(leverages["account"], leverages["market"]))) == 2 * ACCOUNTS
+            assert set(leverages["amount"]) == {40}
+            assert legs["kind"][0] == ActionKind.DEPOSIT
+        else:
+            assert len(deposits) == len(leverages) == 0
 
 
 def test_prices_from_outside_come_every_three_seconds():

@@ -56,8 +56,8 @@ def test_bursts_come_as_often_and_as_large_as_they_should():
     assert 1.7 < len(legs) / 240 < 2.3
     assert 0.8 < np.median(legs["size_lots"]) / 1_000 < 1.2, "1000 USDC are 1000 lots"
     assert {1, -1} == set(legs["side"])
-    assert set(legs["price_ticks"][legs["side"] > 0]) == {1_005_010}, "a two-hundredth from the touch"
-    assert set(legs["price_ticks"][legs["side"] < 0]) == {995_000}
+    assert set(legs["price_ticks"][legs["side"] > 0]) == {1_002_010}, "a five-hundredth from the touch"
+    assert set(legs["price_ticks"][legs["side"] < 0]) == {998_000}
 
 
 def test_a_burst_goes_one_way_and_the_fair_price_follows():

@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from hlhft.cli import invoke
+from hlhft.cli.errors import ExitCode
+from hlhft.cli.exchange import LINE_EVERY_S, Status, status_line
+from hlhft.exchange.opening import test_key as key_of
+from hlhft.exchange.opening import test_signer as signer_of
+from hlhft.exchange.state_file import write_state
+from tests.exchange.clients import Client, order, orders, small_machine
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Visitor(threading.Thread):
+    """Waits until the exchange answers, asks for the test account, and sends the process a signal."""
+
+    def __init__(self, port: int, number: int, seed: int) -> None:
+        super().__init__(daemon=True)
+        self.url = f"http://127.0.0.1:{port}/info"
+        self.number = number
+        self.user = signer_of(seed).address
+        self.state: Any = None
+
+    def run(self) -> None:
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            try:
+                body = {"type": "clearinghouseState", "user": self.user}
+                self.state = requests.post(self.url, json=body, timeout=5).json()
+                break
+            except requests.ConnectionError:
+                threading.Event().wait(0.02)
+        os.kill(os.getpid(), self.number)
+
+
+def served(port: int, number: int, *arguments: str, seed: int = 1) -> tuple[int, Any]:
+    visitor = Visitor(port, number, seed)
+    visitor.start()
+    line = ["exchange", "--coins", "ETH", "--flow", "none", "--port", str(port), "--seed", str(seed), *arguments]
+    code = invoke(line)
+    visitor.join(60)
+    return code, visitor.state
+
+
+def test_an_exchange_is_served_until_a_signal_comes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    port, state = free_port(), tmp_path / "exchange.state"
+    code, told = served(port, signal.SIGTERM, "--state", str(state), seed=5)
+    assert code == ExitCode.OK
+    assert told["marginSummary"]["accountValue"] == "100000.0"
+    printed = capsys.readouterr()
+    assert f"http://127.0.0.1:{port} " in printed.out
+    assert f"0x{key_of(5).hex()}" in printed.out
+    assert "NEVER send real money" in printed.out
+    assert "limits on, delays on; seed 5, speed 1x" in printed.out
+    assert "block 1 " in printed.err
+    # It goes on with the same account, and not with a second deposit.
+    code, told = served(port, signal.SIGINT, "--state", str(state), "--no-limits", "--no-delay", seed=5)
+    assert code == ExitCode.INTERRUPTED
+    assert told["marginSummary"]["accountValue"] == "100000.0"
+    printed = capsys.readouterr()
+    assert "limits OFF, delays OFF" in printed.out
+    assert f"interrupted; the state is in {state}" in printed.err
+
+
+def test_what_cannot_be_served(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke(["exchange", "--coins", "btc"]) == ExitCode.USAGE
+    assert "the nearest is BTC" in capsys.readouterr().err
+    assert invoke(["exchange", "--flow", "some"]) == ExitCode.USAGE
+    damaged = tmp_path / "damaged"
+    damaged.write_bytes(b"nothing")
+    assert invoke(["exchange", "--coins", "ETH", "--flow", "none", "--state", str(damaged)]) == ExitCode.DATA
+    assert "give another file" in capsys.readouterr().err
+    other = tmp_path / "other"
+    write_state(other, small_machine().state())
+    assert invoke(["exchange", "--coins", "ETH", "--flow", "none", "--state", str(other)]) == ExitCode.DATA
+    assert "list the same coins" in capsys.readouterr().err
+
+
+def test_a_port_that_is_taken(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert invoke(["exchange", "--coins", "ETH", "--flow", "none", "--port", str(port)]) == ExitCode.FAILURE
+    assert "address already in use" in capsys.readouterr().err
+
+
+def test_the_status_says_what_happens() -> None:
+    machine = small_machine()
+    status = Status(machine)
+    alice, bob = Client(machine, 1), Client(machine, 2)
+    alice.statuses(orders(order(buy=False, price="4000")))
+    now_ns = machine.time_ns + 1_000_000
+    machine.admit(bob.body(orders(order(price="4000", size="0.05"))), bob.label, now_ns)
+    status.count(machine.advance(now_ns))
+    line = status.line()
+    assert "BTC -/-  ETH -/4000  0 sockets  2 actions  1 trades" in line
+    assert line.startswith(f"block {machine.height}  ")
+
+
+def test_lines_come_now_and_then_where_there_is_no_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr("hlhft.cli.exchange.time.monotonic", lambda: now[0])
+    with status_line() as show:
+        for text in ("first", "second"):
+            show(text)
+        now[0] += LINE_EVERY_S
+        show("third")
+    assert capsys.readouterr().err == "first\nthird\n"
+
+
+def test_a_terminal_shows_one_line_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal:
+        encoding = "utf-8"
+
+        def __init__(self) -> None:
+            self.written = ""
+
+        def isatty(self) -> bool:
+            return True
+
+        def write(self, text: str) -> int:
+            self.written += text
+            return len(text)
+
+        def flush(self) -> None:
+            pass
+
+    terminal = Terminal()
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr("sys.stderr", terminal)
+    with status_line() as show:
+        show("first")
+        show("second")
+    assert "first" in terminal.written
+    assert "second" in terminal.written
