@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,8 @@ from hlhft.exchange.flow.background import (
     new_background,
     price_legs,
 )
+from hlhft.exchange.kernel_state import packed, unpack
+from hlhft.ladder import LADDER_DTYPE
 from hlhft.units import MICRO, Market
 from hlhft.venue.blocks import ActionKind
 from hlhft.venue.chain_state import Chain
@@ -110,6 +113,26 @@ class FeedFlow(ABC):
             if self._cursor < len(self._rows):
                 break
         return int(price_legs(self._background, legs, at, action + 1, ts_ns)) - first
+
+    def state(self) -> dict[str, Any]:
+        """What `restore` needs, as plain values."""
+        if self._background is None:
+            return {"arrays": None}
+        return {"arrays": {name: packed(array) for name, array in zip(self._background._fields, self._background)}}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Becomes what `state` told. Raises ValueError when that was a flow of another shape."""
+        arrays = state["arrays"]
+        if arrays is None:
+            return
+        ladders = np.zeros(arrays["ladders"][0], LADDER_DTYPE)
+        unpack(arrays["ladders"], ladders, "ladders")
+        background = new_background(ladders, self.places, first_account=self.accounts[0])
+        for name, array in zip(background._fields, background):
+            unpack(arrays[name], array, name)
+        if background.places.tolist() != self.places:
+            raise ValueError("the state's order flow has other markets")
+        self._background = background
 
     def _deposit(self, legs: np.ndarray, first: int, ts_ns: int) -> int:
         rows = legs[first : first + ACCOUNTS]

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
@@ -68,6 +69,11 @@ class LiveFlow(FeedFlow):
         # What has arrived happens in this block: the clocks of the two venues are not compared.
         rows["ts_exch_ns"] = ts_ns
         return rows
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Becomes what `state` told, with empty books until the feed fills them. Raises ValueError as FeedFlow."""
+        super().restore(state)
+        self.feed.begin_anew()
 
     def status(self) -> str:
         """One line for people."""

@@ -207,6 +207,10 @@ class LiveFeed:
         self._waiting_rows = sum(len(held) for _, held in self._held)
         return rows
 
+    def begin_anew(self) -> None:
+        """Says that all books are gone, before any further row."""
+        self._clear(range(len(self.markets)), 0)
+
     def status(self) -> str:
         """One line for people."""
         stale = [market.name for market, is_stale in zip(self.markets, self.stale) if is_stale]

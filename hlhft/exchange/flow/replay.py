@@ -9,12 +9,13 @@ The same source and the same blocks give the same legs: nothing is drawn.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from hlhft.data.feed import replay_events
-from hlhft.data.merge import Events
+from hlhft.data.merge import Events, nothing
 from hlhft.data.sources import Source
 from hlhft.events import EventKind, Side
 from hlhft.exchange.flow.feeding import FeedFlow, cleared, visible
@@ -49,43 +50,43 @@ class RecordedFlow(FeedFlow):
         self.passes = 0  # begun so far
         self.is_over = False
         self._shift_ns = 0  # from the recording's time to the exchange's
-        self._first_shift_ns = 0  # of this pass
+        self._start_ns = _UNSEEN  # of this pass, in the exchange's time
         self._last_ns = _UNSEEN  # the latest row, in the exchange's time
         self._taken = 0  # rows of this pass that were handed on
-        self._events: Iterator[Events] | None = None
+        self._events: Iterator[Events] | None = None  # None between passes
 
     def _next_rows(self, ts_ns: int) -> Events | None:
         if self.is_over:
             return None
         if self._events is None:
-            self._begin()
+            start_ns = ts_ns if self._last_ns == _UNSEEN else max(self._last_ns + REST_NS, ts_ns)
+            self._begin(start_ns)
         assert self._events is not None
         for events in self._events:
             rows = visible(events)
             if len(rows):
-                return self._placed(rows, ts_ns)
+                return self._placed(rows)
         return self._end(ts_ns)
 
-    def _begin(self) -> None:
+    def _begin(self, start_ns: int) -> None:
         self.passes += 1
         self._taken = 0
+        self._start_ns = start_ns
         self._events = replay_events(self._source, local_levels=False, rows_max=ROWS_PER_PIECE)
 
     def _end(self, ts_ns: int) -> Events:
         """The books are gone a rest after the last row; a recording without rows is over at once."""
-        end_ns = max(self._last_ns + REST_NS, ts_ns) if self._taken else ts_ns
+        self._last_ns = max(self._last_ns + REST_NS, ts_ns) if self._taken else ts_ns
         self._events = None
         self.is_over = not self._repeat or self._taken == 0
-        self._last_ns = end_ns
-        return cleared(range(len(self.places)), end_ns)
+        return cleared(range(len(self.places)), self._last_ns)
 
-    def _placed(self, rows: Events, ts_ns: int) -> Events:
+    def _placed(self, rows: Events) -> Events:
         """The rows in the exchange's time, long silences cut."""
         times = rows["ts_exch_ns"]
         if self._taken == 0:
-            start_ns = ts_ns if self._last_ns == _UNSEEN else max(self._last_ns + REST_NS, ts_ns)
-            self._shift_ns = self._first_shift_ns = start_ns - int(times[0])
-            self._last_ns = start_ns
+            self._shift_ns = self._start_ns - int(times[0])
+            self._last_ns = self._start_ns
         gaps = np.diff(times, prepend=self._last_ns - self._shift_ns)
         cut = np.maximum(gaps - self._silence_ns_max, 0)
         rows["ts_exch_ns"] = times + self._shift_ns - np.cumsum(cut)
@@ -93,6 +94,38 @@ class RecordedFlow(FeedFlow):
         self._last_ns = int(rows["ts_exch_ns"][-1])
         self._taken += len(rows)
         return rows
+
+    def state(self) -> dict[str, Any]:
+        """What `restore` needs, as plain values."""
+        return super().state() | {
+            "fingerprint": self._source.fingerprint(),
+            "passes": self.passes,
+            "is_over": self.is_over,
+            "is_between": self._events is None,
+            "start_ns": self._start_ns,
+            "last_ns": self._last_ns,
+            "followed": self._cursor if self._events is None else self._taken - (len(self._rows) - self._cursor),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Becomes what `state` told, reading the recording up to there. Raises ValueError when that was another flow or
+        recording."""
+        if state["fingerprint"] != self._source.fingerprint():
+            raise ValueError(f"the state's order flow is another recording than {self._source.name}")
+        super().restore(state)
+        followed = state["followed"]
+        if state["is_between"]:
+            self._rows = cleared(range(len(self.places)), state["last_ns"]) if state["passes"] else nothing()
+            self._cursor = followed
+            self._last_ns = state["last_ns"]
+        else:
+            self._begin(state["start_ns"])
+            while followed > self._taken - len(self._rows) + self._cursor:
+                rows = self._next_rows(self._start_ns)
+                assert rows is not None, "a recording with the same fingerprint has the same rows"
+                self._rows = rows
+                self._cursor = min(len(rows), followed - (self._taken - len(rows)))
+        self.passes, self.is_over = state["passes"], state["is_over"]
 
     def status(self) -> str:
         """One line for people."""

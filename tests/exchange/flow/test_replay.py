@@ -107,6 +107,38 @@ def test_a_recording_that_shows_nothing_of_the_venue_is_over_at_once():
     assert (flow.is_over, host.book()) == (True, ([], []))
 
 
+@pytest.mark.parametrize("blocks", [0, 1, 2, 5, 21, 23, 24, 25, 40])
+def test_it_goes_on_from_its_state(blocks):
+    def run(host: Host, numbers: range) -> list:
+        shown = []
+        for number in numbers:
+            host.block(SECOND + number * SECOND // 2)
+            shown.append(host.book())
+        return shown
+
+    whole, _ = hosted(short_source())
+    expected = run(whole, range(60))
+    stopped, first = hosted(short_source())
+    shown = run(stopped, range(blocks))
+    flow = RecordedFlow(short_source(), [BTC], first_account=FIRST_ACCOUNT)
+    flow.restore(first.state())
+    stopped.flow = flow
+    assert shown + run(stopped, range(blocks, 60)) == expected
+    assert flow.passes == 3
+
+
+def test_it_does_not_go_on_from_another_flows_state():
+    _, flow = hosted(short_source())
+    other = RecordedFlow(ListSource([joined([level(T, BUY, 1, 1)])], [BTC, ETH]), [BTC], first_account=FIRST_ACCOUNT)
+    with pytest.raises(ValueError, match="another recording than list"):
+        other.restore(flow.state())
+    host, flow = hosted(short_source())
+    host.block(1)
+    two = RecordedFlow(short_source(), [ETH, BTC], first_account=FIRST_ACCOUNT)
+    with pytest.raises(ValueError, match="has other markets"):
+        two.restore(flow.state())
+
+
 # Markets.
 
 
