@@ -60,6 +60,7 @@ class LiveFlow(FeedFlow):
         super().__init__(markets, listed, first_account=first_account)
         self.url = websocket_url(base_url)
         self.feed = LiveFeed(markets, seed=seed, settings=settings)
+        self.happened = asyncio.Event()  # set whenever the feed was told anything: who waits for it clears it
 
     def _next_rows(self, ts_ns: int) -> Events | None:
         rows = self.feed.take_rows()
@@ -86,6 +87,7 @@ class LiveFlow(FeedFlow):
             if any(isinstance(effect, Connect) for effect in feed.tick(now_ns())):
                 reason = await self._connection(now_ns)
                 feed.closed(reason, now_ns())
+            self.happened.set()
             await asyncio.sleep(_seconds_to(feed.next_deadline_ns(), now_ns()))
 
     async def _connection(self, now_ns: Callable[[], int]) -> str:
@@ -95,6 +97,7 @@ class LiveFlow(FeedFlow):
                 is_open = await _perform(socket, self.feed.opened(now_ns()))
                 while is_open:
                     is_open = await _perform(socket, await self._listen(socket, now_ns))
+                    self.happened.set()
         except TimeoutError:
             return "the venue did not answer in time"
         except (OSError, WebSocketException) as error:
@@ -148,7 +151,8 @@ async def first_prices(
     try:
         async with asyncio.timeout(timeout_s):
             while len(best) < 2 * len(markets):
-                await asyncio.sleep(0.01)
+                await flow.happened.wait()
+                flow.happened.clear()
                 rows = flow.feed.take_rows()
                 for row in [] if rows is None else rows[rows["kind"] == int(EventKind.BBO)]:
                     if row["price_ticks"] > 0:

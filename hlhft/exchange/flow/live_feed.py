@@ -214,7 +214,8 @@ class LiveFeed:
     def status(self) -> str:
         """One line for people."""
         stale = [market.name for market, is_stale in zip(self.markets, self.stale) if is_stale]
-        text = f"{self.link.value}, {self.tally['connections']} connections"
+        count = self.tally["connections"]
+        text = f"{self.link.value}, {count} connection{'' if count == 1 else 's'}"
         if stale:
             text += f", no book of {', '.join(stale)}"
         return text + (f", last error: {self.last_error}" if self.last_error else "")
