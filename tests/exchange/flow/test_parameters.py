@@ -5,9 +5,11 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from hlhft.compiled import JIT_DISABLED
 from hlhft.data.markets import find
-from hlhft.exchange.flow.calibration import KNOBS
+from hlhft.exchange.flow.calibration import KNOBS, simulated
 from hlhft.exchange.flow.parameters import decoded, fitted, like, shipped, written
+from hlhft.exchange.flow.statistics import measure
 from tests.exchange.flow.stage import CALM, STILL
 
 
@@ -40,3 +42,39 @@ def test_another_price_for_the_same_market():
     assert like(CALM, start_price=CALM.start_price) == CALM
     with pytest.raises(ValueError, match="must be positive, not 0"):
         like(CALM, start_price=0)
+
+
+# A few minutes with wide margins; tests/bench/flow.py holds half an hour and five seeds against the recordings.
+SECONDS = 62.0 if JIT_DISABLED else 660.0
+# Medians and rates of the recordings of 4 September 2025: spread in bp, share at one step, touches a second, trades and
+# events a minute, deviation of the mid in bp, touch and depth in USDC.
+RECORDED = {
+    "BTC": (0.091, 0.95, 6.6, 183, 67, 0.26, 0.6e6, 9.8e6),
+    "ETH": (0.233, 0.94, 7.3, 197, 83, 0.61, 0.36e6, 25e6),
+    "SOL": (0.493, 0.95, 6.3, 122, 55, 0.68, 0.126e6, 14e6),
+    "WLFI": (2.73, 0.24, 4.2, 71, 30, 2.66, 3_000, 0.3e6),
+}
+MARGINS = (1.5, 1.5, 1.3, 2.0, 1.5, 2.5, 1.8, 1.3)
+MARGINS_OF_A_MINUTE = (1.5, 2.0, 1.6, 4.0, 2.0, 6.0, 3.0, 1.6)
+
+
+@pytest.mark.parametrize("coin", list(RECORDED))
+def test_what_ships_looks_like_the_recordings(coin: str):
+    data = simulated(find(coin), shipped()[coin], seed=6, seconds=SECONDS)
+    found = measure(data, data.blocks())
+    figures = (
+        found.spread_bp,
+        found.one_step_share,
+        found.touches_per_s,
+        found.trades_per_minute,
+        found.events_per_minute,
+        found.move_bp,
+        found.touch_usdc,
+        found.depth_usdc,
+    )
+    for figure, recorded, margin in zip(figures, RECORDED[coin], MARGINS_OF_A_MINUTE if JIT_DISABLED else MARGINS):
+        assert recorded / margin < figure < recorded * margin, figures
+    assert found.imbalance_share > (0.5 if JIT_DISABLED or coin == "WLFI" else 0.58), "queues tell where the mid goes"
+    if not JIT_DISABLED and coin != "WLFI":
+        # Half of the spread is what a passive fill would earn if nobody knew better.
+        assert found.markout_10_bp < 0.0 < found.spread_bp
