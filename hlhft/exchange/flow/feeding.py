@@ -82,6 +82,10 @@ class FeedFlow(ABC):
     def _next_rows(self, ts_ns: int) -> Events | None:
         """More rows, their ts_exch_ns in the exchange's time and none earlier than those before; None without any."""
 
+    @abstractmethod
+    def status(self) -> str:
+        """One line for people."""
+
     @property
     def background(self) -> Background | None:
         """What is known of the feed's books; None before the first block."""

@@ -14,12 +14,14 @@ from typing import Any
 
 import numpy as np
 
+from hlhft.data.errors import DataError
 from hlhft.data.feed import replay_events
 from hlhft.data.merge import Events, nothing
 from hlhft.data.sources import Source
 from hlhft.events import EventKind, Side
 from hlhft.exchange.flow.feeding import FeedFlow, cleared, visible
 from hlhft.units import Market
+from hlhft.venue.chain_state import Chain
 
 SILENCE_NS = 60_000_000_000  # longer ones start another session (hlhft.data.sessions)
 REST_NS = 1_000_000_000  # from the last row to the end, and from there to the next beginning
@@ -54,6 +56,22 @@ class RecordedFlow(FeedFlow):
         self._last_ns = _UNSEEN  # the latest row, in the exchange's time
         self._taken = 0  # rows of this pass that were handed on
         self._events: Iterator[Events] | None = None  # None between passes
+        self._block_ns = _UNSEEN  # the latest block
+        self._is_resumed = False  # no block since it was restored
+
+    def legs(self, chain: Chain, legs: np.ndarray, first: int, ts_ns: int) -> int:
+        """As every feed's. While the exchange was stopped, the recording stood still."""
+        if self._is_resumed:
+            self._is_resumed = False
+            self._wait(ts_ns - self._block_ns)
+        self._block_ns = ts_ns
+        return super().legs(chain, legs, first, ts_ns)
+
+    def _wait(self, pause_ns: int) -> None:
+        self._rows["ts_exch_ns"] += pause_ns
+        self._shift_ns += pause_ns
+        self._start_ns += pause_ns
+        self._last_ns += pause_ns
 
     def _next_rows(self, ts_ns: int) -> Events | None:
         if self.is_over:
@@ -102,6 +120,7 @@ class RecordedFlow(FeedFlow):
             "passes": self.passes,
             "is_over": self.is_over,
             "is_between": self._events is None,
+            "block_ns": self._block_ns,
             "start_ns": self._start_ns,
             "last_ns": self._last_ns,
             "followed": self._cursor if self._events is None else self._taken - (len(self._rows) - self._cursor),
@@ -126,6 +145,8 @@ class RecordedFlow(FeedFlow):
                 self._rows = rows
                 self._cursor = min(len(rows), followed - (self._taken - len(rows)))
         self.passes, self.is_over = state["passes"], state["is_over"]
+        self._block_ns = state["block_ns"]
+        self._is_resumed = self.passes > 0
 
     def status(self) -> str:
         """One line for people."""
@@ -138,7 +159,7 @@ def first_mids(source: Source) -> tuple[int, ...]:
     """The first price of each market in ticks: the middle of its book, a trade that comes earlier, or at the end the
     best of the one side that there was.
 
-    For the band of an exchange that will replay it. Raises ValueError when a market has no price at all.
+    For the band of an exchange that will replay it. Raises DataError when a market has no price at all.
     """
     count = len(source.markets)
     mids, best = [0] * count, np.zeros((count, 2), np.int64)
@@ -152,7 +173,7 @@ def first_mids(source: Source) -> tuple[int, ...]:
     mids = [mid or int(sides.max()) for mid, sides in zip(mids, best)]
     if not all(mids):
         names = [market.name for market, mid in zip(source.markets, mids) if mid == 0]
-        raise ValueError(f"{source.name} holds no price of {', '.join(names)}")
+        raise DataError(source.name, None, f"no price of {', '.join(names)} is in it, name a recording that has one")
     return tuple(mids)
 
 

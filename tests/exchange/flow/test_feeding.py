@@ -27,6 +27,9 @@ class ListFlow(FeedFlow):
     def _next_rows(self, ts_ns: int) -> Events | None:
         return self.arrays.pop(0) if self.arrays else None
 
+    def status(self) -> str:
+        return f"{len(self.arrays)} arrays"
+
 
 def test_markets_are_found_by_name():
     assert places_of([ETH, BTC], [BTC]) == [-1, 0]
