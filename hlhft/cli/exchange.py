@@ -82,7 +82,7 @@ def command(
             raise
         except ValueError as error:
             raise CommandError(f"{state}: {error}", ExitCode.DATA) from None
-    for _ in range(2):  # the first block brings an order flow its money
+    for _ in range(1 if flow == "none" else 2):  # the first block only brings an order flow its money
         machine.advance(machine.next_deadline_ns())  # compiles what it needs before anybody waits for it
     interrupted = _serve(machine, host=host, port=port, speed=speed, state=state)
     if interrupted:

@@ -7,11 +7,17 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 import pytest
+from aiohttp import ClientSession
 from websockets.asyncio.server import Server, ServerConnection, serve
 
 from hlhft.exchange.flow.live import FeedError, LiveFlow, first_prices, websocket_url
 from hlhft.exchange.flow.live_feed import MS, FeedSettings
+from hlhft.exchange.opening import live_flow, open_machine, settings_of
+from hlhft.exchange.server import Clock
+from hlhft.exchange.server import Server as HttpServer
 from tests.data.making import BTC, ETH
+from tests.exchange.clients import START_NS, Client, orders, small_machine
+from tests.exchange.clients import order as wire_order
 from tests.exchange.flow.host import FIRST_ACCOUNT, USER, Host, deposit, order
 from tests.exchange.flow.test_live_feed import best, picture, traded
 
@@ -185,6 +191,57 @@ def test_what_it_restores_begins_with_empty_books():
             host.flow.restore(flow.state())
             host.block(3)
             assert host.book() == ([], [])
+
+    asyncio.run(work())
+
+
+def test_paper_trading_on_a_second_exchange():
+    """The venue is an embedded exchange with one maker; on the other one a client trades against what it shows."""
+
+    async def work() -> None:
+        machine = small_machine()
+        maker, taker = Client(machine, 1), Client(machine, 2)
+        maker.statuses(orders(wire_order(price="3999", size="0.1"), wire_order(buy=False, price="4001", size="0.2")))
+        server = HttpServer(machine, Clock(machine.time_ns))
+        await server.start()
+        base_url = f"http://127.0.0.1:{server.port}"
+
+        async def at_venue(client: Client, *legs: dict) -> None:
+            async with (
+                ClientSession() as http,
+                http.post(f"{base_url}/exchange", data=client.body(orders(*legs))) as got,
+            ):
+                assert (await got.json())["status"] == "ok"
+
+        prices = await first_prices([ETH], base_url=base_url)
+        assert prices == (ETH.ticks("4000"),)
+        settings = settings_of([ETH], prices, seed=1, start_ns=START_NS, with_delays=False)
+        flow = live_flow(settings, base_url)
+        paper = open_machine(settings, flow=flow)
+        client = Client(paper, 3)
+
+        def shows(bids: list[str], asks: list[str]) -> bool:
+            paper.advance(paper.time_ns + 200 * MS)
+            answer = msgspec.json.decode(
+                paper.info(b'{"type":"l2Book","coin":"ETH"}', client.label, paper.time_ns).body
+            )
+            return [[level["sz"] for level in side] for side in answer["levels"]] == [bids, asks]
+
+        async def trading() -> None:
+            await until(flow, lambda: shows(["0.1"], ["0.2"]))
+            assert "resting" in client.statuses(orders(wire_order(asset=0, price="3999", size="0.1")))[0]
+            # Others join behind the client, and a taker reaches past what was there before it.
+            await at_venue(maker, wire_order(price="3999", size="0.3"))
+            await until(flow, lambda: shows(["0.5"], ["0.2"]))
+            await at_venue(taker, wire_order(buy=False, price="3999", size="0.2", tif="Ioc"))
+            await until(flow, lambda: shows(["0.2"], ["0.2"]))
+            state = client.info("clearinghouseState")
+            assert [one["position"]["szi"] for one in state["assetPositions"]] == ["0.1"]
+
+        try:
+            await followed(flow, trading)
+        finally:
+            await server.stop()
 
     asyncio.run(work())
 
