@@ -21,7 +21,7 @@ BIN := .venv/bin/
 READY := .venv/.ready-$(shell { cat pyproject.toml constraints.txt; echo '$(CURDIR)'; } | cksum | cut -d ' ' -f 1)
 endif
 
-.PHONY: help install demo test coverage bench bench-short fuzz lint types format docs clean
+.PHONY: help install demo exchange test coverage bench bench-short day fuzz lint types format docs clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -47,6 +47,9 @@ install: $(READY) ## Install the packages into .venv (every other target does it
 demo: $(READY) ## Backtest a two-sided quoter on the bundled recording, with a report in runs/demo
 	@$(RUN) -m hlhft backtest --output runs/demo $(ARGUMENTS)
 
+exchange: $(READY) ## Serve an exchange on this machine (ARGUMENTS='--coins BTC --speed 10')
+	@$(RUN) -m hlhft exchange $(ARGUMENTS)
+
 test: $(READY) ## Run the tests (ARGUMENTS='-k book' passes options on)
 	@$(RUN) -m pytest --numprocesses=2 --dist=loadfile $(ARGUMENTS)
 
@@ -58,6 +61,9 @@ bench: $(READY) ## Measure everything the README states, and write the figures t
 
 bench-short: $(READY) ## Measure just enough to notice that something became slow
 	@$(RUN) tests/bench/run.py --short $(ARGUMENTS)
+
+day: $(READY) ## Run a day of four coins through the exchange (ARGUMENTS='--hours 1')
+	@$(RUN) tests/bench/day.py $(ARGUMENTS)
 
 fuzz: $(READY) ## Throw a hundred thousand inputs at the exchange (ARGUMENTS='--inputs 1000000 --seed 2')
 	@$(RUN) -m tests.exchange.fuzz_run --coverage $(ARGUMENTS)

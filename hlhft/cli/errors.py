@@ -48,6 +48,7 @@ DECLARED: Mapping[str, ExitCode] = {
     "hlhft.data.decimals.DecimalError": ExitCode.DATA,
     "hlhft.data.errors.DataError": ExitCode.DATA,
     "hlhft.exchange.info._Absent": ExitCode.DATA,
+    "hlhft.exchange.flow.live.FeedError": ExitCode.FAILURE,
     "hlhft.exchange.opening.OpeningError": ExitCode.USAGE,
     "hlhft.exchange.state_file.StateFileError": ExitCode.DATA,
     "hlhft.hyperliquid.signing.SigningError": ExitCode.DATA,

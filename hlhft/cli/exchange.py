@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,20 +19,24 @@ if TYPE_CHECKING:
     from hlhft.exchange.machine import Machine, Outcome
     from hlhft.exchange.server import Server
 
-FLOWS = ("synthetic", "none")
+COINS = "BTC,ETH,SOL,WLFI"
 LINE_EVERY_S = 10.0
 STATUS_EVERY_S = 0.5
 
 
 @click.command()
-@click.option("--coins", default="BTC,ETH,SOL,WLFI", show_default=True, metavar="A,B", help="Perpetuals to list.")
+@click.option(
+    "--coins", metavar="A,B", help=f"Perpetuals to list.  [default: {COINS}, or all of a recording]",
+)  # fmt: skip
 @click.option(
     "--flow",
-    type=click.Choice(FLOWS),
     default="synthetic",
     show_default=True,
-    help="Who else trades: agents fitted to recordings, or nobody.",
+    metavar="synthetic|live|none|PATH",
+    help="Who else trades: agents fitted to recordings, the real venue's public streams, nobody, or a recording.",
 )
+@click.option("--once", is_flag=True, help="End a recording instead of beginning it again.")
+@click.option("--venue", default=None, metavar="URL", help="Where --flow live listens.  [default: the venue's mainnet]")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=1, show_default=True, help="Of all that is drawn.")
 @click.option(
     "--speed", type=click.FloatRange(0.01, 1000.0), default=1.0, show_default=True, help="Exchange seconds a second."
@@ -43,8 +47,10 @@ STATUS_EVERY_S = 0.5
 @click.option("--no-limits", is_flag=True, help="Do not enforce rate limits.")
 @click.option("--no-delay", is_flag=True, help="Execute each action at once.")
 def command(
-    coins: str,
+    coins: str | None,
     flow: str,
+    once: bool,
+    venue: str | None,
     seed: int,
     speed: float,
     host: str,
@@ -59,15 +65,16 @@ def command(
     limits, block order. With --state, the exchange goes on where it was stopped. Ends with Ctrl-C.
     """
     from hlhft.compiled import cache_folder
-    from hlhft.exchange.opening import open_machine, open_settings
     from hlhft.exchange.state_file import StateFileError, read_state
 
     now_ns = time.time_ns()
-    names = [name.strip() for name in coins.split(",") if name.strip()]
-    settings = open_settings(names, seed=seed, start_ns=now_ns, with_limits=not no_limits, with_delays=not no_delay)
+    names = None if coins is None else [name.strip() for name in coins.split(",") if name.strip()]
+    if flow == "live" and speed != 1.0:
+        raise CommandError("the real venue's streams run at their own speed: leave --speed at 1", ExitCode.USAGE)
+    options = {"seed": seed, "start_ns": now_ns, "with_limits": not no_limits, "with_delays": not no_delay}
+    machine = _opened(flow, names, venue=venue, repeat=not once, **options)
     if not any(cache_folder().glob("*/chain.run_block-*.nbi")):
         click.echo(COMPILING, err=True)
-    machine = open_machine(settings, synthetic=flow == "synthetic")
     if state is not None and state.exists():
         try:
             machine.restore(read_state(state), now_ns)
@@ -75,11 +82,42 @@ def command(
             raise
         except ValueError as error:
             raise CommandError(f"{state}: {error}", ExitCode.DATA) from None
-    machine.advance(machine.next_deadline_ns())  # compiles what it needs before anybody waits for it
+    for _ in range(1 if flow == "none" else 2):  # the first block only brings an order flow its money
+        machine.advance(machine.next_deadline_ns())  # compiles what it needs before anybody waits for it
     interrupted = _serve(machine, host=host, port=port, speed=speed, state=state)
     if interrupted:
         kept = f"; the state is in {state}" if state is not None else ""
         raise CommandError(f"interrupted{kept}", ExitCode.INTERRUPTED)
+
+
+def _opened(flow: str, names: list[str] | None, *, venue: str | None, repeat: bool, **options: Any) -> Machine:
+    """An exchange with the order flow of that name, or of the recording at that path."""
+    import asyncio
+
+    from hlhft.data.sources import open_source
+    from hlhft.exchange import opening
+    from hlhft.exchange.flow.live import MAINNET_URL, first_prices, websocket_url
+
+    if flow in ("synthetic", "none"):
+        settings = opening.open_settings(COINS.split(",") if names is None else names, **options)
+        return opening.open_machine(settings, synthetic=flow == "synthetic")
+    if flow == "live":
+        url = MAINNET_URL if venue is None else venue
+        try:
+            websocket_url(url)
+        except ValueError as error:
+            raise CommandError(f"--venue {error}", ExitCode.USAGE) from None
+        markets = opening.named(COINS.split(",") if names is None else names)
+        prices = asyncio.run(first_prices(markets, base_url=url, seed=options["seed"]))
+        settings = opening.settings_of(markets, prices, **options)
+        return opening.open_machine(settings, flow=opening.live_flow(settings, url))
+    if not Path(flow).exists():
+        raise CommandError(
+            f"--flow {flow} is none of synthetic, live and none, and there is no recording of that name", ExitCode.USAGE
+        )
+    source = open_source(flow)
+    settings = opening.settings_of(*opening.of_recording(source, names or ()), **options)
+    return opening.open_machine(settings, flow=opening.replayed_flow(settings, source, repeat=repeat))
 
 
 def _serve(machine: Machine, *, host: str, port: int, speed: float, state: Path | None) -> bool:
@@ -88,6 +126,7 @@ def _serve(machine: Machine, *, host: str, port: int, speed: float, state: Path 
 
     import uvloop
 
+    from hlhft.exchange.flow.live import LiveFlow
     from hlhft.exchange.server import Clock, Server
     from hlhft.exchange.state_file import write_state
 
@@ -103,13 +142,19 @@ def _serve(machine: Machine, *, host: str, port: int, speed: float, state: Path 
         for number, is_keyboard in ((signal.SIGINT, True), (signal.SIGTERM, False)):
             asyncio.get_running_loop().add_signal_handler(number, stop, is_keyboard)
         await server.start(host, port)
+        feed = asyncio.create_task(machine.flow.run()) if isinstance(machine.flow, LiveFlow) else None
+        watched: list[asyncio.Future[Any]] = [stopped] if feed is None else [stopped, feed]
         try:
             introduce(server, host, speed)
             with status_line() as show:
                 while not stopped.done():
                     show(status.line())
-                    await asyncio.wait([stopped], timeout=STATUS_EVERY_S)
+                    await asyncio.wait(watched, timeout=STATUS_EVERY_S, return_when=asyncio.FIRST_COMPLETED)
+                    if feed is not None and feed.done():
+                        feed.result()
         finally:
+            if feed is not None:
+                feed.cancel()
             await server.stop()
         return stopped.result()
 
@@ -165,8 +210,15 @@ class Status:
         taken = machine.counters["actions taken"]
         return (
             f"block {machine.height}  {when} UTC  {'  '.join(touches)}  {len(machine.sockets)} sockets"
-            f"  {taken} actions  {self.fills // 2} trades"
+            f"  {taken} actions  {self.fills // 2} trades{self._feed()}"
         )
+
+    def _feed(self) -> str:
+        """What a recording or a live feed says of itself."""
+        from hlhft.exchange.flow.feeding import FeedFlow
+
+        flow = self.machine.flow
+        return f"  {flow.status()}" if isinstance(flow, FeedFlow) else ""
 
 
 class status_line:  # noqa: N801 - a context manager that reads as a function

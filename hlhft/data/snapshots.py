@@ -12,8 +12,8 @@ changes event by event. What is assumed, and tested:
 - A best bid or offer is the touch: better levels of its side are gone, the level has that size.
 
 Applying the resulting events to an empty book gives every snapshot exactly. The function runs on either side: for the
-venue's rows, in exchange time, or for the local ones, in order of arrival, where a picture older than the newest best
-bid and offer does not move the touch.
+venue's rows, in exchange time, or for the local ones, in order of arrival. A picture older than the newest best bid and
+offer, which in exchange time there is none, does not move the touch.
 """
 
 from __future__ import annotations
@@ -241,7 +241,7 @@ def _end_snapshot(books, market, event, side, flags, out, written):
     begin = written
     keys, lots, counts = books.keys[market], books.lots[market], books.counts[market]
     shown, shown_counts, state = books.shown[market], books.shown_count[market], books.state[market]
-    older = side == LOCAL_SIDE and event["ts_exch_ns"] < state[_BBO_TIME]
+    older = event["ts_exch_ns"] < state[_BBO_TIME]
     for phase in range(2):
         for row in range(2):
             shown_count = shown_counts[row]

@@ -7,14 +7,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from hlhft.data.markets import known
+from hlhft.data.sources import Source
+from hlhft.exchange.flow.live import MAINNET_URL, LiveFlow
 from hlhft.exchange.flow.parameters import shipped
+from hlhft.exchange.flow.replay import RecordedFlow, first_mids
 from hlhft.exchange.listing import Listed, Listing
 from hlhft.exchange.machine import Flow, Machine
 from hlhft.exchange.settings import ExchangeSettings
 from hlhft.exchange.synthetic_flow import SyntheticFlow
 from hlhft.hyperliquid.signing import Signer, keccak
-from hlhft.units import MICRO, Market
+from hlhft.units import MICRO, Market, MarketKind
 
+SERVED_BLOCKS_MAX = 250  # at once: clients are served between the parts of what is caught up
+# Account 0 is the insurance vault; the flow comes first, so that clients are behind it whenever they come.
+FLOW_ACCOUNT = 1
+LEDGER_DECIMALS = 6
 TEST_FUNDS_MICRO = 100_000 * MICRO
 # Lower bound in micro-USDC and maximum leverage (venue reference section 10, mainnet); others have one flat tier.
 TIERS: Mapping[str, tuple[tuple[int, int], ...]] = {
@@ -34,13 +41,8 @@ def coins() -> tuple[str, ...]:
     return tuple(coin for coin in shipped() if coin in specified)
 
 
-def open_settings(
-    names: Sequence[str], *, seed: int, start_ns: int, with_limits: bool = True, with_delays: bool = True
-) -> ExchangeSettings:
-    """An exchange of these coins at the prices of their recordings. Asset ids are places in this list.
-
-    Raises OpeningError when a coin is unknown or given twice, or when there is none.
-    """
+def named(names: Sequence[str]) -> list[Market]:
+    """The shipped markets of these coins. Raises OpeningError when a coin is unknown or given twice, or without any."""
     available = coins()
     for name in names:
         if name not in available:
@@ -48,29 +50,93 @@ def open_settings(
             raise OpeningError(f"coin {name} cannot be listed, the nearest is {near[0]}: known are {available}")
     if not names or len(set(names)) < len(names):
         raise OpeningError(f"an exchange lists each coin once and at least one, not {', '.join(names) or 'none'}")
+    return [known()[name] for name in names]
+
+
+def open_settings(
+    names: Sequence[str], *, seed: int, start_ns: int, with_limits: bool = True, with_delays: bool = True
+) -> ExchangeSettings:
+    """An exchange of these coins at the prices of their recordings. Raises OpeningError as `named`."""
     flows = shipped()
-    markets = [replace(known()[name], asset_id=place) for place, name in enumerate(names)]
-    listing = Listing(tuple(Listed(market=market, tiers=TIERS.get(market.name, ())) for market in markets))
+    markets = named(names)
+    prices = [_ticks(market, flows[market.name].start_price) for market in markets]
+    return settings_of(markets, prices, seed=seed, start_ns=start_ns, with_limits=with_limits, with_delays=with_delays)
+
+
+def settings_of(
+    markets: Sequence[Market],
+    reference_ticks: Sequence[int],
+    *,
+    seed: int,
+    start_ns: int,
+    with_limits: bool = True,
+    with_delays: bool = True,
+) -> ExchangeSettings:
+    """An exchange of these perpetuals at these prices. Asset ids are places in this list.
+
+    Raises OpeningError for what is no perpetual, or one whose prices times sizes are finer than the ledger.
+    """
+    for market in markets:
+        if market.kind is not MarketKind.PERPETUAL or market.price_decimals + market.size_decimals > LEDGER_DECIMALS:
+            raise OpeningError(
+                f"{market.name} cannot be listed: an exchange lists perpetuals whose decimals of price and size are at"
+                f" most {LEDGER_DECIMALS} together"
+            )
+    placed = [replace(market, asset_id=place) for place, market in enumerate(markets)]
     return ExchangeSettings(
-        listing=listing,
-        reference_ticks=tuple(_ticks(market, flows[market.name].start_price) for market in markets),
+        listing=Listing(tuple(Listed(market=market, tiers=TIERS.get(market.name, ())) for market in placed)),
+        reference_ticks=tuple(reference_ticks),
         seed=seed,
         start_ns=start_ns,
         with_limits=with_limits,
         with_delays=with_delays,
+        blocks_per_advance_max=SERVED_BLOCKS_MAX,
     )
 
 
-def open_machine(settings: ExchangeSettings, *, synthetic: bool) -> Machine:
-    """An exchange with the synthetic order flow, or with nobody but its clients, and a funded test account."""
-    flow: Flow | None = None
-    if synthetic:
-        flows = shipped()
-        markets = [listed.market for listed in settings.listing.markets]
-        numbers = [flows[market.name] for market in markets]
-        # Account 0 is the insurance vault; the flow comes first, so that clients are behind it whenever they come.
-        flow = SyntheticFlow(markets, numbers, first_account=1, seed=settings.seed)
-    machine = Machine(settings, flow=flow)
+def synthetic_flow(settings: ExchangeSettings) -> SyntheticFlow:
+    """The synthetic order flow of the listed coins, which are among `coins`."""
+    flows = shipped()
+    markets = listed(settings)
+    return SyntheticFlow(
+        markets, [flows[market.name] for market in markets], first_account=FLOW_ACCOUNT, seed=settings.seed
+    )
+
+
+def of_recording(source: Source, names: Sequence[str]) -> tuple[list[Market], list[int]]:
+    """The markets of a recording, those `names` or with none all of them, and their first prices in ticks.
+
+    Raises OpeningError when it does not hold one of them, and DataError when a market of it has no price.
+    """
+    held = {market.name: (market, ticks) for market, ticks in zip(source.markets, first_mids(source))}
+    for name in names:
+        if name not in held:
+            raise OpeningError(f"{source.name} holds no {name}: there are {', '.join(held)}")
+    chosen = [held[name] for name in names or held]
+    return [market for market, _ in chosen], [ticks for _, ticks in chosen]
+
+
+def replayed_flow(settings: ExchangeSettings, source: Source, *, repeat: bool = True) -> RecordedFlow:
+    """A recording as the order flow of an exchange that was opened with `of_recording`."""
+    return RecordedFlow(source, listed(settings), first_account=FLOW_ACCOUNT, repeat=repeat)
+
+
+def live_flow(settings: ExchangeSettings, base_url: str = MAINNET_URL) -> LiveFlow:
+    """The public streams of the venue at `base_url`, for all coins listed. Raises ValueError when it is no base URL."""
+    return LiveFlow(
+        listed(settings), listed(settings), first_account=FLOW_ACCOUNT, seed=settings.seed, base_url=base_url
+    )
+
+
+def listed(settings: ExchangeSettings) -> list[Market]:
+    """The markets in the order of the listing."""
+    return [one.market for one in settings.listing.markets]
+
+
+def open_machine(settings: ExchangeSettings, *, synthetic: bool = False, flow: Flow | None = None) -> Machine:
+    """An exchange with the synthetic order flow, another one, or with nobody but its clients; and a funded test
+    account."""
+    machine = Machine(settings, flow=synthetic_flow(settings) if synthetic else flow)
     machine.deposit(test_signer(settings.seed).address, TEST_FUNDS_MICRO)
     return machine
 

@@ -21,7 +21,8 @@ from hlhft.venue.priority import mark_mixed
 BLOCK_NONE = 2**62  # no further block: the given times are used up
 QUANTILE_STEPS = 1024
 
-_PLACE, _CANCEL, _MODIFY = 0, 1, 2  # ActionKind; the compiled subset wants plain constants
+# ActionKind; the compiled subset wants plain constants.
+_PLACE, _CANCEL, _MODIFY, _BACKGROUND_LEVEL = 0, 1, 2, 17
 _LAYER = 2**20  # interpolation steps between two quantiles; steps x layer stays below the generator's range
 _MICROSECOND_NS = 1000
 _REACH_DEVIATIONS = 12  # a gamma distribution has less than one step of the table beyond
@@ -50,6 +51,8 @@ class ActionKind(IntEnum):
     WITHDRAW = 14
     ORACLE_PRICE = 15
     EXTERNAL_MARK = 16
+    BACKGROUND_LEVEL = 17
+    BACKGROUND_TRADE = 18
 
 
 class Grouping(IntEnum):
@@ -201,7 +204,10 @@ def block_including(clock, table, arrival_ns):
 @compiled
 def _takes(leg):
     """Whether the leg places a GTC or IOC order at once. A modify counts as its new order, also where it is made
-    post-only; an order that waits for its trigger, and one in parts, take nothing yet."""
+    post-only; an order that waits for its trigger, and one in parts, take nothing yet. What a feed says is what the
+    block was like at its end."""
+    if leg["kind"] >= _BACKGROUND_LEVEL:
+        return True
     if leg["kind"] == _MODIFY and leg["trigger_kind"] != 0:
         return False
     return (leg["kind"] == _PLACE or leg["kind"] == _MODIFY) and leg["time_in_force"] != 0

@@ -30,6 +30,7 @@ from hlhft.venue.vault import close_positions
 _PLACE_TRIGGER, _SCHEDULE_CANCEL, _PLACE_TWAP, _CANCEL_TWAP, _NOOP = 3, 4, 5, 6, 7
 _UPDATE_LEVERAGE, _UPDATE_ISOLATED_MARGIN, _TRANSFER_COLLATERAL = 8, 9, 10
 _TRANSFER_CLASS, _TRANSFER_TOKEN, _DEPOSIT, _WITHDRAW, _ORACLE_PRICE, _EXTERNAL_MARK = 11, 12, 13, 14, 15, 16
+_BACKGROUND_LEVEL = 17
 _LEDGER_TRANSFER, _LEVERAGE_CHANGE = 49, 52
 _INVALID_PRICE, _ACTION_EXPIRED, _UNKNOWN_ACTION = 10, 13, 48
 
@@ -107,6 +108,20 @@ LEG_FIELDS: dict[ActionKind, dict[str, str]] = {
     ActionKind.WITHDRAW: {"amount": "micro-USDC of collateral, the fee included"},
     ActionKind.ORACLE_PRICE: {"market": "market", "price_ticks": "price"},
     ActionKind.EXTERNAL_MARK: {"market": "market", "price_ticks": "mid elsewhere; 0: none from now on"},
+    ActionKind.BACKGROUND_LEVEL: {
+        "market": "market",
+        "side": "side",
+        "price_ticks": "price",
+        "size_lots": "lots that the feed has at the level",
+        "amount": "lots that it had there before",
+    },
+    ActionKind.BACKGROUND_TRADE: {
+        "market": "market",
+        "side": "aggressor",
+        "price_ticks": "price",
+        "size_lots": "size",
+        "counterparty": "account that has the recorded levels",
+    },
 }
 
 
@@ -238,7 +253,7 @@ def _execute_legs(chain, legs, count, ts_ns):
         row = chain.order[position]
         leg = legs[row]
         engine["leg"] = row
-        if leg["kind"] <= _PLACE_TRIGGER or leg["kind"] == _NOOP:
+        if leg["kind"] <= _PLACE_TRIGGER or leg["kind"] == _NOOP or leg["kind"] >= _BACKGROUND_LEVEL:
             apply_action(chain.exchange, leg, ts_ns)
         elif not _is_price(leg):
             _apply_account_leg(chain, leg, ts_ns)

@@ -16,6 +16,7 @@ by setting `event_count` to 0; `events_for` slots of capacity never overflow wit
 from __future__ import annotations
 
 from hlhft.compiled import compiled
+from hlhft.venue.background import apply_background
 from hlhft.venue.blocks import sort_actions
 from hlhft.venue.event_log import append_event, tell_leg
 from hlhft.venue.order_index import find_order
@@ -41,6 +42,7 @@ _REJECTED, _CANCEL_REJECTED, _ACTION_DONE, _ACTION_REFUSED = 17, 22, 53, 54
 _ALO, _IOC = 0, 2
 _NORMAL_TPSL = 1
 _PLACE, _CANCEL, _MODIFY, _PLACE_TRIGGER, _NOOP = 0, 1, 2, 3, 7
+_BACKGROUND_LEVEL, _BACKGROUND_TRADE = 17, 18
 _NEVER_PLACED, _CANNOT_MODIFY, _ACTION_EXPIRED, _REQUESTED = 11, 12, 13, 21
 _FAST_CANCEL_OF_TRIGGER, _UNKNOWN_ACTION = 23, 48
 
@@ -194,8 +196,8 @@ def _refuse_expired(venue, leg, ts_ns):
 def apply_action(venue, leg, ts_ns):
     """Executes one ACTION_DTYPE leg of an order in the block at `ts_ns`, unless its action has expired by then.
 
-    Legs of other kinds than PLACE, CANCEL, MODIFY, PLACE_TRIGGER and NOOP belong to those who keep more than orders
-    (hlhft.venue.chain); here they are refused.
+    Legs of other kinds than PLACE, CANCEL, MODIFY, PLACE_TRIGGER, NOOP and those of a background
+    (hlhft.venue.background) belong to those who keep more than orders (hlhft.venue.chain); here they are refused.
     """
     kind = leg["kind"]
     if leg["expires_ns"] != 0 and ts_ns > leg["expires_ns"]:
@@ -210,6 +212,8 @@ def apply_action(venue, leg, ts_ns):
         place_trigger(venue, leg, ts_ns)
     elif kind == _NOOP:
         tell_leg(venue, _ACTION_DONE, leg, kind, 0, ts_ns)
+    elif kind == _BACKGROUND_LEVEL or kind == _BACKGROUND_TRADE:
+        apply_background(venue, leg, ts_ns)
     else:
         tell_leg(venue, _ACTION_REFUSED, leg, _UNKNOWN_ACTION, kind, ts_ns)
 

@@ -2,8 +2,8 @@
 
 The exchange runs in a process of its own, without artificial delay. A client signs its actions beforehand, so that only
 the exchange is timed, and keeps WINDOW of them in flight: post-only orders with a client order id and the cancels of
-them, in turn. Signatures, nonces, precision and margin are checked; limits are off, as the figure's name says, or on for
-the second line, which a client can bear for a minute's weight.
+them, in turn. Signatures, nonces, precision and margin are checked; limits are off, as the figure's name says, or on,
+where the second line counts only what a client may weigh in a minute.
 """
 
 from __future__ import annotations

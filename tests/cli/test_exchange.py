@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -14,8 +15,10 @@ import requests
 from hlhft.cli import invoke
 from hlhft.cli.errors import ExitCode
 from hlhft.cli.exchange import LINE_EVERY_S, Status, status_line
+from hlhft.data.samples import BUNDLED_NAME, bundled
 from hlhft.exchange.opening import test_key as key_of
 from hlhft.exchange.opening import test_signer as signer_of
+from hlhft.exchange.server import Clock, Server
 from hlhft.exchange.state_file import write_state
 from tests.exchange.clients import Client, order, orders, small_machine
 
@@ -78,10 +81,80 @@ def test_an_exchange_is_served_until_a_signal_comes(tmp_path: Path, capsys: pyte
     assert f"interrupted; the state is in {state}" in printed.err
 
 
+def test_a_recording_is_served(capsys: pytest.CaptureFixture[str]) -> None:
+    port = free_port()
+    visitor = Visitor(port, signal.SIGTERM, 1)
+    visitor.start()
+    assert invoke(["exchange", "--flow", str(bundled()), "--once", "--port", str(port)]) == ExitCode.OK
+    visitor.join(60)
+    assert visitor.state["marginSummary"]["accountValue"] == "100000.0"
+    printed = capsys.readouterr()
+    assert "Coins         usdm_btcusdt\n" in printed.out
+    assert f"{BUNDLED_NAME}: pass 1, " in printed.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--flow", str(bundled()), "--coins", "BTC"], "holds no BTC: there are usdm_btcusdt"),
+        (["--flow", "live", "--speed", "2"], "run at their own speed"),
+        (["--flow", "live", "--venue", "nowhere"], "--venue 'nowhere' is no base URL of a venue"),
+        (["--flow", "some"], "--flow some is none of synthetic, live and none"),
+    ],
+)
+def test_flows_that_cannot_be(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke(["exchange", *arguments]) == ExitCode.USAGE
+    assert words in capsys.readouterr().err
+
+
+def test_the_streams_of_another_exchange_are_followed(capsys: pytest.CaptureFixture[str]) -> None:
+    with Elsewhere() as venue:
+        port = free_port()
+        visitor = Visitor(port, signal.SIGTERM, 1)
+        visitor.start()
+        line = ["exchange", "--flow", "live", "--venue", venue.url, "--coins", "ETH", "--port", str(port)]
+        assert invoke(line) == ExitCode.OK
+        visitor.join(60)
+    printed = capsys.readouterr()
+    assert "Coins         ETH\n" in printed.out
+    assert f"  live from ws://127.0.0.1:{venue.server.port}/ws: " in printed.err
+
+
+class Elsewhere(threading.Thread):
+    """An exchange with a book in ETH, in a thread of its own."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        machine = small_machine()
+        Client(machine, 1).statuses(orders(order(price="3999"), order(buy=False, price="4001")))
+        self.server = Server(machine, Clock(machine.time_ns))
+        self.listens = threading.Event()
+        self.url = ""
+
+    def run(self) -> None:
+        async def serve() -> None:
+            self.loop, self.is_over = asyncio.get_running_loop(), asyncio.Event()
+            await self.server.start()
+            self.url = f"http://127.0.0.1:{self.server.port}"
+            self.listens.set()
+            await self.is_over.wait()
+            await self.server.stop()
+
+        asyncio.run(serve())
+
+    def __enter__(self) -> Elsewhere:
+        self.start()
+        assert self.listens.wait(60)
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self.loop.call_soon_threadsafe(self.is_over.set)
+        self.join(60)
+
+
 def test_what_cannot_be_served(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert invoke(["exchange", "--coins", "btc"]) == ExitCode.USAGE
     assert "the nearest is BTC" in capsys.readouterr().err
-    assert invoke(["exchange", "--flow", "some"]) == ExitCode.USAGE
     damaged = tmp_path / "damaged"
     damaged.write_bytes(b"nothing")
     assert invoke(["exchange", "--coins", "ETH", "--flow", "none", "--state", str(damaged)]) == ExitCode.DATA

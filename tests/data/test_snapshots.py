@@ -207,6 +207,14 @@ def test_markets_do_not_mix_and_others_pass_as_they_are() -> None:
     assert rows[rows["market"] == 2].tobytes() == third.tobytes()
 
 
+def test_rows_in_order_of_arrival_are_converted_for_the_venues_side_too() -> None:
+    """As a live feed does: the older picture tells nothing of the touch and what is better."""
+    arrays = [bbo(10, (100, 2), (103, 5)), snapshot(9, [(101, 1), (100, 9), (98, 3)], [(102, 1), (104, 6)])]
+    rows = converted(arrays)[1]
+    assert columns(rows, "side", "price_ticks", "size_lots")[-2:] == [(BUY, 98, 3), (SELL, 104, 6)]
+    assert (rows["flags"] & EXCHANGE != 0).sum() == 2
+
+
 def test_a_local_picture_older_than_the_touch_does_not_move_it() -> None:
     # The touch of block 20 arrives before the picture of block 15.
     arrays = [snapshot(10, [(100, 5), (99, 7)], [(101, 3), (102, 4)]), bbo(20, (99, 6), (102, 2), local=1020),

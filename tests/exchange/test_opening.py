@@ -1,10 +1,24 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from hlhft.exchange.flow.state import ACCOUNTS
-from hlhft.exchange.opening import OpeningError, coins, open_machine, open_settings, test_key, test_signer
-from hlhft.units import MICRO
+from hlhft.exchange.opening import (
+    OpeningError,
+    coins,
+    live_flow,
+    of_recording,
+    open_machine,
+    open_settings,
+    replayed_flow,
+    settings_of,
+    test_key,
+    test_signer,
+)
+from hlhft.units import MICRO, Market
+from tests.data.making import BTC, ETH, ListSource, joined, level
 from tests.exchange.clients import START_NS
 
 test_key.__test__ = test_signer.__test__ = False  # type: ignore[attr-defined]
@@ -39,3 +53,34 @@ def test_a_test_account_is_funded(synthetic: bool) -> None:
     assert number == (1 + ACCOUNTS if synthetic else 1)
     assert machine.kernel.chain.exchange.collateral[number] == 100_000 * MICRO
     assert test_key(1) != test_key(2)
+
+
+def test_a_recording_says_what_is_listed_and_at_which_price() -> None:
+    rows = joined([level(1, 1, 1_000, 5), level(1, -1, 1_004, 5), level(2, 1, 90, 5, market=1)])
+    source = ListSource([rows], [BTC, ETH], snapshots_only=False)
+    markets, prices = of_recording(source, ())
+    assert (markets, prices) == ([BTC, ETH], [1_002, 90])
+    assert of_recording(source, ["ETH"]) == ([ETH], [90])
+    with pytest.raises(OpeningError, match="list holds no SOL: there are BTC, ETH"):
+        of_recording(source, ["SOL"])
+    settings = settings_of([ETH], [90], seed=1, start_ns=START_NS)
+    assert settings.listing.markets[0].market == replace(ETH, asset_id=0)
+    machine = open_machine(settings, flow=replayed_flow(settings, source, repeat=False))
+    for _ in range(3):
+        machine.advance(machine.next_deadline_ns())
+    assert machine.kernel.touch().tolist() == [[90, 0]]
+    assert machine.addresses.number(test_signer(1).address) == 3
+
+
+@pytest.mark.parametrize(
+    "market", [Market.spot("HYPE", asset_id=1, size_decimals=2), replace(BTC, price_decimals=3, size_decimals=4)]
+)
+def test_only_perpetuals_that_the_ledger_can_hold_are_listed(market: Market) -> None:
+    with pytest.raises(OpeningError, match="cannot be listed: an exchange lists perpetuals"):
+        settings_of([market], [1_000], seed=1, start_ns=START_NS)
+
+
+def test_a_live_flow_is_that_of_another_base_url() -> None:
+    settings = open_settings(["ETH"], seed=1, start_ns=START_NS)
+    assert live_flow(settings).url == "wss://api.hyperliquid.xyz/ws"
+    assert live_flow(settings, "http://127.0.0.1:3001").url == "ws://127.0.0.1:3001/ws"

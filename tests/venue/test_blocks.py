@@ -33,6 +33,7 @@ from hlhft.venue.blocks import (
 
 MS = 1_000_000
 PLACE, CANCEL, MODIFY = ActionKind.PLACE, ActionKind.CANCEL, ActionKind.MODIFY
+BACKGROUND = (ActionKind.BACKGROUND_LEVEL, ActionKind.BACKGROUND_TRADE)
 ALO, GTC, IOC, MARKET = TimeInForce
 REFERENCE = {"mean_ns": 78 * MS, "deviation_ns": 30 * MS, "ns_min": MS, "ns_max": 215 * MS}
 
@@ -270,7 +271,12 @@ def test_a_cancel_is_never_a_taker_whatever_its_unused_field_says():
     assert actions_classes(actions_of((1, CANCEL, IOC))) == [1]
 
 
-@pytest.mark.parametrize("kind", [k for k in ActionKind if k not in (PLACE, CANCEL, MODIFY)])
+@pytest.mark.parametrize("kind", BACKGROUND)
+def test_what_a_feed_says_is_like_a_taker(kind):
+    assert actions_classes(actions_of((1, kind, ALO))) == [2]
+
+
+@pytest.mark.parametrize("kind", [k for k in ActionKind if k not in (PLACE, CANCEL, MODIFY, *BACKGROUND)])
 @pytest.mark.parametrize("time_in_force", [ALO, GTC])
 def test_only_orders_that_take_at_once_are_takers(kind, time_in_force):
     assert actions_classes(actions_of((1, kind, time_in_force))) == [0]
