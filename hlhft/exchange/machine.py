@@ -120,7 +120,7 @@ class Machine:
         self.kernel = Kernel(settings)
         self.addresses = Addresses(AddressSettings(accounts_max=settings.accounts_max))
         self.nonces = Nonces()
-        self.client_ids = ClientIds()
+        self.client_ids = ClientIds(maximum=settings.client_ids_max)
         self.flow: Flow = (
             StandingPrices(settings.reference_ticks, interval_ns=settings.oracle_interval_ns) if flow is None else flow
         )
@@ -309,7 +309,7 @@ class Machine:
             msgspec.convert(state["addresses"], AddressState, strict=False), self.addresses.settings
         )
         self.nonces = Nonces.from_state(msgspec.convert(state["nonces"], NonceState), self.nonces.settings)
-        self.client_ids = ClientIds.from_state(state["client_ids"])
+        self.client_ids = ClientIds.from_state(state["client_ids"], maximum=self.settings.client_ids_max)
         self.account_limits = AccountLimits.from_state(
             msgspec.convert(state["budgets"], BudgetState, strict=False), self.account_limits.settings
         )

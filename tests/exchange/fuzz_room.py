@@ -76,7 +76,13 @@ class Room:
 
     def __init__(self, seed: int, tally: Tally, *, with_limits: bool) -> None:
         self.settings = small_settings(
-            seed=seed, with_limits=with_limits, records=SMALL, accounts_max=24, order_slots=512, waiting_max=64
+            seed=seed,
+            with_limits=with_limits,
+            records=SMALL,
+            accounts_max=24,
+            order_slots=512,
+            waiting_max=64,
+            client_ids_max=500,
         )
         self.machine = Machine(self.settings)
         self.draw = random.Random(seed)
