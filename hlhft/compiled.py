@@ -56,8 +56,8 @@ LINKED_ONCE = not JIT_DISABLED and is_tested(numba.__version__)
 _PACKAGE = Path(__file__).resolve().parent
 _COMPILED_FOLDERS = ("core", "venue", "backtest")
 _COMPILED_FLOW = (
-    "draws.py", "fair.py", "joiners.py", "legs.py", "makers.py", "rehearsal.py", "state.py", "synthetic.py",
-    "takers.py",
+    "draws.py", "fair.py", "joiners.py", "legs.py", "makers.py", "rehearsal.py", "replay.py", "state.py",
+    "synthetic.py", "takers.py",
 )  # fmt: skip
 _COMPILED_DATA = ("crossing.py", "order.py", "places.py", "snapshots.py")  # and what these take constants from
 _COMPILED_FILES = (

@@ -109,6 +109,10 @@ def _serve(machine: Machine, *, host: str, port: int, speed: float, state: Path 
                 while not stopped.done():
                     show(status.line())
                     await asyncio.wait([stopped], timeout=STATUS_EVERY_S)
+                    if server.broken.is_set():
+                        raise CommandError(
+                            "the exchange broke and was stopped; its state is not saved", ExitCode.FAILURE
+                        )
         finally:
             await server.stop()
         return stopped.result()

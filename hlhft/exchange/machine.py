@@ -291,6 +291,7 @@ class Machine:
             "budgets": msgspec.to_builtins(self.account_limits.state(), str_keys=True),
             "nonces": msgspec.to_builtins(self.nonces.state()),
             "client_ids": self.client_ids.state(),
+            "flow_kind": type(self.flow).__name__,
             "flow": self.flow.state(),
             "memory": record_state.state_of(self.records),
         }
@@ -300,6 +301,8 @@ class Machine:
         other coins, another flow or another size."""
         if list(self.settings.listing.names) != state["coins"]:
             raise ValueError(f"the state is of an exchange of {', '.join(state['coins'])}: list the same coins")
+        if type(self.flow).__name__ != state["flow_kind"]:
+            raise ValueError(f"the state is of an exchange with the order flow {state['flow_kind']}: ask for the same")
         self.kernel.restore(state["kernel"])
         self.flow.restore(state["flow"])
         self.addresses = Addresses.from_state(

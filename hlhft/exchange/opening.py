@@ -15,6 +15,7 @@ from hlhft.exchange.synthetic_flow import SyntheticFlow
 from hlhft.hyperliquid.signing import Signer, keccak
 from hlhft.units import MICRO, Market
 
+SERVED_BLOCKS_MAX = 250  # at once: clients are served between the parts of what is caught up
 TEST_FUNDS_MICRO = 100_000 * MICRO
 # Lower bound in micro-USDC and maximum leverage (venue reference section 10, mainnet); others have one flat tier.
 TIERS: Mapping[str, tuple[tuple[int, int], ...]] = {
@@ -58,6 +59,7 @@ def open_settings(
         start_ns=start_ns,
         with_limits=with_limits,
         with_delays=with_delays,
+        blocks_per_advance_max=SERVED_BLOCKS_MAX,
     )
 
 

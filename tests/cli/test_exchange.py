@@ -12,8 +12,8 @@ import pytest
 import requests
 
 from hlhft.cli import invoke
-from hlhft.cli.errors import ExitCode
-from hlhft.cli.exchange import LINE_EVERY_S, Status, status_line
+from hlhft.cli.errors import CommandError, ExitCode
+from hlhft.cli.exchange import LINE_EVERY_S, Status, _serve, status_line
 from hlhft.exchange.opening import test_key as key_of
 from hlhft.exchange.opening import test_signer as signer_of
 from hlhft.exchange.state_file import write_state
@@ -76,6 +76,15 @@ def test_an_exchange_is_served_until_a_signal_comes(tmp_path: Path, capsys: pyte
     printed = capsys.readouterr()
     assert "limits OFF, delays OFF" in printed.out
     assert f"interrupted; the state is in {state}" in printed.err
+
+
+def test_an_exchange_that_breaks_ends(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    machine, state = small_machine(), tmp_path / "state"
+    machine.kernel.chain.state["broken"] = 1
+    with pytest.raises(CommandError, match="the exchange broke and was stopped"):
+        _serve(machine, host="127.0.0.1", port=0, speed=1.0, state=state)
+    assert not state.exists()
+    assert "TEST KEY" in capsys.readouterr().out
 
 
 def test_what_cannot_be_served(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -26,7 +26,7 @@ KNOBS: Mapping[str, tuple[float, float, float]] = {
     "burst_orders": (1.0, 8, 1.25),
     "order_usdc": (5, 5_000, 1.5),
     "order_deviation": (1, 3.5, 1.1),
-    "order_usdc_max": (1e4, 3e6, 1.5),
+    "order_usdc_max": (1e4, 4e6, 1.5),
     "joins_per_s": (0.5, 60, 1.3),
     "joiner_life_s": (0.05, 60, 1.5),
     "improves_per_s": (0.02, 40, 1.5),

@@ -21,6 +21,7 @@ class Fitted(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     recording: str
     date: str
     seed: int
+    note: str = ""  # what was set by hand after the fit, and why
     numbers: MarketFlow
 
 
@@ -42,9 +43,9 @@ def like(numbers: MarketFlow, *, start_price: float) -> MarketFlow:
     return dataclasses.replace(numbers, start_price=start_price)
 
 
-def fitted(numbers: MarketFlow, *, recording: str, date: str, seed: int) -> Fitted:
-    """An entry of the file."""
-    return Fitted(recording=recording, date=date, seed=seed, numbers=numbers)
+def fitted(numbers: MarketFlow, *, recording: str, date: str, seed: int, note: str = "") -> Fitted:
+    """An entry of the file. `note` holds no quotation mark."""
+    return Fitted(recording=recording, date=date, seed=seed, note=note, numbers=numbers)
 
 
 def written(text: str, coin: str, entry: Fitted) -> str:
@@ -55,7 +56,8 @@ def written(text: str, coin: str, entry: Fitted) -> str:
     for name in sorted(entries):
         content = entries[name]
         lines += [f"[{name}]", f'recording = "{content.recording}"', f'date = "{content.date}"']
-        lines += [f"seed = {content.seed}", "", f"[{name}.numbers]"]
+        lines += [f"seed = {content.seed}", *([f'note = "{content.note}"'] if content.note else [])]
+        lines += ["", f"[{name}.numbers]"]
         lines += [f"{key} = {float(value)!r}" for key, value in dataclasses.asdict(content.numbers).items()]
         lines.append("")
     return "\n".join(lines)

@@ -20,6 +20,10 @@ from hlhft.exchange.flow.state import ACCOUNTS, legs_max
 from hlhft.exchange.flow.synthetic import flow_legs
 from hlhft.ladder import ASK_NONE, BID_NONE
 from hlhft.venue.blocks import ActionKind, TimeInForce
+from hlhft.venue.chain import run_block
+from hlhft.venue.chain_state import new_chain
+from hlhft.venue.refusals import Refusal
+from hlhft.venue.rules import hyperliquid
 from tests.exchange.flow.stage import CALM, STEP, Legs, changed, execute, settle, stage
 
 LIVELY = changed(CALM, jumps_per_minute=120.0, bursts_per_minute=300.0, improves_per_s=20.0, joins_per_s=30.0)
@@ -129,6 +133,37 @@ def test_it_opens_with_money_and_leverage_for_everybody():
             assert legs["kind"][0] == ActionKind.DEPOSIT
         else:
             assert len(deposits) == len(leverages) == 0
+
+
+def test_the_whole_venue_takes_it():
+    """With margin, marks, funding and liquidation: nobody is refused for margin or liquidated, and money adds up."""
+    quiet = stage(LIVELY, markets=2)
+    chain = new_chain(
+        quiet.venue.markets,
+        hyperliquid(),
+        accounts=ACCOUNTS + 1,
+        base_ticks=[int(ladder["base_ticks"]) for ladder in quiet.venue.ladders],
+        width=quiet.venue.cells.shape[2],
+        slots=2_048,
+        start_ns=START_NS,
+        legs_max=legs_max(2),
+    )
+    told: set[int] = set()
+    for block in range(40 if JIT_DISABLED else 400):
+        ts_ns = START_NS + (block + 1) * 75_000_000
+        count = flow_legs(chain.exchange, quiet.flow, quiet.legs, 0, ts_ns)
+        run_block(chain, quiet.legs, count, ts_ns)
+        engine = chain.exchange.engine[0]
+        events = chain.exchange.events[: engine["event_count"]]
+        told |= set(events["kind"])
+        rejected = events[events["kind"] == EventKind.ORDER_REJECTED]
+        assert set(rejected["aux0"]) <= {Refusal.BAD_ALO_PRICE, Refusal.IOC_NO_MATCH}
+        engine["event_count"] = 0
+        assert chain.state[0]["broken"] == 0
+    assert {EventKind.ORDER_FILLED, EventKind.ACTION_DONE} <= told
+    assert told.isdisjoint({EventKind.ACTION_REFUSED, EventKind.LIQUIDATION})
+    fair = quiet.flow.states["fair_subticks"] / ONE
+    assert (np.abs(chain.exchange.marks / fair - 1) < 1e-3).all()
 
 
 def test_prices_from_outside_come_every_three_seconds():
