@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 import time
@@ -117,8 +118,12 @@ def _serve(machine: Machine, *, host: str, port: int, speed: float, state: Path 
             await server.stop()
         return stopped.result()
 
+    # What is there now stays: looking through it again and again would only make answers late.
+    gc.collect()
+    gc.freeze()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         interrupted = runner.run(run())
+    gc.unfreeze()
     if state is not None:
         write_state(state, machine.state())
     return interrupted
