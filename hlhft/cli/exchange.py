@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 import time
@@ -152,14 +153,22 @@ def _serve(machine: Machine, *, host: str, port: int, speed: float, state: Path 
                     await asyncio.wait(watched, timeout=STATUS_EVERY_S, return_when=asyncio.FIRST_COMPLETED)
                     if feed is not None and feed.done():
                         feed.result()
+                    if server.broken.is_set():
+                        raise CommandError(
+                            "the exchange broke and was stopped; its state is not saved", ExitCode.FAILURE
+                        )
         finally:
             if feed is not None:
                 feed.cancel()
             await server.stop()
         return stopped.result()
 
+    # What is there now stays: looking through it again and again would only make answers late.
+    gc.collect()
+    gc.freeze()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         interrupted = runner.run(run())
+    gc.unfreeze()
     if state is not None:
         write_state(state, machine.state())
     return interrupted

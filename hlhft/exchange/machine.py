@@ -120,7 +120,7 @@ class Machine:
         self.kernel = Kernel(settings)
         self.addresses = Addresses(AddressSettings(accounts_max=settings.accounts_max))
         self.nonces = Nonces()
-        self.client_ids = ClientIds()
+        self.client_ids = ClientIds(maximum=settings.client_ids_max)
         self.flow: Flow = (
             StandingPrices(settings.reference_ticks, interval_ns=settings.oracle_interval_ns) if flow is None else flow
         )
@@ -291,6 +291,7 @@ class Machine:
             "budgets": msgspec.to_builtins(self.account_limits.state(), str_keys=True),
             "nonces": msgspec.to_builtins(self.nonces.state()),
             "client_ids": self.client_ids.state(),
+            "flow_kind": type(self.flow).__name__,
             "flow": self.flow.state(),
             "memory": record_state.state_of(self.records),
         }
@@ -300,13 +301,15 @@ class Machine:
         other coins, another flow or another size."""
         if list(self.settings.listing.names) != state["coins"]:
             raise ValueError(f"the state is of an exchange of {', '.join(state['coins'])}: list the same coins")
+        if type(self.flow).__name__ != state["flow_kind"]:
+            raise ValueError(f"the state is of an exchange with the order flow {state['flow_kind']}: ask for the same")
         self.kernel.restore(state["kernel"])
         self.flow.restore(state["flow"])
         self.addresses = Addresses.from_state(
             msgspec.convert(state["addresses"], AddressState, strict=False), self.addresses.settings
         )
         self.nonces = Nonces.from_state(msgspec.convert(state["nonces"], NonceState), self.nonces.settings)
-        self.client_ids = ClientIds.from_state(state["client_ids"])
+        self.client_ids = ClientIds.from_state(state["client_ids"], maximum=self.settings.client_ids_max)
         self.account_limits = AccountLimits.from_state(
             msgspec.convert(state["budgets"], BudgetState, strict=False), self.account_limits.settings
         )

@@ -30,6 +30,7 @@ SLEEP_SECONDS_MAX = 0.25  # the machine may have something to do earlier than it
 CLIENT_LABEL = "client"  # query parameter and header that tell clients on one address apart
 LABEL_CHARACTERS_MAX = 64
 NS_PER_SECOND = 1_000_000_000
+NO_WEBSOCKET = "A WebSocket handshake was expected."
 LOOPBACK = frozenset({"127.0.0.1", "::1"})
 
 
@@ -80,7 +81,11 @@ class _Socket:
 
 
 class Server:
-    """Serves one machine. `on_outcome` hears of everything that `advance` brought."""
+    """Serves one machine. `on_outcome` hears of everything that `advance` brought.
+
+    When the machine breaks (an invariant does not hold), nothing of it can be trusted: time stands still, `broken` is
+    set, and the error goes to the event loop's handler. Whoever runs the server ends it then.
+    """
 
     def __init__(self, machine: Machine, clock: Clock, *, on_outcome: Callable[[Outcome], None] | None = None) -> None:
         self.machine = machine
@@ -92,6 +97,7 @@ class Server:
         self._timer: asyncio.TimerHandle | None = None
         self._is_due = False
         self._is_stopped = False
+        self.broken = asyncio.Event()
         self._runner: web.AppRunner | None = None
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
@@ -131,7 +137,14 @@ class Server:
             return
         if self._timer is not None:
             self._timer.cancel()
-        outcome = self.machine.advance(self.clock.now_ns())
+        is_whole = False
+        try:
+            outcome = self.machine.advance(self.clock.now_ns())
+            is_whole = True
+        finally:
+            if not is_whole:
+                self._is_stopped = True
+                self.broken.set()
         for ticket, answer in outcome.answers:
             future = self._waiting.pop(ticket, None)
             if future is not None and not future.done():
@@ -200,11 +213,13 @@ class Server:
         return _response(client_fault(409, fault) if fault is not None else json_answer({"status": "ok"}))
 
     async def _websocket(self, request: web.Request) -> web.StreamResponse:
+        response = web.WebSocketResponse(max_msg_size=BODY_BYTES_MAX, compress=False)
+        if not response.can_prepare(request):
+            return _response(client_fault(400, NO_WEBSOCKET))
         opened = self.machine.sockets.open(_client_of(request), self.clock.now_ns())
         if isinstance(opened, str):
             return _response(client_fault(429, opened))
         connection, greeting = opened
-        response = web.WebSocketResponse(max_msg_size=BODY_BYTES_MAX, compress=False)
         await response.prepare(request)
         socket = _Socket(response, request)
         self._sockets[connection] = socket

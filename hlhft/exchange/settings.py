@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hlhft.exchange.channels import ChannelSettings
+from hlhft.exchange.client_ids import CLIENT_IDS_MAX
 from hlhft.exchange.limits import LimitSettings
 from hlhft.exchange.listing import Listing
 from hlhft.exchange.memory import RecordSettings
@@ -63,6 +64,7 @@ class ExchangeSettings:
 
     accounts_max: int = 1024
     order_slots: int = 32_768
+    client_ids_max: int = CLIENT_IDS_MAX  # uses of the clients' own order ids that are remembered
     waiting_max: int = 4_096  # orders that wait for a fill or a price, of all accounts
     width_ticks: int = 1 << 20  # of each market's book, around its reference price
     legs_max: int = 20_000  # of one block; what does not fit waits for the next

@@ -13,8 +13,8 @@ import pytest
 import requests
 
 from hlhft.cli import invoke
-from hlhft.cli.errors import ExitCode
-from hlhft.cli.exchange import LINE_EVERY_S, Status, status_line
+from hlhft.cli.errors import CommandError, ExitCode
+from hlhft.cli.exchange import LINE_EVERY_S, Status, _serve, status_line
 from hlhft.data.samples import BUNDLED_NAME, bundled
 from hlhft.exchange.opening import test_key as key_of
 from hlhft.exchange.opening import test_signer as signer_of
@@ -150,6 +150,15 @@ class Elsewhere(threading.Thread):
     def __exit__(self, *details: object) -> None:
         self.loop.call_soon_threadsafe(self.is_over.set)
         self.join(60)
+
+
+def test_an_exchange_that_breaks_ends(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    machine, state = small_machine(), tmp_path / "state"
+    machine.kernel.chain.state["broken"] = 1
+    with pytest.raises(CommandError, match="the exchange broke and was stopped"):
+        _serve(machine, host="127.0.0.1", port=0, speed=1.0, state=state)
+    assert not state.exists()
+    assert "TEST KEY" in capsys.readouterr().out
 
 
 def test_what_cannot_be_served(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

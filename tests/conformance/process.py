@@ -24,6 +24,7 @@ class ExchangeProcess:
 
     def __init__(self, arguments: Sequence[str], home: Path) -> None:
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+        environment.pop("NUMBA_DISABLE_JIT", None)  # a client cannot tell, but for the time it takes
         self.process = subprocess.Popen(
             [sys.executable, "-m", "hlhft", *arguments],
             cwd=home,

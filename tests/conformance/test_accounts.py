@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
 
 import eth_account
 import pytest
 from hyperliquid.exchange import Exchange
+from hyperliquid.utils.error import ClientError
+from hyperliquid.utils.signing import get_timestamp_ms
 
 from tests.conformance.desk import ALO, IOC, Desk, Trader, default, refusal
 
@@ -168,11 +172,60 @@ def test_an_api_wallet_trades_for_the_sub_accounts_of_its_master(desk: Desk, mas
     assert trader.open_ids() == {oid}
 
 
-def test_what_there_is_not_is_refused_or_changes_nothing(desk: Desk, maker: Trader) -> None:
+def test_spot_tokens_move_to_a_sub_account(desk: Desk, master: Trader) -> None:
+    sub = master.exchange.create_sub_account("spot")["response"]["data"]
+    master.exchange.usd_class_transfer(90, False)
+    (usdc,) = (token for token in desk.info.spot_meta()["tokens"] if token["name"] == "USDC")
+    token = f"USDC:{usdc['tokenId']}"
+    assert default(master.exchange.sub_account_spot_transfer(sub, True, token, 50.5))
+    assert (master.spot_usdc(), Trader(desk, master.exchange, sub).spot_usdc()) == (Decimal("39.5"), Decimal("50.5"))
+    assert default(master.exchange.sub_account_spot_transfer(sub, False, token, 0.5))
+    assert (master.spot_usdc(), Trader(desk, master.exchange, sub).spot_usdc()) == (40, 50)
+
+
+def test_there_are_no_vaults(desk: Desk, maker: Trader) -> None:
     vault = desk.wallet().address.lower()
     assert refusal(maker.exchange.vault_usd_transfer(vault, True, 1_000_000)) == f"Vault not registered: {vault}"
-    assert maker.exchange.set_referrer("FRIEND")["status"] in ("ok", "err")
-    assert maker.exchange.user_set_abstraction(maker.address, "disabled")["status"] in ("ok", "err")
+    assert maker.value() == 1_000_000
+
+
+NOTHING_HERE: dict[str, Callable[[Exchange], Any]] = {
+    "set_referrer": lambda exchange: exchange.set_referrer("FRIEND"),
+    "user_set_abstraction": lambda exchange: exchange.user_set_abstraction(exchange.wallet.address, "disabled"),
+    "agent_set_abstraction": lambda exchange: exchange.agent_set_abstraction("i"),
+    "user_dex_abstraction": lambda exchange: exchange.user_dex_abstraction(exchange.wallet.address, True),
+    "agent_enable_dex_abstraction": lambda exchange: exchange.agent_enable_dex_abstraction(),
+    "use_big_blocks": lambda exchange: exchange.use_big_blocks(True),
+    "token_delegate": lambda exchange: exchange.token_delegate(ZERO_ADDRESS, 1, False),
+    "gossip_priority_bid": lambda exchange: exchange.gossip_priority_bid(0, "1.2.3.4", 1),
+}
+
+
+@pytest.mark.parametrize("name", NOTHING_HERE)
+def test_what_means_nothing_here_is_answered_and_changes_nothing(desk: Desk, maker: Trader, name: str) -> None:
+    answer = NOTHING_HERE[name](maker.exchange)
+    assert default(answer) or refusal(answer)
+    assert (maker.value(), maker.spot_usdc()) == (1_000_000, 0)
+    assert len(desk.info.user_non_funding_ledger_updates(maker.address, 0)) == 1
+
+
+UNKNOWN: dict[str, Callable[[Exchange], Any]] = {
+    "convert_to_multi_sig_user": lambda exchange: exchange.convert_to_multi_sig_user([ZERO_ADDRESS], 1),
+    "multi_sig": lambda exchange: exchange.multi_sig(ZERO_ADDRESS, {"type": "noop"}, [], get_timestamp_ms()),
+    "spot_deploy_register_token": lambda exchange: exchange.spot_deploy_register_token("T", 2, 8, 1, "token"),
+    "c_signer_jail_self": lambda exchange: exchange.c_signer_jail_self(),
+}
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_actions_of_deployers_and_validators_are_no_actions_here(maker: Trader, name: str) -> None:
+    """Unknown to the exchange, as any action is that its version does not have (venue reference section 1)."""
+    try:
+        answer = UNKNOWN[name](maker.exchange)
+    except ClientError as error:
+        assert error.status_code == 422
+    else:
+        assert refusal(answer)
     assert maker.value() == 1_000_000
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hyperliquid.info import Info
 
-from tests.conformance.desk import ALO, IOC, Desk, Trader, eventually, only
+from tests.conformance.desk import ALO, GTC, IOC, Desk, Trader, eventually, only
 from tests.conformance.process import ExchangeProcess
 
 SLOW_S = 15.0  # some channels are told every few seconds only
@@ -173,6 +173,65 @@ def test_events_of_an_account(desk: Desk, maker: Trader, taker: Trader, watcher:
     oid, _ = trade(maker, taker, 1, desk.price("ETH"))
     data = wait_for(seen, lambda data: "fills" in data)
     assert [fill["oid"] for fill in data["fills"]] == [oid]
+
+
+def test_an_order_that_only_reduces_ends_with_its_position(
+    desk: Desk, maker: Trader, taker: Trader, watcher: Watcher
+) -> None:
+    """Its end comes in the message that tells the closing order (venue reference section 4.5)."""
+    price = desk.price("ETH")
+    trade(maker, taker, 1, price)
+    resting = taker.rest("ETH", False, 1, price + 9, ALO, reduce_only=True)
+    seen, _ = watcher.watch({"type": "orderUpdates", "user": taker.address})
+    events, _ = watcher.watch({"type": "userEvents", "user": taker.address})
+    maker.rest("ETH", True, 1, price, ALO)
+    closing = taker.order("ETH", False, 1, price, IOC)["filled"]["oid"]
+    data = wait_for(seen, lambda data: resting in [one["order"]["oid"] for one in data])
+    told = [(one["order"]["oid"], one["status"]) for one in data]
+    assert (resting, "reduceOnlyCanceled") in told
+    assert (closing, "filled") in told
+    wait_for(events, lambda data: "fills" in data)
+    assert [data for data in events if "nonUserCancel" in data] == []
+
+
+def test_an_order_that_its_owner_did_not_cancel(desk: Desk, maker: Trader, watcher: Watcher) -> None:
+    price = desk.price("ETH")
+    own = maker.rest("ETH", False, 1, price, ALO)
+    events, _ = watcher.watch({"type": "userEvents", "user": maker.address})
+    updates, _ = watcher.watch({"type": "orderUpdates", "user": maker.address})
+    maker.order("ETH", True, 1, price, GTC)
+    wait_for(updates, lambda data: (own, "selfTradeCanceled") in [(one["order"]["oid"], one["status"]) for one in data])
+    data = wait_for(events, lambda data: "nonUserCancel" in data)
+    assert data["nonUserCancel"] == [{"coin": "ETH", "oid": own}]
+
+
+def test_a_liquidation_is_an_event(desk: Desk, maker: Trader, watcher: Watcher) -> None:
+    price = desk.price("SOL")
+    victim = desk.trader(1_000)
+    size = round(15_000 / price)
+    maker.rest("SOL", False, size, price, ALO)
+    victim.order("SOL", True, size, price, IOC)
+    events, _ = watcher.watch({"type": "userEvents", "user": victim.address})
+    position = victim.position("SOL")
+    assert position is not None
+    lower = int(Decimal(position["liquidationPx"])) - 1
+    maker.rest("SOL", True, size, lower - 1, ALO)
+    try:
+        desk.move("SOL", lower)
+        told = wait_for(events, lambda data: "liquidation" in data)["liquidation"]
+        assert set(told) == {
+            "lid",
+            "liquidator",
+            "liquidated_user",
+            "liquidated_ntl_pos",
+            "liquidated_account_value",
+        }
+        assert told["liquidated_user"] == victim.address
+        fills = wait_for(events, lambda data: "fills" in data)["fills"]
+        assert fills[0]["liquidation"]["liquidatedUser"] == victim.address
+    finally:
+        desk.sweep()
+        desk.move("SOL", price)
 
 
 def test_ledger_updates(desk: Desk, maker: Trader, taker: Trader, watcher: Watcher) -> None:

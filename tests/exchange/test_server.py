@@ -120,6 +120,10 @@ def test_bodies_that_are_no_requests(running: Running) -> None:
         assert large.status_code == 413
         assert set(large.json()) == {"code", "msg", "data"}
     assert running.post("/elsewhere", b"{}").status_code == 404
+    before = len(running.machine.sockets)
+    plain = requests.get(running.url + "/ws", timeout=30)
+    assert (plain.status_code, plain.json()["msg"]) == (400, "A WebSocket handshake was expected.")
+    assert len(running.machine.sockets) <= before
     assert running.post("/admin", {"address": "0x" + "0" * 40, "usdc": 5}).status_code == 409
     assert running.post("/admin", {"address": "0x" + "1" * 40, "usdc": -5}).status_code == 422
     assert running.post("/admin", {"coin": "GOLD", "oracle": "5"}).status_code == 409
@@ -198,8 +202,10 @@ def test_a_reader_that_is_too_slow_is_disconnected() -> None:
     asked = {"method": "post", "id": 1, "request": {"type": "info", "payload": {"type": "meta"}}}
 
     async def conversation(web: aiohttp.ClientWebSocketResponse) -> Any:
-        async with aiohttp.ClientSession() as session, session.get(running.url + "/ws") as refused:
-            assert refused.status == 429
+        async with aiohttp.ClientSession() as session:
+            with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+                await session.ws_connect(running.url + "/ws")
+            assert refused.value.status == 429
         with contextlib.suppress(ConnectionError):
             for _ in range(200):
                 await web.send_json(asked)
@@ -249,6 +255,23 @@ def test_a_body_that_does_not_arrive_is_given_up(running: Running, monkeypatch: 
         with socket.create_connection(("127.0.0.1", running.server.port), timeout=30) as silent:
             silent.sendall(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{{".encode())
             assert silent.recv(4096).startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_machine_that_breaks_stops_the_server() -> None:
+    running = Running()
+    errors: list[Any] = []
+    running.loop.set_exception_handler(lambda loop, context: errors.append(context["exception"]))
+    try:
+        running.machine.kernel.chain.state["broken"] = 1
+        deadline = time.monotonic() + 30
+        while not running.server.broken.is_set() and time.monotonic() < deadline:
+            running.post("/info", {"type": "meta"})
+        assert [str(error) for error in errors] == ["money was made or lost in a block"]
+        blocks = running.blocks
+        assert running.post("/info", {"type": "meta"}).status_code in (200, 429)
+        assert running.blocks == blocks
+    finally:
+        running.stop()
 
 
 def test_only_this_machine_may_deposit(monkeypatch: pytest.MonkeyPatch, running: Running) -> None:

@@ -65,15 +65,21 @@ def add_leverage(flow, legs, row, account, market, leverage, ts_ns):
 
 
 @compiled
-def add_post(flow, legs, row, account, market, client_id, side, ticks, lots, ts_ns):
-    """A post-only order; returns the next row."""
+def add_order(flow, legs, row, account, market, client_id, side, ticks, lots, time_in_force, ts_ns):
+    """An order that may rest; returns the next row."""
     leg = _leg(flow, legs, row, _PLACE, account, market, ts_ns)
     leg["client_id"] = client_id
     leg["side"] = side
     leg["price_ticks"] = ticks
     leg["size_lots"] = lots
-    leg["time_in_force"] = _ALO
+    leg["time_in_force"] = time_in_force
     return row + 1
+
+
+@compiled
+def add_post(flow, legs, row, account, market, client_id, side, ticks, lots, ts_ns):
+    """A post-only order; returns the next row."""
+    return add_order(flow, legs, row, account, market, client_id, side, ticks, lots, _ALO, ts_ns)
 
 
 @compiled
