@@ -25,7 +25,7 @@ import math
 from hlhft.compiled import compiled
 from hlhft.ladder import ASK_NONE, BID_NONE, ask_above, bid_below
 from hlhft.venue.event_log import tell_leg, tell_order
-from hlhft.venue.placing import _crosses, _fill, _maker_lost_margin, _match, _trade, prepare
+from hlhft.venue.placing import book_fill, crosses, maker_lost_margin, match, prepare, trade
 from hlhft.venue.queue import front_after_change
 from hlhft.venue.resting import end_order, resize, rest
 
@@ -118,12 +118,12 @@ def _grow(venue, leg, row, lots, ts_ns):
     """Adds `lots` at the end of the leg's level; returns the refusal, 0 when they rest."""
     account, market, side, ticks = leg["account"], leg["market"], leg["side"], leg["price_ticks"]
     ladder = venue.ladders[market]
-    if _crosses(ladder, side, ticks):
+    if crosses(ladder, side, ticks):
         arrived = min(lots, leg["size_lots"] - leg["amount"])
         if arrived > 0:
             _new_order(venue, account, market, side, ticks, arrived, _GTC)
-            _match(venue, arrived, ts_ns)
-        if _crosses(ladder, side, ticks):
+            match(venue, arrived, ts_ns)
+        if crosses(ladder, side, ticks):
             return _BAD_ALO
     tail = venue.tails[market, row, ticks - ladder["base_ticks"]]
     if tail != 0 and venue.orders[tail - 1]["account"] == account:
@@ -161,11 +161,11 @@ def _apply_level(venue, leg, ts_ns):
 @compiled
 def _deal(venue, slot, left, ts_ns):
     """Trades with the order in `slot`, or ends it where its owner cannot carry it; returns the lots left."""
-    if _maker_lost_margin(venue, slot):
+    if maker_lost_margin(venue, slot):
         end_order(venue, slot, _MARGIN_CANCELLED, ts_ns)
         return left
     lots = min(left, venue.orders[slot - 1]["remaining_lots"])
-    _trade(venue, slot, lots, left - lots, ts_ns)
+    trade(venue, slot, lots, left - lots, ts_ns)
     return left - lots
 
 
@@ -221,10 +221,10 @@ def _trade_off_book(venue, leg, order_id, lots, ts_ns):
         if (turn == 0) == (side > 0):
             order = prepare(venue, leg["account"], market, 0, side, ticks, lots, _IOC, 0)
             order["order_id"] = order_id
-            _fill(venue, order, ticks, lots, 0, 0, ts_ns)
+            book_fill(venue, order, ticks, lots, 0, 0, ts_ns)
         else:
             _new_order(venue, leg["counterparty"], market, -side, ticks, lots, _GTC)
-            _fill(venue, venue.taker[0], ticks, lots, 0, 1, ts_ns)
+            book_fill(venue, venue.taker[0], ticks, lots, 0, 1, ts_ns)
     venue.engine[0]["next_trade_id"] += 1
 
 

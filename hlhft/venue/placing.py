@@ -38,7 +38,7 @@ ENDED, RESTS, FILLED_WHOLE = 0, 1, 2  # `placed_outcome` of the engine
 
 
 @compiled
-def _maker_lost_margin(venue, slot):
+def maker_lost_margin(venue, slot):
     """Whether the maker's order would open or increase and its owner's collateral no longer covers what it has."""
     order = venue.orders[slot - 1]
     account = order["account"]
@@ -55,7 +55,7 @@ def _maker_lost_margin(venue, slot):
 
 
 @compiled
-def _fill(venue, order, ticks, lots, left, maker, ts_ns):
+def book_fill(venue, order, ticks, lots, left, maker, ts_ns):
     """Books one side of a trade, the ORDER_DTYPE record's, and says so."""
     engine, account, market = venue.engine[0], order["account"], order["market"]
     holding = venue.holdings[account, market]
@@ -86,7 +86,7 @@ def _fill(venue, order, ticks, lots, left, maker, ts_ns):
 
 
 @compiled
-def _trade(venue, slot, lots, left, ts_ns):
+def trade(venue, slot, lots, left, ts_ns):
     """Executes `lots` between the maker in `slot` and the taker, at the maker's price; `left` is left of the taker."""
     taker, maker = venue.taker[0], venue.orders[slot - 1]
     market, ticks, owner = maker["market"], maker["price_ticks"], maker["account"]
@@ -94,11 +94,11 @@ def _trade(venue, slot, lots, left, ts_ns):
     resize(venue, slot, -lots)
     owner_left = maker["remaining_lots"]
     if maker["side"] > 0:
-        _fill(venue, maker, ticks, lots, owner_left, 1, ts_ns)
-        _fill(venue, taker, ticks, lots, left, 0, ts_ns)
+        book_fill(venue, maker, ticks, lots, owner_left, 1, ts_ns)
+        book_fill(venue, taker, ticks, lots, left, 0, ts_ns)
     else:
-        _fill(venue, taker, ticks, lots, left, 0, ts_ns)
-        _fill(venue, maker, ticks, lots, owner_left, 1, ts_ns)
+        book_fill(venue, taker, ticks, lots, left, 0, ts_ns)
+        book_fill(venue, maker, ticks, lots, owner_left, 1, ts_ns)
     if owner_left == 0:
         unlink(venue, slot)
     venue.engine[0]["next_trade_id"] += 1
@@ -112,33 +112,34 @@ def _trade(venue, slot, lots, left, ts_ns):
 
 
 @compiled
-def _crosses(ladder, side, ticks):
+def crosses(ladder, side, ticks):
+    """Whether an order at `ticks` would take what rests on the other side."""
     if side > 0:
         return ladder["best_ask_ticks"] <= ticks
     return ladder["best_bid_ticks"] >= ticks
 
 
 @compiled
-def _match(venue, lots, ts_ns):
+def match(venue, lots, ts_ns):
     """Executes `lots` of the taker up to its limit; returns the lots left."""
     taker = venue.taker[0]
     market, side = taker["market"], taker["side"]
     ladder = venue.ladders[market]
     row = 1 if side > 0 else 0
     left = lots
-    while left > 0 and _crosses(ladder, side, taker["price_ticks"]):
+    while left > 0 and crosses(ladder, side, taker["price_ticks"]):
         best = ladder["best_ask_ticks"] if side > 0 else ladder["best_bid_ticks"]
         # The head is read anew each time: a fill may have trimmed or ended any order of the level.
         slot = venue.heads[market, row, best - ladder["base_ticks"]]
         maker = venue.orders[slot - 1]
         if maker["account"] == taker["account"]:
             end_order(venue, slot, _SELF_TRADE, ts_ns)
-        elif _maker_lost_margin(venue, slot):
+        elif maker_lost_margin(venue, slot):
             end_order(venue, slot, _MARGIN_CANCELLED, ts_ns)
         else:
             taken = min(left, maker["remaining_lots"])
             left -= taken
-            _trade(venue, slot, taken, left, ts_ns)
+            trade(venue, slot, taken, left, ts_ns)
     return left
 
 
@@ -189,7 +190,7 @@ def _refusal_by_the_rest(venue, order):
         cell = ticks - ladder["base_ticks"]
         if cell < 0 or cell >= ladder["width"]:
             return _PRICE_BAND
-        if _crosses(ladder, side, ticks):
+        if crosses(ladder, side, ticks):
             if time_in_force == _ALO:
                 return _BAD_ALO
             # What does not fill whole ends a maker, whose slot it can take.
@@ -257,7 +258,7 @@ def submit(venue, ts_ns):
     wanted = order["original_lots"]
     if order["reduce_only"] != 0:
         wanted = min(wanted, abs(venue.holdings[order["account"], order["market"]]["position_lots"]))
-    left = _match(venue, wanted, ts_ns)
+    left = match(venue, wanted, ts_ns)
     if left < wanted and order["sibling_id"] != 0:
         end_sibling(venue, order["account"], order["market"], order["sibling_id"], ts_ns)
         order["sibling_id"] = 0
@@ -290,4 +291,4 @@ def place_market(venue, account, market, side, lots, ts_ns):
     order = prepare(venue, account, market, 0, side, side * _TICKS_FAR, lots, _MARKET, 0)
     order["order_id"] = venue.engine[0]["next_order_id"]
     venue.engine[0]["next_order_id"] += 1
-    return _match(venue, lots, ts_ns)
+    return match(venue, lots, ts_ns)

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from hlhft.exchange.flow.state import ACCOUNTS
+from hlhft.exchange.machine import Machine
 from hlhft.exchange.opening import (
     OpeningError,
     coins,
@@ -17,8 +19,9 @@ from hlhft.exchange.opening import (
     test_key,
     test_signer,
 )
+from hlhft.exchange.state_file import read_state, write_state
 from hlhft.units import MICRO, Market
-from tests.data.making import BTC, ETH, ListSource, joined, level
+from tests.data.making import BTC, ETH, SECOND, ListSource, joined, level
 from tests.exchange.clients import START_NS
 
 test_key.__test__ = test_signer.__test__ = False  # type: ignore[attr-defined]
@@ -84,3 +87,20 @@ def test_a_live_flow_is_that_of_another_base_url() -> None:
     settings = open_settings(["ETH"], seed=1, start_ns=START_NS)
     assert live_flow(settings).url == "wss://api.hyperliquid.xyz/ws"
     assert live_flow(settings, "http://127.0.0.1:3001").url == "ws://127.0.0.1:3001/ws"
+
+
+def test_an_exchange_on_a_recording_goes_on_from_its_file(tmp_path: Path) -> None:
+    def opened() -> Machine:
+        rows = [level(1, 1, 1_000, 5), level(5 * SECOND, 1, 1_001, 5), level(90 * SECOND, 1, 1_002, 5)]
+        source = ListSource([joined(rows)], [BTC], snapshots_only=False)
+        settings = settings_of([BTC], [1_000], seed=1, start_ns=START_NS, with_delays=False)
+        return open_machine(settings, flow=replayed_flow(settings, source))
+
+    first, second = opened(), opened()
+    first.advance(START_NS + 8 * SECOND)
+    write_state(tmp_path / "state", first.state())
+    second.restore(read_state(tmp_path / "state"), START_NS + 8 * SECOND)
+    for machine in (first, second):
+        machine.advance(START_NS + 20 * SECOND)
+        assert machine.kernel.touch().tolist() == [[1_001, 0]]
+    assert second.digest == first.digest

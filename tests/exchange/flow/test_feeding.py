@@ -6,13 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hlhft.data.merge import Events
 from hlhft.events import EventFlag, EventKind
 from hlhft.exchange.flow.feeding import FUNDS_MICRO, FeedFlow, cleared, places_of, visible
 from hlhft.venue.blocks import ActionKind
-from tests.data.making import BTC, ETH, LOCAL, joined, level, trade
-from tests.exchange.flow.host import BACK, BLOCK_NS, FIRST_ACCOUNT, FLOW, USER, Host, deposit, order
+from tests.data.making import BTC, ETH, LOCAL, bbo, event, joined, level, trade
+from tests.exchange.flow.host import BACK, BLOCK_NS, FIRST_ACCOUNT, FLOW, USER, Host, book_of, deposit, order
 
 BUY, SELL = 1, -1
 
@@ -88,3 +90,44 @@ def test_a_block_without_room_leaves_rows_for_the_next():
     bids, asks = host.book(levels=60)
     assert (len(bids), asks) == (40, [])
     assert np.all(host.exchange.heads[0, 0] >= 0)
+
+
+ROWS = st.lists(
+    st.tuples(
+        st.sampled_from(["level", "level", "trade", "bbo", "clear", "full"]),
+        st.sampled_from([BUY, SELL]),
+        st.integers(995, 1_005),
+        st.integers(0, 9),
+    ),
+    max_size=40,
+)
+
+
+def rows_of(what: str, side: int, price: int, lots: int) -> Events:
+    if what == "level":
+        return level(1, side, price, lots)
+    if what == "trade":
+        return trade(1, side, price, lots + 1)
+    if what == "bbo":
+        return bbo(1, (price, lots + 1), (price + 1 + lots, 3))
+    if what == "clear":
+        return event(EventKind.DEPTH_CLEAR, 1, side=side if lots else 0, price=price if lots > 4 else 0)
+    ends = event(EventKind.SNAPSHOT_BEGIN, 1), event(EventKind.SNAPSHOT_END, 1)
+    return joined([ends[0], level(1, BUY, price - 1, lots + 1), level(1, SELL, price, lots + 1), ends[1]])
+
+
+@settings(max_examples=30)
+@given(ROWS, st.integers(1, 5))
+def test_without_clients_the_book_is_always_the_followed_one(rows, in_a_block):
+    flow = ListFlow([])
+    host = Host(flow, [BTC], [900], width=256)
+    host.block(1)
+    for number in range(0, len(rows), in_a_block):
+        flow.arrays.append(joined(rows_of(*row) for row in rows[number : number + in_a_block]))
+        host.block(10 + number * BLOCK_NS)
+        assert flow.background is not None
+        assert host.book() == book_of(flow.background.ladders[0], flow.background.cells[0], 20)
+    assert host.exchange.holdings["position_lots"].sum() == 0
+    trades = [row for row in rows if row[0] == "trade"]
+    bought = sum(side * (lots + 1) for _, side, _, lots in trades)
+    assert host.position(FLOW) == -host.position(BACK) == bought
