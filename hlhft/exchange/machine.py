@@ -212,12 +212,12 @@ class Machine:
 
     # What comes from outside without a signature.
 
-    def deposit(self, address: str, micro: int) -> int | str:
-        """Credits micro-USDC to the lower-case address in the next block, and opens its account; returns the account,
-        or the refusal."""
+    def deposit(self, address: str, amount: int, *, token: int = 0) -> int | str:
+        """Credits micro-USDC, or 1e-8 of another token, to the lower-case address in the next block, and opens its
+        account; returns the account, or the refusal."""
         account = self.addresses.open(address)
         if isinstance(account, int):
-            self._admin.append({"kind": ActionKind.DEPOSIT, "account": account, "amount": micro})
+            self._admin.append({"kind": ActionKind.DEPOSIT, "account": account, "amount": amount, "token": token})
         return account
 
     def set_oracle(self, coin: str, price: str) -> str | None:

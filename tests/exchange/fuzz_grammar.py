@@ -19,10 +19,13 @@ from tests.exchange.clients import CHAIN
 
 ZERO_ADDRESS = "0x" + "0" * 40
 STRANGER = "0x" + "ee" * 20
-COINS = ("BTC", "ETH")
-PRICES = (110_000, 4_000)
+COINS = ("BTC", "ETH", "ILL", "PURR/USDC")
+PRICES = (110_000.0, 4_000.0, 12.0, 0.25)
+ASSETS = (0, 1, 2, 10_000)
+SIZES = ((1_000, 3), (50, 2), (2, 1), (0.05, 0))  # a whole number divided by the first, at so many decimals
 INTERVALS = ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "8h", "12h", "1d", "3d", "1w", "1M")
 DAY_MS = 86_400_000
+TOKENS = ("PURR",)
 CLOIDS = 40  # few, so that they meet again
 
 INFO_OF_USER = (
@@ -189,19 +192,19 @@ class Grammar:
 
     def asset(self) -> int:
         """An asset, seldom one that there is not."""
-        return self.pick(0, 1, 1, 1) if not self.chance(2) else self.pick(2, 10_000, 110_000, 2**32 - 1)
+        return int(self.pick(0, 1, 1, 1, 2, 10_000) if not self.chance(2) else self.pick(3, 10_001, 110_000, 2**32 - 1))
 
     def price(self, asset: int) -> str:
         """A price near the market's, mostly on its grid."""
-        base = PRICES[asset % 2]
-        percent = self.draw.randrange(-30, 31) / 10
-        return str(round(base * (1 + percent / 100))) if not self.chance(4) else f"{base * (1 + percent / 100):.6f}"
+        price = PRICES[place(asset)] * (1 + self.draw.randrange(-30, 31) / 1_000)
+        return f"{price:.6f}" if self.chance(4) else f"{price:.4g}" if price < 1_000 else str(round(price))
 
     def size(self, asset: int) -> str:
         """A size, seldom a huge or a tiny one."""
         if self.chance(4):
             return str(self.pick("0", "0.00001", "100000", "0.000000001", "1000000000000"))
-        return f"{self.draw.randrange(1, 200) / (1000 if asset % 2 == 0 else 50):g}"
+        divisor, decimals = SIZES[place(asset)]
+        return f"{self.draw.randrange(1, 200) / divisor:.{decimals}f}"
 
     def cloid(self) -> str:
         """One of a few client order ids."""
@@ -341,7 +344,7 @@ class Grammar:
                     "type": "subAccountSpotTransfer",
                     "subAccountUser": sub,
                     "isDeposit": self.chance(60),
-                    "token": "USDC",
+                    "token": self.pick("USDC", *TOKENS),
                     "amount": self.amount(),
                 },
                 {"type": "vaultTransfer", "vaultAddress": self.user(), "isDeposit": True, "usd": usd},
@@ -362,7 +365,7 @@ class Grammar:
         """What only the owner of an account signs."""
         time, nonce = {"time": 0}, {"nonce": 0}
         route = {"sourceDex": self.pick("", "spot"), "destinationDex": self.pick("", "spot")}
-        token = self.pick("USDC", "USDC:0x6d1e7cde53ba9467b783cb7c530ce054", "PURR")
+        token = self.pick("USDC", "USDC:0x6d1e7cde53ba9467b783cb7c530ce054", *TOKENS, "HYPE")
         agent = self.pick(
             STRANGER, ZERO_ADDRESS, f"0x{self.draw.randrange(2**32):040x}", self.people[-1].signer.address
         )
@@ -579,6 +582,11 @@ class Grammar:
         if kind == 6:
             return body + b" " * self.draw.choice((1, 200_000)) + b"x" * self.draw.choice((0, 1))
         return bytes(self.draw.randrange(256) for _ in range(self.draw.randrange(60)))
+
+
+def place(asset: int) -> int:
+    """Which price and size an asset has, known or not."""
+    return ASSETS.index(asset) if asset in ASSETS else 1
 
 
 def encoded(value: Any) -> bytes:

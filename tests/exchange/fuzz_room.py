@@ -25,16 +25,19 @@ from hlhft.exchange.memory import RecordSettings
 from hlhft.units import MICRO
 from tests.exchange.clients import START_NS, small_settings
 from tests.exchange.fuzz_grammar import COINS, PRICES, Grammar, Input
+from tests.exchange.hall import LISTING
 
 PEOPLE = 7  # the last one has no account
 CONNECTIONS = 6
 MS = 1_000_000
 HOUR_NS = 3_600_000_000_000
 CHECK_EVERY = 1_000
+LONGEST_DELAY_MS = 4_000
 HOUR_EVERY = 20_000
 RESTART_EVERY = 2_500
-LIMITED_EVERY = 10  # this part of the inputs meets an exchange with limits
+LIMITED_EVERY = 10  # this part of the inputs meets an exchange with limits and delays
 UNITS_PER_MICRO = 100
+TOKEN_UNITS = 10**8
 # Bounds so near that the memory for what they bound is taken soon.
 SMALL = RecordSettings(
     statuses_max=100,
@@ -77,7 +80,10 @@ class Room:
     def __init__(self, seed: int, tally: Tally, *, with_limits: bool) -> None:
         self.settings = small_settings(
             seed=seed,
+            listing=LISTING,
+            reference_ticks=tuple(listed.market.ticks(str(price)) for listed, price in zip(LISTING.markets, PRICES)),
             with_limits=with_limits,
+            with_delays=with_limits,
             records=SMALL,
             accounts_max=24,
             order_slots=512,
@@ -94,6 +100,7 @@ class Room:
         self.machine.advance(self.now_ns)
         for person in self.grammar.people[: PEOPLE - 1]:
             assert isinstance(self.machine.deposit(person.signer.address, 200_000 * MICRO), int)
+            assert isinstance(self.machine.deposit(person.signer.address, 50_000 * TOKEN_UNITS, token=1), int)
         self.advance(1)
 
     # Time.
@@ -113,7 +120,7 @@ class Room:
                 self.connections.pop(close.connection, None)
             if self.machine.next_deadline_ns() > self.now_ns:
                 break
-        assert not self.asked, "a request was not answered"
+        assert self.settings.with_delays or not self.asked, "a request was not answered"
 
     def happen(self) -> None:
         """Now and then something happens that nobody sent."""
@@ -124,9 +131,9 @@ class Room:
         if draw.random() < 0.0002:
             elapsed_ms = 61_000
         if draw.random() < 0.003:
-            place = draw.randrange(len(COINS))
-            moved = PRICES[place] * (100 + draw.randrange(-4, 5)) // 100
-            assert self.machine.set_oracle(COINS[place], str(moved)) is None
+            place = draw.randrange(len(COINS) - 1)  # there is no oracle of a spot pair
+            moved = PRICES[place] * (100 + draw.randrange(-4, 5)) / 100
+            assert self.machine.set_oracle(COINS[place], f"{moved:.4f}".rstrip("0").rstrip(".")) is None
         if draw.random() < 0.002:
             person = draw.choice(self.grammar.people[: PEOPLE - 1])
             self.machine.deposit(person.signer.address, draw.randrange(1, 50_000) * MICRO)
@@ -235,6 +242,7 @@ class Room:
         for market in range(len(COINS)):
             assert venue.holdings["position_lots"][:, market].sum() == 0
             assert venue.holdings["cash_quanta"][:, market].sum() == 0
+        assert venue.tokens[:, 1].sum() == chain.outside[1]
         kept = state["fees_micro"] + state["trading_fees_micro"] + state["builder_fees_micro"]
         micro = venue.collateral.sum() + venue.margins["bucket_micro"].sum() + kept
         micro += venue.holdings["funding_micro"].sum() - venue.holdings["fee_micro"].sum()
@@ -272,5 +280,7 @@ def run(seed: int, inputs: int, *, report: bool = False) -> Iterator[tuple[Tally
             rooms[0].restart()
         if number % CHECK_EVERY == 0:
             for each in rooms:
+                each.advance(LONGEST_DELAY_MS)
+                assert not each.asked, "a request was not answered"
                 each.check()
             yield tally, resident_bytes() if report else 0
