@@ -109,6 +109,7 @@ CONSTANTS = {
         "_PLACE": blocks.ActionKind.PLACE,
         "_CANCEL": blocks.ActionKind.CANCEL,
         "_MODIFY": blocks.ActionKind.MODIFY,
+        "_BACKGROUND_LEVEL": blocks.ActionKind.BACKGROUND_LEVEL,
     },
     priority: {
         "_ALO": blocks.TimeInForce.ALO,
@@ -183,6 +184,8 @@ CONSTANTS = {
         "_MODIFY": blocks.ActionKind.MODIFY,
         "_PLACE_TRIGGER": blocks.ActionKind.PLACE_TRIGGER,
         "_NOOP": blocks.ActionKind.NOOP,
+        "_BACKGROUND_LEVEL": blocks.ActionKind.BACKGROUND_LEVEL,
+        "_BACKGROUND_TRADE": blocks.ActionKind.BACKGROUND_TRADE,
         "_NEVER_PLACED": Refusal.NEVER_PLACED,
         "_CANNOT_MODIFY": Refusal.CANNOT_MODIFY,
         "_ACTION_EXPIRED": Refusal.ACTION_EXPIRED,
