@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+from pathlib import Path
+
 import pytest
 
 from hlhft.core import orders
@@ -280,3 +283,22 @@ def test_no_plain_constant_goes_unchecked(module):
     constants = {name for name in vars(module) if name.startswith("_") and name[1:].isupper() and name not in own}
     constants = {name for name in constants if not name.startswith("__")}
     assert constants == set(CONSTANTS[module])
+
+
+ENUMERATIONS = (EventKind, Refusal, blocks.ActionKind, blocks.TimeInForce, blocks.Grouping, blocks.TriggerKind)
+COMPILED = sorted(
+    f"{folder}.{path.stem}"
+    for folder in ("hlhft.venue", "hlhft.exchange.flow")
+    for path in Path(importlib.import_module(folder).__path__[0]).glob("*.py")
+)
+
+
+@pytest.mark.parametrize("name", [name for name in COMPILED if name != recorded.__name__])  # it has kinds of its own
+def test_a_plain_constant_with_the_name_of_a_member_has_its_value(name):
+    """Where two enumerations have a member of one name, either will do."""
+    module = importlib.import_module(name)
+    for constant, value in vars(module).items():
+        if not constant.startswith("_") or type(value) is not int:
+            continue
+        members = [enumeration[constant[1:]] for enumeration in ENUMERATIONS if constant[1:] in enumeration.__members__]
+        assert not members or value in members, f"{name}.{constant} is {value}, not {members}"
