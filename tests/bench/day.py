@@ -122,8 +122,8 @@ def main() -> int:
     kept = len(quoter.ask("userFills"))
     print(", ".join(f"{name} {value}" for name, value in facts().items()))
     print(
-        f"{hours} hours of {', '.join(COINS)} in {took:.0f} s ({hours * 3600 / took:.0f} times real time), {cpu:.0f} s of them"
-        f" computing:"
+        f"{hours} hours of {', '.join(COINS)} in {took:.0f} s ({hours * 3600 / took:.0f} times real time),"
+        f" {cpu:.0f} s of them computing:"
         f" {exchange.height:,} blocks, {exchange.kernel.chain.exchange.engine[0]['next_trade_id']:,} trades,"
         f" {frames:,} frames, {answers:,} answers ({refused} refused), {kept:,} fills of the client;"
         f" memory {early >> 20} MiB after an hour, {growth:+.1%} since; event log {exchange.digest.hex()}"
