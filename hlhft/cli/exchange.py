@@ -160,6 +160,7 @@ def _serve(machine: Machine, *, host: str, port: int, speed: float, state: Path 
         finally:
             if feed is not None:
                 feed.cancel()
+                await asyncio.wait([feed])
             await server.stop()
         return stopped.result()
 

@@ -108,12 +108,13 @@ def of_recording(source: Source, names: Sequence[str]) -> tuple[list[Market], li
 
     Raises OpeningError when it does not hold one of them, and DataError when a market of it has no price.
     """
-    held = {market.name: (market, ticks) for market, ticks in zip(source.markets, first_mids(source))}
+    held = [market.name for market in source.markets]
     for name in names:
         if name not in held:
             raise OpeningError(f"{source.name} holds no {name}: there are {', '.join(held)}")
-    chosen = [held[name] for name in names or held]
-    return [market for market, _ in chosen], [ticks for _, ticks in chosen]
+    prices = first_mids(source)
+    places = [held.index(name) for name in names or held]
+    return [source.markets[place] for place in places], [prices[place] for place in places]
 
 
 def replayed_flow(settings: ExchangeSettings, source: Source, *, repeat: bool = True) -> RecordedFlow:

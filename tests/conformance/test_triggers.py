@@ -110,6 +110,36 @@ def test_a_waiting_order_is_cancelled_but_not_by_a_fast_cancel(holder: Trader, p
     assert holder.word(oid) == "canceled"
 
 
+def test_a_waiting_order_is_replaced_where_it_is_always_placed(desk: Desk, holder: Trader, price: int) -> None:
+    holder.exchange.order(COIN, False, 1, round(price * 0.8), trigger(round(price * 0.9), "sl"), reduce_only=True)
+    (old,) = holder.open_ids()
+    moved = str(round(price * 0.92))
+    kind = {"trigger": {"isMarket": True, "triggerPx": moved, "tpsl": "sl"}}
+    order = {"a": ASSET, "b": False, "p": str(round(price * 0.82)), "s": "2", "r": True, "t": kind}
+    answer = holder.post({"type": "batchModify", "modifies": [{"oid": old, "order": order}], "a": True})
+    assert only(answer) == "waitingForTrigger"
+    (shown,) = desk.info.frontend_open_orders(holder.address)
+    assert shown["oid"] != old
+    assert (shown["sz"], Decimal(shown["triggerPx"])) == ("2.0", Decimal(moved))
+    assert holder.word(old) == "canceled"
+
+
+def test_triggers_of_a_short_are_the_other_way_round(desk: Desk, maker: Trader, taker: Trader, price: int) -> None:
+    maker.rest(COIN, True, 5, price, ALO)
+    taker.order(COIN, False, 5, price, IOC)
+    for tpsl, factor, condition in (("sl", 1.1, "above"), ("tp", 0.9, "below")):
+        at = round(price * factor)
+        assert taker.order(COIN, True, 5, round(at * 1.05), trigger(at, tpsl), reduce_only=True) == "waitingForTrigger"
+        (shown,) = (one for one in desk.info.frontend_open_orders(taker.address) if Decimal(one["triggerPx"]) == at)
+        assert shown["triggerCondition"] == f"Price {condition} {at}"
+    maker.rest(COIN, False, 5, round(price * 0.9), ALO)
+    desk.move(COIN, round(price * 0.89))
+    eventually(lambda: taker.signed_size(COIN) == 0)
+    newest = taker.fills()[0]
+    assert (newest["dir"], Decimal(newest["px"])) == ("Close Short", round(price * 0.9))
+    assert Decimal(newest["closedPnl"]) == 5 * (price - round(price * 0.9))
+
+
 def grouped(trader: Trader, price: int, parent_price: int) -> list[Any]:
     """A buy with both its children."""
     parent = wanted(True, 2, parent_price, GTC, reduce_only=False)
