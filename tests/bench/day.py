@@ -104,7 +104,7 @@ def main() -> int:
     exchange = open_machine(open_settings(COINS, seed=SEED, start_ns=START_NS), synthetic=True)
     exchange.advance(START_NS + 10**9)  # compiles
     quoter, frames, answers, refused = Quoter(exchange), 0, 0, 0
-    begin = time.perf_counter()
+    begin, begin_cpu = time.perf_counter(), time.process_time()
     early = 0
     for minute in range(1, 60 * hours + 1):
         end_ns = START_NS + minute * MINUTE_NS
@@ -117,11 +117,13 @@ def main() -> int:
         if minute == 60:
             early = status_bytes("VmRSS")
     took = time.perf_counter() - begin
+    cpu = time.process_time() - begin_cpu
     growth = status_bytes("VmRSS") / early - 1
     kept = len(quoter.ask("userFills"))
     print(", ".join(f"{name} {value}" for name, value in facts().items()))
     print(
-        f"{hours} hours of {', '.join(COINS)} in {took:.0f} s ({hours * 3600 / took:.0f} times real time):"
+        f"{hours} hours of {', '.join(COINS)} in {took:.0f} s ({hours * 3600 / took:.0f} times real time),"
+        f" {cpu:.0f} s of them computing:"
         f" {exchange.height:,} blocks, {exchange.kernel.chain.exchange.engine[0]['next_trade_id']:,} trades,"
         f" {frames:,} frames, {answers:,} answers ({refused} refused), {kept:,} fills of the client;"
         f" memory {early >> 20} MiB after an hour, {growth:+.1%} since; event log {exchange.digest.hex()}"
