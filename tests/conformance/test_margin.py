@@ -140,6 +140,6 @@ def test_an_account_far_below_goes_to_the_backstop_which_sells_what_it_took(
     eventually(lambda: victim.signed_size(COIN) == 0)
     assert victim.fills()[0]["liquidation"]["method"] == "backstop"
     assert victim.value() == 0
-    bid = maker.rest(COIN, True, size, lower - 1)
+    bid = maker.rest(COIN, True, size, lower + 1)  # it sells at the mark or better
     eventually(lambda: maker.word(bid) == "filled")
     assert maker.signed_size(COIN) == 0
