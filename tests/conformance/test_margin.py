@@ -114,12 +114,32 @@ def test_an_account_below_its_maintenance_margin_is_liquidated(desk: Desk, maker
     liquidation_price = Decimal(position["liquidationPx"])
     assert price * Decimal("0.9") < liquidation_price < price
     resting = victim.rest(COIN, True, 1, round(price * 0.85), ALO)
-    maker.rest(COIN, True, size, int(liquidation_price) - 2, ALO)
-    desk.move(COIN, int(liquidation_price) - 1)
+    maker.rest(COIN, True, size, int(liquidation_price) - 1, ALO)
+    # Just below: further down the backstop would take the position, and sell it into the next bid that comes.
+    desk.move(COIN, int(liquidation_price))
     eventually(lambda: victim.signed_size(COIN) == 0)
     newest = victim.fills()[0]
     assert newest["liquidation"]["liquidatedUser"] == victim.address
-    assert newest["liquidation"]["method"] in ("market", "backstop")
+    assert newest["liquidation"]["method"] == "market"
+    assert Decimal(newest["px"]) == int(liquidation_price) - 1
     assert victim.word(resting) == "liquidatedCanceled"
     assert victim.value() >= 0
     assert desk.ask({"type": "exchangeStatus"})["time"] > 0
+
+
+def test_an_account_far_below_goes_to_the_backstop_which_sells_what_it_took(
+    desk: Desk, maker: Trader, price: int
+) -> None:
+    victim = desk.trader(1_000)
+    size = round(15_000 / price)
+    buy(maker, victim, size, price)
+    position = victim.position(COIN)
+    assert position is not None
+    lower = int(Decimal(position["liquidationPx"])) - 2
+    desk.move(COIN, lower)
+    eventually(lambda: victim.signed_size(COIN) == 0)
+    assert victim.fills()[0]["liquidation"]["method"] == "backstop"
+    assert victim.value() == 0
+    bid = maker.rest(COIN, True, size, lower + 1)  # it sells at the mark or better
+    eventually(lambda: maker.word(bid) == "filled")
+    assert maker.signed_size(COIN) == 0

@@ -214,7 +214,8 @@ def test_a_liquidation_is_an_event(desk: Desk, maker: Trader, watcher: Watcher) 
     events, _ = watcher.watch({"type": "userEvents", "user": victim.address})
     position = victim.position("SOL")
     assert position is not None
-    lower = int(Decimal(position["liquidationPx"])) - 1
+    # Just below: further down the backstop would take the position, and sell it into the next bid that comes.
+    lower = int(Decimal(position["liquidationPx"]))
     maker.rest("SOL", True, size, lower - 1, ALO)
     try:
         desk.move("SOL", lower)
@@ -229,6 +230,7 @@ def test_a_liquidation_is_an_event(desk: Desk, maker: Trader, watcher: Watcher) 
         assert told["liquidated_user"] == victim.address
         fills = wait_for(events, lambda data: "fills" in data)["fills"]
         assert fills[0]["liquidation"]["liquidatedUser"] == victim.address
+        assert victim.signed_size("SOL") == 0
     finally:
         desk.sweep()
         desk.move("SOL", price)
