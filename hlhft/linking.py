@@ -13,6 +13,7 @@ them; with any other, numba links as it always does: the same results, a longer 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -130,13 +131,25 @@ def _loaded(codegen: Any, name: str, bitcode: bytes) -> Any:
     return _LOADED[key]
 
 
+# A library lies in the cache with every part that needs it. Once finalized it does not change: it is asked only once.
+@functools.cache
+def _bitcode(library: Any) -> bytes:
+    code: bytes = library._get_module_for_linking().as_bitcode()
+    return code
+
+
+@functools.cache
+def _is_portable(library: Any) -> bool:
+    return not (library.has_dynamic_globals or library._reload_init)
+
+
 class _PartCacheImpl(CompileResultCacheImpl):  # type: ignore[misc]
     """How a part lies in the cache: with the bitcode of every library it needs."""
 
     def reduce(self, part: _Part) -> Any:
         """What is pickled."""
         part.fndesc.typemap = part.fndesc.calltypes = None
-        modules = [(one.name, one._get_module_for_linking().as_bitcode()) for one in part.libraries]
+        modules = [(one.name, _bitcode(one)) for one in part.libraries]
         return part.fndesc, part.signature, modules
 
     def rebuild(self, target_context: Any, payload: Any) -> _Part:
@@ -146,7 +159,7 @@ class _PartCacheImpl(CompileResultCacheImpl):  # type: ignore[misc]
 
     def check_cachable(self, part: _Part) -> bool:
         """Whether it means the same in another process."""
-        return not any(one.has_dynamic_globals or one._reload_init for one in part.libraries)
+        return all(map(_is_portable, part.libraries))
 
     def get_filename_base(self, fullname: str, abiflags: str) -> str:
         """As of the function itself, apart from it."""
