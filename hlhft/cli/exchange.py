@@ -66,6 +66,7 @@ def command(
     limits, block order. With --state, the exchange goes on where it was stopped. Ends with Ctrl-C.
     """
     from hlhft.compiled import cache_folder
+    from hlhft.exchange.opening import warm
     from hlhft.exchange.state_file import StateFileError, read_state
 
     now_ns = time.time_ns()
@@ -85,6 +86,7 @@ def command(
             raise CommandError(f"{state}: {error}", ExitCode.DATA) from None
     for _ in range(1 if flow == "none" else 2):  # the first block only brings an order flow its money
         machine.advance(machine.next_deadline_ns())  # compiles what it needs before anybody waits for it
+    warm(machine)
     interrupted = _serve(machine, host=host, port=port, speed=speed, state=state)
     if interrupted:
         kept = f"; the state is in {state}" if state is not None else ""
