@@ -75,7 +75,8 @@ def command(
         raise CommandError("the real venue's streams run at their own speed: leave --speed at 1", ExitCode.USAGE)
     options = {"seed": seed, "start_ns": now_ns, "with_limits": not no_limits, "with_delays": not no_delay}
     machine = _opened(flow, names, venue=venue, repeat=not once, **options)
-    if not any(cache_folder().glob("*/chain.run_block-*.nbi")):
+    needed = ("chain.run_block", "synthetic.flow_legs") if flow == "synthetic" else ("chain.run_block",)
+    if not all(any(cache_folder().glob(f"*/{name}-*.nbi")) for name in needed):
         click.echo(COMPILING, err=True)
     if state is not None and state.exists():
         try:
