@@ -298,9 +298,11 @@ class Machine:
 
     def restore(self, state: Mapping[str, Any], now_ns: int) -> None:
         """Becomes what `state` told, at `now_ns`, which is not earlier. Raises ValueError when that was an exchange of
-        other coins, another flow or another size."""
+        other coins, another seed, another flow or another size."""
         if list(self.settings.listing.names) != state["coins"]:
             raise ValueError(f"the state is of an exchange of {', '.join(state['coins'])}: list the same coins")
+        if self.settings.seed != state["seed"]:
+            raise ValueError(f"the state is of an exchange of seed {state['seed']}: give the same")
         if type(self.flow).__name__ != state["flow_kind"]:
             raise ValueError(f"the state is of an exchange with the order flow {state['flow_kind']}: ask for the same")
         self.kernel.restore(state["kernel"])

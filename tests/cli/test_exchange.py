@@ -30,6 +30,15 @@ def free_port() -> int:
         return port
 
 
+def test_the_time_of_the_exchange_is_now_however_long_it_took_to_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    times: list[int] = []
+    monkeypatch.setattr("hlhft.cli.exchange._serve", lambda machine, **_: times.append(machine.time_ns))
+    monkeypatch.setattr("hlhft.cli.exchange._run_first", lambda machine, blocks: opened.append(time.time_ns()))
+    opened: list[int] = []
+    assert invoke(["exchange", "--coins", "ETH", "--flow", "none"]) == ExitCode.OK
+    assert opened[0] <= times[0] <= opened[1], "another exchange was opened and run before"
+
+
 class Visitor(threading.Thread):
     """Waits until the exchange answers, asks for the test account, and sends the process a signal."""
 
@@ -63,8 +72,10 @@ def served(port: int, number: int, *arguments: str, seed: int = 1) -> tuple[int,
 
 def test_an_exchange_is_served_until_a_signal_comes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     port, state = free_port(), tmp_path / "exchange.state"
+    began_ms = time.time_ns() // 1_000_000
     code, told = served(port, signal.SIGTERM, "--state", str(state), seed=5)
     assert code == ExitCode.OK
+    assert began_ms < told["time"] < time.time_ns() // 1_000_000
     assert told["marginSummary"]["accountValue"] == "100000.0"
     printed = capsys.readouterr()
     assert f"http://127.0.0.1:{port} " in printed.out

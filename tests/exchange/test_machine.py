@@ -333,6 +333,8 @@ def test_another_exchanges_state_is_refused() -> None:
     state = small_machine().state()
     with pytest.raises(ValueError, match="list the same coins"):
         Machine(small_settings()).restore({**state, "coins": ["SOL"]}, START_NS)
+    with pytest.raises(ValueError, match="of seed 9: give the same"):
+        Machine(small_settings()).restore({**state, "seed": 9}, START_NS)
     with pytest.raises(ValueError, match="with the order flow Other"):
         Machine(small_settings()).restore({**state, "flow_kind": "Other"}, START_NS)
     with pytest.raises(ValueError, match="has shape"):
