@@ -80,12 +80,12 @@ def command(
     blocks = 1 if flow == "none" else 2  # the first block only brings an order flow its money
     # Compiles and loads what it needs on an exchange that nobody sees, so that the time of the other one is now.
     _run_first(opened(time.time_ns()), blocks)
-    kept = read_state(state) if state is not None and state.exists() else None
+    told = read_state(state) if state is not None and state.exists() else None
     now_ns = time.time_ns()
     machine = opened(now_ns)
-    if kept is not None:
+    if told is not None:
         try:
-            machine.restore(kept, now_ns)
+            machine.restore(told, now_ns)
         except ValueError as error:
             raise CommandError(f"{state}: {error}", ExitCode.DATA) from None
     _run_first(machine, blocks)
