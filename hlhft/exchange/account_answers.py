@@ -198,6 +198,13 @@ class AccountAnswers:
         slices = (fill for fill in reversed(self._records(request.user).fills) if fill.twap_id is not None)
         return [{"fill": fill.json(), "twapId": fill.twap_id} for fill in islice(slices, FILLS_MAX)]
 
+    def twap_slice_fills_by_time(self, request: req.UserRange, now_ms: int) -> object:
+        """userTwapSliceFillsByTime: ascending from the start."""
+        end_ms = _end(request.end_time)
+        fills = self._records(request.user).fills
+        found = (fill for fill in fills if fill.twap_id is not None and request.start_time <= fill.time_ms <= end_ms)
+        return [{"fill": fill.json(), "twapId": fill.twap_id} for fill in islice(found, FILLS_MAX)]
+
     def twap_history(self, request: req.OfUser, now_ms: int) -> object:
         """twapHistory: the youngest first."""
         return [status.history() for status in reversed(self._records(request.user).twaps)]
