@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 COINS = "BTC,ETH,SOL,WLFI"
 LINE_EVERY_S = 10.0
 STATUS_EVERY_S = 0.5
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # the last one comes when the terminal is closed
 COMPILED_PARTS = ("chain.run_block", "synthetic.flow_legs")  # what takes longest to compile
 
 
@@ -72,6 +73,8 @@ def command(
     names = None if coins is None else [name.strip() for name in coins.split(",") if name.strip()]
     if flow == "live" and speed != 1.0:
         raise CommandError("the real venue's streams run at their own speed: leave --speed at 1", ExitCode.USAGE)
+    if state is not None:
+        _check_state(state)
     options = {"seed": seed, "with_limits": not no_limits, "with_delays": not no_delay}
     opened = _opener(flow, names, venue=venue, repeat=not once, **options)
     parts = COMPILED_PARTS if flow == "synthetic" else COMPILED_PARTS[:1]
@@ -93,6 +96,24 @@ def command(
     if interrupted:
         kept = f"; the state is in {state}" if state is not None else ""
         raise CommandError(f"interrupted{kept}", ExitCode.INTERRUPTED)
+
+
+def _check_state(state: Path) -> None:
+    from hlhft.exchange.state_file import check_writable
+
+    try:
+        check_writable(state)
+    except OSError as error:
+        raise CommandError(f"{state}: no state can be saved there: {error.strerror}", ExitCode.DATA) from None
+
+
+def _save(machine: Machine, state: Path) -> None:
+    from hlhft.exchange.state_file import write_state
+
+    try:
+        write_state(state, machine.state())
+    except OSError as error:
+        raise CommandError(f"{state}: the state is not saved: {error.strerror}", ExitCode.FAILURE) from None
 
 
 def _run_first(machine: Machine, blocks: int) -> None:
@@ -144,7 +165,6 @@ def _serve(machine: Machine, *, host: str, port: int, speed: float, state: Path 
 
     from hlhft.exchange.flow.live import LiveFlow
     from hlhft.exchange.server import Clock, Server
-    from hlhft.exchange.state_file import write_state
 
     async def run() -> bool:
         status = Status(machine)
@@ -155,8 +175,8 @@ def _serve(machine: Machine, *, host: str, port: int, speed: float, state: Path 
             if not stopped.done():
                 stopped.set_result(is_keyboard)
 
-        for number, is_keyboard in ((signal.SIGINT, True), (signal.SIGTERM, False)):
-            asyncio.get_running_loop().add_signal_handler(number, stop, is_keyboard)
+        for number in STOPPING:
+            asyncio.get_running_loop().add_signal_handler(number, stop, number == signal.SIGINT)
         await server.start(host, port)
         feed = asyncio.create_task(machine.flow.run()) if isinstance(machine.flow, LiveFlow) else None
         watched: list[asyncio.Future[Any]] = [stopped] if feed is None else [stopped, feed]
@@ -186,7 +206,7 @@ def _serve(machine: Machine, *, host: str, port: int, speed: float, state: Path 
         interrupted = runner.run(run())
     gc.unfreeze()
     if state is not None:
-        write_state(state, machine.state())
+        _save(machine, state)
     return interrupted
 
 

@@ -14,7 +14,7 @@ import requests
 
 from hlhft.cli import invoke
 from hlhft.cli.errors import CommandError, ExitCode
-from hlhft.cli.exchange import LINE_EVERY_S, Status, _serve, status_line
+from hlhft.cli.exchange import LINE_EVERY_S, Status, _save, _serve, status_line
 from hlhft.data.samples import BUNDLED_NAME, bundled
 from hlhft.exchange.opening import test_key as key_of
 from hlhft.exchange.opening import test_signer as signer_of
@@ -121,7 +121,7 @@ def test_flows_that_cannot_be(arguments: list[str], words: str, capsys: pytest.C
 def test_the_streams_of_another_exchange_are_followed(capsys: pytest.CaptureFixture[str]) -> None:
     with Elsewhere() as venue:
         port = free_port()
-        visitor = Visitor(port, signal.SIGTERM, 1)
+        visitor = Visitor(port, signal.SIGHUP, 1)
         visitor.start()
         line = ["exchange", "--flow", "live", "--venue", venue.url, "--coins", "ETH", "--port", str(port)]
         assert invoke(line) == ExitCode.OK
@@ -183,6 +183,16 @@ def test_what_cannot_be_served(tmp_path: Path, capsys: pytest.CaptureFixture[str
     write_state(other, small_machine().state())
     assert invoke(["exchange", "--coins", "ETH", "--flow", "none", "--state", str(other)]) == ExitCode.DATA
     assert "list the same coins" in capsys.readouterr().err
+
+
+def test_a_state_that_cannot_be_saved_is_told_at_once_where_it_can(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nowhere = tmp_path / "none" / "state"
+    assert invoke(["exchange", "--coins", "ETH", "--flow", "none", "--state", str(nowhere)]) == ExitCode.DATA
+    assert f"{nowhere}: no state can be saved there: No such file" in capsys.readouterr().err
+    with pytest.raises(CommandError, match="the state is not saved: Is a directory"):
+        _save(small_machine(), tmp_path)
 
 
 def test_a_port_that_is_taken(capsys: pytest.CaptureFixture[str]) -> None:
