@@ -240,8 +240,8 @@ def test_the_web_data_of_an_account_says_what_it_brought():
     hall.leg(kind=ActionKind.DEPOSIT, account=ANN, amount=5 * MICRO).run()
     data = hall.info.accounts.web_data(OfUser(user=address(ANN)), hall.now_ms)
     assert data["userState"] == {
-        "agentAddress": None,
-        "agentValidUntil": None,
+        "agentAddress": STRANGER,
+        "agentValidUntil": hall.now_ms + 7,
         "cumLedger": "5.0",
         "serverTime": hall.now_ms,
         "isVault": False,
