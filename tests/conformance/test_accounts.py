@@ -239,3 +239,11 @@ def test_an_account_begins_with_its_deposit(desk: Desk) -> None:
     desk.deposit(stranger.address, 100)
     assert desk.info.user_role(stranger.address) == {"role": "user"}
     assert stranger.value() == 100
+
+
+def test_requests_are_bought(desk: Desk, maker: Trader) -> None:
+    assert default(maker.post({"type": "reserveRequestWeight", "weight": 2_000}))
+    assert maker.value() == 999_999
+    limit = desk.info.user_rate_limit(maker.address)
+    assert (limit["nRequestsUsed"], limit["nRequestsCap"]) == (0, 10_000)
+    assert 1_990 <= limit["nRequestsSurplus"] <= 2_000

@@ -109,7 +109,7 @@ def test_a_scheduled_cancel_ends_all_orders_when_its_time_comes(desk: Desk, vete
     assert "5 seconds" in told
     assert default(veteran.exchange.schedule_cancel(desk.now_ms() + 60_000))
     assert default(veteran.exchange.schedule_cancel(None))
-    assert default(veteran.exchange.schedule_cancel(desk.now_ms() + 5_500))
+    assert default(veteran.exchange.schedule_cancel(desk.now_ms() + 6_000))
     oids = [veteran.rest("ETH", True, 1, price, ALO), veteran.rest("BTC", True, 0.1, desk.price("BTC", 0.98), ALO)]
     assert veteran.open_ids() == set(oids)
     eventually(lambda: not veteran.open_ids(), within_s=12.0)

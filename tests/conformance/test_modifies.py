@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from hyperliquid.utils.types import Cloid
 
-from tests.conformance.desk import ALO, GTC, Desk, Trader, default, only, refusal, statuses
+from tests.conformance.desk import ALO, GTC, IOC, Desk, Trader, default, only, refusal, statuses
 
 
 def test_a_modified_order_is_a_new_one(desk: Desk, maker: Trader) -> None:
@@ -103,3 +103,36 @@ def test_a_single_modify_tells_nothing_but_that_it_was_done(desk: Desk, maker: T
     (found,) = maker.open_orders()
     assert (found["sz"], Decimal(found["limitPx"])) == ("1.5", price - 7)
     assert found["oid"] != old
+
+
+def test_a_new_order_off_the_grid_leaves_the_old_one(desk: Desk, maker: Trader) -> None:
+    price = desk.price("ETH", 0.99)
+    old = maker.rest("ETH", True, 1, price, ALO)
+    order = {"a": 1, "b": True, "p": f"{price}.123", "s": "1", "r": False, "t": ALO}
+    answer = maker.post({"type": "batchModify", "modifies": [{"oid": old, "order": order}]})
+    assert only(answer)["error"].startswith("Price must be divisible by tick size.")
+    assert maker.open_ids() == {old}
+
+
+def test_a_new_order_that_would_take_ends_the_old_one_too(desk: Desk, maker: Trader, taker: Trader) -> None:
+    """The old order is cancelled before the new one is tried (venue reference section 4.4)."""
+    price = desk.price("ETH")
+    taker.rest("ETH", False, 1, price + 1, ALO)
+    old = maker.rest("ETH", True, 1, price - 1, ALO)
+    order = {"a": 1, "b": True, "p": str(price + 2), "s": "1", "r": False, "t": ALO}
+    told = refusal(maker.post({"type": "modify", "oid": old, "order": order}))
+    assert told.startswith("Error placing new order during modify: ")
+    assert maker.open_ids() == set()
+    assert maker.word(old) == "canceled"
+    assert maker.fills() == []
+
+
+def test_an_order_does_not_become_an_immediate_one(desk: Desk, maker: Trader) -> None:
+    price = desk.price("ETH", 0.99)
+    old = maker.rest("ETH", True, 1, price, ALO)
+    order = {"a": 1, "b": True, "p": str(price), "s": "1", "r": False, "t": IOC}
+    assert (
+        refusal(maker.post({"type": "modify", "oid": old, "order": order}))
+        == "Attempted to modify to invalid new order"
+    )
+    assert maker.open_ids() == {old}

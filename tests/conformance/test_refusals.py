@@ -165,3 +165,28 @@ def test_a_body_beyond_a_mebibyte(desk: Desk, maker: Trader) -> None:
 def test_requests_to_nowhere(desk: Desk) -> None:
     assert desk.http.get(f"{desk.url}/info", timeout=10).status_code == 405
     assert desk.http.post(f"{desk.url}/nothing", timeout=10).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "action",
+    [order_action(price="1000.0"), {"type": "cancel", "cancels": [{"a": 1, "o": 1}], "f": False}],
+    ids=["trailing zeros", "a flag that is false"],
+)
+def test_what_the_venue_would_write_otherwise_breaks_the_signature(maker: Trader, action: dict[str, Any]) -> None:
+    """The exchange hashes what it understood, not what was sent (venue reference sections 2 and 4.2)."""
+    told = refusal(maker.post(action))
+    assert told.startswith("User or API Wallet 0x")
+    assert maker.open_orders() == []
+
+
+def test_an_action_without_orders(maker: Trader) -> None:
+    assert refusal(maker.post({"type": "order", "orders": [], "grouping": "na"}))
+    assert refusal(maker.post({"type": "cancel", "cancels": []}))
+
+
+@pytest.mark.parametrize("grouping", ["normalTpsl", "positionTpsl", {"p": 10}])
+def test_an_order_that_fits_no_group(maker: Trader, grouping: Any) -> None:
+    order = {"a": 1, "b": True, "p": "4000", "s": "1", "r": False, "t": GTC}
+    answer = maker.post({"type": "order", "orders": [order], "grouping": grouping})
+    assert answer["status"] == "err" or "error" in only(answer)
+    assert maker.open_orders() == []
