@@ -84,6 +84,7 @@ class LimitSettings:
     clients_max: int = _limit(1024, "clients", "IP addresses and labels remembered at once; idle ones make room")
     weight_per_minute: int = _limit(1200, "weight", "REST requests of a client")
     legs_per_weight: int = _limit(40, "orders", "an action weighs 1 and 1 more for each so many of its orders")
+    posts_weigh: bool = _limit(False, "", "whether post requests weigh as REST requests do, too (unverified)")
     connections: int = _limit(10, "connections", "open WebSocket connections of a client")
     new_connections_per_minute: int = _limit(30, "connections", "WebSocket connections that a client opens")
     subscriptions: int = _limit(1000, "subscriptions", "of all connections of a client")

@@ -16,6 +16,7 @@ import heapq
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Protocol
 
 import msgspec
@@ -137,8 +138,8 @@ class Machine:
             settings,
             self.channels,
             self.client_limits,
-            admit=self.admit,
-            info=self.info,
+            admit=partial(self.admit, weighed=limits.posts_weigh),
+            info=partial(self.info, weighed=limits.posts_weigh),
             block_ns=lambda: self.time_ns,
         )
         for account in self.flow.accounts:
@@ -166,8 +167,11 @@ class Machine:
 
     # Requests.
 
-    def admit(self, body: bytes, client: Client, now_ns: int) -> int | Answer:
-        """Takes the body of `POST /exchange`: a ticket, whose answer a later `advance` brings, or an answer at once."""
+    def admit(self, body: bytes, client: Client, now_ns: int, *, weighed: bool = True) -> int | Answer:
+        """Takes the body of `POST /exchange`: a ticket, whose answer a later `advance` brings, or an answer at once.
+
+        With `weighed` it counts as a REST request of the client.
+        """
         if len(self._pending) >= self.settings.pending_max:
             self.counters["actions refused, too many under way"] += 1
             return client_fault(429, BUSY)
@@ -175,8 +179,8 @@ class Machine:
         if isinstance(request, Answer):
             self.counters["actions unreadable" if request.status != 200 else "actions refused on arrival"] += 1
             return request
-        wait_ms = self.client_limits.take_weight(client, exchange_weight(legs_of(request.action)), now_ns // NS_PER_MS)
-        if wait_ms:
+        weight = exchange_weight(legs_of(request.action)) if weighed else 0
+        if weight and self.client_limits.take_weight(client, weight, now_ns // NS_PER_MS):
             return client_fault(429, TOO_MANY_REQUESTS)
         self._tickets += 1
         pending = _Pending(
@@ -190,15 +194,16 @@ class Machine:
         self.counters["actions taken"] += 1
         return self._tickets
 
-    def info(self, body: bytes, client: Client, now_ns: int) -> Answer:
-        """The answer to the body of `POST /info`, as of the latest block."""
+    def info(self, body: bytes, client: Client, now_ns: int, *, weighed: bool = True) -> Answer:
+        """The answer to the body of `POST /info`, as of the latest block. `weighed` as of `admit`."""
         kind = request_type(body)
         now_ms = now_ns // NS_PER_MS
-        if self.client_limits.take_weight(client, info_weight(kind), now_ms):
+        if weighed and self.client_limits.take_weight(client, info_weight(kind), now_ms):
             return client_fault(429, TOO_MANY_REQUESTS)
         self.counters["info requests"] += 1
         answer = self.answers.answer_bytes(body, self.time_ns // NS_PER_MS)
-        self.client_limits.add_weight(client, items_weight(kind, answer.items), now_ms)
+        if weighed:
+            self.client_limits.add_weight(client, items_weight(kind, answer.items), now_ms)
         return Answer(answer.status, answer.body, is_json=not answer.is_text)
 
     def volume_micro(self, account: int) -> int:
