@@ -17,7 +17,7 @@ from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import msgspec
 import numpy as np
@@ -70,6 +70,7 @@ LEGS_OF_ACTION_MAX = LEGS_OF_ITEM_MAX * LEGS_MAX
 class Flow(Protocol):
     """Who else trades, on accounts of its own: consecutive ones from 1 on, or none."""
 
+    kind: ClassVar[str]  # what people call it
     accounts: Sequence[int]
 
     def legs(self, chain: Chain, legs: np.ndarray, first: int, ts_ns: int) -> int:
@@ -296,7 +297,7 @@ class Machine:
             "budgets": msgspec.to_builtins(self.account_limits.state(), str_keys=True),
             "nonces": msgspec.to_builtins(self.nonces.state()),
             "client_ids": self.client_ids.state(),
-            "flow_kind": type(self.flow).__name__,
+            "flow_kind": self.flow.kind,
             "flow": self.flow.state(),
             "memory": record_state.state_of(self.records),
         }
@@ -308,8 +309,8 @@ class Machine:
             raise ValueError(f"the state is of an exchange of {', '.join(state['coins'])}: list the same coins")
         if self.settings.seed != state["seed"]:
             raise ValueError(f"the state is of an exchange of seed {state['seed']}: give the same")
-        if type(self.flow).__name__ != state["flow_kind"]:
-            raise ValueError(f"the state is of an exchange with the order flow {state['flow_kind']}: ask for the same")
+        if self.flow.kind != state["flow_kind"]:
+            raise ValueError(f"the state is of an exchange whose order flow is {state['flow_kind']}: ask for the same")
         self.kernel.restore(state["kernel"])
         self.flow.restore(state["flow"])
         self.addresses = Addresses.from_state(

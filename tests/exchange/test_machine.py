@@ -354,8 +354,8 @@ def test_another_exchanges_state_is_refused() -> None:
         Machine(small_settings()).restore({**state, "coins": ["SOL"]}, START_NS)
     with pytest.raises(ValueError, match="of seed 9: give the same"):
         Machine(small_settings()).restore({**state, "seed": 9}, START_NS)
-    with pytest.raises(ValueError, match="with the order flow Other"):
-        Machine(small_settings()).restore({**state, "flow_kind": "Other"}, START_NS)
+    with pytest.raises(ValueError, match="whose order flow is a dream: ask for the same"):
+        Machine(small_settings()).restore({**state, "flow_kind": "a dream"}, START_NS)
     with pytest.raises(ValueError, match="has shape"):
         Machine(small_settings(accounts_max=8)).restore(state, START_NS)
 
