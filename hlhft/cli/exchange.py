@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 COINS = "BTC,ETH,SOL,WLFI"
 LINE_EVERY_S = 10.0
 STATUS_EVERY_S = 0.5
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # the last one comes when the terminal is closed
+COMPILED_PARTS = ("chain.run_block", "synthetic.flow_legs")  # what takes longest to compile
 
 
 @click.command()
@@ -67,44 +69,76 @@ def command(
     """
     from hlhft.compiled import cache_folder
     from hlhft.exchange.opening import warm
-    from hlhft.exchange.state_file import StateFileError, read_state
+    from hlhft.exchange.state_file import read_state
 
-    now_ns = time.time_ns()
     names = None if coins is None else [name.strip() for name in coins.split(",") if name.strip()]
     if flow == "live" and speed != 1.0:
         raise CommandError("the real venue's streams run at their own speed: leave --speed at 1", ExitCode.USAGE)
-    options = {"seed": seed, "start_ns": now_ns, "with_limits": not no_limits, "with_delays": not no_delay}
-    machine = _opened(flow, names, venue=venue, repeat=not once, **options)
-    needed = ("chain.run_block", "synthetic.flow_legs") if flow == "synthetic" else ("chain.run_block",)
-    if not all(any(cache_folder().glob(f"*/{name}-*.nbi")) for name in needed):
+    if state is not None:
+        _check_state(state)
+    options = {"seed": seed, "with_limits": not no_limits, "with_delays": not no_delay}
+    opened = _opener(flow, names, venue=venue, repeat=not once, **options)
+    parts = COMPILED_PARTS if flow == "synthetic" else COMPILED_PARTS[:1]
+    if any(not any(cache_folder().glob(f"*/{part}-*.nbi")) for part in parts):
         click.echo(COMPILING, err=True)
-    if state is not None and state.exists():
+    blocks = 1 if flow == "none" else 2  # the first block only brings an order flow its money
+    # Compiles and loads what it needs on an exchange that nobody sees, so that the time of the other one is now.
+    unseen = opened(time.time_ns())
+    _run_first(unseen, blocks)
+    warm(unseen)
+    told = read_state(state) if state is not None and state.exists() else None
+    now_ns = time.time_ns()
+    machine = opened(now_ns)
+    if told is not None:
         try:
-            machine.restore(read_state(state), now_ns)
-        except StateFileError:
-            raise
+            machine.restore(told, now_ns)
         except ValueError as error:
             raise CommandError(f"{state}: {error}", ExitCode.DATA) from None
-    for _ in range(1 if flow == "none" else 2):  # the first block only brings an order flow its money
-        machine.advance(machine.next_deadline_ns())  # compiles what it needs before anybody waits for it
-    warm(machine)
+    _run_first(machine, blocks)
     interrupted = _serve(machine, host=host, port=port, speed=speed, state=state)
     if interrupted:
         kept = f"; the state is in {state}" if state is not None else ""
         raise CommandError(f"interrupted{kept}", ExitCode.INTERRUPTED)
 
 
-def _opened(flow: str, names: list[str] | None, *, venue: str | None, repeat: bool, **options: Any) -> Machine:
-    """An exchange with the order flow of that name, or of the recording at that path."""
+def _check_state(state: Path) -> None:
+    from hlhft.exchange.state_file import check_writable
+
+    try:
+        check_writable(state)
+    except OSError as error:
+        raise CommandError(f"{state}: no state can be saved there: {error.strerror}", ExitCode.DATA) from None
+
+
+def _save(machine: Machine, state: Path) -> None:
+    from hlhft.exchange.state_file import write_state
+
+    try:
+        write_state(state, machine.state())
+    except OSError as error:
+        raise CommandError(f"{state}: the state is not saved: {error.strerror}", ExitCode.FAILURE) from None
+
+
+def _run_first(machine: Machine, blocks: int) -> None:
+    for _ in range(blocks):
+        machine.advance(machine.next_deadline_ns())
+
+
+def _opener(
+    flow: str, names: list[str] | None, *, venue: str | None, repeat: bool, **options: Any
+) -> Callable[[int], Machine]:
+    """Opens an exchange at a time in ns, with the order flow of that name, or of the recording at that path."""
     import asyncio
+    from dataclasses import replace
 
     from hlhft.data.sources import open_source
     from hlhft.exchange import opening
     from hlhft.exchange.flow.live import MAINNET_URL, first_prices, websocket_url
 
+    options["start_ns"] = time.time_ns()
     if flow in ("synthetic", "none"):
         settings = opening.open_settings(COINS.split(",") if names is None else names, **options)
-        return opening.open_machine(settings, synthetic=flow == "synthetic")
+        return lambda now_ns: opening.open_machine(replace(settings, start_ns=now_ns), synthetic=flow == "synthetic")
     if flow == "live":
         url = MAINNET_URL if venue is None else venue
         try:
@@ -113,15 +147,17 @@ def _opened(flow: str, names: list[str] | None, *, venue: str | None, repeat: bo
             raise CommandError(f"--venue {error}", ExitCode.USAGE) from None
         markets = opening.named(COINS.split(",") if names is None else names)
         prices = asyncio.run(first_prices(markets, base_url=url, seed=options["seed"]))
-        settings = opening.settings_of(markets, prices, **options)
-        return opening.open_machine(settings, flow=opening.live_flow(settings, url))
+        live = opening.settings_of(markets, prices, **options)
+        return lambda now_ns: opening.open_machine(replace(live, start_ns=now_ns), flow=opening.live_flow(live, url))
     if not Path(flow).exists():
         raise CommandError(
             f"--flow {flow} is none of synthetic, live and none, and there is no recording of that name", ExitCode.USAGE
         )
     source = open_source(flow)
-    settings = opening.settings_of(*opening.of_recording(source, names or ()), **options)
-    return opening.open_machine(settings, flow=opening.replayed_flow(settings, source, repeat=repeat))
+    replayed = opening.settings_of(*opening.of_recording(source, names or ()), **options)
+    return lambda now_ns: opening.open_machine(
+        replace(replayed, start_ns=now_ns), flow=opening.replayed_flow(replayed, source, repeat=repeat)
+    )
 
 
 def _serve(machine: Machine, *, host: str, port: int, speed: float, state: Path | None) -> bool:
@@ -132,7 +168,6 @@ def _serve(machine: Machine, *, host: str, port: int, speed: float, state: Path 
 
     from hlhft.exchange.flow.live import LiveFlow
     from hlhft.exchange.server import Clock, Server
-    from hlhft.exchange.state_file import write_state
 
     async def run() -> bool:
         status = Status(machine)
@@ -143,8 +178,8 @@ def _serve(machine: Machine, *, host: str, port: int, speed: float, state: Path 
             if not stopped.done():
                 stopped.set_result(is_keyboard)
 
-        for number, is_keyboard in ((signal.SIGINT, True), (signal.SIGTERM, False)):
-            asyncio.get_running_loop().add_signal_handler(number, stop, is_keyboard)
+        for number in STOPPING:
+            asyncio.get_running_loop().add_signal_handler(number, stop, number == signal.SIGINT)
         await server.start(host, port)
         feed = asyncio.create_task(machine.flow.run()) if isinstance(machine.flow, LiveFlow) else None
         watched: list[asyncio.Future[Any]] = [stopped] if feed is None else [stopped, feed]
@@ -174,7 +209,7 @@ def _serve(machine: Machine, *, host: str, port: int, speed: float, state: Path 
         interrupted = runner.run(run())
     gc.unfreeze()
     if state is not None:
-        write_state(state, machine.state())
+        _save(machine, state)
     return interrupted
 
 
