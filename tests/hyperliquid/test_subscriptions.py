@@ -102,7 +102,8 @@ def test_the_table_for_people() -> None:
 
 
 def test_on_the_wire() -> None:
-    assert message("subscribe", FAST) == b'{"method":"subscribe","subscription":{"type":"l2Book","coin":"BTC","fast":true}}'
+    fast = b'{"type":"l2Book","coin":"BTC","fast":true}'
+    assert message("subscribe", FAST) == b'{"method":"subscribe","subscription":' + fast + b"}"
     assert BOOK.subscription() == {"type": "l2Book", "coin": "ETH"}
     assert UPDATES.subscription() == {"type": "orderUpdates", "user": USER.lower()}
     assert {kind for kind in StreamKind if kind in OF_MARKET} >= set(AGE_NS_MAX)
@@ -117,7 +118,7 @@ def test_on_the_wire() -> None:
         (BOOK.subscription(), {"coin": "ETH", "type": "l2Book", "nSigFigs": None, "mantissa": None, "fast": False}),
         (FAST.subscription(), {"type": "l2Book", "coin": "BTC", "nSigFigs": None, "mantissa": None, "fast": True}),
         ({"type": "openOrders", "user": "0xab"}, {"type": "openOrders", "user": "0xAB", "dex": ""}),
-        ({"type": "userFills", "user": "0xab"}, {"type": "userFills", "user": "0xab", "aggregateByTime": False, "x": []}),
+        (FILLS.subscription(), {**FILLS.subscription(), "aggregateByTime": False, "x": []}),
     ],
 )
 def test_the_normal_form_of_request_and_answer_agree(asked: dict[str, Any], answered: dict[str, Any]) -> None:
