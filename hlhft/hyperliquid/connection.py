@@ -135,6 +135,7 @@ class Connection:
         self._armed: dict[TimerName, int] = {}
         self._effects: list[Effect] = []
         self._said: Event | None = None  # an event that follows from the present one
+        self._ending = (ReportCode.LOST, "")  # why the socket is given up
         self._now_ns = 0
         self._draw = 0
         self._wait_ns = 0
@@ -364,8 +365,7 @@ class Connection:
     def _expire(self, event: Input) -> None:
         unanswered = self._subscriptions.overdue(self._now_ns)
         if unanswered:
-            self._report(ReportCode.SUBSCRIPTION_UNANSWERED, _named(unanswered))
-            self._said = Event.GIVEN_UP
+            self._give_up(ReportCode.SUBSCRIPTION_UNANSWERED, _named(unanswered))
 
     def _judge(self, event: Input) -> None:
         """Streams that became stale: their markets' quotes are pulled, then they are begun anew. One that was begun
@@ -397,7 +397,7 @@ class Connection:
                 dead.append(self._subscriptions.stream(key))
         if not dead:
             return
-        self._report(ReportCode.STREAM_DEAD, _named(dead))
+        is_given_up = False
         for stream in dead:
             blamed_ns = self._blamed.get(stream.key)
             is_blamed = blamed_ns is not None and self._now_ns - blamed_ns < self.settings.blame_ns
@@ -409,7 +409,16 @@ class Connection:
             else:
                 # The socket was at fault, not the stream.
                 self._freshness.trust(stream.key)
-            self._said = Event.GIVEN_UP
+            is_given_up = True
+        if is_given_up:
+            self._give_up(ReportCode.STREAM_DEAD, _named(dead))
+        else:
+            self._report(ReportCode.STREAM_DEAD, _named(dead))
+
+    def _give_up(self, code: ReportCode, detail: str) -> None:
+        """The socket ends, once the quotes are pulled."""
+        self._said = Event.GIVEN_UP
+        self._ending = code, detail
 
     def _renew(self, stream: Stream) -> None:
         self._renewals[stream.key] = self._now_ns + self.settings.renew_ns + stream.age_ns_max
@@ -459,6 +468,9 @@ class Connection:
 
     def _report_pong(self, event: Input) -> None:
         self._report(ReportCode.PONG_MISSING)
+
+    def _report_given_up(self, event: Input) -> None:
+        self._report(*self._ending)
 
     def _report_lost(self, event: Input) -> None:
         assert isinstance(event, Closed), "the step of one event"

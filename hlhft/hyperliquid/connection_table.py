@@ -79,6 +79,7 @@ class Step(StrEnum):
     REPORT_HANDSHAKE_LATE = "report the upgrade late"
     REPORT_RECONCILE_LATE = "report the reconciliation late"
     REPORT_PONG = "report the pong missing"
+    REPORT_GIVEN_UP = "report why it is given up"
     REPORT_LOST = "report lost"
     REPORT_ROTATED = "report rotated"
     DROP = "close the socket"
@@ -103,7 +104,7 @@ def _common(state: State) -> dict[tuple[State, Event], Row]:
         (state, Event.WATCH_DUE): (state, (Step.JUDGE, Step.BURY)),
         (state, Event.SUBSCRIPTIONS_DUE): (state, (Step.EXPIRE,)),
         (state, Event.PONG_DUE): (away, (Step.TELL, Step.REPORT_PONG, Step.DROP, Step.BACK_OFF)),
-        (state, Event.GIVEN_UP): (away, (Step.TELL, Step.DROP, Step.BACK_OFF)),
+        (state, Event.GIVEN_UP): (away, (Step.TELL, Step.REPORT_GIVEN_UP, Step.DROP, Step.BACK_OFF)),
         (state, Event.LOST): (away, (Step.TELL, Step.REPORT_LOST, Step.FORGET, Step.BACK_OFF)),
         (state, Event.ROTATED): (away, (Step.TELL, Step.REPORT_ROTATED, Step.FORGET, Step.BACK_OFF)),
         (state, Event.STOP): (State.CLOSED, (Step.TELL, Step.DROP, Step.END)),

@@ -68,6 +68,7 @@ class _Watch:
 
     @property
     def is_fresh(self) -> bool:
+        """Whether it can be trusted now."""
         return not self.frames_missing and self.cause is None
 
     def deadline_ns(self) -> int | None:
@@ -89,6 +90,7 @@ class _Touch:
         self.block_ms, self.bid_ticks, self.ask_ticks = 0, 0, 0
 
     def differs(self, other: _Touch) -> bool:
+        """Whether a price is another."""
         return self.bid_ticks != other.bid_ticks or self.ask_ticks != other.ask_ticks
 
 
