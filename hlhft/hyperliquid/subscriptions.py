@@ -332,7 +332,10 @@ class Subscriptions:
 
     def flush(self, now_ns: int) -> list[bytes]:
         """The messages to send now, as far as the budget allows: what ends comes first, then in the order wanted."""
-        if not self._todo or (self._blocked_ns is not None and now_ns < self._blocked_ns):
+        if not self._todo:
+            self._blocked_ns = None
+            return []
+        if self._blocked_ns is not None and now_ns < self._blocked_ns:
             return []
         sent = []
         self._blocked_ns = None

@@ -179,8 +179,8 @@ def test_one_dead_stream_takes_the_socket_down_once_while_others_flow() -> None:
             shell.data(ETH, 1000 + 500 * step)
     assert len(closes) == 1
     assert shell.connection.is_fresh(1) and not shell.connection.is_fresh(0)
-    reports = [effect for _, effect in shell.history if isinstance(effect, Report)]
-    assert reports.count(Report(ReportCode.STREAM_DEAD, "l2Book fast of BTC")) > 5, "it goes on being told"
+    reports = [effect for _, effect in shell.history if effect == Report(ReportCode.STREAM_DEAD, "l2Book fast of BTC")]
+    assert len(reports) > 5, "it goes on being told"
 
 
 def test_a_silent_socket_is_given_up_without_blame() -> None:
@@ -369,8 +369,7 @@ def test_what_does_not_open_in_time_is_dropped(is_up: bool) -> None:
     late_ns = (9 if is_up else 5) * S
     assert shell.until(late_ns - 1) == []
     assert shell.until(late_ns) == [Report(code), Close(1, 4000)]
-    assert shell.tell(Upgraded(1)) == [], "too late"
-    assert shell.connection.counters["events out of date"] == 1
+    assert shell.tell(Upgraded(1)) == [] and shell.connection.counters["events out of date"] == 1
 
 
 def test_what_cannot_be_opened_is_tried_again() -> None:
@@ -397,8 +396,7 @@ def test_connects_of_a_minute_are_shared() -> None:
 def test_two_connections_share_nothing_else() -> None:
     one, other = live(FAST), live(FAST)
     one.tell(Closed(1, 0))
-    assert other.connection.state is State.LIVE
-    assert other.data(FAST) == []
+    assert other.data(FAST) == [] and other.connection.state is State.LIVE
 
 
 def test_a_subscription_that_is_refused_keeps_its_market_stale() -> None:
@@ -438,9 +436,8 @@ def test_subscriptions_without_an_answer_end_the_socket() -> None:
     shell.open()
     shell.acknowledge(FAST)
     for second in range(1, 9):
-        effects = shell.until(second * S)
+        assert shell.until(second * S) == ([subscribe(1, BBO)] if second in (3, 6) else [])
         shell.data(FAST)
-        assert effects == ([subscribe(1, BBO)] if second in (3, 6) else [])
     assert shell.until(9 * S) == [Report(ReportCode.SUBSCRIPTION_UNANSWERED, "bbo of BTC"), Close(1, 4000)]
 
 
@@ -458,6 +455,7 @@ def test_subscriptions_are_paced() -> None:
                 shell.tell(Pong(1))
             else:
                 sent.append((second, effect))
+                shell.acknowledge(streams[8 + len(sent) - 1])
     # Six pings of the last 61 s count as well.
     assert sent == [(61, subscribe(1, streams[8])), (61, subscribe(1, streams[9])), (122, subscribe(1, streams[10]))]
 
@@ -567,10 +565,8 @@ def test_what_cannot_happen_is_an_error(state: State, event: Input) -> None:
 
 
 def test_time_does_not_run_backwards() -> None:
-    shell = live()
-    shell.now_ns = -1
     with pytest.raises(AssertionError):
-        shell.tell(Pong(1))
+        live().connection.on(Pong(1), -1)
 
 
 def test_a_timer_out_of_date_does_no_harm() -> None:
