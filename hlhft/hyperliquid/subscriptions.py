@@ -182,10 +182,6 @@ _OCCUPYING = frozenset({Stage.ASKED, Stage.ACTIVE, Stage.LEAVING})  # at the ven
 _ANSWERS = {"subscribe": Word.SUBSCRIBED, "unsubscribe": Word.UNSUBSCRIBED}
 
 
-class ImpossibleWord(ValueError):
-    """Something happened to a subscription that cannot happen at its stage: an error of this program."""
-
-
 def subscriptions_table() -> str:
     """The transitions as a Markdown table, one line a stage; the documentation prints it."""
     rows = ["| stage | what happens → next stage; anything else is an error |", "| --- | --- |"]
@@ -434,8 +430,7 @@ class Subscriptions:
     def _move(self, line: _Line, word: Word) -> None:
         before = line.stage
         after = TRANSITIONS.get((before, word))
-        if after is None:
-            raise ImpossibleWord(f"{line.stream.kind} of {line.stream.subject}: {word} cannot happen when {before}")
+        assert after is not None, f"{line.stream.kind} of {line.stream.subject}: {word} cannot happen when {before}"
         line.stage = after
         line.is_renewed = line.is_renewed and after is Stage.ACTIVE
         if (before is Stage.ACTIVE) != (after is Stage.ACTIVE):
