@@ -51,6 +51,7 @@ DECLARED: Mapping[str, ExitCode] = {
     "hlhft.exchange.flow.live.FeedError": ExitCode.FAILURE,
     "hlhft.exchange.opening.OpeningError": ExitCode.USAGE,
     "hlhft.exchange.state_file.StateFileError": ExitCode.DATA,
+    "hlhft.hyperliquid.connection_table.ImpossibleEvent": ExitCode.FAILURE,
     "hlhft.hyperliquid.signing.SigningError": ExitCode.DATA,
     "hlhft.hyperliquid.wire.WireError": ExitCode.DATA,
     "hlhft.log.LogError": ExitCode.USAGE,
