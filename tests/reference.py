@@ -13,6 +13,7 @@ from hlhft.backtest import models
 from hlhft.config.show import as_markdown
 from hlhft.core import orders, quotes, risk
 from hlhft.events import FIELDS
+from hlhft.hyperliquid import reading
 from hlhft.strategies import BUILT_IN, load, parameter_table
 from hlhft.venue import refusals
 from hlhft.venue.chain import LEG_FIELDS
@@ -47,6 +48,13 @@ def fault_table() -> str:
     """Why a strategy's answer is refused as a whole."""
     rows = ["| code | fault | meaning |", "| ---: | --- | --- |"]
     rows += [f"| {int(fault)} | {fault.name} | {meaning} |" for fault, meaning in quotes.MEANING.items() if fault]
+    return "\n".join(rows)
+
+
+def frame_fault_table() -> str:
+    """Why a frame of the venue, or an item of one, says nothing."""
+    rows = ["| code | fault | meaning |", "| ---: | --- | --- |"]
+    rows += [f"| {int(fault)} | {fault.name} | {meaning} |" for fault, meaning in reading.MEANING.items() if fault]
     return "\n".join(rows)
 
 
@@ -93,6 +101,7 @@ def page() -> str:
         "Breakers": "What can stop trading, checked before any strategy is asked.\n\n" + risk.breakers_table(),
         "Refusals of the risk gate": risk.refusals_table(),
         "Faults of a strategy's answer": fault_table(),
+        "Faults of a frame": "Counted; a frame never raises.\n\n" + frame_fault_table(),
         "Refusals of the venue": refusals.refusals_table(),
         "Reasons of a fill": reason_table(),
         "The life of an order": "A missing entry is an error, and halts.\n\n" + orders.transitions_table(),
