@@ -127,6 +127,23 @@ def test_no_bytes_raise() -> None:
         assert isinstance(outcome(decoder, BBO[: draw.randrange(12, len(BBO))] + text), Fault)
 
 
+def test_broken_messages_are_refused_or_read_and_never_raise(recordings: Path) -> None:
+    seed = 20_261_127
+    print("seed", seed)
+    draw = random.Random(seed)
+    lines = (recordings / "hyperliquid" / "api" / "recorded_messages_2026" / "messages.jsonl").read_text().splitlines()
+    told = [json.loads(line)["message"] for line in lines]
+    texts = [frame(one["channel"], one.get("data")) for one in told if isinstance(one, dict) and "channel" in one]
+    decoder = Decoder(MARKETS)
+    outcomes: Counter[str] = Counter()
+    for _ in range(MUTATIONS):
+        count = decoder.decode(mutated(draw.choice(texts), draw), NOW)
+        outcomes["refused" if count < 0 else "market" if count else type(decoder.message).__name__] += 1
+    assert outcomes["refused"] == sum(decoder.faults)
+    expected = {"ActionPosted", "OrderUpdates", "Fills", "Fundings", "Acknowledged", "Complaint", "Pong", "market"}
+    assert expected <= set(outcomes)
+
+
 def test_every_recorded_frame_decodes_as_the_reader_of_recordings_has_it(recordings: Path) -> None:
     markets = tuple(
         Market.perpetual(coin, asset_id=0, size_decimals=decimals) for coin, decimals in (("BTC", 5), ("SOL", 2))
