@@ -85,6 +85,20 @@ def test_an_empty_book_is_two_marks(scanner: Scanner) -> None:
     assert scanner(book([level("1.0", "0.0")], [])) == one_sided
 
 
+def test_a_book_of_one_side_is_held_against_nothing(scanner: Scanner) -> None:
+    assert scanner(book([], [level("101", "0.5")])) == [
+        row(3, aux0=20),
+        row(1, -1, 1010, 50_000, aux0=1),
+        row(4, aux0=1, end=1),
+    ]
+    scanner(book([level("1", "1")], [level("2", "1")]))
+    assert scanner(book([level("3", "1")], [])) == [
+        row(3, aux0=20),
+        row(1, 1, 30, 100_000, aux0=1),
+        row(4, aux0=1, end=1),
+    ]
+
+
 def test_a_touch_is_two_rows_also_where_a_side_is_empty(scanner: Scanner) -> None:
     assert scanner(BBO) == [row(5, 1, 1005, 100_000, aux0=3), row(5, -1, 1010, 50_000, aux0=1, end=1)]
     assert scanner(bbo(None, level("101.0", "0.5"))) == [row(5, 1), row(5, -1, 1010, 50_000, aux0=1, end=1)]
