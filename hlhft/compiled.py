@@ -67,6 +67,7 @@ _COMPILED_FILES = (
     "linking.py",
     "units.py",
     *(f"data/{name}" for name in _COMPILED_DATA),
+    "hyperliquid/scan.py",
     *(f"exchange/flow/{name}" for name in _COMPILED_FLOW),
 )
 

@@ -14,6 +14,7 @@ from hlhft.config.show import as_markdown
 from hlhft.core import orders, quotes, risk
 from hlhft.events import FIELDS
 from hlhft.exchange.limits import limits_table
+from hlhft.hyperliquid import reading
 from hlhft.strategies import BUILT_IN, load, parameter_table
 from hlhft.venue import refusals
 from hlhft.venue.chain import LEG_FIELDS
@@ -48,6 +49,13 @@ def fault_table() -> str:
     """Why a strategy's answer is refused as a whole."""
     rows = ["| code | fault | meaning |", "| ---: | --- | --- |"]
     rows += [f"| {int(fault)} | {fault.name} | {meaning} |" for fault, meaning in quotes.MEANING.items() if fault]
+    return "\n".join(rows)
+
+
+def frame_fault_table() -> str:
+    """Why a frame of the venue, or an item of one, says nothing."""
+    rows = ["| code | fault | meaning |", "| ---: | --- | --- |"]
+    rows += [f"| {int(fault)} | {fault.name} | {meaning} |" for fault, meaning in reading.MEANING.items() if fault]
     return "\n".join(rows)
 
 
@@ -94,6 +102,7 @@ def page() -> str:
         "Breakers": "What can stop trading, checked before any strategy is asked.\n\n" + risk.breakers_table(),
         "Refusals of the risk gate": risk.refusals_table(),
         "Faults of a strategy's answer": fault_table(),
+        "Faults of a frame": "Counted; a frame never raises.\n\n" + frame_fault_table(),
         "Refusals of the venue": refusals.refusals_table(),
         "Limits of the embedded exchange": "As the venue's; what is unverified is a number here.\n\n"
         + limits_table().rstrip(),

@@ -22,6 +22,7 @@ from tests.bench.figures import Figure, shown, write  # noqa: E402
 
 def sections() -> dict[str, Callable[..., list[Figure]]]:
     """The sections by name, in their order."""
+    from tests.bench.decode import decode
     from tests.bench.duel import duel
     from tests.bench.exchange import exchange
     from tests.bench.flow import flow
@@ -36,6 +37,7 @@ def sections() -> dict[str, Callable[..., list[Figure]]]:
         "lanes": lanes,
         "process": processes,
         "frames": frames,
+        "decode": decode,
         "matching": matching,
         "signing": signing,
         "exchange": exchange,
