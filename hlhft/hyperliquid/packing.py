@@ -1,0 +1,531 @@
+"""Commands of the core as one action: its MessagePack, its JSON and the digest to sign, in one compiled call.
+
+`legs` are the core's commands, records of LEG_DTYPE; others with the same fields would be compiled anew. `marks`,
+int64[n, 2], holds for each leg the revision of the order and its id at the venue (0 where it is not known or not
+needed).
+
+The bytes are those that the official SDK's dictionaries become: keys in the venue's order (venue reference sections 4.1
+to 4.3), whole numbers as short as they go, prices and sizes without trailing zeros (5.3), what is false left out where
+the venue wants it so. Whether a price lies on the market's grid is for the risk gate to say.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import NamedTuple
+
+import numpy as np
+
+from hlhft.compiled import compiled
+from hlhft.hyperliquid.hashing import BLOCK_BYTES, BLOCK_WORDS, hash_blocks, pad
+
+
+class ActionKind(IntEnum):
+    """Which action."""
+
+    ORDER = 0
+    CANCEL_BY_CLOID = 1
+    CANCEL = 2  # by the venue's order id
+    BATCH_MODIFY = 3
+    MODIFY = 4  # of one order; the venue's answer says less than a batch's
+    NOOP = 5
+    SCHEDULE_CANCEL = 6
+    UPDATE_LEVERAGE = 7
+
+
+class EncodeFault(IntEnum):
+    """Why commands are no action."""
+
+    NONE = 0
+    MARKET = 1  # no such row
+    COMMAND = 2  # another command than the action is made of
+    ORDER_ID = 3  # not positive: without it there is no client order id
+    REVISION = 4  # outside its range, or modified so often that its next id does not fit
+    TARGET = 5  # a cancel by the venue's id has none
+    SIDE = 6
+    PRICE = 7  # not positive, or beyond what a market carries
+    SIZE = 8  # the same
+    TIME_IN_FORCE = 9
+    EXPIRY = 10  # neither an expiry nor a time that one could be counted from
+    MIXED = 11  # post-only orders beside others: both would lose the venue's priority (venue reference section 8)
+    COUNT = 12  # no legs, or more than an action may have
+    NUMBER = 13  # a nonce, time, leverage or session out of range
+
+
+class Desk(NamedTuple):
+    """What stays the same from action to action, and the room to work in."""
+
+    markets: np.ndarray  # MARKET_DTYPE[M]
+    identity: np.ndarray  # int64[2]: owner of the client order ids; expiry in ns of a placement that names none
+    vault: np.ndarray  # uint8: 0, or 1 and the 20 bytes of the address that is traded for
+    work: np.ndarray  # uint8, whole blocks: that of the agent, that of the digest, then the action from PACK_AT on
+    words: np.ndarray  # uint64: the same memory
+    lanes: np.ndarray  # uint64[25]: the digest is in its first four
+    text: np.ndarray  # uint8: the action's JSON
+
+
+# As hlhft.core.state.COMMAND_DTYPE.
+LEG_DTYPE = np.dtype(
+    [
+        ("ts_ns", np.int64),
+        ("order_id", np.int64),
+        ("price_ticks", np.int64),
+        ("size_lots", np.int64),
+        ("expires_ns", np.int64),  # 0: the encoder's own expiry, counted from ts_ns
+        ("batch_id", np.int64),
+        ("market", np.int64),  # row of the desk's markets
+        ("kind", np.int64),  # 1 place, 2 cancel, 3 modify
+        ("command_class", np.int64),
+        ("side", np.int64),  # 1 buy, -1 sell
+        ("time_in_force", np.int64),  # 0 ALO, 1 GTC, 2 IOC
+        ("reduce_only", np.int64),
+    ]
+)
+
+PACK_AT = 2 * BLOCK_BYTES
+AGENT_AT = 64  # where in its block the connection id stands
+DIGEST_AT = BLOCK_BYTES + 34  # and the hash of the agent in the digest's
+LEG_BYTES_MAX = 320  # of one leg, as MessagePack or as JSON
+ACTION_BYTES_MAX = 512  # of everything around the legs, and the padding
+REVISION_MAX = 255
+NO_EXPIRY = -1
+NS_PER_MS = 1_000_000
+_PRICE_MAX = 2**31 - 1  # hlhft.units.TICKS_MAX
+_SIZE_MAX = 2**46 - 1  # hlhft.units.LOTS_MAX
+_NEVER = 2**62
+_REVISION, _TARGET = 0, 1  # columns of the marks
+_PLACE, _CANCEL_COMMAND, _MODIFY_COMMAND = 1, 2, 3
+_ALO, _GTC, _IOC = 0, 1, 2
+(_ORDER, _CANCEL_BY_CLOID, _CANCEL, _BATCH_MODIFY, _MODIFY, _NOOP, _SCHEDULE_CANCEL) = (0, 1, 2, 3, 4, 5, 6)
+_FAULT_MARKET, _FAULT_COMMAND, _FAULT_ORDER_ID, _FAULT_REVISION, _FAULT_TARGET = 1, 2, 3, 4, 5
+_FAULT_SIDE, _FAULT_PRICE, _FAULT_SIZE, _FAULT_TIME_IN_FORCE, _FAULT_EXPIRY, _FAULT_MIXED = 6, 7, 8, 9, 10, 11
+
+
+def _piece(content: bytes) -> np.ndarray:
+    return np.frombuffer(content, np.uint8)
+
+
+# MessagePack: 0x80 + n begins a map of n keys, 0xa0 + n a text of n bytes, 0xc2 is false and 0xc3 true.
+_P_ORDERS = _piece(b"\x83\xa4type\xa5order\xa6orders")
+_P_GROUPING = _piece(b"\xa8grouping\xa2na")
+_P_LEG, _P_LEG_CLOID = _piece(b"\x86\xa1a"), _piece(b"\x87\xa1a")
+_P_BUY, _P_SELL, _P_SIZE = _piece(b"\xa1b\xc3\xa1p"), _piece(b"\xa1b\xc2\xa1p"), _piece(b"\xa1s")
+_P_REDUCE, _P_NO_REDUCE = (
+    _piece(b"\xa1r\xc3\xa1t\x81\xa5limit\x81\xa3tif"),
+    _piece(b"\xa1r\xc2\xa1t\x81\xa5limit\x81\xa3tif"),
+)
+_P_ALO, _P_GTC, _P_IOC = _piece(b"\xa3Alo"), _piece(b"\xa3Gtc"), _piece(b"\xa3Ioc")
+_P_CLOID, _P_TEXT_CLOID = _piece(b"\xa1c\xd9\x22"), _piece(b"\xd9\x22")
+_P_CANCELS, _P_CANCELS_FAST = _piece(b"\x82\xa4type\xa6cancel\xa7cancels"), _piece(b"\x83\xa4type\xa6cancel\xa7cancels")
+_P_BY_CLOID = _piece(b"\x82\xa4type\xadcancelByCloid\xa7cancels")
+_P_BY_CLOID_FAST = _piece(b"\x83\xa4type\xadcancelByCloid\xa7cancels")
+_P_CANCEL, _P_CANCEL_ID = _piece(b"\x82\xa1a"), _piece(b"\xa1o")
+_P_CANCEL_CLOID, _P_CANCEL_CLOID_ID = _piece(b"\x82\xa5asset"), _piece(b"\xa5cloid")
+_P_FAST, _P_ALWAYS = _piece(b"\xa1f\xc3"), _piece(b"\xa1a\xc3")
+_P_MODIFIES = _piece(b"\x82\xa4type\xabbatchModify\xa8modifies")
+_P_MODIFIES_ALWAYS = _piece(b"\x83\xa4type\xabbatchModify\xa8modifies")
+_P_MODIFY, _P_MODIFY_ALWAYS = _piece(b"\x83\xa4type\xa6modify"), _piece(b"\x84\xa4type\xa6modify")
+_P_MAP_OF_2, _P_TARGET, _P_NEW_ORDER = _piece(b"\x82"), _piece(b"\xa3oid"), _piece(b"\xa5order")
+_P_NOOP = _piece(b"\x81\xa4type\xa4noop")
+_P_SCHEDULE = _piece(b"\x82\xa4type\xaescheduleCancel\xa4time")
+_P_UNSCHEDULE = _piece(b"\x81\xa4type\xaescheduleCancel")
+_P_LEVERAGE = _piece(b"\x84\xa4type\xaeupdateLeverage\xa5asset")
+_P_CROSS, _P_ISOLATED = _piece(b"\xa7isCross\xc3\xa8leverage"), _piece(b"\xa7isCross\xc2\xa8leverage")
+
+_J_ORDERS, _J_GROUPING = _piece(b'{"type":"order","orders":['), _piece(b'],"grouping":"na"}')
+_J_LEG, _J_COMMA, _J_END = _piece(b'{"a":'), _piece(b","), _piece(b"}")
+_J_BUY, _J_SELL, _J_SIZE = _piece(b',"b":true,"p":"'), _piece(b',"b":false,"p":"'), _piece(b'","s":"')
+_J_REDUCE = _piece(b'","r":true,"t":{"limit":{"tif":"')
+_J_NO_REDUCE = _piece(b'","r":false,"t":{"limit":{"tif":"')
+_J_ALO, _J_GTC, _J_IOC = _piece(b'Alo"}}'), _piece(b'Gtc"}}'), _piece(b'Ioc"}}')
+_J_CLOID, _J_QUOTE_END, _J_QUOTE = _piece(b',"c":"'), _piece(b'"}'), _piece(b'"')
+_J_CANCELS = _piece(b'{"type":"cancel","cancels":[')
+_J_BY_CLOID = _piece(b'{"type":"cancelByCloid","cancels":[')
+_J_CANCEL_ID, _J_CANCEL_CLOID, _J_CANCEL_CLOID_ID = _piece(b',"o":'), _piece(b'{"asset":'), _piece(b',"cloid":"')
+_J_CLOSE, _J_CLOSE_FAST, _J_CLOSE_ALWAYS = _piece(b"]}"), _piece(b'],"f":true}'), _piece(b'],"a":true}')
+_J_MODIFIES, _J_MODIFY = _piece(b'{"type":"batchModify","modifies":['), _piece(b'{"type":"modify",')
+_J_OPEN, _J_TARGET, _J_NEW_ORDER, _J_ALWAYS = (
+    _piece(b"{"),
+    _piece(b'"oid":'),
+    _piece(b',"order":'),
+    _piece(b',"a":true}'),
+)
+_J_NOOP = _piece(b'{"type":"noop"}')
+_J_SCHEDULE, _J_UNSCHEDULE = _piece(b'{"type":"scheduleCancel","time":'), _piece(b'{"type":"scheduleCancel"}')
+_J_LEVERAGE = _piece(b'{"type":"updateLeverage","asset":')
+_J_CROSS, _J_ISOLATED = _piece(b',"isCross":true,"leverage":'), _piece(b',"isCross":false,"leverage":')
+
+
+@compiled
+def _put(out, at, piece):
+    for index in range(len(piece)):
+        out[at + index] = piece[index]
+    return at + len(piece)
+
+
+@compiled
+def _put_digits(out, at, value):
+    """A whole number, not negative, as decimal text."""
+    width = 1
+    rest = value // 10
+    while rest > 0:
+        width += 1
+        rest //= 10
+    for place in range(at + width - 1, at - 1, -1):
+        out[place] = 48 + value % 10
+        value //= 10
+    return at + width
+
+
+@compiled
+def _put_decimal(out, at, units, decimals):
+    """`units` x 10^-decimals, positive, in plain notation without trailing zeros."""
+    while decimals > 0 and units % 10 == 0:
+        units //= 10
+        decimals -= 1
+    if decimals == 0:
+        return _put_digits(out, at, units)
+    scale = 1
+    for _ in range(decimals):
+        scale *= 10
+    at = _put_digits(out, at, units // scale)
+    out[at] = 46
+    fraction = units % scale
+    for place in range(at + decimals, at, -1):
+        out[place] = 48 + fraction % 10
+        fraction //= 10
+    return at + 1 + decimals
+
+
+@compiled
+def _put_hex(out, at, value, width):
+    for place in range(width):
+        digit = value >> 4 * (width - 1 - place) & 15
+        out[at + place] = 48 + digit if digit < 10 else 87 + digit
+    return at + width
+
+
+@compiled
+def _put_cloid(out, at, desk, session, revision, order_id):
+    """The 34 characters of a client order id; the layout is that of hlhft.hyperliquid.cloids."""
+    out[at] = 48
+    out[at + 1] = 120
+    at = _put_hex(out, at + 2, int(desk.identity[0]), 6)
+    at = _put_hex(out, at, session, 8)
+    at = _put_hex(out, at, revision, 2)
+    return _put_hex(out, at, order_id, 16)
+
+
+@compiled
+def _put_big_endian(out, at, value, width):
+    for place in range(width):
+        out[at + place] = value >> 8 * (width - 1 - place) & 255
+    return at + width
+
+
+@compiled
+def _put_unsigned(out, at, value):
+    """A whole number as MessagePack, as short as it goes."""
+    if value < 128:
+        out[at] = value
+        return at + 1
+    width, mark = 8, 0xCF
+    if value < 1 << 8:
+        width, mark = 1, 0xCC
+    elif value < 1 << 16:
+        width, mark = 2, 0xCD
+    elif value < 1 << 32:
+        width, mark = 4, 0xCE
+    out[at] = mark
+    return _put_big_endian(out, at + 1, value, width)
+
+
+@compiled
+def _put_count(out, at, count):
+    """The beginning of a MessagePack array."""
+    if count < 16:
+        out[at] = 0x90 | count
+        return at + 1
+    out[at] = 0xDC
+    return _put_big_endian(out, at + 1, count, 2)
+
+
+@compiled
+def _put_packed_decimal(out, at, units, decimals):
+    end = _put_decimal(out, at + 1, units, decimals)
+    out[at] = 0xA0 | end - at - 1
+    return end
+
+
+@compiled
+def _pack_order(out, at, desk, session, leg, revision):
+    """An order as MessagePack; without an order id it has no client order id."""
+    market = desk.markets[leg["market"]]
+    order_id = int(leg["order_id"])
+    at = _put(out, at, _P_LEG_CLOID if order_id > 0 else _P_LEG)
+    at = _put_unsigned(out, at, int(market["asset_id"]))
+    at = _put(out, at, _P_BUY if leg["side"] > 0 else _P_SELL)
+    at = _put_packed_decimal(out, at, int(leg["price_ticks"]), int(market["price_decimals"]))
+    at = _put(out, at, _P_SIZE)
+    at = _put_packed_decimal(out, at, int(leg["size_lots"]), int(market["size_decimals"]))
+    at = _put(out, at, _P_REDUCE if leg["reduce_only"] != 0 else _P_NO_REDUCE)
+    at = _put(out, at, _P_ALO if leg["time_in_force"] == _ALO else _P_GTC if leg["time_in_force"] == _GTC else _P_IOC)
+    if order_id > 0:
+        at = _put(out, at, _P_CLOID)
+        at = _put_cloid(out, at, desk, session, revision, order_id)
+    return at
+
+
+@compiled
+def _text_order(out, at, desk, session, leg, revision):
+    """The same as JSON."""
+    market = desk.markets[leg["market"]]
+    order_id = int(leg["order_id"])
+    at = _put(out, at, _J_LEG)
+    at = _put_digits(out, at, int(market["asset_id"]))
+    at = _put(out, at, _J_BUY if leg["side"] > 0 else _J_SELL)
+    at = _put_decimal(out, at, int(leg["price_ticks"]), int(market["price_decimals"]))
+    at = _put(out, at, _J_SIZE)
+    at = _put_decimal(out, at, int(leg["size_lots"]), int(market["size_decimals"]))
+    at = _put(out, at, _J_REDUCE if leg["reduce_only"] != 0 else _J_NO_REDUCE)
+    at = _put(out, at, _J_ALO if leg["time_in_force"] == _ALO else _J_GTC if leg["time_in_force"] == _GTC else _J_IOC)
+    if order_id > 0:
+        at = _put(out, at, _J_CLOID)
+        at = _put_cloid(out, at, desk, session, revision, order_id)
+        return _put(out, at, _J_QUOTE_END)
+    return _put(out, at, _J_END)
+
+
+@compiled
+def _pack_modification(out, at, desk, session, leg, mark):
+    """What is modified and the order in its place, which has the next client order id."""
+    revision = int(mark[_REVISION])
+    at = _put(out, at, _P_TARGET)
+    if mark[_TARGET] > 0:
+        at = _put_unsigned(out, at, int(mark[_TARGET]))
+    else:
+        at = _put(out, at, _P_TEXT_CLOID)
+        at = _put_cloid(out, at, desk, session, revision, int(leg["order_id"]))
+    at = _put(out, at, _P_NEW_ORDER)
+    return _pack_order(out, at, desk, session, leg, revision + 1)
+
+
+@compiled
+def _text_modification(out, at, desk, session, leg, mark):
+    revision = int(mark[_REVISION])
+    at = _put(out, at, _J_TARGET)
+    if mark[_TARGET] > 0:
+        at = _put_digits(out, at, int(mark[_TARGET]))
+    else:
+        at = _put(out, at, _J_QUOTE)
+        at = _put_cloid(out, at, desk, session, revision, int(leg["order_id"]))
+        at = _put(out, at, _J_QUOTE)
+    at = _put(out, at, _J_NEW_ORDER)
+    return _text_order(out, at, desk, session, leg, revision + 1)
+
+
+@compiled
+def _pack_cancels(out, at, kind, flag, session, legs, marks, desk):
+    if kind == _CANCEL:
+        at = _put(out, at, _P_CANCELS_FAST if flag != 0 else _P_CANCELS)
+    else:
+        at = _put(out, at, _P_BY_CLOID_FAST if flag != 0 else _P_BY_CLOID)
+    at = _put_count(out, at, len(legs))
+    for index in range(len(legs)):
+        leg = legs[index]
+        asset_id = int(desk.markets[leg["market"]]["asset_id"])
+        if kind == _CANCEL:
+            at = _put_unsigned(out, _put(out, at, _P_CANCEL), asset_id)
+            at = _put_unsigned(out, _put(out, at, _P_CANCEL_ID), int(marks[index, _TARGET]))
+        else:
+            at = _put_unsigned(out, _put(out, at, _P_CANCEL_CLOID), asset_id)
+            at = _put(out, _put(out, at, _P_CANCEL_CLOID_ID), _P_TEXT_CLOID)
+            at = _put_cloid(out, at, desk, session, int(marks[index, _REVISION]), int(leg["order_id"]))
+    return _put(out, at, _P_FAST) if flag != 0 else at
+
+
+@compiled
+def _text_cancels(out, at, kind, flag, session, legs, marks, desk):
+    at = _put(out, at, _J_CANCELS if kind == _CANCEL else _J_BY_CLOID)
+    for index in range(len(legs)):
+        leg = legs[index]
+        asset_id = int(desk.markets[leg["market"]]["asset_id"])
+        if index > 0:
+            at = _put(out, at, _J_COMMA)
+        if kind == _CANCEL:
+            at = _put_digits(out, _put(out, at, _J_LEG), asset_id)
+            at = _put_digits(out, _put(out, at, _J_CANCEL_ID), int(marks[index, _TARGET]))
+            at = _put(out, at, _J_END)
+        else:
+            at = _put_digits(out, _put(out, at, _J_CANCEL_CLOID), asset_id)
+            at = _put(out, at, _J_CANCEL_CLOID_ID)
+            at = _put_cloid(out, at, desk, session, int(marks[index, _REVISION]), int(leg["order_id"]))
+            at = _put(out, at, _J_QUOTE_END)
+    return _put(out, at, _J_CLOSE_FAST if flag != 0 else _J_CLOSE)
+
+
+@compiled
+def pack_action(kind, flag, value, market, session, legs, marks, desk):
+    """Writes the action's MessagePack into `desk.work` from PACK_AT on; returns where it ends.
+
+    The arguments are those of `encode`; nothing is checked.
+    """
+    out, at = desk.work, PACK_AT
+    if kind == _CANCEL or kind == _CANCEL_BY_CLOID:
+        return _pack_cancels(out, at, kind, flag, session, legs, marks, desk)
+    if kind == _ORDER:
+        at = _put_count(out, _put(out, at, _P_ORDERS), len(legs))
+        for index in range(len(legs)):
+            at = _pack_order(out, at, desk, session, legs[index], int(marks[index, _REVISION]))
+        return _put(out, at, _P_GROUPING)
+    if kind == _BATCH_MODIFY:
+        at = _put(out, at, _P_MODIFIES_ALWAYS if flag != 0 else _P_MODIFIES)
+        at = _put_count(out, at, len(legs))
+        for index in range(len(legs)):
+            at = _put(out, at, _P_MAP_OF_2)
+            at = _pack_modification(out, at, desk, session, legs[index], marks[index])
+        return _put(out, at, _P_ALWAYS) if flag != 0 else at
+    if kind == _MODIFY:
+        at = _put(out, at, _P_MODIFY_ALWAYS if flag != 0 else _P_MODIFY)
+        at = _pack_modification(out, at, desk, session, legs[0], marks[0])
+        return _put(out, at, _P_ALWAYS) if flag != 0 else at
+    if kind == _NOOP:
+        return _put(out, at, _P_NOOP)
+    if kind == _SCHEDULE_CANCEL:
+        if value == 0:
+            return _put(out, at, _P_UNSCHEDULE)
+        return _put_unsigned(out, _put(out, at, _P_SCHEDULE), value)
+    at = _put_unsigned(out, _put(out, at, _P_LEVERAGE), int(desk.markets[market]["asset_id"]))
+    return _put_unsigned(out, _put(out, at, _P_CROSS if flag != 0 else _P_ISOLATED), value)
+
+
+@compiled
+def text_action(kind, flag, value, market, session, legs, marks, desk):
+    """Writes the same action's JSON into `desk.text`; returns its length."""
+    out, at = desk.text, 0
+    if kind == _CANCEL or kind == _CANCEL_BY_CLOID:
+        return _text_cancels(out, at, kind, flag, session, legs, marks, desk)
+    if kind == _ORDER:
+        at = _put(out, at, _J_ORDERS)
+        for index in range(len(legs)):
+            at = _put(out, at, _J_COMMA) if index > 0 else at
+            at = _text_order(out, at, desk, session, legs[index], int(marks[index, _REVISION]))
+        return _put(out, at, _J_GROUPING)
+    if kind == _BATCH_MODIFY:
+        at = _put(out, at, _J_MODIFIES)
+        for index in range(len(legs)):
+            at = _put(out, at, _J_COMMA) if index > 0 else at
+            at = _put(out, at, _J_OPEN)
+            at = _text_modification(out, at, desk, session, legs[index], marks[index])
+            at = _put(out, at, _J_END)
+        return _put(out, at, _J_CLOSE_ALWAYS if flag != 0 else _J_CLOSE)
+    if kind == _MODIFY:
+        at = _text_modification(out, _put(out, at, _J_MODIFY), desk, session, legs[0], marks[0])
+        return _put(out, at, _J_ALWAYS if flag != 0 else _J_END)
+    if kind == _NOOP:
+        return _put(out, at, _J_NOOP)
+    if kind == _SCHEDULE_CANCEL:
+        if value == 0:
+            return _put(out, at, _J_UNSCHEDULE)
+        return _put(out, _put_digits(out, _put(out, at, _J_SCHEDULE), value), _J_END)
+    at = _put_digits(out, _put(out, at, _J_LEVERAGE), int(desk.markets[market]["asset_id"]))
+    at = _put_digits(out, _put(out, at, _J_CROSS if flag != 0 else _J_ISOLATED), value)
+    return _put(out, at, _J_END)
+
+
+@compiled
+def digest_action(desk, end, nonce, expires_ms):
+    """The digest to sign (venue reference 5.1) of the action that ends at `end`, into the first four of `desk.lanes`.
+
+    What is hashed after the action overwrites what stands behind it.
+    """
+    work, words, lanes = desk.work, desk.words, desk.lanes
+    at = _put_big_endian(work, end, nonce, 8)
+    at = _put(work, at, desk.vault)
+    if expires_ms != NO_EXPIRY:
+        work[at] = 0
+        at = _put_big_endian(work, at + 1, expires_ms, 8)
+    blocks = pad(work, PACK_AT, at - PACK_AT)
+    hash_blocks(words, 2 * BLOCK_WORDS, blocks, lanes)
+    for index in range(4):
+        words[AGENT_AT // 8 + index] = lanes[index]
+    hash_blocks(words, 0, 1, lanes)
+    for index in range(32):
+        work[DIGEST_AT + index] = lanes[index // 8] >> np.uint64(8 * (index % 8)) & np.uint64(255)
+    hash_blocks(words, BLOCK_WORDS, 1, lanes)
+
+
+@compiled
+def _placement_fault(leg, identity):
+    if leg["side"] != 1 and leg["side"] != -1:
+        return _FAULT_SIDE
+    if leg["price_ticks"] < 1 or leg["price_ticks"] > _PRICE_MAX:
+        return _FAULT_PRICE
+    if leg["size_lots"] < 1 or leg["size_lots"] > _SIZE_MAX:
+        return _FAULT_SIZE
+    if leg["time_in_force"] < _ALO or leg["time_in_force"] > _IOC:
+        return _FAULT_TIME_IN_FORCE
+    return 0 if _expires_ns(leg, identity) >= NS_PER_MS else _FAULT_EXPIRY
+
+
+@compiled
+def _expires_ns(leg, identity):
+    """When a placement expires, 0 when nothing says so."""
+    if leg["expires_ns"] != 0 or leg["ts_ns"] <= 0:
+        return leg["expires_ns"]
+    return leg["ts_ns"] + identity[1]
+
+
+@compiled
+def _leg_fault(kind, leg, mark, desk):
+    if leg["market"] < 0 or leg["market"] >= len(desk.markets):
+        return _FAULT_MARKET
+    wanted = _PLACE if kind == _ORDER else _MODIFY_COMMAND if kind >= _BATCH_MODIFY else _CANCEL_COMMAND
+    if leg["kind"] != wanted:
+        return _FAULT_COMMAND
+    if kind == _CANCEL:
+        return 0 if mark[_TARGET] > 0 else _FAULT_TARGET
+    if leg["order_id"] < 1:
+        return _FAULT_ORDER_ID
+    if mark[_REVISION] < 0 or mark[_REVISION] > REVISION_MAX - (wanted == _MODIFY_COMMAND):
+        return _FAULT_REVISION
+    if wanted == _CANCEL_COMMAND:
+        return 0
+    return _placement_fault(leg, desk.identity)
+
+
+@compiled
+def _first_fault(kind, legs, marks, desk):
+    """(fault, leg), (0, 0) when there is none."""
+    for index in range(len(legs)):
+        fault = _leg_fault(kind, legs[index], marks[index], desk)
+        if fault != 0:
+            return fault, index
+        if kind != _CANCEL and kind != _CANCEL_BY_CLOID:
+            if (legs[index]["time_in_force"] == _ALO) != (legs[0]["time_in_force"] == _ALO):
+                return _FAULT_MIXED, index
+    return 0, 0
+
+
+@compiled
+def encode(kind, nonce, flag, value, market, session, legs, marks, desk):
+    """Writes the action, its JSON and its digest; returns (fault, leg at fault, length of the JSON, expiry in ms).
+
+    `kind` is an ActionKind. `flag`: a fast cancel; a modification that places its order even when the old one is gone;
+    cross margin. `value`: the time of a scheduled cancel, 0 to take it back; a leverage. `market` is a leverage's. With
+    a fault nothing is written. Placements expire when the first of their orders does, rounded down, so that none
+    executes later than the core thinks it can; nothing else expires (NO_EXPIRY).
+    """
+    fault, leg = _first_fault(kind, legs, marks, desk)
+    if fault != 0:
+        return fault, leg, 0, NO_EXPIRY
+    expires_ms = NO_EXPIRY
+    if kind == _ORDER or kind == _BATCH_MODIFY or kind == _MODIFY:
+        expires_ns = _NEVER
+        for index in range(len(legs)):
+            expires_ns = min(expires_ns, int(_expires_ns(legs[index], desk.identity)))
+        expires_ms = expires_ns // NS_PER_MS
+    text_bytes = text_action(kind, flag, value, market, session, legs, marks, desk)
+    end = pack_action(kind, flag, value, market, session, legs, marks, desk)
+    digest_action(desk, end, nonce, expires_ms)
+    return 0, 0, text_bytes, expires_ms
