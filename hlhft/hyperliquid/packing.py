@@ -371,7 +371,7 @@ def pack_action(kind, flag, value, market, session, legs, marks, desk):
     The arguments are those of `encode`; nothing is checked.
     """
     out, at = desk.work, PACK_AT
-    if kind == _CANCEL or kind == _CANCEL_BY_CLOID:
+    if kind in (_CANCEL, _CANCEL_BY_CLOID):
         return _pack_cancels(out, at, kind, flag, session, legs, marks, desk)
     if kind == _ORDER:
         at = _put_count(out, _put(out, at, _P_ORDERS), len(legs))
@@ -403,7 +403,7 @@ def pack_action(kind, flag, value, market, session, legs, marks, desk):
 def text_action(kind, flag, value, market, session, legs, marks, desk):
     """Writes the same action's JSON into `desk.text`; returns its length."""
     out, at = desk.text, 0
-    if kind == _CANCEL or kind == _CANCEL_BY_CLOID:
+    if kind in (_CANCEL, _CANCEL_BY_CLOID):
         return _text_cancels(out, at, kind, flag, session, legs, marks, desk)
     if kind == _ORDER:
         at = _put(out, at, _J_ORDERS)
@@ -501,8 +501,9 @@ def _first_fault(kind, legs, marks, desk):
         fault = _leg_fault(kind, legs[index], marks[index], desk)
         if fault != 0:
             return fault, index
-        if kind != _CANCEL and kind != _CANCEL_BY_CLOID:
-            if (legs[index]["time_in_force"] == _ALO) != (legs[0]["time_in_force"] == _ALO):
+        if kind == _ORDER or kind >= _BATCH_MODIFY:
+            is_mixed = (legs[index]["time_in_force"] == _ALO) != (legs[0]["time_in_force"] == _ALO)
+            if is_mixed:
                 return _FAULT_MIXED, index
     return 0, 0
 
@@ -520,7 +521,7 @@ def encode(kind, nonce, flag, value, market, session, legs, marks, desk):
     if fault != 0:
         return fault, leg, 0, NO_EXPIRY
     expires_ms = NO_EXPIRY
-    if kind == _ORDER or kind == _BATCH_MODIFY or kind == _MODIFY:
+    if kind in (_ORDER, _BATCH_MODIFY, _MODIFY):
         expires_ns = _NEVER
         for index in range(len(legs)):
             expires_ns = min(expires_ns, int(_expires_ns(legs[index], desk.identity)))
