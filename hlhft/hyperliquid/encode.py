@@ -16,19 +16,25 @@ from typing import NamedTuple
 import numpy as np
 
 from hlhft.hyperliquid import cloids
-from hlhft.hyperliquid.hashing import BLOCK_BYTES, LANES, pad
+from hlhft.hyperliquid.hashing import BLOCK_BYTES, pad
 from hlhft.hyperliquid.packing import (
     ACTION_BYTES_MAX,
     AGENT_AT,
+    DIGEST_AT,
+    EXPIRY_WORD,
+    LANES_WORD,
     LEG_BYTES_MAX,
     LEG_DTYPE,
     NO_EXPIRY,
     NS_PER_MS,
+    OWNER_WORD,
     PACK_AT,
+    VAULT_AT,
     ActionKind,
     Desk,
     EncodeFault,
     encode,
+    text_at,
 )
 from hlhft.hyperliquid.signing import Signer, action_hash, address_bytes, l1_digest, l1_preimages
 
@@ -67,9 +73,10 @@ class Signed(NamedTuple):
 class Encoder:
     """Makes the actions of one signer for one account. All memory is taken at the start; not for several threads.
 
-    Commands are records of LEG_DTYPE. `markets` are MARKET_DTYPE rows, which commands name by their place. `owner` and
-    `session` go into client order ids. `vault_address` is the sub-account or vault that is traded for, in lower case. Raises ValueError (CloidError,
-    SigningError) on what cannot be, and RuntimeError when the compiled hash does not agree with the library's.
+    Commands are records of LEG_DTYPE. `markets` are MARKET_DTYPE rows, which commands name by their place. `owner`
+    and `session` go into client order ids. `vault_address` is the sub-account or vault that is traded for, in lower
+    case. Raises ValueError (CloidError, SigningError) on what cannot be, and RuntimeError when the compiled hash
+    does not agree with the library's.
     """
 
     def __init__(
@@ -95,10 +102,11 @@ class Encoder:
         vault = b"\x00" if vault_address is None else b"\x01" + address_bytes(vault_address)
         # The venue hashes the bytes and not the text, so only the text that it sends back would differ.
         self._vault_text = "null" if vault_address is None else f'"{vault_address.lower()}"'
-        self.desk = new_desk(
+        self._markets, self._memory, self._words = new_desk(
             markets, owner=owner, vault=vault, mainnet=mainnet, legs_max=legs_max, expires_after_ms=expires_after_ms
         )
-        self._digest = self.desk.lanes[:4]
+        self._digest = self._words[LANES_WORD : LANES_WORD + 4]
+        self._text_at = int(text_at(self._memory))
         self._no_legs = np.zeros(0, LEG_DTYPE)
         self._marks = np.zeros((legs_max, 2), np.int64)
         self._no_marks = self._marks.copy()
@@ -111,7 +119,7 @@ class Encoder:
 
     def orders(self, commands: np.ndarray, *, nonce: int) -> Signed:
         """`order` of PLACE commands: all of them post-only, or none. Raises EncodeError."""
-        return self._legs(ActionKind.ORDER, commands, nonce=nonce)
+        return self._legs(ActionKind.ORDER, commands, nonce, None, None, 0, self.session)
 
     def modifies(
         self,
@@ -129,12 +137,7 @@ class Encoder:
         placed even when the old one is gone.
         """
         return self._legs(
-            ActionKind.BATCH_MODIFY,
-            commands,
-            nonce=nonce,
-            revisions=revisions,
-            venue_ids=venue_ids,
-            flag=int(always_place),
+            ActionKind.BATCH_MODIFY, commands, nonce, revisions, venue_ids, int(always_place), self.session
         )
 
     def modify(
@@ -145,14 +148,7 @@ class Encoder:
         if len(command) != 1:
             raise EncodeError(EncodeFault.COUNT, f"a modify has one leg, not {len(command)}")
         revisions, venue_ids = np.array([revision]), np.array([venue_id])
-        return self._legs(
-            ActionKind.MODIFY,
-            command,
-            nonce=nonce,
-            revisions=revisions,
-            venue_ids=venue_ids,
-            flag=int(always_place),
-        )
+        return self._legs(ActionKind.MODIFY, command, nonce, revisions, venue_ids, int(always_place), self.session)
 
     # What takes risk away.
 
@@ -169,31 +165,32 @@ class Encoder:
 
         A fast cancel has the mempool's priority; it is refused for trigger orders (venue reference section 4.2).
         """
-        return self._legs(
-            ActionKind.CANCEL_BY_CLOID, commands, nonce=nonce, revisions=revisions, session=session, flag=int(fast)
-        )
+        session = self.session if session is None else session
+        if not 1 <= session <= cloids.SESSION_MAX:
+            raise EncodeError(EncodeFault.NUMBER, f"{session} is no session")
+        return self._legs(ActionKind.CANCEL_BY_CLOID, commands, nonce, revisions, None, int(fast), session)
 
     def cancels_by_id(self, commands: np.ndarray, venue_ids: np.ndarray, *, nonce: int, fast: bool = True) -> Signed:
         """`cancel` of CANCEL commands by the venue's order ids, int64[n]. Raises EncodeError."""
-        return self._legs(ActionKind.CANCEL, commands, nonce=nonce, venue_ids=venue_ids, flag=int(fast))
+        return self._legs(ActionKind.CANCEL, commands, nonce, None, venue_ids, int(fast), self.session)
 
     def noop(self, *, nonce: int) -> Signed:
         """`noop`: uses the nonce up, so that nothing else can execute under it any more."""
-        return self._make(ActionKind.NOOP, nonce)
+        return self._small(ActionKind.NOOP, nonce)
 
     def schedule_cancel(self, time_ms: int | None, *, nonce: int) -> Signed:
         """`scheduleCancel` at a time of the venue's, or the end of it. Raises EncodeError."""
         if time_ms is not None and not 1 <= time_ms <= NONCE_MAX:
             raise EncodeError(EncodeFault.NUMBER, f"{time_ms} is no time in ms")
-        return self._make(ActionKind.SCHEDULE_CANCEL, nonce, value=time_ms or 0)
+        return self._small(ActionKind.SCHEDULE_CANCEL, nonce, value=time_ms or 0)
 
     def update_leverage(self, market: int, leverage: int, *, is_cross: bool, nonce: int) -> Signed:
         """`updateLeverage` of a market, by its row. Raises EncodeError."""
-        if not 0 <= market < len(self.desk.markets):
+        if not 0 <= market < len(self._markets):
             raise EncodeError(EncodeFault.MARKET, f"there is no market {market}")
         if not 1 <= leverage <= NONCE_MAX:
             raise EncodeError(EncodeFault.NUMBER, f"{leverage} is no leverage")
-        return self._make(ActionKind.UPDATE_LEVERAGE, nonce, flag=int(is_cross), value=leverage, market=market)
+        return self._small(ActionKind.UPDATE_LEVERAGE, nonce, flag=int(is_cross), value=leverage, market=market)
 
     # Parts.
 
@@ -201,63 +198,60 @@ class Encoder:
         self,
         kind: ActionKind,
         commands: np.ndarray,
-        *,
         nonce: int,
-        revisions: np.ndarray | None = None,
-        venue_ids: np.ndarray | None = None,
-        session: int | None = None,
-        flag: int = 0,
+        revisions: np.ndarray | None,
+        venue_ids: np.ndarray | None,
+        flag: int,
+        session: int,
     ) -> Signed:
         count = len(commands)
         if not 1 <= count <= self.legs_max:
             raise EncodeError(EncodeFault.COUNT, f"an action has 1 to {self.legs_max} legs, not {count}")
-        if session is None:
-            session = self.session
-        elif not 1 <= session <= cloids.SESSION_MAX:
-            raise EncodeError(EncodeFault.NUMBER, f"{session} is no session")
-        if revisions is None and venue_ids is None:
-            marks = self._no_marks
-        else:
+        marks = self._no_marks
+        if revisions is not None or venue_ids is not None:
             marks = self._marks
             marks[:count, 0] = 0 if revisions is None else revisions
             marks[:count, 1] = 0 if venue_ids is None else venue_ids
-        return self._make(kind, nonce, flag=flag, session=session, commands=commands, marks=marks)
+        return self._make(kind, nonce, flag, 0, 0, session, commands, marks)
+
+    def _small(self, kind: ActionKind, nonce: int, *, flag: int = 0, value: int = 0, market: int = 0) -> Signed:
+        return self._make(kind, nonce, flag, value, market, 0, self._no_legs, self._no_marks)
 
     def _make(
         self,
         kind: ActionKind,
         nonce: int,
-        *,
-        flag: int = 0,
-        value: int = 0,
-        market: int = 0,
-        session: int = 0,
-        commands: np.ndarray | None = None,
-        marks: np.ndarray | None = None,
+        flag: int,
+        value: int,
+        market: int,
+        session: int,
+        legs: np.ndarray,
+        marks: np.ndarray,
     ) -> Signed:
         if not 0 <= nonce <= NONCE_MAX:
             raise EncodeError(EncodeFault.NUMBER, f"{nonce} is no nonce")
-        legs = self._no_legs if commands is None else commands
-        fault, leg, text_bytes, expires_ms = encode(
-            int(kind), nonce, flag, value, market, session, legs, self._no_marks if marks is None else marks, self.desk
+        fault, leg, end, expires_ms = encode(
+            int(kind), nonce, flag, value, market, session, legs, marks, self._markets, self._memory, self._words
         )
         if fault:
             raise EncodeError(EncodeFault(fault), f"leg {leg}: {EncodeFault(fault).name} cannot be encoded", leg)
         r, s, v = self._signer.sign(self._digest.tobytes())
-        expires = "null" if expires_ms == NO_EXPIRY else expires_ms
+        expires = None if expires_ms == NO_EXPIRY else expires_ms
         tail = (
             f',"nonce":{nonce},"signature":{{"r":"0x{r:x}","s":"0x{s:x}","v":{v}}},'
-            f'"vaultAddress":{self._vault_text},"expiresAfter":{expires}}}'
+            f'"vaultAddress":{self._vault_text},"expiresAfter":{"null" if expires is None else expires}}}'
         )
-        body = b'{"action":' + self.desk.text[:text_bytes].tobytes() + tail.encode()
-        return Signed(body, kind, nonce, None if expires_ms == NO_EXPIRY else expires_ms, len(legs))
+        body = b'{"action":%b%b' % (self._memory[self._text_at : end].tobytes(), tail.encode())
+        return Signed(body, kind, nonce, expires, len(legs))
 
     def _check(self, *, mainnet: bool, vault_address: str | None) -> None:
         """Compiles what will be called, and compares one digest with that of the libraries.
 
         Raises RuntimeError when they differ: nothing signed would then be taken.
         """
-        encode(int(ActionKind.NOOP), 1, 0, 0, 0, 0, self._no_legs, self._no_marks, self.desk)
+        encode(
+            int(ActionKind.NOOP), 1, 0, 0, 0, 0, self._no_legs, self._no_marks, self._markets, self._memory, self._words
+        )
         connection_id = action_hash({"type": "noop"}, nonce=1, vault_address=vault_address, expires_after_ms=None)
         if self._digest.tobytes() != l1_digest(connection_id, mainnet=mainnet):
             raise RuntimeError("the compiled hash of an action differs from the library's: nothing can be signed")
@@ -268,19 +262,15 @@ def new_desk(
 ) -> Desk:
     """Room for actions of up to `legs_max` legs. `vault` is what is hashed for the account: one byte 0, or 1 and an
     address."""
-    room = ACTION_BYTES_MAX + LEG_BYTES_MAX * legs_max
-    work = np.zeros(PACK_AT + -(-room // BLOCK_BYTES) * BLOCK_BYTES, np.uint8)
+    half = -(-(ACTION_BYTES_MAX + LEG_BYTES_MAX * legs_max) // BLOCK_BYTES) * BLOCK_BYTES
+    memory = np.zeros(PACK_AT + 2 * half, np.uint8)
+    words = memory.view(np.uint64)
     before_digest, before_agent = l1_preimages(mainnet=mainnet)
     assert len(before_agent) == AGENT_AT, "the connection id follows the agent's type and source"
+    assert len(before_digest) == DIGEST_AT - BLOCK_BYTES, "the agent's hash follows the domain"
     for at, content in ((0, before_agent + bytes(32)), (BLOCK_BYTES, before_digest + bytes(32))):
-        work[at : at + len(content)] = np.frombuffer(content, np.uint8)
-        pad(work, at, len(content))
-    return Desk(
-        markets=markets.copy(),
-        identity=np.array([owner, expires_after_ms * NS_PER_MS]),
-        vault=np.frombuffer(vault, np.uint8).copy(),
-        work=work,
-        words=work.view(np.uint64),
-        lanes=np.zeros(LANES, np.uint64),
-        text=np.zeros(room, np.uint8),
-    )
+        memory[at : at + len(content)] = np.frombuffer(content, np.uint8)
+        pad(memory, at, len(content))
+    words[OWNER_WORD], words[EXPIRY_WORD] = owner, expires_after_ms * NS_PER_MS
+    memory[VAULT_AT : VAULT_AT + 1 + len(vault)] = np.frombuffer(bytes((len(vault),)) + vault, np.uint8)
+    return Desk(markets.copy(), memory, words)

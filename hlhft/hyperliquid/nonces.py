@@ -1,4 +1,4 @@
-"""The nonces of one signer: each is given out once, also over crashes, and the venue takes it in whatever order it comes.
+"""The nonces of one signer: each is given out once, also over crashes, and the venue takes them in any order.
 
 The venue keeps the hundred highest nonces of a signer; a new one must be above the lowest of them, not among them, and
 within (T - 2 days, T + 1 day) of block time T, all in milliseconds (venue reference section 5.4). So a nonce is the

@@ -180,10 +180,12 @@ def read_action(action: dict[str, Any]) -> Case | None:
     kind = action["type"]
     flag = int(action.get("f", False) or action.get("a", False))
     none = np.zeros(0, LEG_DTYPE), np.zeros((0, 2), np.int64)
-    if kind == "order" and action["grouping"] == "na" and "builder" not in action:
-        if all("limit" in order["t"] for order in action["orders"]):
-            legs = read_orders(action["orders"], 1)
-            return Case(ActionKind.ORDER, legs, np.zeros((len(legs), 2), np.int64), action)
+    if kind == "order":
+        is_plain = action["grouping"] == "na" and "builder" not in action
+        if not is_plain or not all("limit" in order["t"] for order in action["orders"]):
+            return None
+        legs = read_orders(action["orders"], 1)
+        return Case(ActionKind.ORDER, legs, np.zeros((len(legs), 2), np.int64), action)
     if kind in ("cancel", "cancelByCloid"):
         legs = np.zeros(len(action["cancels"]), LEG_DTYPE)
         marks = np.zeros((len(legs), 2), np.int64)

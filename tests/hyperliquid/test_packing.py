@@ -16,7 +16,9 @@ from hlhft import units
 from hlhft.core.state import COMMAND_DTYPE, CommandKind, TimeInForce
 from hlhft.hyperliquid import cloids, packing
 from hlhft.hyperliquid.encode import new_desk
+from hlhft.hyperliquid.hashing import BLOCK_BYTES
 from hlhft.hyperliquid.packing import (
+    LANES_WORD,
     LEG_DTYPE,
     NO_EXPIRY,
     PACK_AT,
@@ -27,6 +29,7 @@ from hlhft.hyperliquid.packing import (
     encode,
     pack_action,
     text_action,
+    text_at,
 )
 from hlhft.hyperliquid.signing import action_hash, l1_digest
 from tests.hyperliquid.actions import NOW_MS, OWNER, Case, market_records, random_case, read_action, row, rows
@@ -49,15 +52,19 @@ def desk_of(*, owner: int = OWNER, vault: str | None = None, mainnet: bool = Fal
 
 def packed(case: Case, desk: Desk) -> bytes:
     end = pack_action(*case.arguments, desk)
-    return desk.work[PACK_AT:end].tobytes()
+    return desk.memory[PACK_AT:end].tobytes()
 
 
 def texted(case: Case, desk: Desk) -> bytes:
-    return desk.text[: text_action(*case.arguments, desk)].tobytes()
+    return written(desk, text_action(*case.arguments, desk))
+
+
+def written(desk: Desk, end: int) -> bytes:
+    return desk.memory[text_at(desk.memory) : end].tobytes()
 
 
 def digest(desk: Desk) -> bytes:
-    return desk.lanes[:4].tobytes()
+    return desk.words[LANES_WORD : LANES_WORD + 4].tobytes()
 
 
 def test_the_recorded_vectors_that_commands_become(recordings: Path) -> None:
@@ -111,18 +118,18 @@ def test_one_call_writes_all_and_says_when_it_expires() -> None:
         [row(expires_ns=(NOW_MS + 2500) * 1_000_000 + 999_999), row(order_id=9, expires_ns=0), row(order_id=10)]
     )
     marks = np.zeros((3, 2), np.int64)
-    fault, leg, text_bytes, expires_ms = encode(0, 17, 0, 0, 0, 5, legs, marks, desk)
+    fault, leg, end, expires_ms = encode(0, 17, 0, 0, 0, 5, legs, marks, *desk)
     assert (fault, leg, expires_ms) == (0, 0, NOW_MS + 2500), "the first expiry of all, rounded down"
-    action = json.loads(desk.text[:text_bytes].tobytes())
+    action = json.loads(written(desk, end))
     hashed = action_hash(action, nonce=17, vault_address=None, expires_after_ms=NOW_MS + 2500)
     assert digest(desk) == l1_digest(hashed, mainnet=False)
     assert [order["c"] for order in action["orders"]] == [
         f"0x0a11ce{5:08x}00{order_id:016x}" for order_id in (1025, 9, 10)
     ]
     none = np.zeros(1, LEG_DTYPE)[:0]
-    assert encode(5, 17, 0, 0, 0, 0, none, marks, desk)[3] == NO_EXPIRY
-    assert encode(1, 17, 1, 0, 0, 5, rows(2, kind=2), marks, desk)[3] == NO_EXPIRY
-    assert encode(3, 17, 1, 0, 0, 5, rows(2, kind=3, expires_ns=0), marks, desk)[3] == NOW_MS + 3000
+    assert encode(5, 17, 0, 0, 0, 0, none, marks, *desk)[3] == NO_EXPIRY
+    assert encode(1, 17, 1, 0, 0, 5, rows(2, kind=2), marks, *desk)[3] == NO_EXPIRY
+    assert encode(3, 17, 1, 0, 0, 5, rows(2, kind=3, expires_ns=0), marks, *desk)[3] == NOW_MS + 3000
 
 
 def test_the_largest_numbers_fit_their_room() -> None:
@@ -131,15 +138,15 @@ def test_the_largest_numbers_fit_their_room() -> None:
     marks = np.full((200, 2), 254, np.int64)
     marks[:, 1] = 2**63 - 1
     desk = desk_of(owner=cloids.OWNER_MAX)
-    desk.text[-1] = desk.work[-1] = 0
-    fault, _, text_bytes, _ = encode(3, 2**63 - 1, 1, 0, 0, cloids.SESSION_MAX, legs, marks, desk)
-    assert fault == 0 and text_bytes < len(desk.text)
-    action = json.loads(desk.text[:text_bytes].tobytes())
+    fault, _, end, _ = encode(3, 2**63 - 1, 1, 0, 0, cloids.SESSION_MAX, legs, marks, *desk)
+    assert fault == 0 and end < len(desk.memory)
+    assert pack_action(3, 1, 0, 0, cloids.SESSION_MAX, legs, marks, desk) + 2 * BLOCK_BYTES < text_at(desk.memory)
+    action = json.loads(written(desk, end))
     last = action["modifies"][-1]
     assert last["order"]["p"] == "214748.3647" and last["order"]["s"] == "703687441776.63"
     assert last["oid"] == 2**63 - 1 and last["order"]["c"] == "0xffffff" + "ffffffff" + "ff" + "7fffffffffffffff"
     marks[:, 1] = 0
-    encode(3, 1, 1, 0, 0, cloids.SESSION_MAX, legs, marks, desk)
+    encode(3, 1, 1, 0, 0, cloids.SESSION_MAX, legs, marks, *desk)
     by_cloid = [{**each, "oid": "0xfffffffffffffffe7fffffffffffffff"} for each in action["modifies"]]
     hashed = action_hash({**action, "modifies": by_cloid}, nonce=1, vault_address=None, expires_after_ms=NOW_MS + 3000)
     assert digest(desk) == l1_digest(hashed, mainnet=False)
@@ -181,20 +188,20 @@ def test_what_is_no_action_is_refused(
     good = {ActionKind.ORDER: PLACE, ActionKind.CANCEL: CANCEL, ActionKind.CANCEL_BY_CLOID: CANCEL}.get(kind, MODIFY)
     legs = np.concatenate([row(kind=good), row(**values)])
     desk = desk_of()
-    desk.work[PACK_AT:] = 7
+    desk.memory[PACK_AT:] = 7
     both = np.array([[0, 1], marks])
-    assert encode(int(kind), 1, 0, 0, 0, 5, legs, both, desk) == (fault, 1, 0, NO_EXPIRY)
-    assert not desk.text.any() and (desk.work[PACK_AT:] == 7).all(), "nothing is written"
+    assert encode(int(kind), 1, 0, 0, 0, 5, legs, both, *desk) == (fault, 1, 0, NO_EXPIRY)
+    assert (desk.memory[PACK_AT:] == 7).all(), "nothing is written"
 
 
 @pytest.mark.parametrize(("first", "second"), [(0, 1), (0, 2), (2, 0)])
 def test_post_only_orders_are_not_mixed_with_others(first: int, second: int) -> None:
     for kind, command in ((ActionKind.ORDER, PLACE), (ActionKind.BATCH_MODIFY, MODIFY)):
         legs = np.concatenate([row(time_in_force=tif, kind=command) for tif in (first, first, second)])
-        result = encode(int(kind), 1, 0, 0, 0, 5, legs, np.zeros((3, 2), np.int64), desk_of())
+        result = encode(int(kind), 1, 0, 0, 0, 5, legs, np.zeros((3, 2), np.int64), *desk_of())
         assert result[:2] == (EncodeFault.MIXED, 2)
     takers = np.concatenate([row(time_in_force=1), row(time_in_force=2)])
-    assert encode(0, 1, 0, 0, 0, 5, takers, np.zeros((2, 2), np.int64), desk_of())[0] == 0, "one class of the venue's"
+    assert encode(0, 1, 0, 0, 0, 5, takers, np.zeros((2, 2), np.int64), *desk_of())[0] == 0, "one class of the venue's"
 
 
 def test_plain_constants_are_the_members_of_their_names() -> None:
@@ -206,7 +213,7 @@ def test_plain_constants_are_the_members_of_their_names() -> None:
     held("_", ActionKind)
     held("_FAULT_", EncodeFault)
     held("_", TimeInForce)
-    assert (packing._PLACE, packing._CANCEL_COMMAND, packing._MODIFY_COMMAND) == tuple(CommandKind)[1:]
+    assert tuple(CommandKind)[1:] == (packing._PLACE, packing._CANCEL_COMMAND, packing._MODIFY_COMMAND)
     assert LEG_DTYPE == COMMAND_DTYPE, "the core's commands are taken as they are"
     assert (packing._PRICE_MAX, packing._SIZE_MAX) == (units.TICKS_MAX, units.LOTS_MAX)
     assert packing.REVISION_MAX == cloids.REVISION_MAX
