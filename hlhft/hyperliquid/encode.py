@@ -41,7 +41,9 @@ from hlhft.hyperliquid.signing import Signer, action_hash, address_bytes, l1_dig
 LEGS_MAX = 200  # venue reference section 4.1, measured
 EXPIRES_AFTER_MS = 3000  # venue reference section 5.4 asks for two to five seconds
 NONCE_MAX = 2**63 - 1
-_CLOSE = b"}}"
+# The numbers of a signature are minimal hex, not padded, as the official SDK writes them.
+_BODY = b'{"action":%b,"nonce":%d,"signature":{"r":"0x%x","s":"0x%x","v":%d},"vaultAddress":%b,"expiresAfter":%b}'
+_FRAME = b'{"method":"post","id":%d,"request":{"type":"action","payload":%b}}'
 
 
 class EncodeError(ValueError):
@@ -67,7 +69,7 @@ class Signed(NamedTuple):
 
     def frame(self, request_id: int) -> bytes:
         """The WebSocket `post` frame that carries the same bytes (venue reference section 6.1)."""
-        return b'{"method":"post","id":%d,"request":{"type":"action","payload":' % request_id + self.body + _CLOSE
+        return _FRAME % (request_id, self.body)
 
 
 class Encoder:
@@ -101,7 +103,7 @@ class Encoder:
         self._signer = signer
         vault = b"\x00" if vault_address is None else b"\x01" + address_bytes(vault_address)
         # The venue hashes the bytes and not the text, so only the text that it sends back would differ.
-        self._vault_text = "null" if vault_address is None else f'"{vault_address.lower()}"'
+        self._vault_text = b"null" if vault_address is None else b'"%b"' % vault_address.lower().encode()
         self._markets, self._memory, self._words = new_desk(
             markets, owner=owner, vault=vault, mainnet=mainnet, legs_max=legs_max, expires_after_ms=expires_after_ms
         )
@@ -237,11 +239,8 @@ class Encoder:
             raise EncodeError(EncodeFault(fault), f"leg {leg}: {EncodeFault(fault).name} cannot be encoded", leg)
         r, s, v = self._signer.sign(self._digest.tobytes())
         expires = None if expires_ms == NO_EXPIRY else expires_ms
-        tail = (
-            f',"nonce":{nonce},"signature":{{"r":"0x{r:x}","s":"0x{s:x}","v":{v}}},'
-            f'"vaultAddress":{self._vault_text},"expiresAfter":{"null" if expires is None else expires}}}'
-        )
-        body = b'{"action":%b%b' % (self._memory[self._text_at : end].tobytes(), tail.encode())
+        action = self._memory[self._text_at : end].tobytes()
+        body = _BODY % (action, nonce, r, s, v, self._vault_text, b"null" if expires is None else b"%d" % expires)
         return Signed(body, kind, nonce, expires, len(legs))
 
     def _check(self, *, mainnet: bool, vault_address: str | None) -> None:

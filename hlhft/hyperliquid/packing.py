@@ -169,17 +169,30 @@ def _put(out, at, piece):
 
 
 @compiled
-def _put_digits(out, at, value):
-    """A whole number, not negative, as decimal text."""
-    width = 1
+def _digits_of(value):
+    digits = 1
     rest = value // 10
     while rest > 0:
-        width += 1
+        digits += 1
         rest //= 10
-    for place in range(at + width - 1, at - 1, -1):
+    return digits
+
+
+@compiled
+def _put_last_digits(out, end, value, digits):
+    """So many of the last digits of `value`, up to `end`; returns what is left of it."""
+    for place in range(end - 1, end - 1 - digits, -1):
         out[place] = 48 + value % 10
         value //= 10
-    return at + width
+    return value
+
+
+@compiled
+def _put_digits(out, at, value):
+    """A whole number, not negative, as decimal text."""
+    end = at + _digits_of(value)
+    _put_last_digits(out, end, value, end - at)
+    return end
 
 
 @compiled
@@ -190,23 +203,21 @@ def _put_decimal(out, at, units, decimals):
         decimals -= 1
     if decimals == 0:
         return _put_digits(out, at, units)
-    scale = 1
-    for _ in range(decimals):
-        scale *= 10
-    at = _put_digits(out, at, units // scale)
-    out[at] = 46
-    fraction = units % scale
-    for place in range(at + decimals, at, -1):
-        out[place] = 48 + fraction % 10
-        fraction //= 10
-    return at + 1 + decimals
+    # Only ever divided by ten: dividing by a power that is not known when compiling takes ten times as long.
+    whole_digits = max(_digits_of(units) - decimals, 1)
+    point = at + whole_digits
+    end = point + 1 + decimals
+    whole = _put_last_digits(out, end, units, decimals)
+    out[point] = 46
+    _put_last_digits(out, point, whole, whole_digits)
+    return end
 
 
 @compiled
 def _put_hex(out, at, value, width):
     for place in range(width):
         digit = value >> 4 * (width - 1 - place) & 15
-        out[at + place] = 48 + digit if digit < 10 else 87 + digit
+        out[at + place] = digit + 48 + 39 * (digit > 9)
     return at + width
 
 

@@ -23,6 +23,7 @@ from tests.bench.figures import Figure, shown, write  # noqa: E402
 def sections() -> dict[str, Callable[..., list[Figure]]]:
     """The sections by name, in their order."""
     from tests.bench.duel import duel
+    from tests.bench.encode import encoding
     from tests.bench.exchange import exchange
     from tests.bench.frames import frames
     from tests.bench.lanes import lanes
@@ -37,6 +38,7 @@ def sections() -> dict[str, Callable[..., list[Figure]]]:
         "frames": frames,
         "matching": matching,
         "signing": signing,
+        "encode": encoding,
         "exchange": exchange,
     }
 
