@@ -125,7 +125,7 @@ _P_CANCELS, _P_CANCELS_FAST = _piece(b"\x82\xa4type\xa6cancel\xa7cancels"), _pie
 _P_BY_CLOID = _piece(b"\x82\xa4type\xadcancelByCloid\xa7cancels")
 _P_BY_CLOID_FAST = _piece(b"\x83\xa4type\xadcancelByCloid\xa7cancels")
 _P_CANCEL, _P_CANCEL_ID = _piece(b"\x82\xa1a"), _piece(b"\xa1o")
-_P_CANCEL_CLOID, _P_CANCEL_CLOID_ID = _piece(b"\x82\xa5asset"), _piece(b"\xa5cloid")
+_P_CANCEL_CLOID, _P_CANCEL_CLOID_ID = _piece(b"\x82\xa5asset"), _piece(b"\xa5cloid\xd9\x22")
 _P_FAST, _P_ALWAYS = _piece(b"\xa1f\xc3"), _piece(b"\xa1a\xc3")
 _P_MODIFIES = _piece(b"\x82\xa4type\xabbatchModify\xa8modifies")
 _P_MODIFIES_ALWAYS = _piece(b"\x83\xa4type\xabbatchModify\xa8modifies")
@@ -267,152 +267,142 @@ def _put_count(out, at, count):
 
 
 @compiled
-def _put_packed_decimal(out, at, units, decimals):
-    end = _put_decimal(out, at + 1, units, decimals)
-    out[at] = 0xA0 | end - at - 1
-    return end
+def _copy(out, first, end, at):
+    for index in range(end - first):
+        out[at + index] = out[first + index]
+    return at + end - first
+
+
+# What follows writes both forms at once: `pack` is where the MessagePack goes on, `text` where the JSON does.
 
 
 @compiled
-def _pack_order(out, at, desk, session, leg, revision):
-    """An order as MessagePack; without an order id it has no client order id."""
+def _both(out, pack, text, packed_piece, text_piece):
+    return _put(out, pack, packed_piece), _put(out, text, text_piece)
+
+
+@compiled
+def _both_number(out, pack, text, value):
+    return _put_unsigned(out, pack, value), _put_digits(out, text, value)
+
+
+@compiled
+def _both_decimal(out, pack, text, units, decimals):
+    end = _put_decimal(out, text, units, decimals)
+    out[pack] = 0xA0 | end - text
+    return _copy(out, text, end, pack + 1), end
+
+
+@compiled
+def _both_cloid(out, pack, text, desk, session, revision, order_id):
+    end = _put_cloid(out, text, desk, session, revision, order_id)
+    return _copy(out, text, end, pack), end
+
+
+@compiled
+def _order(out, pack, text, desk, session, leg, revision):
+    """An order; without an order id it has no client order id."""
     market = desk.markets[leg["market"]]
     order_id = int(leg["order_id"])
-    at = _put(out, at, _P_LEG_CLOID if order_id > 0 else _P_LEG)
-    at = _put_unsigned(out, at, int(market["asset_id"]))
-    at = _put(out, at, _P_BUY if leg["side"] > 0 else _P_SELL)
-    at = _put_packed_decimal(out, at, int(leg["price_ticks"]), int(market["price_decimals"]))
-    at = _put(out, at, _P_SIZE)
-    at = _put_packed_decimal(out, at, int(leg["size_lots"]), int(market["size_decimals"]))
-    at = _put(out, at, _P_REDUCE if leg["reduce_only"] != 0 else _P_NO_REDUCE)
-    at = _put(out, at, _P_ALO if leg["time_in_force"] == _ALO else _P_GTC if leg["time_in_force"] == _GTC else _P_IOC)
-    if order_id > 0:
-        at = _put(out, at, _P_CLOID)
-        at = _put_cloid(out, at, desk, session, revision, order_id)
-    return at
+    pack, text = _both(out, pack, text, _P_LEG_CLOID if order_id > 0 else _P_LEG, _J_LEG)
+    pack, text = _both_number(out, pack, text, int(market["asset_id"]))
+    if leg["side"] > 0:
+        pack, text = _both(out, pack, text, _P_BUY, _J_BUY)
+    else:
+        pack, text = _both(out, pack, text, _P_SELL, _J_SELL)
+    pack, text = _both_decimal(out, pack, text, int(leg["price_ticks"]), int(market["price_decimals"]))
+    pack, text = _both(out, pack, text, _P_SIZE, _J_SIZE)
+    pack, text = _both_decimal(out, pack, text, int(leg["size_lots"]), int(market["size_decimals"]))
+    if leg["reduce_only"] != 0:
+        pack, text = _both(out, pack, text, _P_REDUCE, _J_REDUCE)
+    else:
+        pack, text = _both(out, pack, text, _P_NO_REDUCE, _J_NO_REDUCE)
+    if leg["time_in_force"] == _ALO:
+        pack, text = _both(out, pack, text, _P_ALO, _J_ALO)
+    elif leg["time_in_force"] == _GTC:
+        pack, text = _both(out, pack, text, _P_GTC, _J_GTC)
+    else:
+        pack, text = _both(out, pack, text, _P_IOC, _J_IOC)
+    if order_id == 0:
+        return pack, _put(out, text, _J_END)
+    pack, text = _both(out, pack, text, _P_CLOID, _J_CLOID)
+    pack, text = _both_cloid(out, pack, text, desk, session, revision, order_id)
+    return pack, _put(out, text, _J_QUOTE_END)
 
 
 @compiled
-def _text_order(out, at, desk, session, leg, revision):
-    """The same as JSON."""
-    market = desk.markets[leg["market"]]
-    order_id = int(leg["order_id"])
-    at = _put(out, at, _J_LEG)
-    at = _put_digits(out, at, int(market["asset_id"]))
-    at = _put(out, at, _J_BUY if leg["side"] > 0 else _J_SELL)
-    at = _put_decimal(out, at, int(leg["price_ticks"]), int(market["price_decimals"]))
-    at = _put(out, at, _J_SIZE)
-    at = _put_decimal(out, at, int(leg["size_lots"]), int(market["size_decimals"]))
-    at = _put(out, at, _J_REDUCE if leg["reduce_only"] != 0 else _J_NO_REDUCE)
-    at = _put(out, at, _J_ALO if leg["time_in_force"] == _ALO else _J_GTC if leg["time_in_force"] == _GTC else _J_IOC)
-    if order_id > 0:
-        at = _put(out, at, _J_CLOID)
-        at = _put_cloid(out, at, desk, session, revision, order_id)
-        return _put(out, at, _J_QUOTE_END)
-    return _put(out, at, _J_END)
-
-
-@compiled
-def _pack_modification(out, at, desk, session, leg, mark):
+def _modification(out, pack, text, desk, session, leg, mark):
     """What is modified and the order in its place, which has the next client order id."""
     revision = int(mark[_REVISION])
-    at = _put(out, at, _P_TARGET)
+    pack, text = _both(out, pack, text, _P_TARGET, _J_TARGET)
     if mark[_TARGET] > 0:
-        at = _put_unsigned(out, at, int(mark[_TARGET]))
+        pack, text = _both_number(out, pack, text, int(mark[_TARGET]))
     else:
-        at = _put(out, at, _P_TEXT_CLOID)
-        at = _put_cloid(out, at, desk, session, revision, int(leg["order_id"]))
-    at = _put(out, at, _P_NEW_ORDER)
-    return _pack_order(out, at, desk, session, leg, revision + 1)
+        pack, text = _both(out, pack, text, _P_TEXT_CLOID, _J_QUOTE)
+        pack, text = _both_cloid(out, pack, text, desk, session, revision, int(leg["order_id"]))
+        text = _put(out, text, _J_QUOTE)
+    pack, text = _both(out, pack, text, _P_NEW_ORDER, _J_NEW_ORDER)
+    return _order(out, pack, text, desk, session, leg, revision + 1)
 
 
 @compiled
-def _text_modification(out, at, desk, session, leg, mark):
-    revision = int(mark[_REVISION])
-    at = _put(out, at, _J_TARGET)
-    if mark[_TARGET] > 0:
-        at = _put_digits(out, at, int(mark[_TARGET]))
-    else:
-        at = _put(out, at, _J_QUOTE)
-        at = _put_cloid(out, at, desk, session, revision, int(leg["order_id"]))
-        at = _put(out, at, _J_QUOTE)
-    at = _put(out, at, _J_NEW_ORDER)
-    return _text_order(out, at, desk, session, leg, revision + 1)
-
-
-@compiled
-def _pack_cancels(out, at, kind, flag, session, legs, marks, desk):
+def _cancel(out, pack, text, kind, desk, session, leg, mark):
+    asset_id = int(desk.markets[leg["market"]]["asset_id"])
     if kind == _CANCEL:
-        at = _put(out, at, _P_CANCELS_FAST if flag != 0 else _P_CANCELS)
-    else:
-        at = _put(out, at, _P_BY_CLOID_FAST if flag != 0 else _P_BY_CLOID)
-    at = _put_count(out, at, len(legs))
-    for index in range(len(legs)):
-        leg = legs[index]
-        asset_id = int(desk.markets[leg["market"]]["asset_id"])
-        if kind == _CANCEL:
-            at = _put_unsigned(out, _put(out, at, _P_CANCEL), asset_id)
-            at = _put_unsigned(out, _put(out, at, _P_CANCEL_ID), int(marks[index, _TARGET]))
-        else:
-            at = _put_unsigned(out, _put(out, at, _P_CANCEL_CLOID), asset_id)
-            at = _put(out, _put(out, at, _P_CANCEL_CLOID_ID), _P_TEXT_CLOID)
-            at = _put_cloid(out, at, desk, session, int(marks[index, _REVISION]), int(leg["order_id"]))
-    return _put(out, at, _P_FAST) if flag != 0 else at
+        pack, text = _both(out, pack, text, _P_CANCEL, _J_LEG)
+        pack, text = _both_number(out, pack, text, asset_id)
+        pack, text = _both(out, pack, text, _P_CANCEL_ID, _J_CANCEL_ID)
+        pack, text = _both_number(out, pack, text, int(mark[_TARGET]))
+        return pack, _put(out, text, _J_END)
+    pack, text = _both(out, pack, text, _P_CANCEL_CLOID, _J_CANCEL_CLOID)
+    pack, text = _both_number(out, pack, text, asset_id)
+    pack, text = _both(out, pack, text, _P_CANCEL_CLOID_ID, _J_CANCEL_CLOID_ID)
+    pack, text = _both_cloid(out, pack, text, desk, session, int(mark[_REVISION]), int(leg["order_id"]))
+    return pack, _put(out, text, _J_QUOTE_END)
 
 
 @compiled
-def _text_cancels(out, at, kind, flag, session, legs, marks, desk):
-    at = _put(out, at, _J_CANCELS if kind == _CANCEL else _J_BY_CLOID)
-    for index in range(len(legs)):
-        leg = legs[index]
-        asset_id = int(desk.markets[leg["market"]]["asset_id"])
-        if index > 0:
-            at = _put(out, at, _J_COMMA)
-        if kind == _CANCEL:
-            at = _put_digits(out, _put(out, at, _J_LEG), asset_id)
-            at = _put_digits(out, _put(out, at, _J_CANCEL_ID), int(marks[index, _TARGET]))
-            at = _put(out, at, _J_END)
-        else:
-            at = _put_digits(out, _put(out, at, _J_CANCEL_CLOID), asset_id)
-            at = _put(out, at, _J_CANCEL_CLOID_ID)
-            at = _put_cloid(out, at, desk, session, int(marks[index, _REVISION]), int(leg["order_id"]))
-            at = _put(out, at, _J_QUOTE_END)
-    return _put(out, at, _J_CLOSE_FAST if flag != 0 else _J_CLOSE)
-
-
-@compiled
-def pack_action(kind, flag, value, market, session, legs, marks, desk):
-    """Writes the action's MessagePack into `desk.memory` from PACK_AT on; returns where it ends.
-
-    The arguments are those of `encode`; nothing is checked.
-    """
-    out, at = desk.memory, PACK_AT
-    if kind in (_CANCEL, _CANCEL_BY_CLOID):
-        return _pack_cancels(out, at, kind, flag, session, legs, marks, desk)
+def _begin(out, pack, text, kind, flag):
+    """What stands before the legs of an action with a list of them."""
     if kind == _ORDER:
-        at = _put_count(out, _put(out, at, _P_ORDERS), len(legs))
-        for index in range(len(legs)):
-            at = _pack_order(out, at, desk, session, legs[index], int(marks[index, _REVISION]))
-        return _put(out, at, _P_GROUPING)
+        return _both(out, pack, text, _P_ORDERS, _J_ORDERS)
     if kind == _BATCH_MODIFY:
-        at = _put(out, at, _P_MODIFIES_ALWAYS if flag != 0 else _P_MODIFIES)
-        at = _put_count(out, at, len(legs))
-        for index in range(len(legs)):
-            at = _put(out, at, _P_MAP_OF_2)
-            at = _pack_modification(out, at, desk, session, legs[index], marks[index])
-        return _put(out, at, _P_ALWAYS) if flag != 0 else at
-    if kind == _MODIFY:
-        at = _put(out, at, _P_MODIFY_ALWAYS if flag != 0 else _P_MODIFY)
-        at = _pack_modification(out, at, desk, session, legs[0], marks[0])
-        return _put(out, at, _P_ALWAYS) if flag != 0 else at
+        return _both(out, pack, text, _P_MODIFIES_ALWAYS if flag != 0 else _P_MODIFIES, _J_MODIFIES)
+    if kind == _CANCEL:
+        return _both(out, pack, text, _P_CANCELS_FAST if flag != 0 else _P_CANCELS, _J_CANCELS)
+    return _both(out, pack, text, _P_BY_CLOID_FAST if flag != 0 else _P_BY_CLOID, _J_BY_CLOID)
+
+
+@compiled
+def _end(out, pack, text, kind, flag):
+    """And what stands behind them."""
+    if kind == _ORDER:
+        return _both(out, pack, text, _P_GROUPING, _J_GROUPING)
+    if flag == 0:
+        return pack, _put(out, text, _J_CLOSE)
+    if kind == _BATCH_MODIFY:
+        return _both(out, pack, text, _P_ALWAYS, _J_CLOSE_ALWAYS)
+    return _both(out, pack, text, _P_FAST, _J_CLOSE_FAST)
+
+
+@compiled
+def _small_action(out, pack, text, kind, flag, value, asset_id):
+    """An action without legs."""
     if kind == _NOOP:
-        return _put(out, at, _P_NOOP)
+        return _both(out, pack, text, _P_NOOP, _J_NOOP)
+    if kind == _SCHEDULE_CANCEL and value == 0:
+        return _both(out, pack, text, _P_UNSCHEDULE, _J_UNSCHEDULE)
     if kind == _SCHEDULE_CANCEL:
-        if value == 0:
-            return _put(out, at, _P_UNSCHEDULE)
-        return _put_unsigned(out, _put(out, at, _P_SCHEDULE), value)
-    at = _put_unsigned(out, _put(out, at, _P_LEVERAGE), int(desk.markets[market]["asset_id"]))
-    return _put_unsigned(out, _put(out, at, _P_CROSS if flag != 0 else _P_ISOLATED), value)
+        pack, text = _both(out, pack, text, _P_SCHEDULE, _J_SCHEDULE)
+    else:
+        pack, text = _both(out, pack, text, _P_LEVERAGE, _J_LEVERAGE)
+        pack, text = _both_number(out, pack, text, asset_id)
+        if flag != 0:
+            pack, text = _both(out, pack, text, _P_CROSS, _J_CROSS)
+        else:
+            pack, text = _both(out, pack, text, _P_ISOLATED, _J_ISOLATED)
+    pack, text = _both_number(out, pack, text, value)
+    return pack, _put(out, text, _J_END)
 
 
 @compiled
@@ -422,37 +412,35 @@ def text_at(memory):
 
 
 @compiled
-def text_action(kind, flag, value, market, session, legs, marks, desk):
-    """Writes the same action's JSON into `desk.memory` from `text_at` on; returns where it ends."""
-    out, at = desk.memory, text_at(desk.memory)
-    if kind in (_CANCEL, _CANCEL_BY_CLOID):
-        return _text_cancels(out, at, kind, flag, session, legs, marks, desk)
-    if kind == _ORDER:
-        at = _put(out, at, _J_ORDERS)
-        for index in range(len(legs)):
-            at = _put(out, at, _J_COMMA) if index > 0 else at
-            at = _text_order(out, at, desk, session, legs[index], int(marks[index, _REVISION]))
-        return _put(out, at, _J_GROUPING)
-    if kind == _BATCH_MODIFY:
-        at = _put(out, at, _J_MODIFIES)
-        for index in range(len(legs)):
-            at = _put(out, at, _J_COMMA) if index > 0 else at
-            at = _put(out, at, _J_OPEN)
-            at = _text_modification(out, at, desk, session, legs[index], marks[index])
-            at = _put(out, at, _J_END)
-        return _put(out, at, _J_CLOSE_ALWAYS if flag != 0 else _J_CLOSE)
+def write_action(kind, flag, value, market, session, legs, marks, desk):
+    """Writes the action's MessagePack into `desk.memory` from PACK_AT on and its JSON from `text_at` on; returns where
+    they end.
+
+    The arguments are those of `encode`; nothing is checked.
+    """
+    out, pack, text = desk.memory, PACK_AT, text_at(desk.memory)
+    if kind >= _NOOP:
+        return _small_action(out, pack, text, kind, flag, value, int(desk.markets[market]["asset_id"]))
     if kind == _MODIFY:
-        at = _text_modification(out, _put(out, at, _J_MODIFY), desk, session, legs[0], marks[0])
-        return _put(out, at, _J_ALWAYS if flag != 0 else _J_END)
-    if kind == _NOOP:
-        return _put(out, at, _J_NOOP)
-    if kind == _SCHEDULE_CANCEL:
-        if value == 0:
-            return _put(out, at, _J_UNSCHEDULE)
-        return _put(out, _put_digits(out, _put(out, at, _J_SCHEDULE), value), _J_END)
-    at = _put_digits(out, _put(out, at, _J_LEVERAGE), int(desk.markets[market]["asset_id"]))
-    at = _put_digits(out, _put(out, at, _J_CROSS if flag != 0 else _J_ISOLATED), value)
-    return _put(out, at, _J_END)
+        pack, text = _both(out, pack, text, _P_MODIFY_ALWAYS if flag != 0 else _P_MODIFY, _J_MODIFY)
+        pack, text = _modification(out, pack, text, desk, session, legs[0], marks[0])
+        if flag != 0:
+            return _both(out, pack, text, _P_ALWAYS, _J_ALWAYS)
+        return pack, _put(out, text, _J_END)
+    pack, text = _begin(out, pack, text, kind, flag)
+    pack = _put_count(out, pack, len(legs))
+    for index in range(len(legs)):
+        if index > 0:
+            text = _put(out, text, _J_COMMA)
+        if kind == _ORDER:
+            pack, text = _order(out, pack, text, desk, session, legs[index], int(marks[index, _REVISION]))
+        elif kind == _BATCH_MODIFY:
+            pack, text = _both(out, pack, text, _P_MAP_OF_2, _J_OPEN)
+            pack, text = _modification(out, pack, text, desk, session, legs[index], marks[index])
+            text = _put(out, text, _J_END)
+        else:
+            pack, text = _cancel(out, pack, text, kind, desk, session, legs[index], marks[index])
+    return _end(out, pack, text, kind, flag)
 
 
 @compiled
@@ -555,7 +543,6 @@ def encode(kind, nonce, flag, value, market, session, legs, marks, markets, memo
         for index in range(len(legs)):
             expires_ns = min(expires_ns, int(_expires_ns(legs[index], default_ns)))
         expires_ms = expires_ns // NS_PER_MS
-    text_end = text_action(kind, flag, value, market, session, legs, marks, desk)
-    end = pack_action(kind, flag, value, market, session, legs, marks, desk)
+    end, text_end = write_action(kind, flag, value, market, session, legs, marks, desk)
     digest_action(desk, end, nonce, expires_ms)
     return 0, 0, text_end, expires_ms

@@ -27,9 +27,8 @@ from hlhft.hyperliquid.packing import (
     EncodeFault,
     digest_action,
     encode,
-    pack_action,
-    text_action,
     text_at,
+    write_action,
 )
 from hlhft.hyperliquid.signing import action_hash, l1_digest
 from tests.hyperliquid.actions import NOW_MS, OWNER, Case, market_records, random_case, read_action, row, rows
@@ -50,16 +49,13 @@ def desk_of(*, owner: int = OWNER, vault: str | None = None, mainnet: bool = Fal
     )
 
 
-def packed(case: Case, desk: Desk) -> bytes:
-    end = pack_action(*case.arguments, desk)
-    return desk.memory[PACK_AT:end].tobytes()
+def written(case: Case, desk: Desk) -> tuple[bytes, bytes]:
+    """MessagePack and JSON."""
+    end, text_end = write_action(*case.arguments, desk)
+    return desk.memory[PACK_AT:end].tobytes(), json_of(desk, text_end)
 
 
-def texted(case: Case, desk: Desk) -> bytes:
-    return written(desk, text_action(*case.arguments, desk))
-
-
-def written(desk: Desk, end: int) -> bytes:
+def json_of(desk: Desk, end: int) -> bytes:
     return desk.memory[text_at(desk.memory) : end].tobytes()
 
 
@@ -77,8 +73,9 @@ def test_the_recorded_vectors_that_commands_become(recordings: Path) -> None:
             others.add(vector["name"])
             continue
         desk = desk_of(owner=0, vault=vector["vaultAddress"], mainnet=True)
-        assert texted(case, desk) == json.dumps(vector["action"], separators=(",", ":")).encode(), vector["name"]
-        assert packed(case, desk).hex() == vector["msgpack_hex"], vector["name"]
+        packed, text = written(case, desk)
+        assert packed.hex() == vector["msgpack_hex"], vector["name"]
+        assert text == json.dumps(vector["action"], separators=(",", ":")).encode(), vector["name"]
         expires = NO_EXPIRY if vector["expiresAfter"] is None else vector["expiresAfter"]
         digest_action(desk, PACK_AT + len(vector["msgpack_hex"]) // 2, vector["nonce"], expires)
         assert digest(desk) == l1_digest(bytes.fromhex(vector["connectionId"][2:].rjust(64, "0")), mainnet=True)
@@ -92,9 +89,10 @@ def test_ten_thousand_random_actions_are_the_bytes_of_the_sdk() -> None:
     for number in range(10_000):
         case = random_case(draw)
         seen.add((case.kind, case.flag))
-        assert packed(case, desk) == msgpack.packb(case.action), f"seed {seed}, action {number}: {case.action}"
-        text = json.dumps(case.action, separators=(",", ":")).encode()
-        assert texted(case, desk) == text, f"seed {seed}, action {number}: {case.action}"
+        packed, text = written(case, desk)
+        assert packed == msgpack.packb(case.action), f"seed {seed}, action {number}: {case.action}"
+        wanted = json.dumps(case.action, separators=(",", ":")).encode()
+        assert text == wanted, f"seed {seed}, action {number}: {case.action}"
     assert len(seen) >= 2 * len(ActionKind) - 2
 
 
@@ -106,7 +104,7 @@ def test_the_digest_is_that_of_the_libraries(vault: str | None, mainnet: bool) -
     for number in range(60):
         case = random_case(draw)
         nonce, expires = draw.getrandbits(draw.choice((1, 40, 63))), draw.choice((None, NOW_MS + number))
-        end = pack_action(*case.arguments, desk)
+        end, _ = write_action(*case.arguments, desk)
         digest_action(desk, end, nonce, NO_EXPIRY if expires is None else expires)
         hashed = action_hash(case.action, nonce=nonce, vault_address=vault, expires_after_ms=expires)
         assert digest(desk) == l1_digest(hashed, mainnet=mainnet), f"seed {seed}, action {number}"
@@ -120,7 +118,7 @@ def test_one_call_writes_all_and_says_when_it_expires() -> None:
     marks = np.zeros((3, 2), np.int64)
     fault, leg, end, expires_ms = encode(0, 17, 0, 0, 0, 5, legs, marks, *desk)
     assert (fault, leg, expires_ms) == (0, 0, NOW_MS + 2500), "the first expiry of all, rounded down"
-    action = json.loads(written(desk, end))
+    action = json.loads(json_of(desk, end))
     hashed = action_hash(action, nonce=17, vault_address=None, expires_after_ms=NOW_MS + 2500)
     assert digest(desk) == l1_digest(hashed, mainnet=False)
     assert [order["c"] for order in action["orders"]] == [
@@ -140,8 +138,9 @@ def test_the_largest_numbers_fit_their_room() -> None:
     desk = desk_of(owner=cloids.OWNER_MAX)
     fault, _, end, _ = encode(3, 2**63 - 1, 1, 0, 0, cloids.SESSION_MAX, legs, marks, *desk)
     assert fault == 0 and end < len(desk.memory)
-    assert pack_action(3, 1, 0, 0, cloids.SESSION_MAX, legs, marks, desk) + 2 * BLOCK_BYTES < text_at(desk.memory)
-    action = json.loads(written(desk, end))
+    packed_end, _ = write_action(3, 1, 0, 0, cloids.SESSION_MAX, legs, marks, desk)
+    assert packed_end + 2 * BLOCK_BYTES < text_at(desk.memory)
+    action = json.loads(json_of(desk, end))
     last = action["modifies"][-1]
     assert last["order"]["p"] == "214748.3647" and last["order"]["s"] == "703687441776.63"
     assert last["oid"] == 2**63 - 1 and last["order"]["c"] == "0xffffff" + "ffffffff" + "ff" + "7fffffffffffffff"
