@@ -17,6 +17,7 @@ from hlhft.hyperliquid.encode import LEGS_MAX, EncodeError, Encoder, Signed
 from hlhft.hyperliquid.packing import ActionKind, EncodeFault
 from hlhft.hyperliquid.signing import Signer, SigningError
 from hlhft.hyperliquid.wire import cloid_text, read_cloid
+from tests.exchange.clients import ETH, Client, listing, small_machine
 from tests.hyperliquid import official
 from tests.hyperliquid.actions import MARKETS, NOW_MS, OWNER, market_records, random_case, row, rows
 
@@ -248,6 +249,31 @@ class TestRefusals:
         monkeypatch.setattr(module, "l1_digest", lambda *_, **__: bytes(32))
         with pytest.raises(RuntimeError, match="differs from the library's"):
             encoder()
+
+
+def test_an_exchange_does_what_is_asked() -> None:
+    """The life of an order at the embedded exchange: placed, modified by its name, cancelled by its next name."""
+    machine = small_machine()
+    client = Client(machine, 9)
+    made = Encoder(listing().records(), client.signer, owner=OWNER, session=SESSION, mainnet=False)
+    now_ns, nonces = machine.time_ns, iter(range(client.nonce + 1, client.nonce + 9))
+    order = {"market": ETH, "price_ticks": 399900, "size_lots": 1000, "ts_ns": now_ns, "expires_ns": 0}
+
+    def answer(signed: Signed) -> Any:
+        decoded = json.loads(client.post(signed.body).body)
+        assert decoded["status"] == "ok", decoded
+        return decoded["response"].get("data", {}).get("statuses")
+
+    (placed,) = answer(made.orders(row(**order), nonce=next(nonces)))
+    assert parse(read_cloid(placed["resting"]["cloid"])) == Cloid(OWNER, SESSION, 1025)
+    (modified,) = answer(made.modifies(row(**{**order, "kind": 3, "price_ticks": 399800}), nonce=next(nonces)))
+    assert parse(read_cloid(modified["resting"]["cloid"])) == Cloid(OWNER, SESSION, 1025, 1)
+    gone, alive = row(kind=2, market=ETH), np.array([1])
+    assert "error" in answer(made.cancels(gone, nonce=next(nonces)))[0], "the first name is used up"
+    assert answer(made.cancels(gone, nonce=next(nonces), revisions=alive)) == ["success"]
+    assert answer(made.noop(nonce=next(nonces))) is None
+    stale = made.orders(row(**{**order, "ts_ns": now_ns - 5_000_000_000}), nonce=next(nonces))
+    assert "expired" in client.post(stale.body).body.decode()
 
 
 def test_nothing_secret_is_shown() -> None:
