@@ -108,6 +108,7 @@ class Encoder:
             markets, owner=owner, vault=vault, mainnet=mainnet, legs_max=legs_max, expires_after_ms=expires_after_ms
         )
         self._digest = self._words[LANES_WORD : LANES_WORD + 4]
+        self._bytes = memoryview(self._memory)  # type: ignore[arg-type]
         self._text_at = int(text_at(self._memory))
         self._no_legs = np.zeros(0, LEG_DTYPE)
         self._marks = np.zeros((legs_max, 2), np.int64)
@@ -239,7 +240,7 @@ class Encoder:
             raise EncodeError(EncodeFault(fault), f"leg {leg}: {EncodeFault(fault).name} cannot be encoded", leg)
         r, s, v = self._signer.sign(self._digest.tobytes())
         expires = None if expires_ms == NO_EXPIRY else expires_ms
-        action = self._memory[self._text_at : end].tobytes()
+        action = self._bytes[self._text_at : end]
         body = _BODY % (action, nonce, r, s, v, self._vault_text, b"null" if expires is None else b"%d" % expires)
         return Signed(body, kind, nonce, expires, len(legs))
 

@@ -41,7 +41,7 @@ class EncodeFault(IntEnum):
     COMMAND = 2  # another command than the action is made of
     ORDER_ID = 3  # not positive: without it there is no client order id
     REVISION = 4  # outside its range, or modified so often that its next id does not fit
-    TARGET = 5  # a cancel by the venue's id has none
+    TARGET = 5  # a cancel by the venue's id has none, or it is negative
     SIDE = 6
     PRICE = 7  # not positive, or beyond what a market carries
     SIZE = 8  # the same
@@ -503,6 +503,8 @@ def _leg_fault(kind, leg, mark, desk):
         return _FAULT_ORDER_ID
     if mark[_REVISION] < 0 or mark[_REVISION] > REVISION_MAX - (wanted == _MODIFY_COMMAND):
         return _FAULT_REVISION
+    if mark[_TARGET] < 0:
+        return _FAULT_TARGET
     if wanted == _CANCEL_COMMAND:
         return 0
     return _placement_fault(leg, np.int64(desk.words[EXPIRY_WORD]))

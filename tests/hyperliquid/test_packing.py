@@ -161,6 +161,7 @@ FAULTS: list[tuple[ActionKind, dict[str, int], tuple[int, int], EncodeFault]] = 
     (ActionKind.BATCH_MODIFY, {"kind": PLACE}, (0, 0), EncodeFault.COMMAND),
     (ActionKind.MODIFY, {"kind": CANCEL}, (0, 0), EncodeFault.COMMAND),
     (ActionKind.CANCEL, {"kind": CANCEL}, (0, 0), EncodeFault.TARGET),
+    (ActionKind.MODIFY, {"kind": MODIFY}, (0, -1), EncodeFault.TARGET),
     (ActionKind.ORDER, {"order_id": 0}, (0, 0), EncodeFault.ORDER_ID),
     (ActionKind.CANCEL_BY_CLOID, {"kind": CANCEL, "order_id": -1}, (0, 0), EncodeFault.ORDER_ID),
     (ActionKind.ORDER, {}, (-1, 0), EncodeFault.REVISION),
