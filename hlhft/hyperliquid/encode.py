@@ -108,7 +108,7 @@ class Encoder:
             markets, owner=owner, vault=vault, mainnet=mainnet, legs_max=legs_max, expires_after_ms=expires_after_ms
         )
         self._digest = self._words[LANES_WORD : LANES_WORD + 4]
-        self._bytes = memoryview(self._memory)  # type: ignore[arg-type]
+        self._bytes = self._memory.data
         self._text_at = int(text_at(self._memory))
         self._no_legs = np.zeros(0, LEG_DTYPE)
         self._marks = np.zeros((legs_max, 2), np.int64)

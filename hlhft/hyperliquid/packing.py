@@ -57,7 +57,8 @@ class Desk(NamedTuple):
 
     `memory` holds, from byte 0 on: the block of the agent, the block of the digest, the hash's lanes, the owner of the
     client order ids and the expiry in ns of a placement that names none, the vault's length and content (0, or 1 and
-    the 20 bytes of the address that is traded for); from PACK_AT on one half for MessagePack, one for JSON.
+    the 20 bytes of the address that is traded for), and what the client order ids of the action begin with; from
+    PACK_AT on one half for MessagePack, one for JSON.
     """
 
     markets: np.ndarray  # MARKET_DTYPE[M]
@@ -89,7 +90,8 @@ LANES_WORD = 2 * BLOCK_WORDS
 OWNER_WORD = LANES_WORD + LANES
 EXPIRY_WORD = OWNER_WORD + 1
 VAULT_AT = 8 * (EXPIRY_WORD + 1)
-PACK_AT = 512
+PREFIX_AT = VAULT_AT + 24
+PACK_AT = PREFIX_AT + 16
 LEG_BYTES_MAX = 320  # of one leg, as MessagePack or as JSON
 ACTION_BYTES_MAX = 512  # of everything around the legs, and the padding
 REVISION_MAX = 255
@@ -222,13 +224,20 @@ def _put_hex(out, at, value, width):
 
 
 @compiled
-def _put_cloid(out, at, desk, session, revision, order_id):
-    """The 34 characters of a client order id; the layout is that of hlhft.hyperliquid.cloids."""
+def _put_prefix(out, at, owner, session):
+    """What all client order ids of an action begin with; the layout is that of hlhft.hyperliquid.cloids."""
     out[at] = 48
     out[at + 1] = 120
-    at = _put_hex(out, at + 2, np.int64(desk.words[OWNER_WORD]), 6)
-    at = _put_hex(out, at, session, 8)
-    at = _put_hex(out, at, revision, 2)
+    at = _put_hex(out, at + 2, owner, 6)
+    _put_hex(out, at, session, 8)
+
+
+@compiled
+def _put_cloid(out, at, revision, order_id):
+    """The 34 characters of a client order id, after `_put_prefix`."""
+    for index in range(16):
+        out[at + index] = out[PREFIX_AT + index]
+    at = _put_hex(out, at + 16, revision, 2)
     return _put_hex(out, at, order_id, 16)
 
 
@@ -294,13 +303,13 @@ def _both_decimal(out, pack, text, units, decimals):
 
 
 @compiled
-def _both_cloid(out, pack, text, desk, session, revision, order_id):
-    end = _put_cloid(out, text, desk, session, revision, order_id)
+def _both_cloid(out, pack, text, revision, order_id):
+    end = _put_cloid(out, text, revision, order_id)
     return _copy(out, text, end, pack), end
 
 
 @compiled
-def _order(out, pack, text, desk, session, leg, revision):
+def _order(out, pack, text, desk, leg, revision):
     """An order; without an order id it has no client order id."""
     market = desk.markets[leg["market"]]
     order_id = int(leg["order_id"])
@@ -326,12 +335,12 @@ def _order(out, pack, text, desk, session, leg, revision):
     if order_id == 0:
         return pack, _put(out, text, _J_END)
     pack, text = _both(out, pack, text, _P_CLOID, _J_CLOID)
-    pack, text = _both_cloid(out, pack, text, desk, session, revision, order_id)
+    pack, text = _both_cloid(out, pack, text, revision, order_id)
     return pack, _put(out, text, _J_QUOTE_END)
 
 
 @compiled
-def _modification(out, pack, text, desk, session, leg, mark):
+def _modification(out, pack, text, desk, leg, mark):
     """What is modified and the order in its place, which has the next client order id."""
     revision = int(mark[_REVISION])
     pack, text = _both(out, pack, text, _P_TARGET, _J_TARGET)
@@ -339,14 +348,14 @@ def _modification(out, pack, text, desk, session, leg, mark):
         pack, text = _both_number(out, pack, text, int(mark[_TARGET]))
     else:
         pack, text = _both(out, pack, text, _P_TEXT_CLOID, _J_QUOTE)
-        pack, text = _both_cloid(out, pack, text, desk, session, revision, int(leg["order_id"]))
+        pack, text = _both_cloid(out, pack, text, revision, int(leg["order_id"]))
         text = _put(out, text, _J_QUOTE)
     pack, text = _both(out, pack, text, _P_NEW_ORDER, _J_NEW_ORDER)
-    return _order(out, pack, text, desk, session, leg, revision + 1)
+    return _order(out, pack, text, desk, leg, revision + 1)
 
 
 @compiled
-def _cancel(out, pack, text, kind, desk, session, leg, mark):
+def _cancel(out, pack, text, kind, desk, leg, mark):
     asset_id = int(desk.markets[leg["market"]]["asset_id"])
     if kind == _CANCEL:
         pack, text = _both(out, pack, text, _P_CANCEL, _J_LEG)
@@ -357,7 +366,7 @@ def _cancel(out, pack, text, kind, desk, session, leg, mark):
     pack, text = _both(out, pack, text, _P_CANCEL_CLOID, _J_CANCEL_CLOID)
     pack, text = _both_number(out, pack, text, asset_id)
     pack, text = _both(out, pack, text, _P_CANCEL_CLOID_ID, _J_CANCEL_CLOID_ID)
-    pack, text = _both_cloid(out, pack, text, desk, session, int(mark[_REVISION]), int(leg["order_id"]))
+    pack, text = _both_cloid(out, pack, text, int(mark[_REVISION]), int(leg["order_id"]))
     return pack, _put(out, text, _J_QUOTE_END)
 
 
@@ -421,9 +430,10 @@ def write_action(kind, flag, value, market, session, legs, marks, desk):
     out, pack, text = desk.memory, PACK_AT, text_at(desk.memory)
     if kind >= _NOOP:
         return _small_action(out, pack, text, kind, flag, value, int(desk.markets[market]["asset_id"]))
+    _put_prefix(out, PREFIX_AT, np.int64(desk.words[OWNER_WORD]), session)
     if kind == _MODIFY:
         pack, text = _both(out, pack, text, _P_MODIFY_ALWAYS if flag != 0 else _P_MODIFY, _J_MODIFY)
-        pack, text = _modification(out, pack, text, desk, session, legs[0], marks[0])
+        pack, text = _modification(out, pack, text, desk, legs[0], marks[0])
         if flag != 0:
             return _both(out, pack, text, _P_ALWAYS, _J_ALWAYS)
         return pack, _put(out, text, _J_END)
@@ -433,13 +443,13 @@ def write_action(kind, flag, value, market, session, legs, marks, desk):
         if index > 0:
             text = _put(out, text, _J_COMMA)
         if kind == _ORDER:
-            pack, text = _order(out, pack, text, desk, session, legs[index], int(marks[index, _REVISION]))
+            pack, text = _order(out, pack, text, desk, legs[index], int(marks[index, _REVISION]))
         elif kind == _BATCH_MODIFY:
             pack, text = _both(out, pack, text, _P_MAP_OF_2, _J_OPEN)
-            pack, text = _modification(out, pack, text, desk, session, legs[index], marks[index])
+            pack, text = _modification(out, pack, text, desk, legs[index], marks[index])
             text = _put(out, text, _J_END)
         else:
-            pack, text = _cancel(out, pack, text, kind, desk, session, legs[index], marks[index])
+            pack, text = _cancel(out, pack, text, kind, desk, legs[index], marks[index])
     return _end(out, pack, text, kind, flag)
 
 
