@@ -75,10 +75,11 @@ class Signed(NamedTuple):
 class Encoder:
     """Makes the actions of one signer for one account. All memory is taken at the start; not for several threads.
 
-    Commands are records of LEG_DTYPE. `markets` are MARKET_DTYPE rows, which commands name by their place. `owner`
-    and `session` go into client order ids. `vault_address` is the sub-account or vault that is traded for, in lower
-    case. Raises ValueError (CloidError, SigningError) on what cannot be, and RuntimeError when the compiled hash
-    does not agree with the library's.
+    Commands are contiguous records of LEG_DTYPE, slices of the core's output as they are; any other layout would be
+    compiled anew, which takes seconds. `markets` are MARKET_DTYPE rows, which commands name by their place. `owner` and
+    `session` go into client order ids. `vault_address` is the sub-account or vault that is traded for, in lower case.
+    Raises ValueError (CloidError, SigningError) on what cannot be, and RuntimeError when the compiled hash does not
+    agree with the library's.
     """
 
     def __init__(
