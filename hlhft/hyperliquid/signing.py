@@ -100,8 +100,14 @@ def action_hash(
 
 def l1_digest(connection_id: bytes, *, mainnet: bool) -> bytes:
     """The digest to sign for an L1 action: typed data of the phantom agent, source "a" on mainnet, "b" elsewhere."""
-    source = _SOURCE_MAINNET if mainnet else _SOURCE_ELSEWHERE
-    return keccak(_L1_PREFIX + keccak(_AGENT_TYPE + source + connection_id))
+    before_digest, before_agent = l1_preimages(mainnet=mainnet)
+    return keccak(before_digest + keccak(before_agent + connection_id))
+
+
+def l1_preimages(*, mainnet: bool) -> tuple[bytes, bytes]:
+    """What is hashed before the agent's hash for the digest (34 bytes), and before the connection id for the agent's
+    (64 bytes): for those who hash by themselves."""
+    return _L1_PREFIX, _AGENT_TYPE + (_SOURCE_MAINNET if mainnet else _SOURCE_ELSEWHERE)
 
 
 def user_signed_digest(action: Mapping[str, Any]) -> bytes:

@@ -24,6 +24,7 @@ def sections() -> dict[str, Callable[..., list[Figure]]]:
     """The sections by name, in their order."""
     from tests.bench.decode import decode
     from tests.bench.duel import duel
+    from tests.bench.encode import encoding
     from tests.bench.exchange import exchange
     from tests.bench.flow import flow
     from tests.bench.frames import frames
@@ -40,6 +41,7 @@ def sections() -> dict[str, Callable[..., list[Figure]]]:
         "decode": decode,
         "matching": matching,
         "signing": signing,
+        "encode": encoding,
         "exchange": exchange,
         "flow": flow,
     }
