@@ -60,7 +60,7 @@ _COMPILED_FLOW = (
     "synthetic.py", "takers.py",
 )  # fmt: skip
 _COMPILED_DATA = ("crossing.py", "order.py", "places.py", "snapshots.py")  # and what these take constants from
-_COMPILED_LANGUAGE = ("hashing.py", "packing.py")
+_COMPILED_LANGUAGE = ("hashing.py", "packing.py", "scan.py")
 _COMPILED_FILES = (
     "compiled.py",
     "events.py",
@@ -68,7 +68,6 @@ _COMPILED_FILES = (
     "linking.py",
     "units.py",
     *(f"data/{name}" for name in _COMPILED_DATA),
-    "hyperliquid/scan.py",
     *(f"exchange/flow/{name}" for name in _COMPILED_FLOW),
     *(f"hyperliquid/{name}" for name in _COMPILED_LANGUAGE),
 )

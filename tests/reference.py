@@ -14,7 +14,7 @@ from hlhft.config.show import as_markdown
 from hlhft.core import orders, quotes, risk
 from hlhft.events import FIELDS
 from hlhft.exchange.limits import limits_table
-from hlhft.hyperliquid import reading
+from hlhft.hyperliquid import connection_events, connection_table, nonces, reading, subscriptions
 from hlhft.strategies import BUILT_IN, load, parameter_table
 from hlhft.venue import refusals
 from hlhft.venue.chain import LEG_FIELDS
@@ -108,6 +108,14 @@ def page() -> str:
         + limits_table().rstrip(),
         "Reasons of a fill": reason_table(),
         "The life of an order": "A missing entry is an error, and halts.\n\n" + orders.transitions_table(),
+        "The life of a connection": (
+            "A missing entry is an error.\n\n"
+            + connection_table.transitions_table().rstrip()
+            + "\n\nWhat it reports:\n\n"
+            + connection_events.reports_table()
+        ),
+        "The life of a subscription": subscriptions.subscriptions_table(),
+        "The life of a signer's nonces": nonces.transitions_table(),
         "The legs of an action": (
             "What the venue kernel executes. Action, arrival, expiry, kind and account are common to all.\n\n"
             + leg_table()
