@@ -32,8 +32,8 @@ EXPLAINED: dict[tuple[str, str], str] = {
     ),
     ("BTC", "touch_markout_10_bp"): f"{HALVES_DIFFER}; the flow lies between them",
     ("BTC", "value_markout_1_bp"): (
-        f"{HALVES_DIFFER}. Too adverse here all the same: the impact that fits all fills grows too fast with the size for"
-        " the very largest, and a flatter one left the fills that count alike too good"
+        f"{HALVES_DIFFER}. Too adverse here all the same: the impact that fits all fills grows too fast for"
+        " the very largest takers, and a flatter one left the fills that count alike too good"
     ),
     ("BTC, other days", "markout_60_bp"): (
         "two errors off, and the error is three times the figure: in the flow what has moved stays moved, there the mid"
@@ -42,7 +42,7 @@ EXPLAINED: dict[tuple[str, str], str] = {
     (
         "BTC, other days",
         "touch_markout_10_bp",
-    ): "26 % and 0.7 errors off: its error is 38 % of it",
+    ): "26 % and 0.7 errors off: its error is 38 %",
     ("BTC, other days", "value_markout_1_bp"): (
         "a real miss, four errors: as for the compared half, the very largest takers know too much in the flow"
     ),
