@@ -13,8 +13,12 @@ them; with any other, numba links as it always does: the same results, a longer 
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import functools
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import llvmlite.binding
@@ -130,13 +134,25 @@ def _loaded(codegen: Any, name: str, bitcode: bytes) -> Any:
     return _LOADED[key]
 
 
+# A library lies in the cache with every part that needs it. Once finalized it does not change: it is asked only once.
+@functools.cache
+def _bitcode(library: Any) -> bytes:
+    code: bytes = library._get_module_for_linking().as_bitcode()
+    return code
+
+
+@functools.cache
+def _is_portable(library: Any) -> bool:
+    return not (library.has_dynamic_globals or library._reload_init)
+
+
 class _PartCacheImpl(CompileResultCacheImpl):  # type: ignore[misc]
     """How a part lies in the cache: with the bitcode of every library it needs."""
 
     def reduce(self, part: _Part) -> Any:
         """What is pickled."""
         part.fndesc.typemap = part.fndesc.calltypes = None
-        modules = [(one.name, one._get_module_for_linking().as_bitcode()) for one in part.libraries]
+        modules = [(one.name, _bitcode(one)) for one in part.libraries]
         return part.fndesc, part.signature, modules
 
     def rebuild(self, target_context: Any, payload: Any) -> _Part:
@@ -146,7 +162,7 @@ class _PartCacheImpl(CompileResultCacheImpl):  # type: ignore[misc]
 
     def check_cachable(self, part: _Part) -> bool:
         """Whether it means the same in another process."""
-        return not any(one.has_dynamic_globals or one._reload_init for one in part.libraries)
+        return all(map(_is_portable, part.libraries))
 
     def get_filename_base(self, fullname: str, abiflags: str) -> str:
         """As of the function itself, apart from it."""
@@ -162,6 +178,18 @@ class _PartCache(FunctionCache):  # type: ignore[misc]
             self._cache_file.save(self._index_key(signature, part.library.codegen), self._impl.reduce(part))
 
 
+@contextlib.contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """Within it, no other process holds the lock; it ends with the process that does. Where nothing can be written
+    nothing is cached either, and there is nothing to wait for."""
+    with contextlib.ExitStack() as held:
+        with contextlib.suppress(OSError):
+            lock.parent.mkdir(parents=True, exist_ok=True)
+            file = held.enter_context(lock.open("ab"))
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 class Parts:
     """Stands between a dispatcher and its compiled callers, and hands them parts, one for each kinds of arguments."""
 
@@ -171,8 +199,18 @@ class Parts:
         self._cache = _PartCache(dispatcher.py_func)
         self._by_kinds: dict[tuple[Any, ...], _Part] = {}
         dispatcher._compiler.pipeline_class = _Compiler
+        self._compile_alone = dispatcher.compile
+        dispatcher.compile = self._program
         dispatcher.get_call_template = self._call_template
         dispatcher.get_overload = self._overload
+
+    @global_compiler_lock  # type: ignore[untyped-decorator]
+    def _program(self, sig: Any) -> Any:
+        """Compiles the function for Python; of several processes that want it at once, one does, and the others load
+        what it left."""
+        cache = self._dispatcher._cache._impl
+        with _alone(Path(cache.locator.get_cache_path(), f"{cache.filename_base}.lock")):
+            return self._compile_alone(sig)
 
     def _call_template(self, args: Sequence[Any], kws: Any) -> Any:
         kinds = [self._widened(kind) for kind in args]

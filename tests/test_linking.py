@@ -104,6 +104,25 @@ def test_another_process_links_the_parts_that_the_first_one_left(tmp_path: Path)
         ]
 
 
+MISSES = """
+import numpy as np
+import right
+right.first(np.int64(7))
+print(sum(right.first.stats.cache_misses.values()) if hasattr(right.first, "stats") else 0)
+"""
+
+
+def test_of_processes_that_start_together_one_compiles(tmp_path: Path) -> None:
+    (tmp_path / "left.py").write_text(LEFT)
+    (tmp_path / "right.py").write_text(RIGHT)
+    environment = {**os.environ, "HLHFT_CACHE": str(tmp_path / "cache"), "PYTHONPATH": f"{ROOT}:{tmp_path}"}
+    command = [sys.executable, "-c", MISSES]
+    started = [
+        subprocess.Popen(command, env=environment, cwd=tmp_path, stdout=subprocess.PIPE, text=True) for _ in range(3)
+    ]
+    assert sorted(process.communicate()[0].strip() for process in started) == ["0", "0", "0" if JIT_DISABLED else "1"]
+
+
 def test_with_another_numba_the_answers_are_the_same_and_it_links_as_always(tmp_path: Path) -> None:
     (tmp_path / "left.py").write_text(LEFT)
     (tmp_path / "right.py").write_text(RIGHT)

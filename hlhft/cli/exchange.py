@@ -68,6 +68,7 @@ def command(
     limits, block order. With --state, the exchange goes on where it was stopped. Ends with Ctrl-C.
     """
     from hlhft.compiled import cache_folder
+    from hlhft.exchange.opening import warm
     from hlhft.exchange.server import Clock
     from hlhft.exchange.state_file import read_state
 
@@ -83,7 +84,9 @@ def command(
         click.echo(COMPILING, err=True)
     blocks = 1 if flow == "none" else 2  # the first block only brings an order flow its money
     # Compiles and loads what it needs on an exchange that nobody sees, so that the time of the other one is now.
-    _run_first(opened(time.time_ns()), blocks)
+    unseen = opened(time.time_ns())
+    _run_first(unseen, blocks)
+    warm(unseen)
     told = read_state(state) if state is not None and state.exists() else None
     now_ns = time.time_ns()
     clock = Clock(now_ns, speed=speed)

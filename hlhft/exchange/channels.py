@@ -20,7 +20,7 @@ from hlhft.exchange.block import Block
 from hlhft.exchange.fill_records import FillRecord
 from hlhft.exchange.info import Info
 from hlhft.exchange.listing import Listed
-from hlhft.exchange.market_text import FAST_LEVELS, LEVELS_MAX
+from hlhft.exchange.market_text import FAST_LEVELS, LEVELS_MAX, Level, Touch
 from hlhft.exchange.memory import Changes
 from hlhft.exchange.subscriptions import Counting, Subscriptions, Topic, frame
 from hlhft.hyperliquid.wire import answer_number
@@ -139,9 +139,11 @@ class Channels:
         return frames
 
     def _touches(self, block: Block, changes: Changes) -> list[Frame]:
+        topics = self.subscriptions.of_kinds(frozenset({"bbo"}))
+        touches = self.info.markets.touches() if topics else []
         frames: list[Frame] = []
-        for topic in self.subscriptions.of_kinds(frozenset({"bbo"})):
-            touch = self.info.markets.touch_levels(topic.row)
+        for topic in topics:
+            touch = touches[topic.row]
             if touch != topic.last:
                 topic.last = touch
                 frames += _to_all(topic, self._touch(topic, touch, changes.time_ms))
@@ -282,7 +284,7 @@ class Channels:
         """The first frame of a subscription; None where there is nothing yet, or never a snapshot."""
         now_ms = now_ns // MILLISECOND_NS
         if topic.kind == "bbo":
-            touch = self.info.markets.touch_levels(topic.row)
+            touch = self.info.markets.touches()[topic.row]
             topic.last = touch if topic.last is None else topic.last
             return self._touch(topic, touch, now_ms)
         if topic.kind == "l2Book":
@@ -323,7 +325,7 @@ class Channels:
     def _book_cadence_ns(self, topic: Topic) -> int:
         return self.settings.fast_book_ns if topic.fast else self.settings.book_ns
 
-    def _touch(self, topic: Topic, touch: Iterable[tuple[int, int, int] | None], time_ms: int) -> bytes:
+    def _touch(self, topic: Topic, touch: Touch, time_ms: int) -> bytes:
         listed = self.info.listing.markets[topic.row]
         sides = [_level(listed, level) for level in touch]
         return frame("bbo", {"coin": listed.market.name, "time": time_ms, "bbo": sides})
@@ -418,7 +420,7 @@ def _fills_shown(
     return merged(fills) if aggregate else [fill.json() for fill in fills]
 
 
-def _level(listed: Listed, level: tuple[int, int, int] | None) -> dict[str, object] | None:
+def _level(listed: Listed, level: Level | None) -> dict[str, object] | None:
     if level is None:
         return None
     ticks, lots, orders = level

@@ -10,13 +10,15 @@ from hlhft.exchange.records import Records
 from hlhft.hyperliquid.wire import answer_number
 from hlhft.ladder import ASK_NONE, BID_NONE
 from hlhft.venue.chain_state import Chain
-from hlhft.venue.depth import new_levels, read_levels
+from hlhft.venue.depth import new_levels, read_levels, read_touches
 from hlhft.venue.funding import RATE_NONE, hourly_rate_e12, impact_price_e6
 
 LEVELS_MAX = 20  # venue reference section 3.1
 FAST_LEVELS = 5  # section 6.2
 HOUR_MS = 3_600_000
 _E6 = 1_000_000
+Level = tuple[int, int, int]  # ticks, lots, orders
+Touch = tuple[Level | None, Level | None]  # best bid and ask, None for an empty side
 
 
 def meta(listing: Listing) -> dict[str, object]:
@@ -89,6 +91,7 @@ class MarketView:
         self.records = records
         self.listing = records.listing
         self._levels = new_levels(LEVELS_MAX)
+        self._touches = new_levels(2 * len(self.listing.markets)).reshape(-1, 2)
 
     def _price(self, listed: Listed, ticks: int) -> str:
         return answer_number(ticks, listed.market.price_decimals)
@@ -150,13 +153,10 @@ class MarketView:
             )
         return sides
 
-    def touch_levels(self, row: int) -> tuple[tuple[int, int, int] | None, tuple[int, int, int] | None]:
-        """Best bid and ask as (ticks, lots, orders); None for an empty side."""
-        sides: list[tuple[int, int, int] | None] = []
-        for side in range(2):
-            found = int(read_levels(self.chain.exchange, row, side, 0, 1, self._levels[:1]))
-            sides.append(tuple(self._levels[0].tolist()) if found else None)
-        return sides[0], sides[1]
+    def touches(self) -> list[Touch]:
+        """Best bid and ask of every market. All at once: a call of compiled code costs more than what it reads."""
+        read_touches(self.chain.exchange, self._touches)
+        return [(bid if bid[0] else None, ask if ask[0] else None) for bid, ask in self._touches.tolist()]
 
     def book(
         self, row: int, time_ms: int, *, figures: int = 0, mantissa: int = 1, levels_max: int = LEVELS_MAX

@@ -6,18 +6,22 @@ import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import msgspec
+
 from hlhft.data.markets import known
 from hlhft.data.sources import Source
 from hlhft.exchange.flow.live import MAINNET_URL, LiveFlow
 from hlhft.exchange.flow.parameters import shipped
 from hlhft.exchange.flow.replay import RecordedFlow, first_mids
 from hlhft.exchange.listing import Listed, Listing
-from hlhft.exchange.machine import Flow, Machine
+from hlhft.exchange.machine import NS_PER_MS, Flow, Machine
 from hlhft.exchange.settings import ExchangeSettings
 from hlhft.exchange.synthetic_flow import SyntheticFlow
 from hlhft.hyperliquid.signing import Signer, keccak
 from hlhft.units import MICRO, Market, MarketKind
 
+# Between them these call all that is compiled and only read.
+WARMING = ("l2Book", "metaAndAssetCtxs", "clearinghouseState", "spotClearinghouseState", "activeAssetData")
 SERVED_BLOCKS_MAX = 250  # at once: clients are served between the parts of what is caught up
 # Account 0 is the insurance vault; the flow comes first, so that clients are behind it whenever they come.
 FLOW_ACCOUNT = 1
@@ -140,6 +144,16 @@ def open_machine(settings: ExchangeSettings, *, synthetic: bool = False, flow: F
     machine = Machine(settings, flow=synthetic_flow(settings) if synthetic else flow)
     machine.deposit(test_signer(settings.seed).address, TEST_FUNDS_MICRO)
     return machine
+
+
+def warm(machine: Machine) -> None:
+    """Asks what clients will ask, so that compiled code is there before one of them has to wait for it. Nothing at the
+    exchange changes."""
+    user, coin = test_signer(machine.settings.seed).address, machine.settings.listing.names[0]
+    for kind in WARMING:
+        body = msgspec.json.encode({"type": kind, "user": user, "coin": coin})
+        machine.answers.answer_bytes(body, machine.time_ns // NS_PER_MS)
+    machine.answers.markets.touches()
 
 
 def test_key(seed: int) -> bytes:

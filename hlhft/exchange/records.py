@@ -48,7 +48,11 @@ MINUTE_NS = 60_000_000_000
 _ORDER_LEGS = frozenset({ActionKind.PLACE, ActionKind.MODIFY, ActionKind.PLACE_TRIGGER})
 
 
+# Events that say something of a market or of somebody else, besides their own account.
+_OF_OTHERS_TOO = frozenset({int(EventKind.ORDER_FILLED), int(EventKind.LIQUIDATION), int(EventKind.ACTION_DONE)})
+
 _FIELDS = list(Happened._fields)
+_KIND, _ACCOUNT = _FIELDS.index("kind"), _FIELDS.index("account")
 
 
 class Records:
@@ -113,10 +117,10 @@ class Records:
         self._begin(block)
         if prices is not None:
             self._note_rates(prices)
-        for happened in map(Happened._make, block.events[_FIELDS].tolist()):
-            handler = self._handlers.get(happened.kind)
-            if handler is not None:
-                handler(happened)
+        for fields in block.events[_FIELDS].tolist():
+            handler = self._handlers.get(fields[_KIND])
+            if handler is not None and (fields[_ACCOUNT] not in self._ignored or fields[_KIND] in _OF_OTHERS_TOO):
+                handler(Happened._make(fields))
         self._finish_own_orders()
         self._note_liquidations()
         if self.settings.tells_partial_fills:
@@ -127,8 +131,9 @@ class Records:
 
     def _note_rates(self, prices: np.ndarray) -> None:
         """Remembers the rate and the latest premium of every market whose hour ended."""
+        rate_times_ns = prices["rate_ns"].tolist()
         for row in self.listing.perpetuals:
-            paid_ns = int(prices[row]["rate_ns"])
+            paid_ns = rate_times_ns[row]
             market = self.markets[row]
             if paid_ns == market.rate_ns:
                 continue
@@ -249,8 +254,6 @@ class Records:
             parent.children.append(order)
 
     def _acknowledged(self, happened: Happened) -> None:
-        if happened.account in self._ignored:
-            return
         order = self.orders.get(happened.venue_order_id)
         if order is None:
             order = self._new_order(happened, happened.size_lots)
@@ -264,7 +267,7 @@ class Records:
             self._touched[order.oid] = order
 
     def _rejected(self, happened: Happened) -> None:
-        if happened.account in self._ignored or happened.venue_order_id == 0:
+        if happened.venue_order_id == 0:
             return
         order = self.orders.get(happened.venue_order_id)
         if order is None:
@@ -274,7 +277,7 @@ class Records:
 
     def _cancelled(self, happened: Happened) -> None:
         order = self.orders.get(happened.venue_order_id)
-        if order is None or happened.account in self._ignored:
+        if order is None:
             return
         order.lots = happened.size_lots
         self._end(order, status_of(happened.aux0))
@@ -284,13 +287,13 @@ class Records:
 
     def _expired(self, happened: Happened) -> None:
         order = self.orders.get(happened.venue_order_id)
-        if order is None or happened.account in self._ignored:
+        if order is None:
             return
         order.lots = happened.size_lots
         self._end(order, self.settings.ioc_rest_status)
 
     def _waiting(self, happened: Happened) -> None:
-        if happened.account in self._ignored or happened.venue_order_id in self.orders:
+        if happened.venue_order_id in self.orders:
             return
         self._tell(self._new_order(happened, happened.size_lots), "open")
 
@@ -412,8 +415,6 @@ class Records:
     # Everything else.
 
     def _twap(self, happened: Happened) -> None:
-        if happened.account in self._ignored:
-            return
         records = self.account_records(happened.account)
         if happened.leg >= 0 and int(self._block.legs[happened.leg]["kind"]) == ActionKind.PLACE_TWAP:
             leg = self._block.legs[happened.leg]
@@ -449,8 +450,6 @@ class Records:
         records.twaps.append(status)
 
     def _funding(self, happened: Happened) -> None:
-        if happened.account in self._ignored:
-            return
         payment = FundingRecord(
             listed=self.listing.markets[happened.market],
             time_ms=self._time_ms,

@@ -32,6 +32,7 @@ SLEEP_SECONDS_MAX = 0.25  # the machine may have something to do earlier than it
 CLIENT_LABEL = "client"  # query parameter and header that tell clients on one address apart
 LABEL_CHARACTERS_MAX = 64
 NS_PER_SECOND = 1_000_000_000
+BEHIND_NS_MAX = 60 * NS_PER_SECOND  # of exchange time: about 800 blocks, which an action may have to wait for
 NO_WEBSOCKET = "A WebSocket handshake was expected."
 LOOPBACK = frozenset({"127.0.0.1", "::1"})
 NO_HTTP = "http requests that are none"
@@ -65,6 +66,10 @@ class Clock:
     def now_ns(self) -> int:
         """The time at the exchange."""
         return self.start_ns + int((self._monotonic_ns() - self._began_ns) * self.speed)
+
+    def go_on_from(self, time_ns: int) -> None:
+        """It is `time_ns` now: the time until then, or since then, is left out."""
+        self.start_ns += time_ns - self.now_ns()
 
     def seconds_until(self, deadline_ns: int) -> float:
         """How long a timer has to wait, at least 0."""
@@ -177,7 +182,13 @@ class Server:
                 socket.wake.set()
         if self._on_outcome is not None:
             self._on_outcome(outcome)
-        delay = min(self.clock.seconds_until(self.machine.next_deadline_ns()), SLEEP_SECONDS_MAX)
+        deadline_ns = self.machine.next_deadline_ns()
+        if self.clock.now_ns() - deadline_ns > BEHIND_NS_MAX:
+            # This computer cannot keep up with the speed asked for. An action that comes now would wait for a block
+            # that is ever further away, so time goes on from here: slower than asked, and counted.
+            self.clock.go_on_from(deadline_ns)
+            self.machine.counters["times the clock waited for the exchange"] += 1
+        delay = min(self.clock.seconds_until(deadline_ns), SLEEP_SECONDS_MAX)
         self._timer = asyncio.get_running_loop().call_later(delay, self._advance)
 
     def _advance_soon(self) -> None:

@@ -42,6 +42,27 @@ def _orders_at(venue, market, row, ticks):
 
 
 @compiled
+def _read_touch(venue, market, row, ticks, level):
+    level["price_ticks"] = ticks
+    level["size_lots"] = venue.cells[market, row, ticks - venue.ladders[market]["base_ticks"]]
+    level["orders"] = _orders_at(venue, market, row, ticks)
+
+
+@compiled
+def read_touches(venue, touches):
+    """Writes the best bid and ask of every market to `touches` (LEVEL_DTYPE[M, 2]), a price of 0 for an empty side."""
+    for market in range(len(venue.ladders)):
+        touches[market, 0]["price_ticks"] = 0
+        touches[market, 1]["price_ticks"] = 0
+        bid_ticks = venue.ladders[market]["best_bid_ticks"]
+        ask_ticks = venue.ladders[market]["best_ask_ticks"]
+        if bid_ticks != BID_NONE:
+            _read_touch(venue, market, 0, bid_ticks, touches[market, 0])
+        if ask_ticks != ASK_NONE:
+            _read_touch(venue, market, 1, ask_ticks, touches[market, 1])
+
+
+@compiled
 def read_levels(venue, market, row, figures, mantissa, levels):
     """Writes the levels of row 0 bids or 1 asks to `levels` (LEVEL_DTYPE) from the touch outward; returns how many.
 

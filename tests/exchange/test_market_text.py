@@ -60,6 +60,11 @@ def test_a_mid_is_the_middle_the_last_trade_or_the_mark():
     assert hall.ask("allMids") == {"BTC": "80010.0"}
 
 
+def test_the_touch_of_every_market_is_told_with_its_lots_and_orders_and_nothing_for_an_empty_side():
+    hall = quoted()
+    assert hall.info.markets.touches()[:2] == [((800_000, 100_000, 1), (800_010, 100_000, 1)), (None, None)]
+
+
 def test_a_book_is_shown_from_the_touch_outward():
     hall = quoted()
     book = hall.ask("l2Book", coin="BTC")

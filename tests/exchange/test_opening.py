@@ -8,6 +8,7 @@ import pytest
 from hlhft.exchange.flow.state import ACCOUNTS
 from hlhft.exchange.machine import Machine
 from hlhft.exchange.opening import (
+    WARMING,
     OpeningError,
     coins,
     live_flow,
@@ -18,6 +19,7 @@ from hlhft.exchange.opening import (
     settings_of,
     test_key,
     test_signer,
+    warm,
 )
 from hlhft.exchange.state_file import read_state, write_state
 from hlhft.units import MICRO, Market
@@ -104,3 +106,15 @@ def test_an_exchange_on_a_recording_goes_on_from_its_file(tmp_path: Path) -> Non
         machine.advance(START_NS + 20 * SECOND)
         assert machine.kernel.touch().tolist() == [[1_001, 0]]
     assert second.digest == first.digest
+
+
+def test_warming_asks_everything_and_changes_nothing() -> None:
+    machine = open_machine(open_settings(["BTC"], seed=4, start_ns=START_NS))
+    machine.advance(machine.next_deadline_ns())
+    before = machine.state()
+    warm(machine)
+    assert machine.state() == before
+    assert WARMING and not machine.counters["info requests"]
+    for kind in WARMING:
+        body = f'{{"type":"{kind}","user":"{test_signer(4).address}","coin":"BTC"}}'.encode()
+        assert machine.answers.answer_bytes(body, machine.time_ns // 1_000_000).status == 200, kind

@@ -30,11 +30,11 @@ KEY = "0x" + "11" * 32
 class Running:
     """A server in a thread of its own."""
 
-    def __init__(self, **changes: Any) -> None:
+    def __init__(self, *, speed: float = 1.0, **changes: Any) -> None:
         start_ns = time.time_ns()
         self.machine = Machine(small_settings(start_ns=start_ns, **changes))
         self.blocks = 0
-        self.server = Server(self.machine, Clock(start_ns), on_outcome=self.count)
+        self.server = Server(self.machine, Clock(start_ns, speed=speed), on_outcome=self.count)
         self.loop = uvloop.new_event_loop()
         ready = threading.Event()
 
@@ -311,3 +311,26 @@ def test_time_passes_at_its_speed() -> None:
     assert clock.now_ns() == 1200
     assert clock.seconds_until(1200 + 4_000_000_000) == 1.0
     assert clock.seconds_until(0) == 0.0
+
+
+def test_time_left_out_is_not_caught_up():
+    ticks = [0]
+    clock = Clock(1000, speed=4.0, monotonic_ns=lambda: ticks[0])
+    ticks[0] = 100
+    clock.go_on_from(1200)
+    assert clock.now_ns() == 1200
+    ticks[0] = 110
+    assert clock.now_ns() == 1240
+
+
+def test_a_speed_that_no_computer_keeps_up_with_still_leaves_actions_answered():
+    hurried = Running(speed=1e6, blocks_per_advance_max=10)
+    try:
+        wallet = Account.from_key(KEY)
+        assert hurried.post("/admin", {"address": wallet.address, "usdc": 100_000}).json() == {"status": "ok"}
+        exchange = Exchange(wallet, hurried.url, timeout=30)
+        placed = exchange.order("ETH", True, 0.5, 3999.0, {"limit": {"tif": "Alo"}})
+        assert "resting" in placed["response"]["data"]["statuses"][0]
+        assert hurried.machine.counters["times the clock waited for the exchange"] > 0
+    finally:
+        hurried.stop()

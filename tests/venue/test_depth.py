@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hlhft.venue.depth import grouped_ticks, new_levels, read_levels
+from hlhft.venue.depth import grouped_ticks, new_levels, read_levels, read_touches
 from tests.venue.desk import ALO, BUY, SELL, Desk
 
 BIDS, ASKS = 0, 1
@@ -38,6 +38,27 @@ def desk():
 def test_levels_go_from_the_touch_outward_with_their_lots_and_orders(desk):
     assert levels(desk, BIDS) == [(99, 12, 2), (98, 1, 1), (85, 2, 1)]
     assert levels(desk, ASKS) == [(101, 3, 1), (109, 4, 1), (111, 6, 1)]
+
+
+def touches(desk: Desk) -> list[list[tuple[int, int, int]]]:
+    out = new_levels(2 * len(desk.exchange.markets)).reshape(-1, 2)
+    out["price_ticks"] = 7  # of an earlier reading
+    read_touches(desk.exchange, out)
+    return out.tolist()
+
+
+def test_the_touch_of_every_market_is_its_first_levels(desk):
+    first = touches(desk)[0]
+    assert first == [(99, 12, 2), (101, 3, 1)]
+
+
+def test_an_empty_side_has_a_touch_of_price_zero():
+    desk = Desk()
+    assert [side[0] for side in touches(desk)[0]] == [0, 0]
+    desk.place(0, SELL, 101, 3, ALO)
+    desk.run()
+    assert touches(desk)[0][0][0] == 0
+    assert touches(desk)[0][1] == (101, 3, 1)
 
 
 def test_no_more_than_there_is_room_for(desk):
