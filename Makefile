@@ -53,7 +53,7 @@ exchange: $(READY) ## Serve an exchange on this machine (ARGUMENTS='--coins BTC 
 test: $(READY) ## Run the tests (ARGUMENTS='-k book' passes options on)
 	@$(RUN) -m pytest --numprocesses=2 --dist=loadfile $(ARGUMENTS)
 
-coverage: $(READY) ## Measure the branch coverage of each compiled module from its own test file
+coverage: $(READY) ## Measure the branch coverage of each pure module from its own test file
 	@$(RUN) tests/coverage_by_module.py $(ARGUMENTS)
 
 bench: $(READY) ## Measure everything the README states, and write the figures to a file

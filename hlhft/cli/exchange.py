@@ -18,7 +18,7 @@ from hlhft.cli.progress import COMPILING
 
 if TYPE_CHECKING:
     from hlhft.exchange.machine import Machine, Outcome
-    from hlhft.exchange.server import Server
+    from hlhft.exchange.server import Clock, Server
 
 COINS = "BTC,ETH,SOL,WLFI"
 LINE_EVERY_S = 10.0
@@ -69,6 +69,7 @@ def command(
     """
     from hlhft.compiled import cache_folder
     from hlhft.exchange.opening import warm
+    from hlhft.exchange.server import Clock
     from hlhft.exchange.state_file import read_state
 
     names = None if coins is None else [name.strip() for name in coins.split(",") if name.strip()]
@@ -88,14 +89,16 @@ def command(
     warm(unseen)
     told = read_state(state) if state is not None and state.exists() else None
     now_ns = time.time_ns()
+    clock = Clock(now_ns, speed=speed)
     machine = opened(now_ns)
     if told is not None:
         try:
             machine.restore(told, now_ns)
         except ValueError as error:
             raise CommandError(f"{state}: {error}", ExitCode.DATA) from None
+    clock.start_ns += machine.time_ns - now_ns  # of a state that ran faster than time does
     _run_first(machine, blocks)
-    interrupted = _serve(machine, host=host, port=port, speed=speed, state=state)
+    interrupted = _serve(machine, clock=clock, host=host, port=port, state=state)
     if interrupted:
         kept = f"; the state is in {state}" if state is not None else ""
         raise CommandError(f"interrupted{kept}", ExitCode.INTERRUPTED)
@@ -160,18 +163,18 @@ def _opener(
     )
 
 
-def _serve(machine: Machine, *, host: str, port: int, speed: float, state: Path | None) -> bool:
+def _serve(machine: Machine, *, clock: Clock, host: str, port: int, state: Path | None) -> bool:
     """Serves until a signal comes, then saves; returns whether it came from the keyboard."""
     import asyncio
 
     import uvloop
 
     from hlhft.exchange.flow.live import LiveFlow
-    from hlhft.exchange.server import Clock, Server
+    from hlhft.exchange.server import Server
 
     async def run() -> bool:
         status = Status(machine)
-        server = Server(machine, Clock(machine.time_ns, speed=speed), on_outcome=status.count)
+        server = Server(machine, clock, on_outcome=status.count)
         stopped: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
         def stop(is_keyboard: bool) -> None:
@@ -184,7 +187,7 @@ def _serve(machine: Machine, *, host: str, port: int, speed: float, state: Path 
         feed = asyncio.create_task(machine.flow.run()) if isinstance(machine.flow, LiveFlow) else None
         watched: list[asyncio.Future[Any]] = [stopped] if feed is None else [stopped, feed]
         try:
-            introduce(server, host, speed)
+            introduce(server, host)
             with status_line() as show:
                 while not stopped.done():
                     show(status.line())
@@ -213,7 +216,7 @@ def _serve(machine: Machine, *, host: str, port: int, speed: float, state: Path 
     return interrupted
 
 
-def introduce(server: Server, host: str, speed: float) -> None:
+def introduce(server: Server, host: str) -> None:
     """Prints where to connect, as whom, and what is enforced."""
     from hlhft.exchange.opening import test_key, test_signer
 
@@ -227,7 +230,7 @@ def introduce(server: Server, host: str, speed: float) -> None:
     click.echo(f"More USDC     POST http://{shown}:{server.port}/admin " + '{"address":"0x…","usdc":1000}')
     click.echo(
         f"Enforced      signatures, nonces, precision, margin; limits {'on' if settings.with_limits else 'OFF'},"
-        f" delays {'on' if settings.with_delays else 'OFF'}; seed {settings.seed}, speed {speed:g}x"
+        f" delays {'on' if settings.with_delays else 'OFF'}; seed {settings.seed}, speed {server.clock.speed:g}x"
     )
 
 

@@ -55,7 +55,7 @@ def liquidation_price(
     """
     side = 1 if lots > 0 else -1
     size = abs(lots) * unit
-    deduction = Fraction(0)
+    price = deduction = Fraction(0)
     rate_before = Fraction(1, 2 * tiers[0][1])
     for row, (bound, leverage) in enumerate(tiers):
         rate = Fraction(1, 2 * leverage)
@@ -63,12 +63,9 @@ def liquidation_price(
         rate_before = rate
         available = equity_micro - other_micro - (mark_ticks * size * rate - deduction)
         price = mark_ticks - side * available / size / (1 - rate * side)
-        last = row + 1 == len(tiers)
-        if price <= 0:
-            return None
-        if last or price * size < tiers[row + 1][0]:
-            return price
-    return None
+        if price <= 0 or (row + 1 < len(tiers) and price * size < tiers[row + 1][0]):
+            break
+    return price if price > 0 else None
 
 
 class AccountView:
@@ -138,15 +135,13 @@ class AccountView:
         """What may leave the cross account in micro-USDC."""
         return int(account_withdrawable_micro(self.chain.exchange, self.account))
 
-    def leverage_shape(self, row: int, *, with_raw: bool = True) -> dict[str, object]:
+    def leverage_shape(self, row: int) -> dict[str, object]:
         """The leverage setting; an isolated position's with its raw USD."""
         if not self.is_isolated(row):
             return {"type": "cross", "value": self.leverage(row)}
-        shape: dict[str, object] = {"type": "isolated", "value": self.leverage(row)}
-        if with_raw:
-            signed = self.notional(row) * (1 if self.lots(row) > 0 else -1)
-            shape["rawUsd"] = usd(self.isolated_equity(row) - signed)
-        return shape
+        signed = self.notional(row) * (1 if self.lots(row) > 0 else -1)
+        raw = usd(self.isolated_equity(row) - signed)
+        return {"type": "isolated", "value": self.leverage(row), "rawUsd": raw}
 
     def entry(self, row: int) -> Entry:
         """Entry prices as remembered, brought to the position that the chain has."""

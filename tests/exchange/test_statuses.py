@@ -183,6 +183,15 @@ def test_a_refusal_of_an_action_has_its_figures(alice: Client) -> None:
     )
 
 
+def test_an_action_about_the_account_is_done_or_refused_as_a_whole(alice: Client) -> None:
+    leverage = {"type": "updateLeverage", "asset": ETH, "isCross": True, "leverage": 5}
+    assert alice.send(leverage) == {"status": "ok", "response": {"type": "default"}}
+    assert alice.refusal({**leverage, "leverage": 200}) == "Invalid leverage value"
+    assert alice.statuses({"type": "batchModify", "modifies": [{"oid": 99, "order": order()}]}) == [
+        {"error": "Cannot modify canceled or filled order asset=1"}
+    ]
+
+
 def test_the_venues_own_legs_are_told_apart(alice: Client) -> None:
     machine = alice.machine
     machine.deposit(alice.address, 5 * MICRO)

@@ -25,6 +25,7 @@ _BURST_ORDERS_MAX = 16
 _BURSTS_MAX = 4  # a block
 _REACH_OF = 500  # a noise taker pays up to 1 / 500 from the touch
 _HOME_BURSTS = 25  # largest orders after which a noise taker would only go home
+_AWAY_BURSTS = 15  # after which nothing more is sent that leads farther away
 _HOME_FOLLOWERS = 20  # and a follower
 _E9 = 1_000_000_000
 _SLOW_OF = 32  # the slow mid comes nearer by 1 / 32 a block
@@ -50,7 +51,9 @@ def _burst(venue, flow, legs, row, market, ts_ns):
     leaning = state["taken_lots"] * _ONE // (2 * largest * _HOME_BURSTS)
     side = 1 if next_share(draws) - _ONE // 2 >= min(max(leaning, -_ONE // 2), _ONE // 2) else -1
     touch = ladder["best_ask_ticks"] if side > 0 else ladder["best_bid_ticks"]
-    there = touch != ASK_NONE and touch != BID_NONE
+    # What they hold is not what they asked for: a thin book fills less on one side than on the other.
+    away = side * venue.holdings[flow.accounts[_NOISE], market]["position_lots"]
+    there = touch != ASK_NONE and touch != BID_NONE and away < largest * _AWAY_BURSTS
     limit = 0
     if there:
         limit = _to_grid(venue, market, touch + side * (touch // _REACH_OF), side)

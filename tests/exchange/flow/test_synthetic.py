@@ -18,7 +18,7 @@ from hlhft.exchange.flow.draws import ONE
 from hlhft.exchange.flow.legs import CLIENT_ID_BASE, add_take
 from hlhft.exchange.flow.parameters import shipped
 from hlhft.exchange.flow.rehearsal import START_NS, new_rehearsal
-from hlhft.exchange.flow.state import ACCOUNTS, INFORMED, MOMENTUM, legs_max
+from hlhft.exchange.flow.state import ACCOUNTS, INFORMED, MOMENTUM, NOISE, legs_max
 from hlhft.exchange.flow.synthetic import flow_legs
 from hlhft.ladder import ASK_NONE, BID_NONE
 from hlhft.venue.blocks import ActionKind, TimeInForce
@@ -180,6 +180,7 @@ def test_for_days_nobodys_position_wanders_off(coin):
     # What follows from the leaning: so many largest orders of a taker, so many mean orders of the informed.
     most = np.full(ACCOUNTS, POSITION_USDC_MAX)
     most[INFORMED], most[MOMENTUM] = 2 * 40 * numbers.informed_usdc, 21 * numbers.order_usdc_max
+    most[NOISE] = 16 * numbers.order_usdc_max
     for quarter in range(1, 2 if JIT_DISABLED else 9):
         settle(rehearsal, 40.0 if JIT_DISABLED else 21_600.0 * quarter)
         rehearsal.tape.counts["touches"] = rehearsal.tape.counts["trades"] = rehearsal.tape.counts["depths"] = 0

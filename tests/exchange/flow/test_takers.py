@@ -100,6 +100,14 @@ def test_takers_that_bought_much_sell():
         assert set(legs["side"]) == {-sign}
 
 
+def test_takers_that_hold_too_much_send_only_what_leads_home():
+    market = Market(changed(STILL, bursts_per_minute=120.0, order_usdc_max=1e5))
+    holding = market.venue.holdings[market.flow.accounts[NOISE], 0]
+    for position, sides in ((15 * 100_000, {-1}), (14 * 100_000, {-1, 1}), (-15 * 100_000, {1})):
+        holding["position_lots"] = position
+        assert set(market.ask(noise_legs, 400)["side"]) == sides
+
+
 def test_noise_draws_the_same_whatever_the_book_does():
     there, empty = (Market(changed(STILL, bursts_per_minute=120.0), empty=e) for e in (False, True))
     assert len(there.ask(noise_legs, 200)) > 0
