@@ -21,7 +21,7 @@ BIN := .venv/bin/
 READY := .venv/.ready-$(shell { cat pyproject.toml constraints.txt; echo '$(CURDIR)'; } | cksum | cut -d ' ' -f 1)
 endif
 
-.PHONY: help install demo exchange test coverage bench bench-short day fuzz lint types format docs clean
+.PHONY: help install demo exchange test coverage bench bench-short bench-flow day fuzz lint types format docs clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -61,6 +61,9 @@ bench: $(READY) ## Measure everything the README states, and write the figures t
 
 bench-short: $(READY) ## Measure just enough to notice that something became slow
 	@$(RUN) tests/bench/run.py --short $(ARGUMENTS)
+
+bench-flow: $(READY) ## Hold the synthetic order flow against recordings, and write the tables to a file
+	@$(RUN) tests/bench/flow.py $(ARGUMENTS)
 
 day: $(READY) ## Run a day of four coins through the exchange (ARGUMENTS='--hours 1')
 	@$(RUN) tests/bench/day.py $(ARGUMENTS)

@@ -13,6 +13,7 @@ from hlhft.backtest import models
 from hlhft.config.show import as_markdown
 from hlhft.core import orders, quotes, risk
 from hlhft.events import FIELDS
+from hlhft.exchange.limits import limits_table
 from hlhft.strategies import BUILT_IN, load, parameter_table
 from hlhft.venue import refusals
 from hlhft.venue.chain import LEG_FIELDS
@@ -94,6 +95,8 @@ def page() -> str:
         "Refusals of the risk gate": risk.refusals_table(),
         "Faults of a strategy's answer": fault_table(),
         "Refusals of the venue": refusals.refusals_table(),
+        "Limits of the embedded exchange": "As the venue's; what is unverified is a number here.\n\n"
+        + limits_table().rstrip(),
         "Reasons of a fill": reason_table(),
         "The life of an order": "A missing entry is an error, and halts.\n\n" + orders.transitions_table(),
         "The legs of an action": (

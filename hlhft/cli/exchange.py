@@ -18,11 +18,13 @@ from hlhft.cli.progress import COMPILING
 
 if TYPE_CHECKING:
     from hlhft.exchange.machine import Machine, Outcome
-    from hlhft.exchange.server import Server
+    from hlhft.exchange.server import Clock, Server
 
 COINS = "BTC,ETH,SOL,WLFI"
 LINE_EVERY_S = 10.0
 STATUS_EVERY_S = 0.5
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # the last one comes when the terminal is closed
+COMPILED_PARTS = ("chain.run_block", "synthetic.flow_legs")  # what takes longest to compile
 
 
 @click.command()
@@ -67,44 +69,79 @@ def command(
     """
     from hlhft.compiled import cache_folder
     from hlhft.exchange.opening import warm
-    from hlhft.exchange.state_file import StateFileError, read_state
+    from hlhft.exchange.server import Clock
+    from hlhft.exchange.state_file import read_state
 
-    now_ns = time.time_ns()
     names = None if coins is None else [name.strip() for name in coins.split(",") if name.strip()]
     if flow == "live" and speed != 1.0:
         raise CommandError("the real venue's streams run at their own speed: leave --speed at 1", ExitCode.USAGE)
-    options = {"seed": seed, "start_ns": now_ns, "with_limits": not no_limits, "with_delays": not no_delay}
-    machine = _opened(flow, names, venue=venue, repeat=not once, **options)
-    needed = ("chain.run_block", "synthetic.flow_legs") if flow == "synthetic" else ("chain.run_block",)
-    if not all(any(cache_folder().glob(f"*/{name}-*.nbi")) for name in needed):
+    if state is not None:
+        _check_state(state)
+    options = {"seed": seed, "with_limits": not no_limits, "with_delays": not no_delay}
+    opened = _opener(flow, names, venue=venue, repeat=not once, **options)
+    parts = COMPILED_PARTS if flow == "synthetic" else COMPILED_PARTS[:1]
+    if any(not any(cache_folder().glob(f"*/{part}-*.nbi")) for part in parts):
         click.echo(COMPILING, err=True)
-    if state is not None and state.exists():
+    blocks = 1 if flow == "none" else 2  # the first block only brings an order flow its money
+    # Compiles and loads what it needs on an exchange that nobody sees, so that the time of the other one is now.
+    unseen = opened(time.time_ns())
+    _run_first(unseen, blocks)
+    warm(unseen)
+    told = read_state(state) if state is not None and state.exists() else None
+    now_ns = time.time_ns()
+    clock = Clock(now_ns, speed=speed)
+    machine = opened(now_ns)
+    if told is not None:
         try:
-            machine.restore(read_state(state), now_ns)
-        except StateFileError:
-            raise
+            machine.restore(told, now_ns)
         except ValueError as error:
             raise CommandError(f"{state}: {error}", ExitCode.DATA) from None
-    for _ in range(1 if flow == "none" else 2):  # the first block only brings an order flow its money
-        machine.advance(machine.next_deadline_ns())  # compiles what it needs before anybody waits for it
-    warm(machine)
-    interrupted = _serve(machine, host=host, port=port, speed=speed, state=state)
+    clock.start_ns += machine.time_ns - now_ns  # of a state that ran faster than time does
+    _run_first(machine, blocks)
+    interrupted = _serve(machine, clock=clock, host=host, port=port, state=state)
     if interrupted:
         kept = f"; the state is in {state}" if state is not None else ""
         raise CommandError(f"interrupted{kept}", ExitCode.INTERRUPTED)
 
 
-def _opened(flow: str, names: list[str] | None, *, venue: str | None, repeat: bool, **options: Any) -> Machine:
-    """An exchange with the order flow of that name, or of the recording at that path."""
+def _check_state(state: Path) -> None:
+    from hlhft.exchange.state_file import check_writable
+
+    try:
+        check_writable(state)
+    except OSError as error:
+        raise CommandError(f"{state}: no state can be saved there: {error.strerror}", ExitCode.DATA) from None
+
+
+def _save(machine: Machine, state: Path) -> None:
+    from hlhft.exchange.state_file import write_state
+
+    try:
+        write_state(state, machine.state())
+    except OSError as error:
+        raise CommandError(f"{state}: the state is not saved: {error.strerror}", ExitCode.FAILURE) from None
+
+
+def _run_first(machine: Machine, blocks: int) -> None:
+    for _ in range(blocks):
+        machine.advance(machine.next_deadline_ns())
+
+
+def _opener(
+    flow: str, names: list[str] | None, *, venue: str | None, repeat: bool, **options: Any
+) -> Callable[[int], Machine]:
+    """Opens an exchange at a time in ns, with the order flow of that name, or of the recording at that path."""
     import asyncio
+    from dataclasses import replace
 
     from hlhft.data.sources import open_source
     from hlhft.exchange import opening
     from hlhft.exchange.flow.live import MAINNET_URL, first_prices, websocket_url
 
+    options["start_ns"] = time.time_ns()
     if flow in ("synthetic", "none"):
         settings = opening.open_settings(COINS.split(",") if names is None else names, **options)
-        return opening.open_machine(settings, synthetic=flow == "synthetic")
+        return lambda now_ns: opening.open_machine(replace(settings, start_ns=now_ns), synthetic=flow == "synthetic")
     if flow == "live":
         url = MAINNET_URL if venue is None else venue
         try:
@@ -113,43 +150,44 @@ def _opened(flow: str, names: list[str] | None, *, venue: str | None, repeat: bo
             raise CommandError(f"--venue {error}", ExitCode.USAGE) from None
         markets = opening.named(COINS.split(",") if names is None else names)
         prices = asyncio.run(first_prices(markets, base_url=url, seed=options["seed"]))
-        settings = opening.settings_of(markets, prices, **options)
-        return opening.open_machine(settings, flow=opening.live_flow(settings, url))
+        live = opening.settings_of(markets, prices, **options)
+        return lambda now_ns: opening.open_machine(replace(live, start_ns=now_ns), flow=opening.live_flow(live, url))
     if not Path(flow).exists():
         raise CommandError(
             f"--flow {flow} is none of synthetic, live and none, and there is no recording of that name", ExitCode.USAGE
         )
     source = open_source(flow)
-    settings = opening.settings_of(*opening.of_recording(source, names or ()), **options)
-    return opening.open_machine(settings, flow=opening.replayed_flow(settings, source, repeat=repeat))
+    replayed = opening.settings_of(*opening.of_recording(source, names or ()), **options)
+    return lambda now_ns: opening.open_machine(
+        replace(replayed, start_ns=now_ns), flow=opening.replayed_flow(replayed, source, repeat=repeat)
+    )
 
 
-def _serve(machine: Machine, *, host: str, port: int, speed: float, state: Path | None) -> bool:
+def _serve(machine: Machine, *, clock: Clock, host: str, port: int, state: Path | None) -> bool:
     """Serves until a signal comes, then saves; returns whether it came from the keyboard."""
     import asyncio
 
     import uvloop
 
     from hlhft.exchange.flow.live import LiveFlow
-    from hlhft.exchange.server import Clock, Server
-    from hlhft.exchange.state_file import write_state
+    from hlhft.exchange.server import Server
 
     async def run() -> bool:
         status = Status(machine)
-        server = Server(machine, Clock(machine.time_ns, speed=speed), on_outcome=status.count)
+        server = Server(machine, clock, on_outcome=status.count)
         stopped: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
         def stop(is_keyboard: bool) -> None:
             if not stopped.done():
                 stopped.set_result(is_keyboard)
 
-        for number, is_keyboard in ((signal.SIGINT, True), (signal.SIGTERM, False)):
-            asyncio.get_running_loop().add_signal_handler(number, stop, is_keyboard)
+        for number in STOPPING:
+            asyncio.get_running_loop().add_signal_handler(number, stop, number == signal.SIGINT)
         await server.start(host, port)
         feed = asyncio.create_task(machine.flow.run()) if isinstance(machine.flow, LiveFlow) else None
         watched: list[asyncio.Future[Any]] = [stopped] if feed is None else [stopped, feed]
         try:
-            introduce(server, host, speed)
+            introduce(server, host)
             with status_line() as show:
                 while not stopped.done():
                     show(status.line())
@@ -174,11 +212,11 @@ def _serve(machine: Machine, *, host: str, port: int, speed: float, state: Path 
         interrupted = runner.run(run())
     gc.unfreeze()
     if state is not None:
-        write_state(state, machine.state())
+        _save(machine, state)
     return interrupted
 
 
-def introduce(server: Server, host: str, speed: float) -> None:
+def introduce(server: Server, host: str) -> None:
     """Prints where to connect, as whom, and what is enforced."""
     from hlhft.exchange.opening import test_key, test_signer
 
@@ -192,7 +230,7 @@ def introduce(server: Server, host: str, speed: float) -> None:
     click.echo(f"More USDC     POST http://{shown}:{server.port}/admin " + '{"address":"0x…","usdc":1000}')
     click.echo(
         f"Enforced      signatures, nonces, precision, margin; limits {'on' if settings.with_limits else 'OFF'},"
-        f" delays {'on' if settings.with_delays else 'OFF'}; seed {settings.seed}, speed {speed:g}x"
+        f" delays {'on' if settings.with_delays else 'OFF'}; seed {settings.seed}, speed {server.clock.speed:g}x"
     )
 
 

@@ -12,7 +12,7 @@ import msgspec
 
 from hlhft.exchange import requests as req
 from hlhft.exchange.account_text import AccountView, usd
-from hlhft.exchange.directory import Directory
+from hlhft.exchange.directory import Agent, Directory
 from hlhft.exchange.fee_text import user_fees
 from hlhft.exchange.fill_records import FillRecord, trade_id_shown
 from hlhft.exchange.ledger_records import UNITS_DECIMALS
@@ -119,9 +119,10 @@ class AccountAnswers:
         """The data of the channel webData3."""
         account = self.account(request.user)
         deposits = 0 if account is None else self.records.account(account).deposited_micro
+        unnamed = next((agent for agent in self._agents(request.user, now_ms) if not agent.name), None)
         state = {
-            "agentAddress": None,
-            "agentValidUntil": None,
+            "agentAddress": None if unnamed is None else unnamed.address,
+            "agentValidUntil": None if unnamed is None else unnamed.valid_until_ms,
             "cumLedger": usd(deposits),
             "serverTime": now_ms,
             "isVault": False,
@@ -198,6 +199,13 @@ class AccountAnswers:
         slices = (fill for fill in reversed(self._records(request.user).fills) if fill.twap_id is not None)
         return [{"fill": fill.json(), "twapId": fill.twap_id} for fill in islice(slices, FILLS_MAX)]
 
+    def twap_slice_fills_by_time(self, request: req.UserRange, now_ms: int) -> object:
+        """userTwapSliceFillsByTime: ascending from the start."""
+        end_ms = _end(request.end_time)
+        fills = self._records(request.user).fills
+        found = (fill for fill in fills if fill.twap_id is not None and request.start_time <= fill.time_ms <= end_ms)
+        return [{"fill": fill.json(), "twapId": fill.twap_id} for fill in islice(found, FILLS_MAX)]
+
     def twap_history(self, request: req.OfUser, now_ms: int) -> object:
         """twapHistory: the youngest first."""
         return [status.history() for status in reversed(self._records(request.user).twaps)]
@@ -255,10 +263,16 @@ class AccountAnswers:
     # Who is who.
 
     def extra_agents(self, request: req.OfUser, now_ms: int) -> object:
-        """extraAgents."""
-        account = self.account(request.user)
-        agents = [] if account is None else self.directory.agents_of(account, now_ms)
-        return [{"name": agent.name, "address": agent.address, "validUntil": agent.valid_until_ms} for agent in agents]
+        """extraAgents: those with a name; the unnamed one is told by webData3."""
+        return [
+            {"name": agent.name, "address": agent.address, "validUntil": agent.valid_until_ms}
+            for agent in self._agents(request.user, now_ms)
+            if agent.name
+        ]
+
+    def _agents(self, address: str, now_ms: int) -> list[Agent]:
+        account = self.account(address)
+        return [] if account is None else self.directory.agents_of(account, now_ms)
 
     def user_role(self, request: req.OfUser, now_ms: int) -> object:
         """userRole."""

@@ -260,6 +260,10 @@ def _approve_agent(action: actions.ApproveAgent, scope: Scope) -> Plan | Refused
 
 
 def _approve_builder_fee(action: actions.ApproveBuilderFee, scope: Scope) -> Plan | Refused:
+    # A builder that a client names by default has long been at the venue; here its account begins with an approval.
+    builder = _destination(action.builder, scope)
+    if isinstance(builder, Refused):
+        return builder
     refusal = scope.addresses.approve_builder_fee(scope.account, action.builder.lower(), action.max_fee_rate)
     return Refused(refusal) if refusal is not None else _default({"kind": ActionKind.NOOP})
 

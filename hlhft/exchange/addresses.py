@@ -235,15 +235,6 @@ class Addresses:
         found = (self._agents[address] for address in self._agents_of.get(master, {}).values())
         return [agent for agent in found if now_ms < agent.valid_until_ms]
 
-    def extra_agents(self, address: str, now_ms: int) -> list[dict[str, Any]]:
-        """The answer to `extraAgents`: the named API wallets of the account at this address."""
-        account = self._numbers.get(address)
-        return [
-            {"name": agent.name, "address": agent.address, "validUntil": agent.valid_until_ms}
-            for agent in ([] if account is None else self.agents(account, now_ms))
-            if agent.name
-        ]
-
     def role(self, address: str, now_ms: int) -> dict[str, Any]:
         """The answer to `userRole`."""
         account = self._numbers.get(address)

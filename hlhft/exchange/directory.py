@@ -6,9 +6,9 @@ from typing import NamedTuple, Protocol
 
 
 class Agent(NamedTuple):
-    """A named API wallet."""
+    """An API wallet."""
 
-    name: str
+    name: str  # of the unnamed one the empty text
     address: str
     valid_until_ms: int
 
@@ -50,7 +50,7 @@ class Directory(Protocol):
         ("missing", None)."""
 
     def agents_of(self, account: int, now_ms: int) -> list[Agent]:
-        """The account's named agents that have not expired."""
+        """The account's agents that have not expired, in order of approval."""
 
     def sub_accounts_of(self, account: int) -> list[SubAccount]:
         """The account's sub-accounts, oldest first."""

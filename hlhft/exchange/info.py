@@ -16,7 +16,7 @@ from hlhft.exchange import requests as req
 from hlhft.exchange.account_answers import RANGE_MAX, AccountAnswers
 from hlhft.exchange.candles import INTERVAL_MS
 from hlhft.exchange.directory import Directory
-from hlhft.exchange.market_text import MarketView, meta, spot_meta
+from hlhft.exchange.market_text import MarketView, margin_table, meta, spot_meta
 from hlhft.exchange.records import Records
 from hlhft.hyperliquid.wire import answer_number
 from hlhft.venue.chain_state import Chain
@@ -34,6 +34,7 @@ _REFERRAL: dict[str, object] = {
     "rewardHistory": [],
 }
 _AUCTION = {"startTimeSeconds": 0, "durationSeconds": 111_600, "startGas": "0.0", "currentGas": None, "endGas": "0.0"}
+_LEGAL = {"ipAllowed": True, "acceptedTerms": True, "userAllowed": True}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +44,7 @@ class InfoSettings:
     unknown_coin_status: int = 500  # with the body `null`
     unknown_coin_of_a_book_status: int = 200  # l2Book says null
     unknown_dex_status: int = 500
+    unknown_table_status: int = 500
 
 
 class InfoAnswer(NamedTuple):
@@ -121,6 +123,7 @@ class Info:
     def _market_table(self) -> dict[str, tuple[type[msgspec.Struct], Callable[[Any, int], object]]]:
         return {
             "meta": (req.OfDex, self._meta_of),
+            "marginTable": (req.OfTable, self._margin_table),
             "allPerpMetas": (req.Nothing, lambda request, now_ms: [self._meta]),
             "spotMeta": (req.Nothing, lambda request, now_ms: self._spot_meta),
             "metaAndAssetCtxs": (req.OfDex, self._meta_and_contexts),
@@ -150,6 +153,7 @@ class Info:
             "userFills": (req.FillsRequest, accounts.user_fills),
             "userFillsByTime": (req.FillsRange, accounts.user_fills_by_time),
             "userTwapSliceFills": (req.OfUser, accounts.twap_slice_fills),
+            "userTwapSliceFillsByTime": (req.UserRange, accounts.twap_slice_fills_by_time),
             "twapHistory": (req.OfUser, accounts.twap_history),
             "userFunding": (req.UserRange, accounts.user_funding),
             "userNonFundingLedgerUpdates": (req.UserRange, accounts.ledger_updates),
@@ -164,7 +168,7 @@ class Info:
         }
 
     def _empty_table(self) -> dict[str, tuple[type[msgspec.Struct], Callable[[Any, int], object]]]:
-        """What this exchange does not have: staking, vaults, referrals, multi-sig, auctions, builder dexs."""
+        """What this exchange does not have: staking, vaults, referrals, multi-sig, auctions, dexs of builders."""
         return {
             "userVaultEquities": (req.OfUser, lambda request, now_ms: []),
             "delegatorSummary": (req.OfUser, lambda request, now_ms: _DELEGATOR),
@@ -175,6 +179,15 @@ class Info:
             "userToMultiSigSigners": (req.OfUser, lambda request, now_ms: None),
             "userDexAbstraction": (req.OfUser, lambda request, now_ms: None),
             "perpDeployAuctionStatus": (req.Nothing, lambda request, now_ms: _AUCTION),
+            "spotPairDeployAuctionStatus": (req.Nothing, lambda request, now_ms: _AUCTION),
+            "perpDexLimits": (req.OfDex, lambda request, now_ms: None),
+            "perpDexStatus": (req.OfDex, lambda request, now_ms: {"totalNetDeposit": "0.0"}),
+            "vaultDetails": (req.Nothing, lambda request, now_ms: None),
+            "vaultSummaries": (req.Nothing, lambda request, now_ms: []),
+            "leadingVaults": (req.OfUser, lambda request, now_ms: []),
+            "isVip": (req.OfUser, lambda request, now_ms: False),
+            "legalCheck": (req.OfUser, lambda request, now_ms: _LEGAL),
+            "liquidatable": (req.Nothing, lambda request, now_ms: []),
             "gossipRootIps": (req.Nothing, lambda request, now_ms: []),
             "gossipPriorityAuctionStatus": (req.Nothing, lambda request, now_ms: [[None, None], []]),
         }
@@ -196,6 +209,13 @@ class Info:
     def _meta_of(self, request: req.OfDex, now_ms: int) -> object:
         self._check_dex(request)
         return self._meta
+
+    def _margin_table(self, request: req.OfTable, now_ms: int) -> object:
+        """An entry of `marginTables`, or the flat table that a number below 50 stands for (section 3.1)."""
+        found = margin_table(self.listing, request.id)
+        if found is None:
+            raise _Absent(self.settings.unknown_table_status)
+        return found
 
     def _meta_and_contexts(self, request: req.OfDex, now_ms: int) -> object:
         self._check_dex(request)

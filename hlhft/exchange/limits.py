@@ -20,15 +20,12 @@ from msgspec import Struct
 from hlhft.exchange.addresses import dollars
 from hlhft.hyperliquid.wire import answer_number
 from hlhft.units import MICRO
-from hlhft.venue.refusals import Refusal
-from hlhft.venue.rules import OPEN_ORDERS_BASE, open_orders_max
 
 MINUTE_MS = 60_000
 Client = tuple[str, str]  # IP address, label; without a label the empty one
 
 # Venue reference section 7: the weights of info requests; all others that are documented weigh INFO_WEIGHT.
 INFO_WEIGHT = 20
-EXPLORER_WEIGHT = 40
 INFO_WEIGHTS: Mapping[str, int] = MappingProxyType(
     {
         "l2Book": 2,
@@ -63,7 +60,6 @@ REQUESTS_TEXT = (
     "Too many cumulative requests sent ({used} > {cap}) for cumulative volume traded ${volume}. "
     "Place taker orders to free up 1 request per USDC traded."
 )
-ACTION_TEXT = "Signed action over weight limit of {limit}."
 # The documented limit is 10, the 15th was refused with this text (measured, venue reference section 7).
 USERS_TEXT = "Cannot track more than {limit} total users."
 # Unverified from here on.
@@ -73,7 +69,6 @@ SUBSCRIPTIONS_TEXT = "Cannot have more than {limit} subscriptions."
 MESSAGES_TEXT = "Too many websocket messages."
 POSTS_TEXT = "Too many inflight posts."
 CLIENTS_TEXT = "Too many clients."
-RESERVE_TEXT = "Invalid request weight."
 
 
 def _limit(default: Any, unit: str, meaning: str) -> Any:
@@ -89,21 +84,19 @@ class LimitSettings:
     clients_max: int = _limit(1024, "clients", "IP addresses and labels remembered at once; idle ones make room")
     weight_per_minute: int = _limit(1200, "weight", "REST requests of a client")
     legs_per_weight: int = _limit(40, "orders", "an action weighs 1 and 1 more for each so many of its orders")
+    posts_weigh: bool = _limit(False, "", "whether post requests weigh as REST requests do, too (unverified)")
     connections: int = _limit(10, "connections", "open WebSocket connections of a client")
     new_connections_per_minute: int = _limit(30, "connections", "WebSocket connections that a client opens")
     subscriptions: int = _limit(1000, "subscriptions", "of all connections of a client")
     users: int = _limit(14, "users", "different users in the user channels of a client (documented 10, measured 14)")
     messages_per_minute: int = _limit(2000, "messages", "sent by a client on all its connections")
     posts_in_flight: int = _limit(100, "posts", "post requests of a client without an answer yet")
-    action_legs: int = _limit(200, "orders", "orders, modifications or cancels in one action")
     requests_initial: int = _limit(10_000, "requests", "actions of an account that has traded nothing")
     volume_per_request_micro: int = _limit(MICRO, "micro-USDC", "traded volume that buys one request more")
     cancels_extra: int = _limit(100_000, "requests", "cancels may go this far beyond the limit, or to twice the limit")
     exhausted_ms: int = _limit(10_000, "ms", "beyond the limit an account may send once in this time")
     exhausted_requests: int = _limit(1, "requests", "how large that one action may be (unverified)")
     stale_factor: int = _limit(5, "times", "what an action costs that arrives after its expiresAfter")
-    reserve_cost_micro: int = _limit(500, "micro-USDC", "price of one request by reserveRequestWeight")
-    reserve_max: int = _limit(10**9, "requests", "bought by one reserveRequestWeight")
 
 
 DEFAULTS = LimitSettings()
@@ -132,13 +125,6 @@ def items_weight(request_type: str, items: int) -> int:
 def exchange_weight(legs: int, settings: LimitSettings = DEFAULTS) -> int:
     """What an action of so many orders or cancels weighs."""
     return 1 + legs // settings.legs_per_weight
-
-
-def open_orders_refusal(open_orders: int, *, volume_micro: int, is_reduce_only_or_trigger: bool) -> Refusal | None:
-    """Whether an account with so many open orders may have one more: 1000 and one per $5M traded, 5000 at most; from
-    1000 on no further reduce-only or trigger orders."""
-    bound = OPEN_ORDERS_BASE if is_reduce_only_or_trigger else open_orders_max(volume_micro)
-    return Refusal.TOO_MANY_OPEN_ORDERS if open_orders >= bound else None
 
 
 class Window:
@@ -426,16 +412,9 @@ class AccountLimits:
         """Counts an action that is refused because it came after its expiresAfter."""
         self._budget(account).used += self.settings.stale_factor * requests
 
-    def reserve(self, account: int, requests: int) -> str | None:
-        """Adds requests that were bought and returns None, or the refusal; `reserve_cost_micro` is what they cost."""
-        if not 0 < requests <= self.settings.reserve_max:
-            return RESERVE_TEXT
+    def reserve(self, account: int, requests: int) -> None:
+        """Adds requests that were bought."""
         self._budget(account).reserved += requests
-        return None
-
-    def reserve_cost_micro(self, requests: int) -> int:
-        """The price of so many requests."""
-        return requests * self.settings.reserve_cost_micro
 
     def answer(self, account: int | None, volume_micro: int) -> dict[str, Any]:
         """The answer to `userRateLimit`; an account that does not exist has used nothing."""
@@ -446,12 +425,6 @@ class AccountLimits:
             "nRequestsCap": self.cap(volume_micro),
             "nRequestsSurplus": max(0, budget.reserved - budget.used),
         }
-
-    def action_refusal(self, legs: int) -> str | None:
-        """Why an action of so many orders or cancels is refused as a whole, None when it is not."""
-        if self.settings.enabled and legs > self.settings.action_legs:
-            return ACTION_TEXT.format(limit=self.settings.action_legs)
-        return None
 
     def state(self) -> BudgetState:
         """A copy of all budgets, for `from_state`."""

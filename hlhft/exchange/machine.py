@@ -16,7 +16,8 @@ import heapq
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from functools import partial
+from typing import Any, ClassVar, Protocol
 
 import msgspec
 import numpy as np
@@ -69,6 +70,7 @@ LEGS_OF_ACTION_MAX = LEGS_OF_ITEM_MAX * LEGS_MAX
 class Flow(Protocol):
     """Who else trades, on accounts of its own: consecutive ones from 1 on, or none."""
 
+    kind: ClassVar[str]  # what people call it
     accounts: Sequence[int]
 
     def legs(self, chain: Chain, legs: np.ndarray, first: int, ts_ns: int) -> int:
@@ -137,8 +139,8 @@ class Machine:
             settings,
             self.channels,
             self.client_limits,
-            admit=self.admit,
-            info=self.info,
+            admit=partial(self.admit, weighed=limits.posts_weigh),
+            info=partial(self.info, weighed=limits.posts_weigh),
             block_ns=lambda: self.time_ns,
         )
         for account in self.flow.accounts:
@@ -166,8 +168,11 @@ class Machine:
 
     # Requests.
 
-    def admit(self, body: bytes, client: Client, now_ns: int) -> int | Answer:
-        """Takes the body of `POST /exchange`: a ticket, whose answer a later `advance` brings, or an answer at once."""
+    def admit(self, body: bytes, client: Client, now_ns: int, *, weighed: bool = True) -> int | Answer:
+        """Takes the body of `POST /exchange`: a ticket, whose answer a later `advance` brings, or an answer at once.
+
+        With `weighed` it counts as a REST request of the client.
+        """
         if len(self._pending) >= self.settings.pending_max:
             self.counters["actions refused, too many under way"] += 1
             return client_fault(429, BUSY)
@@ -175,8 +180,8 @@ class Machine:
         if isinstance(request, Answer):
             self.counters["actions unreadable" if request.status != 200 else "actions refused on arrival"] += 1
             return request
-        wait_ms = self.client_limits.take_weight(client, exchange_weight(legs_of(request.action)), now_ns // NS_PER_MS)
-        if wait_ms:
+        weight = exchange_weight(legs_of(request.action)) if weighed else 0
+        if weight and self.client_limits.take_weight(client, weight, now_ns // NS_PER_MS):
             return client_fault(429, TOO_MANY_REQUESTS)
         self._tickets += 1
         pending = _Pending(
@@ -190,15 +195,16 @@ class Machine:
         self.counters["actions taken"] += 1
         return self._tickets
 
-    def info(self, body: bytes, client: Client, now_ns: int) -> Answer:
-        """The answer to the body of `POST /info`, as of the latest block."""
+    def info(self, body: bytes, client: Client, now_ns: int, *, weighed: bool = True) -> Answer:
+        """The answer to the body of `POST /info`, as of the latest block. `weighed` as of `admit`."""
         kind = request_type(body)
         now_ms = now_ns // NS_PER_MS
-        if self.client_limits.take_weight(client, info_weight(kind), now_ms):
+        if weighed and self.client_limits.take_weight(client, info_weight(kind), now_ms):
             return client_fault(429, TOO_MANY_REQUESTS)
         self.counters["info requests"] += 1
         answer = self.answers.answer_bytes(body, self.time_ns // NS_PER_MS)
-        self.client_limits.add_weight(client, items_weight(kind, answer.items), now_ms)
+        if weighed:
+            self.client_limits.add_weight(client, items_weight(kind, answer.items), now_ms)
         return Answer(answer.status, answer.body, is_json=not answer.is_text)
 
     def volume_micro(self, account: int) -> int:
@@ -291,18 +297,20 @@ class Machine:
             "budgets": msgspec.to_builtins(self.account_limits.state(), str_keys=True),
             "nonces": msgspec.to_builtins(self.nonces.state()),
             "client_ids": self.client_ids.state(),
-            "flow_kind": type(self.flow).__name__,
+            "flow_kind": self.flow.kind,
             "flow": self.flow.state(),
             "memory": record_state.state_of(self.records),
         }
 
     def restore(self, state: Mapping[str, Any], now_ns: int) -> None:
         """Becomes what `state` told, at `now_ns`, which is not earlier. Raises ValueError when that was an exchange of
-        other coins, another flow or another size."""
+        other coins, another seed, another flow or another size."""
         if list(self.settings.listing.names) != state["coins"]:
             raise ValueError(f"the state is of an exchange of {', '.join(state['coins'])}: list the same coins")
-        if type(self.flow).__name__ != state["flow_kind"]:
-            raise ValueError(f"the state is of an exchange with the order flow {state['flow_kind']}: ask for the same")
+        if self.settings.seed != state["seed"]:
+            raise ValueError(f"the state is of an exchange of seed {state['seed']}: give the same")
+        if self.flow.kind != state["flow_kind"]:
+            raise ValueError(f"the state is of an exchange whose order flow is {state['flow_kind']}: ask for the same")
         self.kernel.restore(state["kernel"])
         self.flow.restore(state["flow"])
         self.addresses = Addresses.from_state(

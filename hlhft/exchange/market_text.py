@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hlhft.exchange.fill_records import MICRO_DECIMALS, rate_text
-from hlhft.exchange.listing import Listed, Listing, MarginMode
+from hlhft.exchange.listing import LISTED_TABLES_FROM, Listed, Listing, MarginMode
 from hlhft.exchange.records import Records
 from hlhft.hyperliquid.wire import answer_number
 from hlhft.ladder import ASK_NONE, BID_NONE
@@ -36,9 +38,21 @@ def meta(listing: Listing) -> dict[str, object]:
             entry["marginMode"] = listed.margin_mode.value
         universe.append(entry)
         if len(tiers) > 1:
-            shown = [{"lowerBound": answer_number(bound, MICRO_DECIMALS), "maxLeverage": most} for bound, most in tiers]
-            tables[number] = {"description": f"tiered {tiers[0][1]}x", "marginTiers": shown}
+            tables[number] = _table(f"tiered {tiers[0][1]}x", tiers)
     return {"universe": universe, "marginTables": [[number, tables[number]] for number in tables], "collateralToken": 0}
+
+
+def margin_table(listing: Listing, number: int) -> dict[str, object] | None:
+    """The shape of `marginTable`: a table of `meta`, or the flat one that a number below those is; else None."""
+    if 0 < number < LISTED_TABLES_FROM:
+        return _table("", ((0, number),))
+    found = (tiers for _, listed, tiers in listing.margin_tables() if listed == number)
+    return next((_table(f"tiered {tiers[0][1]}x", tiers) for tiers in found), None)
+
+
+def _table(description: str, tiers: Sequence[tuple[int, int]]) -> dict[str, object]:
+    shown = [{"lowerBound": answer_number(bound, MICRO_DECIMALS), "maxLeverage": most} for bound, most in tiers]
+    return {"description": description, "marginTiers": shown}
 
 
 def spot_meta(listing: Listing) -> dict[str, object]:

@@ -225,6 +225,8 @@ def _builder(action: PlaceOrders, scope: Scope) -> Leg | Refused:
     spot = any(scope.listing.markets[place_of(order.a, scope)].is_spot for order in action.orders)
     if action.builder.f > (BUILDER_FEE_SPOT_MAX if spot else BUILDER_FEE_MAX):
         return Refused(BUILDER_FEE_TOO_HIGH)
+    if action.builder.f == 0:
+        return {}  # named for its statistics only: nobody is to be paid, so nothing had to be approved
     address = action.builder.b.lower()
     builder = scope.addresses.number(address)
     # A sub-account's orders pay what its master has approved.

@@ -61,4 +61,4 @@ class Scope:
     now_ms: int
     volume_micro: int  # traded by the signer's account since it was opened
     masters: np.ndarray  # int64[A]: whose fee tier an account has, the kernel's own
-    reserve_requests: Callable[[int, int], str | None]  # account, how many
+    reserve_requests: Callable[[int, int], None]  # account, how many

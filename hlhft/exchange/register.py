@@ -53,9 +53,9 @@ class Register:
         return role["role"], data.get("user") or data.get("master")
 
     def agents_of(self, account: int, now_ms: int) -> list[Agent]:
-        """The account's named agents that have not expired."""
+        """The account's agents that have not expired, in order of approval."""
         agents = self.addresses.agents(account, now_ms)
-        return [Agent(agent.name, agent.address, agent.valid_until_ms) for agent in agents if agent.name]
+        return [Agent(agent.name, agent.address, agent.valid_until_ms) for agent in agents]
 
     def sub_accounts_of(self, account: int) -> list[SubAccount]:
         """The account's sub-accounts, oldest first."""

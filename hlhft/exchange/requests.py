@@ -35,6 +35,12 @@ class OfCoin(Struct, rename="camel"):
     coin: Coin
 
 
+class OfTable(Struct, rename="camel"):
+    """marginTable."""
+
+    id: Annotated[int, Meta(ge=0, le=2**31 - 1)]
+
+
 class BookRequest(Struct, rename="camel"):
     """l2Book."""
 

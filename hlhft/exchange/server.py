@@ -7,14 +7,16 @@ reader is too slow. Source of the transport: venue reference sections 1 and 6.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import msgspec
 from aiohttp import WSMsgType, web
+from aiohttp.http_exceptions import HttpProcessingError
 from msgspec import Meta
 
 from hlhft.exchange.actions import AddressText
@@ -33,6 +35,7 @@ NS_PER_SECOND = 1_000_000_000
 BEHIND_NS_MAX = 60 * NS_PER_SECOND  # of exchange time: about 800 blocks, which an action may have to wait for
 NO_WEBSOCKET = "A WebSocket handshake was expected."
 LOOPBACK = frozenset({"127.0.0.1", "::1"})
+NO_HTTP = "http requests that are none"
 
 
 class Deposit(msgspec.Struct, forbid_unknown_fields=True):
@@ -71,6 +74,21 @@ class Clock:
     def seconds_until(self, deadline_ns: int) -> float:
         """How long a timer has to wait, at least 0."""
         return max(0.0, (deadline_ns - self.now_ns()) / NS_PER_SECOND / self.speed)
+
+
+class _Log(logging.LoggerAdapter[logging.Logger]):
+    """aiohttp's log, without what clients send that is no HTTP: that is counted, or anybody could fill a disk."""
+
+    def __init__(self, counters: Counter[str]) -> None:
+        super().__init__(logging.getLogger("aiohttp.server"))
+        self._counters = counters
+
+    def log(self, level: int, msg: object, *args: object, **more: Any) -> None:
+        """As every logger's."""
+        if isinstance(more.get("exc_info"), HttpProcessingError | web.RequestPayloadError):
+            self._counters[NO_HTTP] += 1
+        else:
+            super().log(level, msg, *args, **more)
 
 
 @dataclass(slots=True, eq=False)
@@ -112,12 +130,13 @@ class Server:
         app.router.add_post("/exchange", self._exchange)
         app.router.add_post("/admin", self._admin)
         app.router.add_get("/ws", self._websocket)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        self._runner = web.AppRunner(app, access_log=None, logger=_Log(self.machine.counters), shutdown_timeout=1.0)
         await self._runner.setup()
         site = web.TCPSite(self._runner, host, port)
         await site.start()
         self.port = self._runner.addresses[0][1]
-        self._advance()
+        # Not here: a machine that breaks at once breaks as at any other time.
+        self._timer = asyncio.get_running_loop().call_later(0, self._advance)
 
     async def stop(self) -> None:
         """Stops listening and closes what is open; what was not answered is not. Nothing happens the second time."""
@@ -291,6 +310,8 @@ async def _body_of(request: web.Request) -> bytes | Answer:
             return await request.read()
     except web.HTTPRequestEntityTooLarge:
         return client_fault(413, f"A request has at most {BODY_BYTES_MAX} bytes.")
+    except web.RequestPayloadError:
+        return client_fault(400, "The body of the request cannot be read.")
     except TimeoutError:
         return client_fault(408, "The request did not arrive in time.")
     except ConnectionError:

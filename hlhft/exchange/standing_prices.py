@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -13,6 +13,8 @@ from hlhft.venue.chain_state import Chain
 
 class StandingPrices:
     """Tells the same oracle prices every `interval_ns`, so that marks exist and funding is paid."""
+
+    kind: ClassVar[str] = "none"
 
     def __init__(self, reference_ticks: Sequence[int], *, interval_ns: int) -> None:
         self.reference_ticks = list(reference_ticks)

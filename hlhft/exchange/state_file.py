@@ -18,15 +18,30 @@ class StateFileError(ValueError):
     """A file that holds no state of this exchange."""
 
 
+def check_writable(path: Path) -> None:
+    """Raises OSError when no state could be written there, so that nobody learns it at the end of a long run."""
+    with _beside(path).open("wb"):
+        pass
+    _beside(path).unlink()
+
+
 def write_state(path: Path, state: Mapping[str, Any]) -> None:
-    """Writes the state beside `path` and then puts it in its place. Raises OSError."""
+    """Writes the state beside `path` and then puts it in its place. Raises OSError, and leaves what was there."""
     body = msgspec.msgpack.encode(state)
-    temporary = path.with_name(path.name + ".new")
-    with temporary.open("wb") as stream:
-        stream.write(MAGIC + hashlib.sha256(body).digest() + body)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(path)
+    temporary = _beside(path)
+    try:
+        with temporary.open("wb") as stream:
+            stream.write(MAGIC + hashlib.sha256(body).digest() + body)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(path.name + ".new")
 
 
 def read_state(path: Path) -> dict[str, Any]:

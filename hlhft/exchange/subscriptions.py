@@ -52,7 +52,7 @@ class _Book(_Base):
     coin: Coin
     n_sig_figs: Annotated[int, Meta(ge=2, le=5)] | None = None
     mantissa: int | None = None
-    fast: bool = False
+    fast: bool | None = False
 
 
 class _Candle(_Base):
@@ -69,13 +69,13 @@ class _OfUser(_Base):
 class _Fills(_Base):
     about: ClassVar[About] = About.USER
     user: Address
-    aggregate_by_time: bool = False
+    aggregate_by_time: bool | None = False
 
 
 class _OfUserDex(_Base):
     about: ClassVar[About] = About.USER
     user: Address
-    dex: Dex = ""
+    dex: Dex | None = ""
 
 
 class _OfUserCoin(_Base):
@@ -256,12 +256,15 @@ class Subscriptions:
                 return None
             topic.interval = read.interval
         if isinstance(read, _Fills):
-            topic.aggregate = read.aggregate_by_time
+            topic.aggregate = read.aggregate_by_time = bool(read.aggregate_by_time)
         if isinstance(read, (_OfUserDex, _OfDex)):
             topic.dex = read.dex or ""
+        if isinstance(read, _OfUserDex):
+            read.dex = topic.dex
         if isinstance(read, _Book):
             if read.mantissa is not None and (read.n_sig_figs != 5 or read.mantissa not in (2, 5)):
                 return None
+            read.fast = bool(read.fast)
             topic.figures, topic.mantissa, topic.fast = read.n_sig_figs or 0, read.mantissa or 1, read.fast
         topic.ack = msgspec.Raw(msgspec.json.encode({"type": kind, **msgspec.to_builtins(read)}))
         return topic

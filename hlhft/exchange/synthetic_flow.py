@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -20,6 +20,8 @@ REBATE_E9 = -30_000  # the flow's makers have the highest rebate (venue referenc
 
 class SyntheticFlow:
     """The population of `hlhft.exchange.flow` on accounts first_account .. first_account + ACCOUNTS - 1."""
+
+    kind: ClassVar[str] = "synthetic"
 
     def __init__(
         self, markets: Sequence[Market], flows: Sequence[MarketFlow], *, first_account: int, seed: int

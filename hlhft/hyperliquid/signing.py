@@ -17,15 +17,15 @@ import msgspec
 from coincurve import PrivateKey, PublicKey
 from Crypto.Hash import keccak as _keccak
 
+from hlhft.hyperliquid.wire import WireError, read_address
+
 UINT64_MAX = 2**64 - 1
 # The order of the group of secp256k1 (SEC 2, section 2.4.1): r and s lie below it.
 CURVE_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 # Chains that wallets sign on are few; what a hostile client makes up pushes out the oldest.
 _DOMAINS_MAX = 64
 
-_ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}\Z")
-_CHAIN = re.compile(r"0x[0-9a-fA-F]{1,64}\Z")
-_SCALAR = re.compile(r"0x[0-9a-fA-F]{1,64}\Z")
+_HEX_NUMBER = re.compile(r"0x[0-9a-fA-F]{1,64}\Z")
 _ENCODE = msgspec.msgpack.Encoder().encode
 
 
@@ -116,7 +116,7 @@ def user_signed_digest(action: Mapping[str, Any]) -> bytes:
     if known is None:
         raise SigningError(SigningFault.TYPE, f"{str(kind)[:40]!r} is no user-signed action")
     chain = action.get("signatureChainId")
-    if not isinstance(chain, str) or not _CHAIN.match(chain):
+    if not isinstance(chain, str) or not _HEX_NUMBER.match(chain):
         raise SigningError(SigningFault.FIELD, "signatureChainId is no hexadecimal chain id")
     encoded = [known.type_hash]
     for name, type_name in known.fields:
@@ -173,9 +173,10 @@ class Signer:
 
 def address_bytes(address: str) -> bytes:
     """The 20 bytes of an address of 0x and 40 hex digits, in either case. Raises SigningError on any other text."""
-    if not _ADDRESS.match(address):
-        raise SigningError(SigningFault.ADDRESS, f"{address[:48]!r} is no address of 0x and 40 hex digits")
-    return bytes.fromhex(address[2:])
+    try:
+        return bytes.fromhex(read_address(address)[2:])
+    except WireError:
+        raise SigningError(SigningFault.ADDRESS, f"{address[:48]!r} is no address of 0x and 40 hex digits") from None
 
 
 class _Typed(NamedTuple):
@@ -254,7 +255,7 @@ def _eight_bytes(name: str, value: int) -> bytes:
 
 
 def _scalar(name: str, value: object) -> int:
-    if not isinstance(value, str) or not _SCALAR.match(value):
+    if not isinstance(value, str) or not _HEX_NUMBER.match(value):
         raise SigningError(SigningFault.SIGNATURE, f"the signature's {name} is not 0x and 1 to 64 hex digits")
     return int(value, 16)
 

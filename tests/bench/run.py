@@ -24,6 +24,7 @@ def sections() -> dict[str, Callable[..., list[Figure]]]:
     """The sections by name, in their order."""
     from tests.bench.duel import duel
     from tests.bench.exchange import exchange
+    from tests.bench.flow import flow
     from tests.bench.frames import frames
     from tests.bench.lanes import lanes
     from tests.bench.matching import matching
@@ -38,6 +39,7 @@ def sections() -> dict[str, Callable[..., list[Figure]]]:
         "matching": matching,
         "signing": signing,
         "exchange": exchange,
+        "flow": flow,
     }
 
 

@@ -14,7 +14,7 @@ import requests
 
 from hlhft.cli import invoke
 from hlhft.cli.errors import CommandError, ExitCode
-from hlhft.cli.exchange import LINE_EVERY_S, Status, _serve, status_line
+from hlhft.cli.exchange import LINE_EVERY_S, Status, _save, _serve, status_line
 from hlhft.data.samples import BUNDLED_NAME, bundled
 from hlhft.exchange.opening import test_key as key_of
 from hlhft.exchange.opening import test_signer as signer_of
@@ -28,6 +28,15 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def test_the_time_of_the_exchange_is_now_however_long_it_took_to_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    times: list[int] = []
+    monkeypatch.setattr("hlhft.cli.exchange._serve", lambda machine, **_: times.append(machine.time_ns))
+    monkeypatch.setattr("hlhft.cli.exchange._run_first", lambda machine, blocks: opened.append(time.time_ns()))
+    opened: list[int] = []
+    assert invoke(["exchange", "--coins", "ETH", "--flow", "none"]) == ExitCode.OK
+    assert opened[0] <= times[0] <= opened[1], "another exchange was opened and run before"
 
 
 class Visitor(threading.Thread):
@@ -63,15 +72,17 @@ def served(port: int, number: int, *arguments: str, seed: int = 1) -> tuple[int,
 
 def test_an_exchange_is_served_until_a_signal_comes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     port, state = free_port(), tmp_path / "exchange.state"
+    began_ms = time.time_ns() // 1_000_000
     code, told = served(port, signal.SIGTERM, "--state", str(state), seed=5)
     assert code == ExitCode.OK
+    assert began_ms < told["time"] < time.time_ns() // 1_000_000
     assert told["marginSummary"]["accountValue"] == "100000.0"
     printed = capsys.readouterr()
     assert f"http://127.0.0.1:{port} " in printed.out
     assert f"0x{key_of(5).hex()}" in printed.out
     assert "NEVER send real money" in printed.out
     assert "limits on, delays on; seed 5, speed 1x" in printed.out
-    assert "block 1 " in printed.err
+    assert "\nblock " in "\n" + printed.err
     # It goes on with the same account, and not with a second deposit.
     code, told = served(port, signal.SIGINT, "--state", str(state), "--no-limits", "--no-delay", seed=5)
     assert code == ExitCode.INTERRUPTED
@@ -110,7 +121,7 @@ def test_flows_that_cannot_be(arguments: list[str], words: str, capsys: pytest.C
 def test_the_streams_of_another_exchange_are_followed(capsys: pytest.CaptureFixture[str]) -> None:
     with Elsewhere() as venue:
         port = free_port()
-        visitor = Visitor(port, signal.SIGTERM, 1)
+        visitor = Visitor(port, signal.SIGHUP, 1)
         visitor.start()
         line = ["exchange", "--flow", "live", "--venue", venue.url, "--coins", "ETH", "--port", str(port)]
         assert invoke(line) == ExitCode.OK
@@ -156,7 +167,7 @@ def test_an_exchange_that_breaks_ends(tmp_path: Path, capsys: pytest.CaptureFixt
     machine, state = small_machine(), tmp_path / "state"
     machine.kernel.chain.state["broken"] = 1
     with pytest.raises(CommandError, match="the exchange broke and was stopped"):
-        _serve(machine, host="127.0.0.1", port=0, speed=1.0, state=state)
+        _serve(machine, clock=Clock(machine.time_ns), host="127.0.0.1", port=0, state=state)
     assert not state.exists()
     assert "TEST KEY" in capsys.readouterr().out
 
@@ -172,6 +183,16 @@ def test_what_cannot_be_served(tmp_path: Path, capsys: pytest.CaptureFixture[str
     write_state(other, small_machine().state())
     assert invoke(["exchange", "--coins", "ETH", "--flow", "none", "--state", str(other)]) == ExitCode.DATA
     assert "list the same coins" in capsys.readouterr().err
+
+
+def test_a_state_that_cannot_be_saved_is_told_at_once_where_it_can(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nowhere = tmp_path / "none" / "state"
+    assert invoke(["exchange", "--coins", "ETH", "--flow", "none", "--state", str(nowhere)]) == ExitCode.DATA
+    assert f"{nowhere}: no state can be saved there: No such file" in capsys.readouterr().err
+    with pytest.raises(CommandError, match="the state is not saved: Is a directory"):
+        _save(small_machine(), tmp_path)
 
 
 def test_a_port_that_is_taken(capsys: pytest.CaptureFixture[str]) -> None:

@@ -66,6 +66,8 @@ INFO_PLAIN = (
     "predictedFundings",
     "maxMarketOrderNtls",
     "perpDeployAuctionStatus",
+    "vaultSummaries",
+    "liquidatable",
 )
 CHANNELS_OF_USER = (
     "userEvents",

@@ -79,7 +79,7 @@ class People:
         return ("missing" if self.account_of(text) is None else "user"), None
 
     def agents_of(self, account: int, now_ms: int) -> list[Agent]:
-        return [Agent("bot", AGENT, now_ms + 1000)] if account == ANN else []
+        return [Agent("bot", AGENT, now_ms + 1000), Agent("", STRANGER, now_ms + 7)] if account == ANN else []
 
     def sub_accounts_of(self, account: int) -> list[SubAccount]:
         return [SubAccount("hedge", address(CAT), CAT)] if account == ANN else []

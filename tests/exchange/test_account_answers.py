@@ -145,6 +145,9 @@ def test_slices_of_twaps_have_their_own_list():
     hall.records.account(ANN).fills[0]._json = None
     (slice_,) = hall.ask("userTwapSliceFills", user=address(ANN))
     assert (slice_["twapId"], slice_["fill"]["twapId"]) == (9, 9)
+    time_ms = slice_["fill"]["time"]
+    assert hall.ask("userTwapSliceFillsByTime", user=address(ANN), startTime=time_ms, endTime=time_ms) == [slice_]
+    assert hall.ask("userTwapSliceFillsByTime", user=address(ANN), startTime=time_ms + 1) == []
     legs = np.zeros(1, ACTION_DTYPE)
     legs["kind"], legs["account"], legs["side"] = ActionKind.PLACE_TWAP, ANN, 1
     hall.take(event(EventKind.TWAP_STATE, account=ANN, order_id=6, leg=0), legs)
@@ -237,8 +240,8 @@ def test_the_web_data_of_an_account_says_what_it_brought():
     hall.leg(kind=ActionKind.DEPOSIT, account=ANN, amount=5 * MICRO).run()
     data = hall.info.accounts.web_data(OfUser(user=address(ANN)), hall.now_ms)
     assert data["userState"] == {
-        "agentAddress": None,
-        "agentValidUntil": None,
+        "agentAddress": STRANGER,
+        "agentValidUntil": hall.now_ms + 7,
         "cumLedger": "5.0",
         "serverTime": hall.now_ms,
         "isVault": False,

@@ -199,6 +199,12 @@ def test_builders_are_approved(alice: Client, bob: Client) -> None:
     assert alice.send(approve) == DEFAULT
     assert alice.info("maxBuilderFee", builder=bob.address) == 20
     assert alice.refusal({**approve, "maxFeeRate": "5"}) == "Invalid builder fee rate."
+    assert alice.refusal({**approve, "builder": ZERO_ADDRESS}).startswith("Invalid address")
+    stranger = "0x" + "B" * 40
+    assert alice.send({**approve, "builder": stranger}) == DEFAULT, "a builder that was never here can be approved"
+    assert alice.statuses(orders(order(size="0.01"), builder={"b": stranger.lower(), "f": 20})) == [
+        {"resting": {"oid": OrderId()}}
+    ]
 
 
 def test_requests_are_bought(alice: Client, bob: Client) -> None:

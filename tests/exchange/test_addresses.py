@@ -96,8 +96,9 @@ def test_an_agent_expires_to_the_millisecond() -> None:
     assert made.approve_agent(1, AGENT, f"mm valid_until {NOW + 1000}", NOW) is None
     assert made.actor(AGENT, None, NOW + 999) == Actor(1, 1, True)
     assert made.actor(AGENT, None, NOW + 1000) == unknown(AGENT)
-    assert made.extra_agents(MASTER, NOW) == [{"name": "mm", "address": AGENT, "validUntil": NOW + 1000}]
-    assert made.extra_agents(MASTER, NOW + 1000) == [] and made.role(AGENT, NOW + 1000) == {"role": "missing"}
+    (agent,) = made.agents(1, NOW)
+    assert (agent.name, agent.address, agent.valid_until_ms) == ("mm", AGENT, NOW + 1000)
+    assert made.agents(1, NOW + 1000) == [] and made.role(AGENT, NOW + 1000) == {"role": "missing"}
 
 
 def test_without_an_expiry_an_agent_lives_for_ninety_days() -> None:
@@ -105,7 +106,6 @@ def test_without_an_expiry_an_agent_lives_for_ninety_days() -> None:
     made.approve_agent(1, AGENT, "", NOW)
     (agent,) = made.agents(1, NOW)
     assert agent.valid_until_ms == NOW + 90 * DAY_MS and agent.name == ""
-    assert made.extra_agents(MASTER, NOW) == [], "the unnamed API wallet is no extra agent"
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_three_named_agents_and_two_more_for_each_sub_account() -> None:
     for index in range(3, 5):
         assert made.approve_agent(1, some(0xC0 + index), f"mm{index}", NOW) is None
     assert made.approve_agent(1, some(0xCF), "mm9", NOW) == "Too many extra agents."
-    assert [agent["name"] for agent in made.extra_agents(MASTER, NOW)] == ["mm0", "mm2", "mm1", "mm3", "mm4"]
+    assert [agent.name for agent in made.agents(1, NOW) if agent.name] == ["mm0", "mm2", "mm1", "mm3", "mm4"]
 
 
 def test_an_expired_agent_leaves_its_place_but_not_its_address() -> None:
@@ -245,7 +245,7 @@ def test_roles() -> None:
     assert made.role(made.address(3), NOW) == {"role": "subAccount", "data": {"master": MASTER}}
     assert made.role(AGENT, NOW) == {"role": "agent", "data": {"user": MASTER}}
     assert made.role(made.address(0), NOW) == {"role": "vault"} and made.role(STRANGER, NOW) == {"role": "missing"}
-    assert made.extra_agents(STRANGER, NOW) == []
+    assert made.agents(99, NOW) == []
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hlhft.exchange.answers import Answer
+from hlhft.exchange.limits import LimitSettings
 from hlhft.exchange.machine import EXPIRED, Machine, flow_address
 from hlhft.exchange.standing_prices import StandingPrices
 from hlhft.units import MICRO
@@ -99,6 +100,24 @@ def test_the_weight_of_a_client(alice: Client) -> None:
     # Another label is another client, and after a minute all is well again.
     assert machine.info(body, ("127.0.0.1", "other"), START_NS).status == 200
     assert machine.info(body, alice.label, START_NS + 61 * SECOND_NS).status == 200
+
+
+@pytest.mark.parametrize(("weigh", "kinds"), [(False, ["info", "action"]), (True, ["error", "error"])])
+def test_posts_do_not_weigh_unless_they_are_said_to(weigh: bool, kinds: list[str]) -> None:
+    machine = small_machine(limits=LimitSettings(posts_weigh=weigh))
+    alice = Client(machine, 1)
+    now_ns = machine.time_ns
+    role = json.dumps({"type": "userRole", "user": alice.address}).encode()
+    while machine.info(role, alice.label, now_ns).status == 200:
+        pass
+    opened = machine.sockets.open(alice.label, now_ns)
+    assert not isinstance(opened, str)
+    frames: list[bytes] = []
+    for number, (kind, payload) in enumerate((("info", role), ("action", alice.body({"type": "noop"})))):
+        post = {"method": "post", "id": number, "request": {"type": kind, "payload": json.loads(payload)}}
+        frames += machine.sockets.receive(opened[0], json.dumps(post).encode(), now_ns)
+    frames += [frame for _, frame in machine.advance(now_ns).frames]
+    assert [json.loads(frame)["data"]["response"]["type"] for frame in frames] == kinds
 
 
 def test_bytes_that_are_no_request(alice: Client) -> None:
@@ -333,8 +352,10 @@ def test_another_exchanges_state_is_refused() -> None:
     state = small_machine().state()
     with pytest.raises(ValueError, match="list the same coins"):
         Machine(small_settings()).restore({**state, "coins": ["SOL"]}, START_NS)
-    with pytest.raises(ValueError, match="with the order flow Other"):
-        Machine(small_settings()).restore({**state, "flow_kind": "Other"}, START_NS)
+    with pytest.raises(ValueError, match="of seed 9: give the same"):
+        Machine(small_settings()).restore({**state, "seed": 9}, START_NS)
+    with pytest.raises(ValueError, match="whose order flow is a dream: ask for the same"):
+        Machine(small_settings()).restore({**state, "flow_kind": "a dream"}, START_NS)
     with pytest.raises(ValueError, match="has shape"):
         Machine(small_settings(accounts_max=8)).restore(state, START_NS)
 

@@ -34,6 +34,9 @@ def test_meta_names_every_perpetual_and_lists_the_tables_with_tiers():
     tiers = [{"lowerBound": "0.0", "maxLeverage": 40}, {"lowerBound": "150000000.0", "maxLeverage": 20}]
     assert meta["marginTables"] == [[50, {"description": "tiered 40x", "marginTiers": tiers}]]
     assert meta["collateralToken"] == 0
+    assert Hall().ask("marginTable", id=50) == meta["marginTables"][0][1]
+    flat = {"description": "", "marginTiers": [{"lowerBound": "0.0", "maxLeverage": 25}]}
+    assert Hall().ask("marginTable", id=25) == flat, "a table that is not listed is flat"
 
 
 def test_spot_meta_has_tokens_and_pairs():

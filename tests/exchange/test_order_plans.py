@@ -151,9 +151,10 @@ def test_a_builder_needs_approval(machine: Machine, scope: Scope) -> None:
         "Builder fee has not been approved."
     )
     assert refusal(orders(order(), builder={"b": builder.address, "f": 101}), scope) == order_plans.BUILDER_FEE_TOO_HIGH
-    assert refusal(orders(order(), builder={"b": "0x" + "9" * 40, "f": 1}), scope) == (
-        "Builder fee has not been approved."
-    )
+    stranger = {"b": "0x" + "9" * 40, "f": 1}
+    assert refusal(orders(order(), builder=stranger), scope) == "Builder fee has not been approved."
+    (leg,) = planned(orders(order(), builder={**stranger, "f": 0}), scope).legs
+    assert "builder" not in leg, "who takes nothing needs no approval"
 
 
 def test_cancels(scope: Scope) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
 import json
 import socket
 import threading
@@ -20,7 +21,7 @@ from hyperliquid.exchange import Exchange
 from hyperliquid.info import Info
 
 from hlhft.exchange.machine import Machine
-from hlhft.exchange.server import BODY_BYTES_MAX, Clock, Server
+from hlhft.exchange.server import BODY_BYTES_MAX, Clock, Server, _Log
 from tests.exchange.clients import Client, order, orders, small_settings
 
 KEY = "0x" + "11" * 32
@@ -129,6 +130,28 @@ def test_bodies_that_are_no_requests(running: Running) -> None:
     assert running.post("/admin", {"coin": "GOLD", "oracle": "5"}).status_code == 409
     assert running.post("/admin", {"coin": "BTC", "oracle": "110000"}).json() == {"status": "ok"}
     assert running.post("/exchange", b"{}").text.startswith("Failed to deserialize the JSON body")
+
+
+def test_bodies_may_be_compressed(running: Running) -> None:
+    plain = json.dumps({"type": "exchangeStatus"}).encode()
+    packed = {"Content-Encoding": "gzip"}
+    answer = requests.post(f"{running.url}/info", data=gzip.compress(plain), headers=packed, timeout=30)
+    assert answer.json()["specialStatuses"] is None
+    bomb = gzip.compress(b" " * (BODY_BYTES_MAX + 1))
+    assert requests.post(f"{running.url}/info", data=bomb, headers=packed, timeout=30).status_code == 413
+
+
+def test_what_is_no_http_is_counted_and_not_logged(running: Running, caplog: pytest.LogCaptureFixture) -> None:
+    answer = requests.post(f"{running.url}/info", data=b"{}", headers={"Content-Encoding": "gzip"}, timeout=30)
+    assert (answer.status_code, answer.json()["code"]) == (400, 400)
+    with socket.create_connection(("127.0.0.1", running.server.port), timeout=30) as raw:
+        raw.sendall(b"POST /info HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n")
+        assert raw.recv(100).startswith(b"HTTP/1.0 400 Bad Request")
+    assert running.machine.counters["http requests that are none"] >= 2
+    assert caplog.records == []
+    log = _Log(running.machine.counters)
+    log.error("a fault of ours", exc_info=ValueError("x"))
+    assert [record.message for record in caplog.records] == ["a fault of ours"]
 
 
 def test_clients_with_labels_are_told_apart(running: Running) -> None:

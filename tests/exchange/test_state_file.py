@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hlhft.exchange import state_file
-from hlhft.exchange.state_file import StateFileError, read_state, write_state
+from hlhft.exchange.state_file import StateFileError, check_writable, read_state, write_state
 
 
 def test_what_was_written_is_read(tmp_path: Path) -> None:
@@ -33,3 +33,14 @@ def test_a_damaged_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         read_state(path)
     with pytest.raises(FileNotFoundError):
         read_state(tmp_path / "none")
+
+
+def test_a_state_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
+    path = tmp_path / "exchange.state"
+    check_writable(path)
+    path.mkdir()
+    with pytest.raises(OSError, match="directory"):
+        write_state(path, {"a": 1})
+    assert list(tmp_path.iterdir()) == [path]
+    with pytest.raises(FileNotFoundError):
+        check_writable(tmp_path / "none" / "exchange.state")

@@ -58,6 +58,15 @@ def remove(made: Subscriptions, connection: int = 0, **subscription: Any) -> dic
             {"type": "userFills", "user": "0x" + "ab" * 20, "aggregateByTime": False},
         ),
         ({"type": "openOrders", "user": USER}, {"type": "openOrders", "user": USER, "dex": ""}),
+        ({"type": "openOrders", "user": USER, "dex": None}, {"type": "openOrders", "user": USER, "dex": ""}),
+        (
+            {"type": "userFills", "user": USER, "aggregateByTime": None},
+            {"type": "userFills", "user": USER, "aggregateByTime": False},
+        ),
+        (
+            {"type": "l2Book", "coin": "ETH", "nSigFigs": None, "mantissa": None, "fast": None},
+            {"type": "l2Book", "coin": "ETH", "nSigFigs": None, "mantissa": None, "fast": False},
+        ),
         (
             {"type": "activeAssetData", "user": USER, "coin": "ETH"},
             {"type": "activeAssetData", "user": USER, "coin": "ETH"},

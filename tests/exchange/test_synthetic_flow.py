@@ -36,12 +36,13 @@ def test_the_flow_follows_its_seed_and_goes_on_after_a_restart() -> None:
         machine.advance(START_NS + SECOND_NS)
     assert first.digest == second.digest != other.digest
     state = msgspec.msgpack.decode(msgspec.msgpack.encode(first.state()))
-    other.restore(state, first.time_ns)
+    second.advance(START_NS + 2 * SECOND_NS)
+    second.restore(state, first.time_ns)
     end_ns = first.time_ns + SECOND_NS
-    for machine in (first, other):
+    for machine in (first, second):
         machine.advance(end_ns)
-    assert other.digest == first.digest
+    assert second.digest == first.digest
     with pytest.raises(ValueError, match="has shape"):
-        other.flow.restore(
+        second.flow.restore(
             {**state["flow"], "arrays": {**state["flow"]["arrays"], "accounts": [[1], "'<i8'", b"", b""]}}
         )

@@ -47,15 +47,31 @@ KNOBS: Mapping[str, tuple[float, float, float]] = {
     "informed_usdc": (200, 5e6, 1.4),
     "informed_edge_steps": (0.01, 6, 1.5),
     "momentum_per_s": (0.002, 5, 1.6),
-    "impact_bp": (0.0005, 5, 1.6),
+    "impact_bp": (0.0005, 5, 1.5),
+    "impact_power": (0.05, 1, 1.2),
 }
 SEED = 20_250_904
-SECONDS = 12_000.0
-TRIALS = 1_500
+SECONDS = 6_000.0
+TRIALS = 500
 TRIALS_PER_SEED = 75
 TURNED_AT_ONCE = 3
-STEPS_FIRST = 2.5
-_WEIGHTS = {"unmoved_share": 0.5, "markout_60_bp": 0.5}
+STEPS_FIRST = 1.5
+# What a fill has gained after a second is the best known of the markouts; the later ones and those of the money are
+# known so badly that they mostly follow from it.
+_WEIGHTS = {
+    "spread_bp": 2.0,
+    "events_per_minute": 2.0,
+    "unmoved_share": 0.5,
+    "markout_1_bp": 2.0,
+    "markout_10_bp": 0.5,
+    "markout_60_bp": 0.25,
+    "touch_markout_1_bp": 2.0,
+    "touch_markout_10_bp": 0.5,
+    "value_markout_1_bp": 0.5,
+}
+# What the flow's numbers set directly: no error of the recording excuses a flow that is farther off than this share.
+_DIRECT = ("trades_per_minute", "events_per_minute", "usdc_per_minute", "event_usdc")
+_DIRECT_SHARE = 0.1
 _FAR = 9.0  # a figure that is farther off than three times what may be counts as that, nearly
 
 Float64 = NDArray[np.float64]
@@ -78,7 +94,10 @@ class Target:
 def target_of(data: MarketData, blocks: NDArray[np.int64]) -> Target:
     """The figures of these blocks; each may be off by a tenth or by its error, whichever is more."""
     figures = measure(data, blocks).values()
-    return Target(figures, np.maximum(0.1 * np.abs(figures), errors(data, blocks)))
+    allowed = np.maximum(0.1 * np.abs(figures), errors(data, blocks))
+    direct = np.isin(NAMES, _DIRECT)
+    allowed[direct] = np.minimum(allowed[direct], _DIRECT_SHARE * figures[direct])
+    return Target(figures, allowed)
 
 
 def simulated(market: Market, numbers: MarketFlow, *, seed: int, seconds: float) -> MarketData:

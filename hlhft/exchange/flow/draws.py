@@ -82,12 +82,23 @@ def next_share(generator):
 
 
 @compiled
+def next_place(generator):
+    """A place in a table, uniform, for `value_at`: one place in two tables draws two values that belong together."""
+    return next_number(generator) % (_STEPS * _LAYER)
+
+
+@compiled
+def value_at(table, place):
+    """The value of a table of quantiles at a place of `next_place`."""
+    low = table[place // _LAYER]
+    high = table[place // _LAYER + 1]
+    return low + (high - low) * (place % _LAYER) // _LAYER
+
+
+@compiled
 def next_from(generator, table):
     """A draw from the distribution whose quantiles the table holds."""
-    draw = next_number(generator) % (_STEPS * _LAYER)
-    low = table[draw // _LAYER]
-    high = table[draw // _LAYER + 1]
-    return low + (high - low) * (draw % _LAYER) // _LAYER
+    return value_at(table, next_place(generator))
 
 
 @compiled

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -69,6 +69,8 @@ def cleared(markets: Sequence[int], ts_ns: int) -> Events:
 
 class FeedFlow(ABC):
     """An order flow whose legs come of event rows: accounts first_account .. first_account + ACCOUNTS - 1."""
+
+    kind: ClassVar[str]
 
     def __init__(self, feed: Sequence[Market], listed: Sequence[Market], *, first_account: int) -> None:
         """Raises ValueError as `places_of`."""

@@ -45,6 +45,8 @@ def websocket_url(base_url: str) -> str:
 class LiveFlow(FeedFlow):
     """The streams of the venue at `base_url` as everybody else who trades."""
 
+    kind = "live"
+
     def __init__(
         self,
         markets: Sequence[Market],

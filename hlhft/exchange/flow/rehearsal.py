@@ -90,9 +90,15 @@ class Rehearsal:
 
 
 def new_rehearsal(
-    markets: Sequence[Market], flows: Sequence[MarketFlow], *, seed: int, seconds: float, start_ns: int = START_NS
+    markets: Sequence[Market],
+    flows: Sequence[MarketFlow],
+    *,
+    seed: int,
+    seconds: float,
+    start_ns: int = START_NS,
+    visitors: int = 0,
 ) -> Rehearsal:
-    """A rehearsal with room for `seconds` of market data."""
+    """A rehearsal with room for `seconds` of market data. Visitors have the accounts after those of the flow."""
     rules = hyperliquid()
     rules["enforce_margin"] = 0
     flow = new_flow(markets, flows, first_account=1, seed=seed, blank=np.zeros(1, ACTION_DTYPE))
@@ -100,7 +106,7 @@ def new_rehearsal(
     venue = new_exchange(
         np.concatenate([market.record() for market in markets]),
         rules,
-        accounts=ACCOUNTS + 1,
+        accounts=ACCOUNTS + 1 + visitors,
         base_ticks=[max(start - WIDTH // 2, 1) for start in starts],
         width=WIDTH,
         slots=SLOTS_PER_MARKET * len(markets),
@@ -132,7 +138,7 @@ def new_rehearsal(
 
 
 @compiled
-def _only_orders(venue, legs, count):
+def only_orders(venue, legs, count):
     """Moves the orders among the legs together, takes the prices as marks, and returns how many orders there are."""
     kept = 0
     for row in range(count):
@@ -235,7 +241,7 @@ def run_blocks(venue, flow, clock, spacings, tape, legs, order, until_ns):
     while clock[0]["time_ns"] < until_ns and counts["trades"] < len(tape.trades):
         ts_ns = next_block_time(clock[0], spacings)
         count = flow_legs(venue, flow, legs, 0, ts_ns)
-        count = _only_orders(venue, legs, count)
+        count = only_orders(venue, legs, count)
         execute_block(venue, legs, count, order, ts_ns)
         counts["blocks"] += 1
         counts["legs"] += count

@@ -32,6 +32,8 @@ _UNSEEN = -1
 class RecordedFlow(FeedFlow):
     """A recording as everybody else who trades; any source that `hlhft.data.sources.open_source` opens."""
 
+    kind = "a recording"
+
     def __init__(
         self,
         source: Source,

@@ -46,6 +46,9 @@ DEEP_SHARES = (5, 10, 20, 50, 200)  # in level notionals
 # By the leverage that a market offers: a third of its largest limit order (venue reference section 2).
 DEEP_USDC_MAX = ((25, 100e6), (20, 16e6), (10, 6e6), (0, 1.6e6))
 
+IMPACT_USDC = 10_000.0
+INFORMED_HOME_ORDERS = 40  # mean orders after which the informed ask for nothing on the way home, and twice away
+
 _MINIMUM_USDC = 12.0  # the venue asks for 10
 _WEIGHT_DEVIATION = 1.0  # of the logarithm of a maker's order size
 _DAY_S = 86_400
@@ -90,7 +93,8 @@ class MarketFlow:
     informed_edge_steps: float  # what the price must be wrong by
     momentum_per_s: float
     momentum_edge_bp: float
-    impact_bp: float  # what the fair price follows a burst by
+    impact_bp: float  # what the fair price follows an order of IMPACT_USDC by
+    impact_power: float  # larger ones by the ratio of values to this power
 
 
 FLOW_DTYPE = np.dtype(
@@ -119,10 +123,10 @@ FLOW_DTYPE = np.dtype(
             "burst_more",  # chance of one more order, in ONE
             "informed_wait_ns",
             "informed_lots",
+            "home_lots",
             "informed_edge",
             "momentum_wait_ns",
             "momentum_edge_e9",
-            "impact_subticks",
             "lots_min",
         )
     ]
@@ -185,6 +189,7 @@ class Flow(NamedTuple):
     level_lots: np.ndarray  # int64[M, LEVELS]: one maker's mean order
     lean: np.ndarray  # int64[M, LEAN_PLACES + 1]: share of the queue, in ONE
     order_lots: np.ndarray  # int64[M, QUANTILES]
+    order_impact: np.ndarray  # int64[M, QUANTILES]: of the same order on the fair price, in subticks
     weights: np.ndarray  # int64[QUANTILES]: of mean ONE
     normal: np.ndarray  # int64[QUANTILES]
     exponential: np.ndarray  # int64[QUANTILES]
@@ -219,6 +224,7 @@ def new_flow(
         level_lots=np.zeros((count, LEVELS), np.int64),
         lean=np.zeros((count, LEAN_PLACES + 1), np.int64),
         order_lots=np.zeros((count, len(normal_table())), np.int64),
+        order_impact=np.zeros((count, len(normal_table())), np.int64),
         weights=log_normal_table(ONE * math.exp(-(_WEIGHT_DEVIATION**2) / 2), _WEIGHT_DEVIATION, 1, 64 * ONE),
         normal=normal_table(),
         exponential=exponential_table(),
@@ -260,10 +266,10 @@ def _fill_numbers(flow: Flow, row: int, market: Market, numbers: MarketFlow) -> 
         "burst_more": ONE * (1 - 1 / numbers.burst_orders),
         "informed_wait_ns": 1e9 / numbers.informed_per_s,
         "informed_lots": max(lots * numbers.informed_usdc, 1),
+        "home_lots": max(INFORMED_HOME_ORDERS * lots * numbers.informed_usdc, 1),
         "informed_edge": ONE * numbers.informed_edge_steps,
         "momentum_wait_ns": 1e9 / numbers.momentum_per_s,
         "momentum_edge_e9": 1e5 * numbers.momentum_edge_bp,
-        "impact_subticks": basis * numbers.impact_bp,
         "lots_min": math.ceil(lots * _MINIMUM_USDC),
     }
     for name, value in values.items():
@@ -286,6 +292,10 @@ def _fill_tables(flow: Flow, row: int, market: Market, numbers: MarketFlow) -> N
     flow.order_lots[row] = log_normal_table(
         lots * numbers.order_usdc, numbers.order_deviation, lots * _MINIMUM_USDC, lots * numbers.order_usdc_max
     )
+    basis = float(flow.numbers[row]["start_subticks"]) / 1e4
+    for place, order_lots in enumerate(flow.order_lots[row].tolist()):
+        size = order_lots / lots / IMPACT_USDC
+        flow.order_impact[row, place] = round(basis * numbers.impact_bp * size**numbers.impact_power)
 
 
 def _lots_per_usdc(market: Market, numbers: MarketFlow) -> float:

@@ -2,8 +2,9 @@
 
 Both are the best bid and offer, the trades, and the depth of the book (hlhft.exchange.flow.rehearsal). Figures of the
 book are taken at samples SAMPLE_NS apart, the cadence of the recordings' snapshots. A markout is what the mid did after
-a passive fill, from the passive side: side x (mid at the horizon - price) / price; every fill counts the same, because
-weighted by value a few sweeps would decide.
+a passive fill, from the passive side: side x (mid at the horizon - price) / price. Three are told: of every fill, each
+counting the same, where large takers, who fill many, count much; of the first fill of every taker, which is what an
+order at the touch gets; and of the money, where a few sweeps decide.
 
 A part is a choice of blocks of BLOCK_NS, so that one part can be fitted and the other compared. Errors are from leaving
 out one block at a time.
@@ -38,6 +39,7 @@ class Statistics:
     trades_per_minute: float
     events_per_minute: float  # blocks with trades, each direction counted
     usdc_per_minute: float
+    event_usdc: float  # median
     move_bp: float  # deviation of the mid's change between samples
     unmoved_share: float
     train_ratio: float  # variance of the change over ten samples, over ten times that over one: above 1, moves go on
@@ -46,6 +48,9 @@ class Statistics:
     markout_1_bp: float
     markout_10_bp: float
     markout_60_bp: float
+    touch_markout_1_bp: float
+    touch_markout_10_bp: float
+    value_markout_1_bp: float
     imbalance_share: float  # of samples whose next move goes where the imbalance points
 
     def values(self) -> Float64:
@@ -91,15 +96,18 @@ def measure(data: MarketData, blocks: Int64) -> Statistics:
     depths = data.depths[np.isin(data.block_of(data.depths["ts_ns"]), blocks)]
     minutes = len(blocks) * BLOCK_NS / 60e9
     changes = np.isin(data.block_of(touches["ts_ns"]), blocks).sum()
+    firsts, event_value = _events(trades)
     markouts = [_markout_bp(data, mids, trades, horizon_s) for horizon_s in HORIZONS_S]
+    at_touch = [_markout_bp(data, mids, firsts, horizon_s) for horizon_s in HORIZONS_S[:2]]
     notional = np.concatenate([sampled["bid_ticks"] * sampled["bid_lots"], sampled["ask_ticks"] * sampled["ask_lots"]])
     return Statistics(
         spread_bp=float(np.median(spread / mid)) * 1e4,
         one_step_share=float(np.mean(spread <= step)),
         touches_per_s=float(changes) / minutes / 60,
         trades_per_minute=len(trades) / minutes,
-        events_per_minute=len(np.unique(trades[["ts_ns", "side"]])) / minutes,
+        events_per_minute=len(firsts) / minutes,
         usdc_per_minute=float((trades["price_ticks"] * trades["size_lots"]).sum()) * value / minutes,
+        event_usdc=float(np.median(event_value)) * value,
         move_bp=float(np.std(moves)),
         unmoved_share=float(np.mean(moves == 0.0)),
         train_ratio=_train_ratio(times, mid),
@@ -108,6 +116,9 @@ def measure(data: MarketData, blocks: Int64) -> Statistics:
         markout_1_bp=markouts[0],
         markout_10_bp=markouts[1],
         markout_60_bp=markouts[2],
+        touch_markout_1_bp=at_touch[0],
+        touch_markout_10_bp=at_touch[1],
+        value_markout_1_bp=_markout_bp(data, mids, trades, HORIZONS_S[0], by_value=True),
         imbalance_share=_imbalance_share(mids, sampled, places),
     )
 
@@ -142,7 +153,17 @@ def _train_ratio(times: Int64, mid: Float64) -> float:
     return float(np.var(longer)) / (TRAIN * once) if once > 0.0 and len(longer) else 1.0
 
 
-def _markout_bp(data: MarketData, mids: Float64, trades: np.ndarray, horizon_s: int) -> float:
+def _events(trades: np.ndarray) -> tuple[np.ndarray, Int64]:
+    """The best fill of each event, and the event's price ticks x lots. An event: one time, one direction."""
+    best = trades[np.lexsort((trades["side"] * trades["price_ticks"], trades["side"], trades["ts_ns"]))]
+    begins = np.append(True, best[["ts_ns", "side"]][1:] != best[["ts_ns", "side"]][:-1])
+    value = np.add.reduceat(best["price_ticks"] * best["size_lots"], np.flatnonzero(begins))
+    return best[begins], value
+
+
+def _markout_bp(
+    data: MarketData, mids: Float64, trades: np.ndarray, horizon_s: int, *, by_value: bool = False
+) -> float:
     """The mean markout of the passive side; 0 where no horizon lies within the data."""
     ts_ns = data.touches["ts_ns"]
     later = trades["ts_ns"] + horizon_s * 1_000_000_000
@@ -151,7 +172,9 @@ def _markout_bp(data: MarketData, mids: Float64, trades: np.ndarray, horizon_s: 
         return 0.0
     trades, later = trades[known], later[known]
     mid = mids[np.searchsorted(ts_ns, later, side="right") - 1]
-    return float(np.mean(-trades["side"] * (mid - trades["price_ticks"]) / trades["price_ticks"])) * 1e4
+    gains = -trades["side"] * (mid - trades["price_ticks"]) / trades["price_ticks"]
+    weights = trades["price_ticks"] * trades["size_lots"] if by_value else None
+    return float(np.average(gains, weights=weights)) * 1e4
 
 
 def _imbalance_share(mids: Float64, sampled: np.ndarray, places: Int64) -> float:

@@ -3,15 +3,17 @@
 The informed see the fair price as it is, and where it is going; makers see it later. When it has passed a touch by
 more than their edge they take what rests up to there: passive orders are filled just before the price moves against
 them. Noise comes in bursts of independent times, each of one or more orders of one direction, with heavy-tailed sizes;
-the fair price follows a burst by a little. Followers take in the direction in which the mid has moved lately.
+the fair price follows each order, a large one by more, for all of them know a little. Followers take in the direction
+in which the mid has moved lately.
 
-Takers that bought much sell more often than they buy, and the other way round.
+Nobody's position wanders off: noise takers and followers that bought much sell more often than they buy, the informed
+ask for less on the way home and for more away from it. Over hours they come back, for weeks they stay near.
 """
 
 from __future__ import annotations
 
 from hlhft.compiled import compiled
-from hlhft.exchange.flow.draws import next_from, next_number, next_share, next_wait_ns
+from hlhft.exchange.flow.draws import next_from, next_place, next_share, next_wait_ns, value_at
 from hlhft.exchange.flow.legs import add_take
 from hlhft.exchange.flow.makers import step_at
 from hlhft.ladder import ASK_NONE, BID_NONE
@@ -22,7 +24,9 @@ _NOISE, _INFORMED, _MOMENTUM = 6, 7, 8
 _BURST_ORDERS_MAX = 16
 _BURSTS_MAX = 4  # a block
 _REACH_OF = 500  # a noise taker pays up to 1 / 500 from the touch
-_HOME_BURSTS = 400  # largest orders after which a noise taker would only go home
+_HOME_BURSTS = 25  # largest orders after which a noise taker would only go home
+_AWAY_BURSTS = 15  # after which nothing more is sent that leads farther away
+_HOME_FOLLOWERS = 20  # and a follower
 _E9 = 1_000_000_000
 _SLOW_OF = 32  # the slow mid comes nearer by 1 / 32 a block
 
@@ -46,14 +50,17 @@ def _burst(venue, flow, legs, row, market, ts_ns):
     largest = max(flow.order_lots[market, flow.order_lots.shape[1] - 1], 1)
     leaning = state["taken_lots"] * _ONE // (2 * largest * _HOME_BURSTS)
     side = 1 if next_share(draws) - _ONE // 2 >= min(max(leaning, -_ONE // 2), _ONE // 2) else -1
-    state["pending_subticks"] += side * numbers["impact_subticks"]
     touch = ladder["best_ask_ticks"] if side > 0 else ladder["best_bid_ticks"]
-    there = touch != ASK_NONE and touch != BID_NONE
+    # What they hold is not what they asked for: a thin book fills less on one side than on the other.
+    away = side * venue.holdings[flow.accounts[_NOISE], market]["position_lots"]
+    there = touch != ASK_NONE and touch != BID_NONE and away < largest * _AWAY_BURSTS
     limit = 0
     if there:
         limit = _to_grid(venue, market, touch + side * (touch // _REACH_OF), side)
     for _ in range(_BURST_ORDERS_MAX):
-        lots = next_from(draws, flow.order_lots[market])
+        place = next_place(draws)
+        lots = value_at(flow.order_lots[market], place)
+        state["pending_subticks"] += side * value_at(flow.order_impact[market], place)
         state["taken_lots"] += side * lots
         if there:
             row = add_take(flow, legs, row, flow.accounts[_NOISE], market, side, limit, lots, ts_ns)
@@ -80,6 +87,16 @@ def noise_legs(venue, flow, legs, row, market, ts_ns):
 
 
 @compiled
+def _informed_edge(venue, flow, market, side):
+    """What the informed ask for on a side, in ONE of a step: from nothing on the way home to twice away from it."""
+    numbers = flow.numbers[market]
+    home = numbers["home_lots"]
+    away = side * venue.holdings[flow.accounts[_INFORMED], market]["position_lots"]
+    away = min(max(away, -home), home)
+    return numbers["informed_edge"] + numbers["informed_edge"] * away // home
+
+
+@compiled
 def informed_legs(venue, flow, legs, row, market, ts_ns):
     """Takes what the fair price has passed, or is about to pass; returns the next row."""
     numbers = flow.numbers[market]
@@ -90,16 +107,18 @@ def informed_legs(venue, flow, legs, row, market, ts_ns):
     ask = ladder["best_ask_ticks"]
     if state["next_informed_ns"] > ts_ns or bid == BID_NONE or ask == ASK_NONE:
         return row
-    edge = numbers["informed_edge"] * step_at(venue, market, bid)
     value = state["fair_subticks"] + state["pending_subticks"]
+    step = step_at(venue, market, bid)
+    buying = _informed_edge(venue, flow, market, 1) * step
+    selling = _informed_edge(venue, flow, market, -1) * step
     side = 0
     limit = 0
-    if value - edge >= ask * _ONE:
+    if value - buying >= ask * _ONE:
         side = 1
-        limit = _to_grid(venue, market, (value - edge) // _ONE, 1)
-    elif value + edge <= bid * _ONE:
+        limit = _to_grid(venue, market, (value - buying) // _ONE, 1)
+    elif value + selling <= bid * _ONE:
         side = -1
-        limit = _to_grid(venue, market, -((-value - edge) // _ONE), -1)
+        limit = _to_grid(venue, market, -((-value - selling) // _ONE), -1)
     if side == 0:
         return row
     state["next_informed_ns"] = ts_ns + next_wait_ns(draws, flow.exponential, numbers["informed_wait_ns"])
@@ -127,7 +146,9 @@ def momentum_legs(venue, flow, legs, row, market, ts_ns):
         return row
     state["next_momentum_ns"] = ts_ns + next_wait_ns(draws, flow.exponential, numbers["momentum_wait_ns"])
     side = 1 if moved > 0 else -1
-    if next_number(draws) % 2 == 0:
+    largest = max(flow.order_lots[market, flow.order_lots.shape[1] - 1], 1)
+    away = side * venue.holdings[flow.accounts[_MOMENTUM], market]["position_lots"]
+    if next_share(draws) < _ONE // 2 + away * _ONE // (2 * largest * _HOME_FOLLOWERS):
         return row
     lots = next_from(draws, flow.order_lots[market])
     touch = ask if side > 0 else bid

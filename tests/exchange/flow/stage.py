@@ -52,6 +52,7 @@ CALM = MarketFlow(
     momentum_per_s=0.1,
     momentum_edge_bp=1.0,
     impact_bp=0.01,
+    impact_power=0.3,
 )
 # Nothing happens by itself within an hour.
 STILL = dataclasses.replace(

@@ -40,9 +40,13 @@ def test_a_target_allows_a_tenth_or_the_error(data: MarketData):
     assert (target.figures == figures).all()
     assert (target.allowed >= 0.1 * np.abs(figures) - 1e-12).all()
     assert target.distance(figures) == 0.0
-    assert target.distance(figures + target.allowed) == pytest.approx(len(NAMES) - 1), "two count half"
+    weights = [calibration._WEIGHTS.get(name, 1.0) for name in NAMES]
+    assert target.distance(figures + target.allowed) == pytest.approx(sum(weights))
+    direct = dict(zip(NAMES, target.allowed / np.abs(figures), strict=True))
+    assert direct["trades_per_minute"] == pytest.approx(0.1), "half of the trades in the second block excuse nothing"
+    assert calibration.errors(data, data.blocks())[NAMES.index("trades_per_minute")] > 0.1 * figures[3]
     far = target.distance(figures + 100 * target.allowed)
-    assert target.distance(figures + 10 * target.allowed) < far < 70 * len(NAMES), "far is far, and no farther"
+    assert target.distance(figures + 10 * target.allowed) < far < 70 * sum(weights), "far is far, and no farther"
 
 
 def test_the_same_flow_is_nearer_than_another(data: MarketData):
@@ -92,4 +96,4 @@ def test_a_target_of_one_figure_counts_that_figure():
     target = Target(np.zeros(len(NAMES)), allowed)
     figures = np.zeros(len(NAMES))
     figures[0] = 2.0
-    assert target.distance(figures) == 4.0
+    assert target.distance(figures) == 4.0 * calibration._WEIGHTS[NAMES[0]]

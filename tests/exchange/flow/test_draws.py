@@ -15,9 +15,11 @@ from hlhft.exchange.flow.draws import (
     new_generators,
     next_from,
     next_number,
+    next_place,
     next_share,
     next_wait_ns,
     normal_table,
+    value_at,
 )
 
 
@@ -56,6 +58,15 @@ def test_a_draw_lies_between_neighbouring_quantiles():
     assert found.min() == 1_000
     assert found.max() == 3_000
     assert abs((found == 3_000).mean() - 0.5) < 0.03
+
+
+def test_one_place_in_two_tables_draws_what_belongs_together():
+    table = exponential_table()
+    generator = new_generators(6, 1)[0]
+    for _ in range(200):
+        place = next_place(generator)
+        assert abs(value_at(3 * table, place) - 3 * value_at(table, place)) <= 3
+    assert value_at(table, 0) == table[0]
 
 
 def test_generators_are_apart_and_a_seed_says_all():

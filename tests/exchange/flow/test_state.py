@@ -31,7 +31,6 @@ def test_units_are_converted():
         bursts_per_minute=60.0,
         burst_orders=4.0,
         informed_usdc=250_000.0,
-        impact_bp=0.5,
     ).numbers[0]
     assert numbers["start_subticks"] == 1_000_000 * ONE
     assert numbers["jump_wait_ns"] == 10 * 10**9
@@ -42,12 +41,21 @@ def test_units_are_converted():
     assert numbers["burst_wait_ns"] == 10**9
     assert numbers["burst_more"] == 3 * ONE // 4
     assert numbers["informed_lots"] == 250_000, "2.5 bitcoins"
-    assert numbers["impact_subticks"] == 50 * ONE
+    assert numbers["home_lots"] == 40 * 250_000
     assert numbers["lots_min"] == 12
 
 
 def test_what_hardly_ever_happens_waits_no_longer_than_can_be_counted():
     assert flow_of(jumps_per_minute=1e-9).numbers[0]["jump_wait_ns"] == WAIT_NS_MAX
+
+
+def test_the_fair_price_follows_large_orders_more():
+    flow = flow_of(start_price=100_000.0, impact_bp=0.5, impact_power=0.5, order_usdc=1e4, order_usdc_max=4e4)
+    lots, impact = flow.order_lots[0], flow.order_impact[0]
+    assert impact[lots == 10_000][0] == 50 * ONE, "0.5 bp for 10,000 USDC"
+    assert impact[-1] == 100 * ONE, "and twice that for four times as much"
+    assert impact[0] == pytest.approx(50 * ONE * (12 / 10_000) ** 0.5, rel=1e-4), "the smallest order there is"
+    assert (np.diff(impact) >= 0).all()
 
 
 def test_the_ladder_profile_goes_from_the_touch_to_the_full_level():

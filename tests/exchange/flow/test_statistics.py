@@ -47,6 +47,7 @@ def test_rates_and_sizes():
     found = measure(market(steady({}), trades), BLOCKS)
     assert found.trades_per_minute == 4
     assert found.events_per_minute == 3
+    assert found.event_usdc == pytest.approx(1_000), "of 100,001, 1,000 and 100 USDC"
     assert found.usdc_per_minute == pytest.approx(100_001 * 1.001 + 1_000)
     assert found.touches_per_s == pytest.approx(1.0)
     assert found.spread_bp == pytest.approx(1 / 100_000.5 * 1e4)
@@ -69,6 +70,19 @@ def test_a_markout_is_the_passive_sides():
     assert sold.markout_1_bp == pytest.approx((100_002.5 - 100_000) / 100_000 * 1e4)
     late = measure(market(steady({}), [(BLOCK_NS - 10**9, 1, 100_001, 10)]), BLOCKS)
     assert late.markout_60_bp == 0.0, "no horizon lies within the data"
+
+
+def test_of_a_sweep_the_touch_sees_the_first_fill_and_the_money_the_large_ones():
+    # A buyer sweeps 100,001 and 100,003, told in the other order; another time a seller takes one lot of the touch.
+    sweep = [(5 * 10**9, 1, 100_003, 90), (5 * 10**9, 1, 100_001, 10)]
+    data = market(steady({6: 2}), [*sweep, (20 * 10**9, -1, 100_002, 100)])
+    first, second, sold = (-(100_002.5 - p) / p * 1e4 for p in (100_001, 100_003, 100_002))
+    found = measure(data, BLOCKS)
+    assert found.events_per_minute == 2
+    assert found.markout_1_bp == pytest.approx((first + second - sold) / 3)
+    assert found.touch_markout_1_bp == pytest.approx((first - sold) / 2)
+    assert found.touch_markout_10_bp == pytest.approx((first - sold) / 2)
+    assert found.value_markout_1_bp == pytest.approx((first * 10 + second * 90 - sold * 100) / 200, rel=1e-4)
 
 
 def test_moves_and_what_the_imbalance_said():
@@ -106,7 +120,7 @@ def test_only_the_blocks_that_were_asked_for_count():
     assert (first.one_step_share, second.one_step_share) == (1.0, 0.0)
     assert (first.trades_per_minute, second.trades_per_minute) == (3, 1)
     assert second.depth_usdc == pytest.approx(3 * first.depth_usdc, rel=0.001)
-    assert len(NAMES) == len(first.values()) == 15
+    assert len(NAMES) == len(first.values()) == 19
 
 
 def test_nothing_to_measure_is_an_error():

@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 
 from hlhft.compiled import JIT_DISABLED
+from hlhft.data.markets import find
 from hlhft.events import EventKind
 from hlhft.exchange.flow.draws import ONE
 from hlhft.exchange.flow.legs import CLIENT_ID_BASE, add_take
-from hlhft.exchange.flow.rehearsal import START_NS
-from hlhft.exchange.flow.state import ACCOUNTS, legs_max
+from hlhft.exchange.flow.parameters import shipped
+from hlhft.exchange.flow.rehearsal import START_NS, new_rehearsal
+from hlhft.exchange.flow.state import ACCOUNTS, INFORMED, MOMENTUM, NOISE, legs_max
 from hlhft.exchange.flow.synthetic import flow_legs
 from hlhft.ladder import ASK_NONE, BID_NONE
 from hlhft.venue.blocks import ActionKind, TimeInForce
@@ -25,6 +27,8 @@ from hlhft.venue.chain_state import new_chain
 from hlhft.venue.refusals import Refusal
 from hlhft.venue.rules import hyperliquid
 from tests.exchange.flow.stage import CALM, STEP, Legs, changed, execute, settle, stage
+
+POSITION_USDC_MAX = 150e6  # of a billion that each account of the flow has
 
 LIVELY = changed(CALM, jumps_per_minute=120.0, bursts_per_minute=300.0, improves_per_s=20.0, joins_per_s=30.0)
 
@@ -164,6 +168,26 @@ def test_the_whole_venue_takes_it():
     assert told.isdisjoint({EventKind.ACTION_REFUSED, EventKind.LIQUIDATION})
     fair = quiet.flow.states["fair_subticks"] / ONE
     assert (np.abs(chain.exchange.marks / fair - 1) < 1e-3).all()
+
+
+@pytest.mark.parametrize("coin", ["BTC", "ETH", "SOL", "WLFI"])
+def test_for_days_nobodys_position_wanders_off(coin):
+    """Coarse: a block a second, so that days pass in seconds."""
+    market, numbers = find(coin), shipped()[coin]
+    rehearsal = new_rehearsal([market], [numbers], seed=7, seconds=100.0)
+    rehearsal.spacings[:] = 10**9
+    lot_usdc = numbers.start_price / 10**market.size_decimals
+    # What follows from the leaning: so many largest orders of a taker, so many mean orders of the informed.
+    most = np.full(ACCOUNTS, POSITION_USDC_MAX)
+    most[INFORMED], most[MOMENTUM] = 2 * 40 * numbers.informed_usdc, 21 * numbers.order_usdc_max
+    most[NOISE] = 16 * numbers.order_usdc_max
+    for quarter in range(1, 2 if JIT_DISABLED else 9):
+        settle(rehearsal, 40.0 if JIT_DISABLED else 21_600.0 * quarter)
+        rehearsal.tape.counts["touches"] = rehearsal.tape.counts["trades"] = rehearsal.tape.counts["depths"] = 0
+        positions = np.abs(rehearsal.venue.holdings["position_lots"][1:, 0]) * lot_usdc
+        assert (positions <= most).all(), positions
+        fair = int(rehearsal.flow.states[0]["fair_subticks"]) / ONE / 10**market.price_decimals
+        assert 0.7 < fair / numbers.start_price < 1.4
 
 
 def test_prices_from_outside_come_every_three_seconds():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from hlhft.exchange.flow.draws import ONE
 from hlhft.exchange.flow.legs import add_post
@@ -61,7 +62,7 @@ def test_bursts_come_as_often_and_as_large_as_they_should():
 
 
 def test_a_burst_goes_one_way_and_the_fair_price_follows():
-    market = Market(changed(STILL, bursts_per_minute=60.0, burst_orders=4.0, impact_bp=0.5))
+    market = Market(changed(STILL, bursts_per_minute=60.0, burst_orders=4.0, impact_bp=0.5, impact_power=0.5))
     legs = market.ask(noise_legs, 1, every_ns=BLOCK_NS)
     while len(legs) == 0:
         before = int(market.flow.states[0]["pending_subticks"])
@@ -69,7 +70,10 @@ def test_a_burst_goes_one_way_and_the_fair_price_follows():
     sides = set(legs["side"])
     assert len(sides) == 1
     moved = int(market.flow.states[0]["pending_subticks"]) - before
-    assert moved == sides.pop() * round(1_000_000 * ONE * 0.5e-4)
+    assert len(legs) > 1
+    # One lot is one USDC here; the table is read between its places, so the root is met within a hundredth.
+    expected = sum(50 * ONE * (int(lots) / 10_000) ** 0.5 for lots in legs["size_lots"])
+    assert moved == pytest.approx(sides.pop() * expected, rel=0.01)
 
 
 def test_after_a_silence_at_most_four_bursts_come_at_once():
@@ -91,9 +95,17 @@ def test_a_burst_has_a_largest_size():
 def test_takers_that_bought_much_sell():
     for sign in (1, -1):
         market = Market(changed(STILL, bursts_per_minute=120.0, order_usdc_max=1e5))
-        market.flow.states[0]["taken_lots"] = sign * 400 * 100_000
+        market.flow.states[0]["taken_lots"] = sign * 50 * 100_000
         legs = market.ask(noise_legs, 400)
         assert set(legs["side"]) == {-sign}
+
+
+def test_takers_that_hold_too_much_send_only_what_leads_home():
+    market = Market(changed(STILL, bursts_per_minute=120.0, order_usdc_max=1e5))
+    holding = market.venue.holdings[market.flow.accounts[NOISE], 0]
+    for position, sides in ((15 * 100_000, {-1}), (14 * 100_000, {-1, 1}), (-15 * 100_000, {1})):
+        holding["position_lots"] = position
+        assert set(market.ask(noise_legs, 400)["side"]) == sides
 
 
 def test_noise_draws_the_same_whatever_the_book_does():
@@ -115,6 +127,36 @@ def test_the_informed_take_what_the_fair_price_has_passed():
         assert (leg["side"], leg["price_ticks"], leg["account"]) == (side, limit, market.flow.accounts[INFORMED])
         assert leg["time_in_force"] == TimeInForce.IOC
         assert leg["size_lots"] >= 12
+
+
+def test_the_informed_ask_for_less_on_the_way_home_and_for_more_away_from_it():
+    market = Market(changed(STILL, informed_per_s=1_000.0, informed_edge_steps=4.0))
+    home = int(market.flow.numbers[0]["home_lots"])
+    holding = market.venue.holdings[market.flow.accounts[INFORMED], 0]
+    # A sale may go down to its edge above the fair price; the touches are 100,000 and 100,001.
+    for position, sold_below in ((0, 99_996.0), (home // 2, 99_998.0), (home, 100_000.0), (9 * home, 100_000.0)):
+        holding["position_lots"] = position
+        set_fair(market.rehearsal, sold_below + 0.1)
+        assert len(market.ask(informed_legs)) == 0
+        set_fair(market.rehearsal, sold_below - 0.1)
+        (leg,) = market.ask(informed_legs)
+        assert (leg["side"], leg["price_ticks"]) == (-1, 1_000_000)
+    set_fair(market.rehearsal, 100_008.9)
+    assert len(market.ask(informed_legs)) == 0, "eight steps for what leads farther away"
+    set_fair(market.rehearsal, 100_009.1)
+    (leg,) = market.ask(informed_legs)
+    assert leg["side"] == 1
+
+
+def test_followers_with_a_position_only_go_home():
+    market = Market(changed(STILL, momentum_per_s=1_000.0, momentum_edge_bp=1.0, order_usdc_max=1e5))
+    holding = market.venue.holdings[market.flow.accounts[MOMENTUM], 0]
+    found = {}
+    for position in (20 * 100_000, -20 * 100_000):
+        holding["position_lots"] = position
+        market.flow.states[0]["slow_mid_subticks"] = (1_000_005 - 200) * ONE
+        found[position] = len(market.ask(momentum_legs, 16))
+    assert found == {20 * 100_000: 0, -20 * 100_000: 16}
 
 
 def test_the_informed_know_what_is_still_to_come():
