@@ -46,7 +46,7 @@ def test_another_price_for_the_same_market():
 
 
 # A few minutes with wide margins; tests/bench/flow.py holds half an hour and five seeds against the recordings.
-SECONDS = 62.0 if JIT_DISABLED else 660.0
+SECONDS = 242.0 if JIT_DISABLED else 660.0
 # Medians and rates of the recordings of 4 September 2025: spread in bp, share at one step, touches a second, trades and
 # events a minute, deviation of the mid in bp, touch and depth in USDC.
 RECORDED = {
@@ -56,7 +56,7 @@ RECORDED = {
     "WLFI": (2.73, 0.24, 4.2, 71, 30, 2.66, 3_000, 0.3e6),
 }
 MARGINS = (1.5, 1.5, 1.3, 2.0, 1.5, 2.5, 1.8, 1.3)
-MARGINS_OF_A_MINUTE = (1.5, 2.0, 1.6, 4.0, 2.0, 20.0, 3.0, 1.6)
+MARGINS_OF_FOUR_MINUTES = (1.5, 2.0, 1.6, 4.0, 2.0, 20.0, 3.0, 1.6)
 
 
 @pytest.mark.parametrize("coin", list(RECORDED))
@@ -73,7 +73,7 @@ def test_what_ships_looks_like_the_recordings(coin: str):
         found.touch_usdc,
         found.depth_usdc,
     )
-    for figure, recorded, margin in zip(figures, RECORDED[coin], MARGINS_OF_A_MINUTE if JIT_DISABLED else MARGINS):
+    for figure, recorded, margin in zip(figures, RECORDED[coin], MARGINS_OF_FOUR_MINUTES if JIT_DISABLED else MARGINS):
         assert recorded / margin < figure < recorded * margin, figures
     if not JIT_DISABLED and coin != "WLFI":
         assert found.imbalance_share > 0.55, "queues tell where the mid goes"
