@@ -6,7 +6,8 @@ import gc
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -272,28 +273,22 @@ class Status:
         return f"  {flow.status()}" if isinstance(flow, FeedFlow) else ""
 
 
-class status_line:  # noqa: N801 - a context manager that reads as a function
+@contextmanager
+def status_line() -> Iterator[Callable[[str], None]]:
     """Yields what shows a line: in place on a terminal, else one now and then on standard error."""
+    if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.live import Live
 
-    def __enter__(self) -> Callable[[str], None]:
-        if sys.stderr.isatty():
-            from rich.console import Console
-            from rich.live import Live
+        with Live(console=Console(stderr=True), auto_refresh=False, transient=True) as live:
+            yield lambda line: live.update(line, refresh=True)
+        return
+    last = -LINE_EVERY_S
 
-            self._live: Live | None = Live(console=Console(stderr=True), auto_refresh=False, transient=True)
-            self._live.__enter__()
-            live = self._live
-            return lambda line: live.update(line, refresh=True)
-        self._live = None
-        last = [-LINE_EVERY_S]
+    def show(line: str) -> None:
+        nonlocal last
+        if time.monotonic() - last >= LINE_EVERY_S:
+            last = time.monotonic()
+            click.echo(line, err=True)
 
-        def show(line: str) -> None:
-            if time.monotonic() - last[0] >= LINE_EVERY_S:
-                last[0] = time.monotonic()
-                click.echo(line, err=True)
-
-        return show
-
-    def __exit__(self, *details: object) -> None:
-        if self._live is not None:
-            self._live.__exit__(None, None, None)
+    yield show

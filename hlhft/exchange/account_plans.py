@@ -11,6 +11,7 @@ from typing import Any
 
 from hlhft.exchange import actions
 from hlhft.exchange.actions import Action
+from hlhft.exchange.addresses import INSURANCE_VAULT
 from hlhft.exchange.order_plans import (
     NUMBERS,
     UNKNOWN_ASSET,
@@ -31,7 +32,6 @@ AMOUNT_MAX = 2**60
 TOKEN_DECIMALS = 8  # of the spot ledger's units
 USDC_DECIMALS = 6
 MINUTE_NS = 60_000_000_000
-INSURANCE_VAULT = 0
 USDC = "USDC"
 SPOT_DEX = "spot"
 

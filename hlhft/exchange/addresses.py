@@ -17,9 +17,10 @@ from msgspec import Struct
 from hlhft.hyperliquid.signing import address_bytes, keccak
 from hlhft.hyperliquid.wire import PADDED, ZERO_ADDRESS, WireError, read_number
 from hlhft.units import MICRO
+from hlhft.venue.chain_state import INSURANCE
 
 DAY_MS = 86_400_000
-INSURANCE_VAULT = 0
+INSURANCE_VAULT = INSURANCE  # its number
 
 UNKNOWN_TEXT = "User or API Wallet {address} does not exist."
 MUST_DEPOSIT_TEXT = "Must deposit before performing actions. User: {address}"

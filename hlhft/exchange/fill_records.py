@@ -17,7 +17,6 @@ from hlhft.hyperliquid.wire import answer_number
 HASH_NONE = "0x" + 64 * "0"
 MICRO_DECIMALS = 6
 RATE_DECIMALS = 10  # the venue publishes rates and premiums with ten decimals (recorded)
-FUNDING_DECIMALS = 12  # and the kernel keeps twelve
 
 # A trade id is a number of 50 bits that does not ascend (venue reference section 6.3). Multiplying by an odd number
 # makes one from the kernel's counter, and no two alike.

@@ -15,8 +15,6 @@ import numpy as np
 from hlhft.units import MARKET_DTYPE, Market, MarketKind
 
 SPOT_ASSET_BASE = 10_000
-_TOKEN_FACTOR = 0x9E3779B97F4A7C15F39CC0605CEDC835
-_TOKEN_OFFSET = 0x6D1E7CDE53BA9467B783CB7C530CE054
 USDC_TOKEN = 0
 # Venue reference section 3.1: a table below this number is flat, at the leverage that is its number.
 LISTED_TABLES_FROM = 50

@@ -53,11 +53,11 @@ from hlhft.exchange.sockets import Close, Frame, Sockets, request_type
 from hlhft.exchange.standing_prices import StandingPrices
 from hlhft.exchange.statuses import Answering, answer_of, group_by_leg, refused
 from hlhft.hyperliquid.signing import keccak
+from hlhft.hyperliquid.wire import ms_of
 from hlhft.units import UnitsError
 from hlhft.venue.blocks import ActionKind, new_clock, next_block_time, spacing_quantiles
 from hlhft.venue.chain_state import Chain
 
-NS_PER_MS = 1_000_000
 EXPIRED = "Action already expired"
 TOO_MANY_REQUESTS = "Too many requests."  # the venue's body is unverified
 CANCELS = 1  # the class of a block that holds them
@@ -130,7 +130,7 @@ class Machine:
         self.client_limits = ClientLimits(limits)
         self.account_limits = AccountLimits(limits)
         self.register = Register(
-            self.addresses, self.client_ids, budget=self._budget, now_ms=lambda: self.time_ns // NS_PER_MS
+            self.addresses, self.client_ids, budget=self._budget, now_ms=lambda: ms_of(self.time_ns)
         )
         self.records = Records(settings.listing, self.register, settings.records)
         self.answers = Info(self.kernel.chain, self.records, self.register)
@@ -181,7 +181,7 @@ class Machine:
             self.counters["actions unreadable" if request.status != 200 else "actions refused on arrival"] += 1
             return request
         weight = exchange_weight(legs_of(request.action)) if weighed else 0
-        if weight and self.client_limits.take_weight(client, weight, now_ns // NS_PER_MS):
+        if weight and self.client_limits.take_weight(client, weight, ms_of(now_ns)):
             return client_fault(429, TOO_MANY_REQUESTS)
         self._tickets += 1
         pending = _Pending(
@@ -198,11 +198,11 @@ class Machine:
     def info(self, body: bytes, client: Client, now_ns: int, *, weighed: bool = True) -> Answer:
         """The answer to the body of `POST /info`, as of the latest block. `weighed` as of `admit`."""
         kind = request_type(body)
-        now_ms = now_ns // NS_PER_MS
+        now_ms = ms_of(now_ns)
         if weighed and self.client_limits.take_weight(client, info_weight(kind), now_ms):
             return client_fault(429, TOO_MANY_REQUESTS)
         self.counters["info requests"] += 1
-        answer = self.answers.answer_bytes(body, self.time_ns // NS_PER_MS)
+        answer = self.answers.answer_bytes(body, ms_of(self.time_ns))
         if weighed:
             self.client_limits.add_weight(client, items_weight(kind, answer.items), now_ms)
         return Answer(answer.status, answer.body, is_json=not answer.is_text)
@@ -379,7 +379,7 @@ class Machine:
     def _plan(self, pending: _Pending, time_ns: int) -> tuple[Plan | Refused, int]:
         """What the action becomes in the block at `time_ns`, and for which account."""
         request = pending.request
-        now_ms = time_ns // NS_PER_MS
+        now_ms = ms_of(time_ns)
         actor = self._actor(request, now_ms)
         if isinstance(actor, str):
             return Refused(actor), 0

@@ -14,10 +14,11 @@ from hlhft.exchange.flow.live import MAINNET_URL, LiveFlow
 from hlhft.exchange.flow.parameters import shipped
 from hlhft.exchange.flow.replay import RecordedFlow, first_mids
 from hlhft.exchange.listing import Listed, Listing
-from hlhft.exchange.machine import NS_PER_MS, Flow, Machine
+from hlhft.exchange.machine import Flow, Machine
 from hlhft.exchange.settings import ExchangeSettings
 from hlhft.exchange.synthetic_flow import SyntheticFlow
 from hlhft.hyperliquid.signing import Signer, keccak
+from hlhft.hyperliquid.wire import ms_of
 from hlhft.units import MICRO, Market, MarketKind
 
 # Between them these call all that is compiled and only read.
@@ -152,7 +153,7 @@ def warm(machine: Machine) -> None:
     user, coin = test_signer(machine.settings.seed).address, machine.settings.listing.names[0]
     for kind in WARMING:
         body = msgspec.json.encode({"type": kind, "user": user, "coin": coin})
-        machine.answers.answer_bytes(body, machine.time_ns // NS_PER_MS)
+        machine.answers.answer_bytes(body, ms_of(machine.time_ns))
     machine.answers.markets.touches()
 
 

@@ -17,6 +17,7 @@ from hlhft.exchange.answers import Answer
 from hlhft.exchange.channels import Channels
 from hlhft.exchange.limits import CONNECTIONS_TEXT, Client, ClientLimits
 from hlhft.exchange.settings import ExchangeSettings
+from hlhft.hyperliquid.wire import ms_of
 
 ESTABLISHED = b"Websocket connection established."
 PONG = b'{"channel":"pong"}'
@@ -26,7 +27,6 @@ EXPIRED = "Expired"
 INACTIVE = "Inactive"
 NORMAL_CLOSURE = 1000
 POLICY_VIOLATION = 1008
-NS_PER_MS = 1_000_000
 Frame = tuple[int, bytes]  # connection, what to send to it
 FOREVER_NS = 2**62
 
@@ -118,7 +118,7 @@ class Sockets:
         if len(self._connections) >= self.settings.connections_max:
             return CONNECTIONS_TEXT
         self._last += 1
-        refusal = self.limits.connect(client, self._last, now_ns // NS_PER_MS)
+        refusal = self.limits.connect(client, self._last, ms_of(now_ns))
         if refusal is not None:
             return refusal
         self._connections[self._last] = _Connection(client, now_ns, now_ns)
@@ -136,7 +136,7 @@ class Sockets:
         state = self._connections.get(connection)
         if state is None or state.closing:
             return []
-        refusal = self.limits.message(connection, now_ns // NS_PER_MS)
+        refusal = self.limits.message(connection, ms_of(now_ns))
         if refusal is not None:
             # What the venue does then is unverified; a close is what a client cannot overlook.
             state.closing = refusal

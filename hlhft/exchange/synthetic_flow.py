@@ -13,6 +13,7 @@ from hlhft.exchange.kernel_state import packed, unpack
 from hlhft.units import MICRO, Market
 from hlhft.venue.blocks import ACTION_DTYPE, ActionKind
 from hlhft.venue.chain_state import Chain
+from hlhft.venue.fee_tiers import fix_rates
 
 FUNDS_MICRO = 10**9 * MICRO  # of each account of the flow: it is never short of margin
 REBATE_E9 = -30_000  # the flow's makers have the highest rebate (venue reference section 10)
@@ -42,9 +43,10 @@ class SyntheticFlow:
                 legs[row]["account"] = account
                 legs[row]["amount"] = FUNDS_MICRO
                 legs[row]["arrival_ns"] = ts_ns
-            makers = self.accounts[:MAKERS]
-            chain.exchange.holdings["maker_rate_e9"][list(makers)] = REBATE_E9
-            chain.fees.fixed[list(makers)] = 1
+            holdings = chain.exchange.holdings
+            for account in self.accounts[:MAKERS]:
+                taker_rate_e9 = int(holdings["taker_rate_e9"][account, 0])
+                fix_rates(chain.fees, holdings, account, maker_rate_e9=REBATE_E9, taker_rate_e9=taker_rate_e9)
             return len(self.accounts)
         return int(flow_legs(chain.exchange, self._flow, legs, first, ts_ns)) - first
 

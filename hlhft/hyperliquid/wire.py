@@ -18,8 +18,6 @@ NS_PER_MS = 1_000_000
 MS_MAX = (2**63 - 1) // NS_PER_MS  # what is a time in nanoseconds in 64 bits
 CLOID_MAX = 2**128 - 1
 ZERO_ADDRESS = "0x" + 40 * "0"
-FLOAT_DECIMALS = 8  # the official SDK writes floats with eight decimals
-FLOAT_ERROR_MAX = 1e-12  # and refuses those that this changes by as much
 
 _CANONICAL = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]*[1-9])?\Z", re.ASCII)
 _PADDED = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)\Z", re.ASCII)
@@ -67,28 +65,10 @@ STRICT = NumberRules()
 PADDED = NumberRules(padded=True)
 
 
-def request_number(units: int, decimals: int) -> str:
-    """`units` x 10^-decimals as a request writes it: plain notation, no trailing zeros ("1500", "0.00001")."""
-    return decimal_text(units, decimals)
-
-
 def answer_number(units: int, decimals: int) -> str:
     """`units` x 10^-decimals as the venue writes it: plain notation, at least one decimal ("1500.0", "0.00001")."""
     text = decimal_text(units, decimals)
     return text if "." in text else text + ".0"
-
-
-def float_number(value: float) -> str:
-    """A float as the official SDK puts it into a request: eight decimals, trailing zeros removed, -0.0 as "0".
-
-    The SDK turns -0.0 into "-0", a trap that is not repeated. Raises WireError when the value is no number or eight
-    decimals change it by FLOAT_ERROR_MAX or more.
-    """
-    rounded = f"{value:.{FLOAT_DECIMALS}f}"
-    if not abs(float(rounded) - value) < FLOAT_ERROR_MAX:
-        raise WireError(WireFault.TOO_FINE, f"{value!r} has more than {FLOAT_DECIMALS} decimals")
-    text = rounded.rstrip("0").rstrip(".")
-    return "0" if text == "-0" else text
 
 
 def read_number(text: object, decimals: int, *, maximum: int, rules: NumberRules = STRICT) -> int:
@@ -128,17 +108,6 @@ def cloid_text(cloid: int) -> str:
     """The client order id as the wire writes it, lower-case. `cloid` lies in 0 .. CLOID_MAX."""
     assert 0 <= cloid <= CLOID_MAX, "a client order id has 128 bits"
     return f"0x{cloid:032x}"
-
-
-def read_ms(value: object) -> int:
-    """A time of a request in milliseconds, 0 .. MS_MAX. Raises WireError when it is no whole number in that range."""
-    if type(value) is not int:
-        raise WireError(WireFault.NOT_TEXT, f"a time is a whole number of milliseconds, not {type(value).__name__}")
-    if value < 0:
-        raise WireError(WireFault.NEGATIVE, "a time is not negative")
-    if value > MS_MAX:
-        raise WireError(WireFault.TOO_LARGE, f"a time is at most {MS_MAX} milliseconds")
-    return value
 
 
 def ms_of(ns: int) -> int:

@@ -16,13 +16,13 @@ from hlhft.exchange.flow.fair import advance_fair
 from hlhft.exchange.flow.joiners import joiner_legs
 from hlhft.exchange.flow.legs import add_deposit, add_leverage, add_price
 from hlhft.exchange.flow.makers import deep_legs, maker_legs
+from hlhft.exchange.flow.state import ORACLE_NS
 from hlhft.exchange.flow.takers import informed_legs, momentum_legs, noise_legs
 
 # As in hlhft.venue.blocks and hlhft.exchange.flow.state; the compiled subset wants plain constants.
 _ORACLE_PRICE, _EXTERNAL_MARK = 15, 16
 _ONE = 65_536
 _DEPOSIT_MICRO = 1_000_000_000_000_000  # a billion USDC an account
-_ORACLE_NS = 3_000_000_000
 
 
 @compiled
@@ -30,7 +30,7 @@ def _oracle_legs(flow, legs, row, market, ts_ns):
     state = flow.states[market]
     if state["next_oracle_ns"] > ts_ns:
         return row
-    state["next_oracle_ns"] = ts_ns + _ORACLE_NS
+    state["next_oracle_ns"] = ts_ns + ORACLE_NS
     ticks = (state["fair_subticks"] + _ONE // 2) // _ONE
     row = add_price(flow, legs, row, _ORACLE_PRICE, market, ticks, ts_ns)
     return add_price(flow, legs, row, _EXTERNAL_MARK, market, ticks, ts_ns)
