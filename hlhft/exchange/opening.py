@@ -52,7 +52,9 @@ def named(names: Sequence[str]) -> list[Market]:
     for name in names:
         if name not in available:
             near = difflib.get_close_matches(name.upper(), available, n=1, cutoff=0.0)
-            raise OpeningError(f"coin {name} cannot be listed, the nearest is {near[0]}: known are {available}")
+            raise OpeningError(
+                f"coin {name} cannot be listed, the nearest is {near[0]}: known are {', '.join(available)}"
+            )
     if not names or len(set(names)) < len(names):
         raise OpeningError(f"an exchange lists each coin once and at least one, not {', '.join(names) or 'none'}")
     return [known()[name] for name in names]
