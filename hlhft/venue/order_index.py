@@ -17,7 +17,7 @@ def _bucket(venue, row, account, identity):
 def find_order(venue, account, market, identity, is_client_id):
     """Slot of the account's resting order in the market under the venue's id or its own; 0 when there is none.
 
-    An own id that is used twice finds the younger order; an own id of 0 is none and finds nothing.
+    An own id that is used twice finds the order that came to rest last; an own id of 0 is none and finds nothing.
     """
     slot = venue.buckets[1 if is_client_id else 0, _bucket(venue, 1 if is_client_id else 0, account, identity)]
     while slot != 0:
