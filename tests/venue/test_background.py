@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hlhft.venue.background import background_lots
@@ -309,6 +309,12 @@ def _fills_of_both(model: QueueModel, rows: list[tuple[str, int, int, int]]) -> 
         else:
             side, price = (SELL, 100 - away) if what == "sell" else (BUY, 101 + away)
             lots = max(lots, 1)
+            # As a feed does: what the trade went through is gone first.
+            for (standing_side, at), standing in list(levels.items()):
+                if standing and standing_side == -side and (price - at) * side > 0:
+                    there += recorded.level(standing_side, at, 0)
+                    feed.level(standing_side, at, 0)
+                    levels[standing_side, at] = 0
             there += recorded.trade(side, price, lots)
             feed.trade(side, price, lots)
             lots = max(levels.get((-side, price), 0) - lots, 0)
@@ -323,6 +329,7 @@ def _fills_of_both(model: QueueModel, rows: list[tuple[str, int, int, int]]) -> 
 
 @settings(max_examples=40)
 @given(ROWS)
+@example([("sell", 1, 0, 0), ("sell", 0, 0, 0)])
 def test_risk_averse_fills_are_those_of_the_recorded_venue(rows):
     there, here = _fills_of_both(QueueModel.RISK_AVERSE, rows)
     assert here == there
