@@ -56,6 +56,7 @@ DECLARED: Mapping[str, ExitCode] = {
     "hlhft.hyperliquid.encode.EncodeError": ExitCode.FAILURE,
     "hlhft.hyperliquid.nonces.NonceError": ExitCode.FAILURE,
     "hlhft.hyperliquid.signing.SigningError": ExitCode.DATA,
+    "hlhft.hyperliquid.supervisor_table.ImpossibleEvent": ExitCode.FAILURE,
     "hlhft.hyperliquid.wire.WireError": ExitCode.DATA,
     "hlhft.log.LogError": ExitCode.USAGE,
     "hlhft.strategies.StrategyError": ExitCode.USAGE,
