@@ -58,6 +58,7 @@ DECLARED: Mapping[str, ExitCode] = {
     "hlhft.hyperliquid.encode.EncodeError": ExitCode.FAILURE,
     "hlhft.hyperliquid.nonces.NonceError": ExitCode.FAILURE,
     "hlhft.hyperliquid.signing.SigningError": ExitCode.DATA,
+    "hlhft.hyperliquid.supervisor_table.ImpossibleEvent": ExitCode.FAILURE,
     "hlhft.hyperliquid.wire.WireError": ExitCode.DATA,
     "hlhft.live.control.ControlError": ExitCode.ABSENT,
     "hlhft.log.LogError": ExitCode.USAGE,
