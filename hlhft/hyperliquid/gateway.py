@@ -370,7 +370,7 @@ class Gateway:
     def _do_tell(self, flight: Flight, answer: ActionAnswer | None) -> None:
         assert answer is not None, "the step of an answer"
         sender, nonce = self._sender, flight.nonce
-        if flight.legs is None:
+        if not flight.rows:
             if flight.signed.kind is ActionKind.SCHEDULE_CANCEL:
                 sender.report(ReportCode.DEADMAN_SET if answer.is_ok else ReportCode.DEADMAN_REFUSED, answer.text)
         elif answer.is_ok:
@@ -404,11 +404,11 @@ class Gateway:
         flight.repeat_ns = NEVER_NS
         self._sender.counters["actions unanswered"] += 1
         self._sender.report(ReportCode.UNANSWERED, f"{flight.signed!r}")
-        if flight.legs is not None:
+        if flight.rows:
             self._sender.rows += self._fates.silent(flight.nonce, self._sender.now_ns)
 
     def _do_never_left(self, flight: Flight, answer: ActionAnswer | None) -> None:
-        if flight.legs is None:
+        if not flight.rows:
             if flight.signed.kind is ActionKind.NOOP:
                 self._is_primed = False
             else:
@@ -421,7 +421,7 @@ class Gateway:
 
     def _do_void(self, flight: Flight, answer: ActionAnswer | None) -> None:
         self._sender.report(ReportCode.VOIDED, f"{flight.signed!r}")
-        if flight.legs is not None:
+        if flight.rows:
             self._sender.rows += self._fates.voided(flight.nonce, self._sender.now_ns)
         elif flight.signed.kind is ActionKind.SCHEDULE_CANCEL:
             self._sender.report(ReportCode.DEADMAN_REFUSED, "voided, for want of an answer")

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
 from msgspec import Struct
 
+from hlhft.hyperliquid.decode import Row
 from hlhft.hyperliquid.encode import Signed
 from hlhft.hyperliquid.gateway_table import State
 from hlhft.hyperliquid.nonces import VENUE_KEEPS
@@ -19,13 +19,14 @@ FLIGHTS_MAX = 2 * VENUE_KEEPS
 REQUESTS_MAX = 4
 HTTP = -1  # the lane of what goes over HTTP
 NEVER_NS = 2**63 - 1
+ORDER_ID, BATCH, MARKET, KIND, REDUCE_ONLY = 1, 5, 6, 7, 11  # places in a command
 
 
 class Flight(Struct):
-    """One signed action. `legs` are the commands it was made of, None for a noop or a scheduled cancel."""
+    """One signed action. `rows` are the commands it was made of as tuples, none for a noop or a scheduled cancel."""
 
     signed: Signed
-    legs: np.ndarray | None
+    rows: list[Row]
     batch_id: int  # 0 for one of the gateway's own
     received_ns: int
     due_ns: int
@@ -50,7 +51,7 @@ class Flight(Struct):
     @property
     def reduces(self) -> bool:
         """Whether it can only take risk away, so that it is worth executing late."""
-        return self.legs is not None and bool(self.legs["reduce_only"].all())
+        return bool(self.rows) and all(row[REDUCE_ONLY] for row in self.rows)
 
 
 class Request(Struct, gc=False):

@@ -28,7 +28,17 @@ from hlhft.hyperliquid.gateway_events import (
     SetTimer,
     TimerName,
 )
-from hlhft.hyperliquid.gateway_flights import HTTP, NEVER_NS, Flight, Flights
+from hlhft.hyperliquid.gateway_flights import (
+    BATCH,
+    HTTP,
+    KIND,
+    MARKET,
+    NEVER_NS,
+    ORDER_ID,
+    REDUCE_ONLY,
+    Flight,
+    Flights,
+)
 from hlhft.hyperliquid.gateway_lanes import Lanes
 from hlhft.hyperliquid.gateway_mode import VenueMode
 from hlhft.hyperliquid.gateway_settings import GatewaySettings
@@ -40,7 +50,7 @@ DETAIL_CHARACTERS_MAX = 256  # of a report; the rest is cut off
 LEGS_PER_WEIGHT = 40  # venue reference section 7
 CANCELS = frozenset({ActionKind.CANCEL, ActionKind.CANCEL_BY_CLOID})
 _CANCEL, _MODIFY = 2, 3  # kinds of commands
-_ORDER_ID, _BATCH, _MARKET, _KIND, _REDUCE_ONLY = 1, 5, 6, 7, 11  # fields of a command
+_NO_LEGS = np.zeros(0, LEG_DTYPE)
 _LOCAL, _REFUSED = int(EventFlag.LOCAL_VISIBLE), int(EventKind.COMMAND_REFUSED)
 
 
@@ -106,18 +116,18 @@ class Sender:
     def send(self, commands: np.ndarray, received_ns: int) -> None:
         """Each pair of batch and kind becomes one action, or is refused."""
         rows = _rows(commands)
-        batch_id, kind = rows[0][_BATCH], rows[0][_KIND]
+        batch_id, kind = rows[0][BATCH], rows[0][KIND]
         for row in rows:
-            if row[_BATCH] != batch_id or row[_KIND] != kind:
+            if row[BATCH] != batch_id or row[KIND] != kind:
                 self._send_groups(commands, rows, received_ns)
                 break
         else:
-            self._send(kind, commands.copy(), rows, received_ns)
+            self._send(kind, commands, rows, received_ns)
 
     def _send_groups(self, commands: np.ndarray, rows: list[Row], received_ns: int) -> None:
         groups: dict[tuple[int, int], list[int]] = {}
         for place, row in enumerate(rows):
-            groups.setdefault((row[_BATCH], row[_KIND]), []).append(place)
+            groups.setdefault((row[BATCH], row[KIND]), []).append(place)
         for (_, kind), places in groups.items():
             self._send(kind, commands[places], [rows[place] for place in places], received_ns)
 
@@ -148,16 +158,16 @@ class Sender:
         except EncodeError as error:
             self._not_encoded(error, nonce, rows)
             return
-        flight = Flight(signed, legs, rows[0][_BATCH], received_ns, now_ns + self.settings.answer_ns)
-        self._launch(flight, lane)
+        flight = Flight(signed, rows, rows[0][BATCH], received_ns, now_ns + self.settings.answer_ns)
+        self._launch(flight, legs, lane)
 
-    def _launch(self, flight: Flight, lane: int) -> None:
+    def _launch(self, flight: Flight, legs: np.ndarray, lane: int) -> None:
         """The action leaves over a lane, or HTTP."""
         pushed = self.flights.add(flight)
         if pushed is not None:
             self._push_out(pushed)
-        signed, legs = flight.signed, flight.legs
-        if legs is not None:
+        signed = flight.signed
+        if flight.rows:
             self.rows += self.fates.sent(
                 Sent(signed.kind, signed.nonce, signed.expires_after_ms, flight.batch_id, legs)
             )
@@ -186,7 +196,7 @@ class Sender:
         """The way of orders that do not leave as usual: reduce-only ones by any that there is. None, and they are
         refused, when there is none."""
         refusal = self._obstacle()
-        if all(row[_REDUCE_ONLY] for row in rows) and (self.gate.is_open or self.gate.reductions):
+        if all(row[REDUCE_ONLY] for row in rows) and (self.gate.is_open or self.gate.reductions):
             lane = self.way(HTTP, len(rows))
             if lane is not None:
                 return lane
@@ -227,9 +237,9 @@ class Sender:
         """Nothing of an action leaves. The core is told of its own commands only."""
         self.counters[f"refused: {refusal.name}"] += len(rows)
         self.rows += [
-            (0, self.now_ns, 0, 0, row[_ORDER_ID], int(refusal), 0, _REFUSED, _LOCAL, row[_MARKET], 0, 0)
+            (0, self.now_ns, 0, 0, row[ORDER_ID], int(refusal), 0, _REFUSED, _LOCAL, row[MARKET], 0, 0)
             for row in rows
-            if row[_BATCH]
+            if row[BATCH]
         ]
 
     def _not_encoded(self, error: EncodeError, nonce: int, rows: list[Row]) -> None:
@@ -240,7 +250,7 @@ class Sender:
     # Cancels and modifications.
 
     def _targets(self, rows: list[Row]) -> list[Identity | None]:
-        return [self.fates.identity(row[_ORDER_ID]) for row in rows]
+        return [self.fates.identity(row[ORDER_ID]) for row in rows]
 
     def _modifies(self, legs: np.ndarray, rows: list[Row], nonce: int) -> Signed:
         """Each order by its client order id, or the venue's where another modification of it is under way. Raises
@@ -300,32 +310,31 @@ class Sender:
         now_ns, settings = self.now_ns, self.settings
         repeat_ns = now_ns + settings.repeat_ns if repeats < settings.repeats_max else NEVER_NS
         self._launch(
-            Flight(signed, legs, rows[0][_BATCH], received_ns, now_ns + settings.answer_ns, repeat_ns, repeats), lane
+            Flight(signed, rows, rows[0][BATCH], received_ns, now_ns + settings.answer_ns, repeat_ns, repeats),
+            legs,
+            lane,
         )
 
     def repeat(self, flight: Flight) -> None:
         """Sends a cancel that nobody answered under a new nonce, without the orders that are over."""
         flight.repeat_ns = NEVER_NS
-        legs = flight.legs
-        if flight.state is not State.FLYING or legs is None:
+        if flight.state is not State.FLYING:
             return
-        rows = _rows(legs)
         resting = {order.order_id for order in self.fates.live_orders() if order.state is not FateState.ENDING}
-        places = [place for place, row in enumerate(rows) if row[_ORDER_ID] in resting]
-        if places:
-            self.report(ReportCode.CANCEL_REPEATED, f"{len(places)} orders")
-            again = legs[places]
-            # The core counts its own action only.
-            again["batch_id"] = 0
-            self._send_cancels(again, _rows(again), flight.received_ns, flight.repeats + 1, flight.lane)
+        # The core counts its own action only: what is repeated has no batch of it.
+        again = [(*row[:BATCH], 0, *row[BATCH + 1 :]) for row in flight.rows if row[ORDER_ID] in resting]
+        if again:
+            self.report(ReportCode.CANCEL_REPEATED, f"{len(again)} orders")
+            legs = np.array(again, LEG_DTYPE)
+            self._send_cancels(legs, again, flight.received_ns, flight.repeats + 1, flight.lane)
 
     def cancel_own(self, market: int | None) -> None:
         """Cancels what may rest and is not being cancelled at this moment, in a market, by its row, or in all."""
         leaving = {
-            int(order_id)
+            row[ORDER_ID]
             for flight in self.flights
-            if flight.signed.kind in CANCELS and flight.state is State.FLYING and flight.legs is not None
-            for order_id in flight.legs["order_id"]
+            if flight.signed.kind in CANCELS and flight.state is State.FLYING
+            for row in flight.rows
         }
         # An order whose modification is under way appears twice: its newest name is cancelled now, the other one when
         # what became of the modification is known.
@@ -360,7 +369,7 @@ class Sender:
         nonce = None if lane is None else self._allocate([], urgent=True)
         if lane is None or nonce is None:
             return False
-        self._launch(Flight(make(nonce), None, 0, self.now_ns, self.now_ns + self.settings.answer_ns), lane)
+        self._launch(Flight(make(nonce), [], 0, self.now_ns, self.now_ns + self.settings.answer_ns), _NO_LEGS, lane)
         return True
 
     def _push_out(self, flight: Flight) -> None:
@@ -369,7 +378,7 @@ class Sender:
         if flight.state is State.LANDED:
             return
         self.nonces.lost(flight.nonce)
-        if flight.legs is not None and flight.state is State.FLYING:
+        if flight.rows and flight.state is State.FLYING:
             self.rows += self.fates.silent(flight.nonce, self.now_ns)
 
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from hlhft.hyperliquid.encode import Signed
 from hlhft.hyperliquid.gateway_flights import FLIGHTS_MAX, HTTP, NEVER_NS, REQUESTS_MAX, Flight, Flights
 from hlhft.hyperliquid.gateway_table import State
-from hlhft.hyperliquid.packing import LEG_DTYPE, ActionKind
+from hlhft.hyperliquid.packing import ActionKind
 
 
 def flight(nonce: int, *, due_ns: int = 10, reduce_only: tuple[int, ...] = (0,)) -> Flight:
-    legs = np.zeros(len(reduce_only), LEG_DTYPE)
-    legs["reduce_only"] = reduce_only
-    return Flight(Signed(b"body", ActionKind.ORDER, nonce, 5, len(legs)), legs, 1, 0, due_ns)
+    rows = [(0, 1, 2, 3, 0, 1, 0, 1, 1, 1, 0, each) for each in reduce_only]
+    return Flight(Signed(b"body", ActionKind.ORDER, nonce, 5, len(rows)), rows, 1, 0, due_ns)
 
 
 def test_an_action_is_found_by_its_nonce_and_by_each_of_its_requests() -> None:
@@ -95,4 +93,4 @@ def test_the_next_deadline_is_the_earliest_of_all() -> None:
 def test_an_action_reduces_when_all_of_its_orders_do() -> None:
     assert flight(1, reduce_only=(1, 1)).reduces
     assert not flight(1, reduce_only=(1, 0)).reduces
-    assert not Flight(Signed(b"", ActionKind.NOOP, 1, None, 0), None, 0, 0, 0).reduces
+    assert not Flight(Signed(b"", ActionKind.NOOP, 1, None, 0), [], 0, 0, 0).reduces
