@@ -57,6 +57,7 @@ DECLARED: Mapping[str, ExitCode] = {
     "hlhft.hyperliquid.nonces.NonceError": ExitCode.FAILURE,
     "hlhft.hyperliquid.signing.SigningError": ExitCode.DATA,
     "hlhft.hyperliquid.wire.WireError": ExitCode.DATA,
+    "hlhft.live.store.StoreError": ExitCode.FAILURE,
     "hlhft.log.LogError": ExitCode.USAGE,
     "hlhft.strategies.StrategyError": ExitCode.USAGE,
     "hlhft.units.UnitsError": ExitCode.DATA,
