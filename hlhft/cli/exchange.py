@@ -66,12 +66,10 @@ def command(
     """Serve an exchange that speaks Hyperliquid's wire protocol, on this machine only unless told otherwise.
 
     Clients connect by their base URL alone. The venue's rules are enforced: signatures, nonces, precision, margin,
-    limits, block order. With --state, the exchange goes on where it was stopped. Ends with Ctrl-C.
+    limits, block order. With --state, the exchange goes on where it ended, stopped or killed. Ends with Ctrl-C.
     """
     from hlhft.compiled import cache_folder
     from hlhft.exchange.opening import warm
-    from hlhft.exchange.server import Clock
-    from hlhft.exchange.state_file import read_state
 
     names = None if coins is None else [name.strip() for name in coins.split(",") if name.strip()]
     if flow == "live" and speed != 1.0:
@@ -88,21 +86,60 @@ def command(
     unseen = opened(time.time_ns())
     _run_first(unseen, blocks)
     warm(unseen)
-    told = read_state(state) if state is not None and state.exists() else None
-    now_ns = time.time_ns()
-    clock = Clock(now_ns, speed=speed)
-    machine = opened(now_ns)
-    if told is not None:
-        try:
-            machine.restore(told, now_ns)
-        except ValueError as error:
-            raise CommandError(f"{state}: {error}", ExitCode.DATA) from None
-    clock.start_ns += machine.time_ns - now_ns  # of a state that ran faster than time does
+    clock, machine = _at_present(state, opened, speed)
     _run_first(machine, blocks)
-    interrupted = _serve(machine, clock=clock, host=host, port=port, state=state)
+    with _kept(machine, state):
+        interrupted = _serve(machine, clock=clock, host=host, port=port)
     if interrupted:
         kept = f"; the state is in {state}" if state is not None else ""
         raise CommandError(f"interrupted{kept}", ExitCode.INTERRUPTED)
+
+
+def _at_present(state: Path | None, opened: Callable[[int], Machine], speed: float) -> tuple[Clock, Machine]:
+    """The exchange as it was when it ended, or a new one, and its clock, which is ahead of a state that ran faster
+    than time does."""
+    from hlhft.exchange.input_log import recover
+    from hlhft.exchange.server import Clock
+
+    try:
+        told = recover(state, opened) if state is not None and state.exists() else None
+        now_ns = time.time_ns()
+        clock, machine = Clock(now_ns, speed=speed), opened(now_ns)
+        if told is not None:
+            machine.restore(told, now_ns)
+    except ValueError as error:
+        raise CommandError(f"{error}" if str(state) in str(error) else f"{state}: {error}", ExitCode.DATA) from None
+    clock.start_ns += machine.time_ns - now_ns
+    return clock, machine
+
+
+@contextmanager
+def _kept(machine: Machine, state: Path | None) -> Iterator[None]:
+    """Keeps an exchange while it is served: its state is written before and after, and all that it hears between.
+
+    What a broken exchange heard is set aside: to hear it again would break it again.
+    """
+    from hlhft.exchange.flow.live import LiveFlow
+    from hlhft.exchange.input_log import InputLog, log_of
+
+    if state is None:
+        yield
+        return
+    _save(machine, state)
+    if isinstance(machine.flow, LiveFlow):
+        yield
+        _save(machine, state)
+        return
+    log = InputLog(log_of(state), machine)
+    try:
+        yield
+        _save(machine, state)
+        log_of(state).unlink()
+    except CommandError:
+        log_of(state).replace(log_of(state).with_suffix(".broken"))
+        raise
+    finally:
+        log.close()
 
 
 def _check_state(state: Path) -> None:
@@ -164,8 +201,8 @@ def _opener(
     )
 
 
-def _serve(machine: Machine, *, clock: Clock, host: str, port: int, state: Path | None) -> bool:
-    """Serves until a signal comes, then saves; returns whether it came from the keyboard."""
+def _serve(machine: Machine, *, clock: Clock, host: str, port: int) -> bool:
+    """Serves until a signal comes; returns whether it came from the keyboard."""
     import asyncio
 
     import uvloop
@@ -197,7 +234,7 @@ def _serve(machine: Machine, *, clock: Clock, host: str, port: int, state: Path 
                         feed.result()
                     if server.broken.is_set():
                         raise CommandError(
-                            "the exchange broke and was stopped; its state is not saved", ExitCode.FAILURE
+                            "the exchange broke and was stopped; kept is the state that it began with", ExitCode.FAILURE
                         )
         finally:
             if feed is not None:
@@ -212,8 +249,6 @@ def _serve(machine: Machine, *, clock: Clock, host: str, port: int, state: Path 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         interrupted = runner.run(run())
     gc.unfreeze()
-    if state is not None:
-        _save(machine, state)
     return interrupted
 
 

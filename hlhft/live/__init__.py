@@ -1,1 +1,1 @@
-"""Effects performed: files, sockets, timers and processes around the machines and the core."""
+"""Effects performed: sockets, files, timers, processes. What is decided is decided by the machines and the core."""
