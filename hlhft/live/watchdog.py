@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from random import SystemRandom
 from typing import Any, Protocol
 
-import aiohttp
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
@@ -45,8 +44,10 @@ from hlhft.hyperliquid.watchdog_events import (
     WatchdogSettings,
 )
 from hlhft.hyperliquid.watchdog_reading import posted
+from hlhft.hyperliquid.watchdog_requests import PENDING_MAX
 from hlhft.hyperliquid.watchdog_table import State
 from hlhft.live.heartbeat import HeartbeatReceiver
+from hlhft.live.http import Answer, Http, HttpSettings
 from hlhft.live.notify import Notifier
 
 ANSWER_BYTES_MAX = 8 << 20  # 5,000 open orders have one
@@ -69,7 +70,6 @@ ALARMS = frozenset(
 QUIET = frozenset({ReportCode.HEARD, ReportCode.SWITCH_ARMED, ReportCode.SWITCH_CLEARED})
 
 _FRAME = b'{"method":"post","id":%d,"request":{"type":"%b","payload":%b}}'
-_JSON = {"Content-Type": "application/json"}
 _LOG = logging.getLogger(__name__)
 
 
@@ -119,10 +119,9 @@ class WatchdogShell:
         self._notifier = notifier
         self._on_report = on_report
         self._random = SystemRandom()
-        self._http: aiohttp.ClientSession | None = None
+        self._http: Http | None = None
         self._outbox: asyncio.Queue[bytes] | None = None  # of the socket that stands
         self._timers: dict[TimerName, asyncio.TimerHandle] = {}
-        self._requests: set[asyncio.Task[None]] = set()  # over HTTP; the machine bounds them
         self._refused_ns: dict[BeatFault, int] = {}
         self._ended: asyncio.Future[bool] | None = None
         self._stop = asyncio.Event()
@@ -170,28 +169,33 @@ class WatchdogShell:
         ended: asyncio.Future[bool] = loop.create_future()
         self._ended = ended
         loop.set_exception_handler(self._break)
-        seconds = 2 * self.machine.settings.request_ns / backoff.SECOND_NS
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=seconds)) as self._http:
-            lives = [loop.create_task(self._connect_forever()), loop.create_task(self._pulse())]
-            waited = loop.create_task(until)
-            try:
-                self._feed(begin)
-                self._notifier.ready()
-                await asyncio.wait([ended, waited, *lives], return_when=asyncio.FIRST_COMPLETED)
-                self._notifier.stopping()
-                for life in lives:
-                    if life.done():
-                        life.result()  # it never ends by itself: this raises
-                if not ended.done():
-                    self._feed(Stop())
-                return await ended
-            finally:
-                left = [*lives, waited, *self._requests]
-                for task in left:
-                    task.cancel()
-                await asyncio.gather(*left, return_exceptions=True)
-                for handle in self._timers.values():
-                    handle.cancel()
+        self._http = Http(self.place.url, self._http_settings())
+        lives = [loop.create_task(self._connect_forever()), loop.create_task(self._pulse())]
+        waited = loop.create_task(until)
+        try:
+            self._feed(begin)
+            self._notifier.ready()
+            waits: list[asyncio.Future[Any]] = [ended, waited, *lives]
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            self._notifier.stopping()
+            for life in lives:
+                if life.done():
+                    life.result()  # it never ends by itself: this raises
+            if not ended.done():
+                self._feed(Stop())
+            return await ended
+        finally:
+            for task in (*lives, waited):
+                task.cancel()
+            await asyncio.gather(*lives, waited, return_exceptions=True)
+            await self._http.close()
+            for handle in self._timers.values():
+                handle.cancel()
+
+    def _http_settings(self) -> HttpSettings:
+        """What the machine no longer waits for ends soon after; it bounds what is under way by itself."""
+        timeout_s = 2 * self.machine.settings.request_ns / backoff.SECOND_NS
+        return HttpSettings(timeout_s=timeout_s, body_bytes_max=ANSWER_BYTES_MAX, requests_max=PENDING_MAX)
 
     def _break(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """A callback has raised: nothing goes on as if it had not."""
@@ -224,9 +228,7 @@ class WatchdogShell:
             case Ask(lane=Lane.SOCKET):
                 self._ask_socket(effect)
             case Ask():
-                task = asyncio.get_running_loop().create_task(self._ask_http(effect))
-                self._requests.add(task)
-                task.add_done_callback(self._asked)
+                self._ask_http(effect)
             case SetTimer():
                 self._set(effect)
             case Report():
@@ -271,20 +273,15 @@ class WatchdogShell:
 
     # The venue over HTTP.
 
-    async def _ask_http(self, ask: Ask) -> None:
+    def _ask_http(self, ask: Ask) -> None:
         assert self._http is not None, "it runs"
         path = "/info" if ask.kind is RequestKind.INFO else "/exchange"
-        try:
-            async with self._http.post(self.place.url + path, data=ask.body, headers=_JSON) as response:
-                body, text = await _body(response)
-        except (aiohttp.ClientError, OSError) as error:  # a timeout is an OSError
-            body, text = None, _words(error)
-        self._feed(Answered(ask.request_id, body, self._draw(), text))
 
-    def _asked(self, task: asyncio.Task[None]) -> None:
-        self._requests.discard(task)
-        if not task.cancelled():
-            task.result()
+        def told(answer: Answer) -> None:
+            answered = Answered(ask.request_id, answer.body, self._draw(), answer.fault)
+            asyncio.get_running_loop().call_soon(self._feed, answered)
+
+        self._http.post(path, ask.body, told)
 
     # The venue over the socket.
 
@@ -359,18 +356,6 @@ class WatchdogShell:
             pass
         failed = Answered(ask.request_id, None, self._draw(), "the socket takes no more")
         asyncio.get_running_loop().call_soon(self._feed, failed)
-
-
-async def _body(response: aiohttp.ClientResponse) -> tuple[bytes | None, str]:
-    """The body of an answer; or None, and in words why it is none."""
-    body = bytearray()
-    async for part in response.content.iter_chunked(1 << 16):
-        body += part
-        if len(body) > ANSWER_BYTES_MAX:
-            return None, f"the answer has more than {ANSWER_BYTES_MAX} bytes"
-    if response.status != 200:
-        return None, f"HTTP {response.status}: {bytes(body[:ERROR_CHARACTERS_MAX]).decode(errors='replace')}"
-    return bytes(body), ""
 
 
 def _words(error: BaseException) -> str:
