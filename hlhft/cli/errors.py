@@ -25,6 +25,7 @@ class ExitCode(IntEnum):
     USAGE = 2
     DATA = 3
     HALTED = 4
+    DIFFERS = 5
     ABSENT = 6
     INTERRUPTED = 130
 
@@ -35,6 +36,7 @@ MEANING: Mapping[ExitCode, str] = {
     ExitCode.USAGE: "wrong use: an unknown command, option, parameter or setting, or a strategy that is none",
     ExitCode.DATA: "data that is missing, damaged or of another kind than stated",
     ExitCode.HALTED: "the run ended halted: a breaker or a misbehaving strategy stopped it",
+    ExitCode.DIFFERS: "a replay decided otherwise than its journal",
     ExitCode.ABSENT: "no engine answered the command: none runs here, it is another user's, or it refused",
     ExitCode.INTERRUPTED: "interrupted from the keyboard; what was finished is kept",
 }
@@ -64,6 +66,8 @@ DECLARED: Mapping[str, ExitCode] = {
     "hlhft.live.journal.records.RecordError": ExitCode.DATA,
     "hlhft.live.journal.segments.JournalError": ExitCode.DATA,
     "hlhft.live.journal.segments.JournalFull": ExitCode.FAILURE,
+    "hlhft.live.replay._Differs": ExitCode.DIFFERS,
+    "hlhft.live.replay.VersionError": ExitCode.DATA,
     "hlhft.live.store.StoreError": ExitCode.FAILURE,
     "hlhft.log.LogError": ExitCode.USAGE,
     "hlhft.strategies.StrategyError": ExitCode.USAGE,
