@@ -25,6 +25,7 @@ class ExitCode(IntEnum):
     USAGE = 2
     DATA = 3
     HALTED = 4
+    ORDERS_LEFT = 5
     ABSENT = 6
     INTERRUPTED = 130
 
@@ -36,6 +37,7 @@ MEANING: Mapping[ExitCode, str] = {
     ExitCode.DATA: "data that is missing, damaged or of another kind than stated",
     ExitCode.HALTED: "the run ended halted: a breaker or a misbehaving strategy stopped it",
     ExitCode.ABSENT: "no engine answered the command: none runs here, it is another user's, or it refused",
+    ExitCode.ORDERS_LEFT: "own orders may be left at the venue: it was not proven that there are none",
     ExitCode.INTERRUPTED: "interrupted from the keyboard; what was finished is kept",
 }
 
@@ -61,7 +63,11 @@ DECLARED: Mapping[str, ExitCode] = {
     "hlhft.hyperliquid.nonces.NonceError": ExitCode.FAILURE,
     "hlhft.hyperliquid.signing.SigningError": ExitCode.DATA,
     "hlhft.hyperliquid.supervisor_table.ImpossibleEvent": ExitCode.FAILURE,
+    "hlhft.hyperliquid.watchdog_beats.BeatError": ExitCode.DATA,
+    "hlhft.hyperliquid.watchdog_table.ImpossibleStep": ExitCode.FAILURE,
     "hlhft.hyperliquid.wire.WireError": ExitCode.DATA,
+    "hlhft.live.heartbeat.HeartbeatError": ExitCode.USAGE,
+    "hlhft.live.private_files.PrivateFileError": ExitCode.USAGE,
     "hlhft.live.control.ControlError": ExitCode.ABSENT,
     "hlhft.live.journal.records.RecordError": ExitCode.DATA,
     "hlhft.live.journal.segments.JournalError": ExitCode.DATA,
