@@ -27,6 +27,7 @@ class ExitCode(IntEnum):
     HALTED = 4
     ORDERS_LEFT = 5
     ABSENT = 6
+    DIFFERS = 7
     INTERRUPTED = 130
 
 
@@ -36,8 +37,9 @@ MEANING: Mapping[ExitCode, str] = {
     ExitCode.USAGE: "wrong use: an unknown command, option, parameter or setting, or a strategy that is none",
     ExitCode.DATA: "data that is missing, damaged or of another kind than stated",
     ExitCode.HALTED: "the run ended halted: a breaker or a misbehaving strategy stopped it",
-    ExitCode.ABSENT: "no engine answered the command: none runs here, it is another user's, or it refused",
     ExitCode.ORDERS_LEFT: "own orders may be left at the venue: it was not proven that there are none",
+    ExitCode.ABSENT: "no engine answered the command: none runs here, it is another user's, or it refused",
+    ExitCode.DIFFERS: "a replay decided otherwise than its journal",
     ExitCode.INTERRUPTED: "interrupted from the keyboard; what was finished is kept",
 }
 
@@ -74,6 +76,8 @@ DECLARED: Mapping[str, ExitCode] = {
     "hlhft.live.journal.segments.JournalFull": ExitCode.FAILURE,
     "hlhft.live.preflight.StartError": ExitCode.USAGE,
     "hlhft.live.preflight.VenueError": ExitCode.FAILURE,
+    "hlhft.live.replay._Differs": ExitCode.DIFFERS,
+    "hlhft.live.replay.VersionError": ExitCode.DATA,
     "hlhft.live.store.StoreError": ExitCode.FAILURE,
     "hlhft.log.LogError": ExitCode.USAGE,
     "hlhft.strategies.StrategyError": ExitCode.USAGE,

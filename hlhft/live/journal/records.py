@@ -240,7 +240,9 @@ class Parser:
     whatever follows is only counted. Holds one record at most.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_gapless: bool = True) -> None:
+        """In a ledger, which is not `is_gapless`, sequences only rise: what was left out had numbers too."""
+        self.read = 0  # bytes
         self.tail = Tail.OPEN
         self.fault = ""
         self.end = 0  # bytes of whole records
@@ -250,9 +252,11 @@ class Parser:
         self.sequence = 0  # of the last record
         self._held = bytearray()
         self._is_over = False
+        self._is_gapless = is_gapless
 
     def feed(self, piece: bytes | memoryview) -> list[Record]:
         """The records that this piece completes."""
+        self.read += len(piece)
         if self._is_over:
             self._behind(piece)
             return []
@@ -321,7 +325,7 @@ class Parser:
             return "" if session > 0 else "the segment names no session"
         if session != self.session:
             return f"a record is of session {session}, the segment of session {self.session}"
-        if sequence != self.sequence + 1:
+        if sequence != self.sequence + 1 and (self._is_gapless or sequence <= self.sequence):
             return f"record {sequence} follows record {self.sequence}"
         return ""
 

@@ -25,6 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hlhft.config.live_sections import Journal as Section
 from hlhft.events import EVENT_DTYPE
 from hlhft.live.journal.records import (
     CHECKED_FROM,
@@ -66,10 +67,21 @@ class JournalSettings:
     """How the journal is written and what is kept of it. Raises JournalError for what cannot work."""
 
     segment_bytes: int = 256 << 20
-    sync_ms: int = 20
+    sync_ms: float = 20
     checkpoint_steps: int = 10_000
     total_bytes_max: int = 64 << 30  # of the whole folder
     keep_days: int = 30
+
+    @classmethod
+    def of(cls, section: Section) -> JournalSettings:
+        """From the configuration. Raises JournalError for what cannot work."""
+        return cls(
+            segment_bytes=section.segment_mib << 20,
+            sync_ms=section.sync_ms,
+            checkpoint_steps=section.checkpoint_steps,
+            total_bytes_max=int(section.total_gib_max * (1 << 30)),
+            keep_days=section.keep_days,
+        )
 
     def __post_init__(self) -> None:
         if not SEGMENT_BYTES_MIN <= self.segment_bytes <= SEGMENT_BYTES_MAX or self.segment_bytes % PAGE_BYTES:
@@ -84,8 +96,8 @@ class JournalSettings:
             raise JournalError(
                 f"the journal needs room for four segments, {4 * self.segment_bytes} bytes, not {self.total_bytes_max}"
             )
-        if not 1 <= self.keep_days <= 3650:
-            raise JournalError(f"the journal is kept 1 to 3650 days, not {self.keep_days}")
+        if not 1 <= self.keep_days <= 36_500:
+            raise JournalError(f"the journal is kept 1 to 36500 days, not {self.keep_days}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,10 +225,7 @@ class Journal:
         self._limit = self._full
 
     def rotate(self) -> None:
-        """Begins a new segment now, with the state as it is: after anything but a step changed it, as a reload does.
-
-        Call it between two steps. Raises JournalFull.
-        """
+        """Begins a new segment now. Call it between two steps. Raises JournalFull."""
         self._make_room(0)
 
     def rotate_if_due(self, share: float = 0.9) -> bool:
@@ -228,6 +237,12 @@ class Journal:
             return False
         self.rotate()
         return True
+
+    def changed(self, text: bytes) -> None:
+        """Something but a step changed the state, as a reload does: notes what, and begins a new segment with the state
+        as it is now, from which a replay goes on. Call it between two steps, after the change. Raises JournalFull."""
+        self.note(NoteKind.SETTINGS, text)
+        self.rotate()
 
     def sync(self) -> None:
         """Everything so far survives a power cut. Takes milliseconds: before the first order, not in between.

@@ -16,7 +16,7 @@ from hlhft.live.journal.writer import Journal, JournalSettings
 from hlhft.strategies import Strategy, load
 from hlhft.units import Market
 from tests.core.worlds import COIN, MS, START, limits_of
-from tests.live.journal.worlds import SMALL
+from tests.live.journal.worlds import SMALL, until
 
 STRATEGY = "two_sided"
 SETTINGS = replace(SMALL, checkpoint_steps=10)
@@ -88,6 +88,7 @@ class Session:
         count = self.brain.step(rows, len(rows))
         self.journal.commands(self.brain.commands, count)
         commands = self.brain.commands[:count].copy()
+        until(lambda: self.journal._copied is None)  # every checkpoint is made
         if count:
             self.commands.append(commands.tobytes())
         return commands

@@ -7,8 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hlhft.config.live_sections import Journal as Section
 from hlhft.core.state import COMMAND_DTYPE
 from hlhft.events import EVENT_DTYPE
 from hlhft.live.journal import writer
@@ -45,7 +44,7 @@ from hlhft.live.journal.writer import (
     Source,
     digest,
 )
-from tests.live.journal.worlds import NOW, SMALL, events, journal, source, start
+from tests.live.journal.worlds import NOW, SMALL, events, journal, source, start, until
 
 K = RecordKind
 ROOM = 1 << 14  # events in one call: a megabyte
@@ -57,16 +56,6 @@ def read(folder: Path, number: int = 0, *, session: int = 7) -> tuple[Parser, li
         found += parser.feed(piece)
     parser.finish()
     return parser, found
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Waits for the keeper."""
-    waiting = threading.Event()
-    for _ in range(5000):
-        if condition():
-            return
-        waiting.wait(0.001)
-    raise AssertionError("it did not happen within five seconds")
 
 
 def test_everything_is_there_in_order(tmp_path: Path) -> None:
@@ -384,7 +373,7 @@ def test_checkpoints_come_at_whole_multiples(tmp_path: Path, every: int) -> None
         {"checkpoint_steps": 0},
         {"total_bytes_max": (1 << 30) - 1},
         {"keep_days": 0},
-        {"keep_days": 4000},
+        {"keep_days": 40_000},
     ],
 )
 def test_settings_that_cannot_work_are_refused(wrong: dict[str, int]) -> None:
@@ -444,3 +433,23 @@ def test_a_segment_is_closed_once_it_is_on_disk(tmp_path: Path, monkeypatch: pyt
     until(lambda: "close 0" in done)
     assert done.index("close 0") == done.index("sync 1") + 2 and done[done.index("close 0") - 1] == "sync 0"
     written.close()
+
+
+def test_settings_come_from_the_configuration() -> None:
+    found = JournalSettings.of(
+        Section(segment_mib=8, sync_ms=2.5, total_gib_max=0.5, keep_days=3, checkpoint_steps=100)
+    )
+    assert (found.segment_bytes, found.sync_ms, found.checkpoint_steps) == (8 << 20, 2.5, 100)
+    assert (found.total_bytes_max, found.keep_days) == (1 << 29, 3)
+    assert JournalSettings.of(Section()), "what is shipped works"
+
+
+def test_a_file_that_cannot_be_cut_at_the_end_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(descriptor: int, length: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    written = journal(tmp_path)
+    monkeypatch.setattr(os, "ftruncate", refuse)
+    with pytest.raises(JournalError, match="cannot be closed"):
+        written.close()
+    assert read(tmp_path)[0].tail is Tail.ENDED, "zeros follow, which are nothing"

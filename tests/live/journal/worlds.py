@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -63,3 +64,13 @@ def source(state: Callable[[], Sequence[bytes]] = lambda: (b"a", b"b"), *, sessi
 def journal(folder: Path, settings: JournalSettings = SMALL, *, session: int = 7) -> Journal:
     """One whose closed segments stay as they are."""
     return Journal(folder, settings, source(session=session), session=session, compress=False, clock_ns=lambda: NOW)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Waits for what another thread does."""
+    waiting = threading.Event()
+    for _ in range(5000):
+        if condition():
+            return
+        waiting.wait(0.001)
+    raise AssertionError("it did not happen within five seconds")
