@@ -101,10 +101,10 @@ class Accounts:
         self._demand: tuple[int, int] | None = None  # number of the Begin, number of the connection's demand
         hub.timers.own(OWNER, self._fired)
         self._effects: dict[type, Callable[[Any], None]] = {
-            Ask: self._ask, TellListing: self._tell_listing, TellFills: self._tell_fills, FillsRead: self._fills_read, AskOwn: self._ask_own,
-            Tell: self._tell, BeginSession: self._begin_session, Adopt: self._adopt,
-            CancelLeftovers: self._cancel_leftovers, Agreed: self._agree, Disagreed: self._disagree,
-            Watermark: self._keep_watermark, Empty: self._empty, NotEmpty: self._not_empty,
+            Ask: self._ask, TellListing: self._tell_listing, TellFills: self._tell_fills,
+            FillsRead: self._fills_read, AskOwn: self._ask_own, Tell: self._tell,
+            BeginSession: self._begin_session, Adopt: self._adopt, CancelLeftovers: self._cancel_leftovers,
+            Agreed: self._agree, Disagreed: self._disagree, Watermark: self._keep_watermark, Empty: self._empty, NotEmpty: self._not_empty,
             SetTimer: self._set_timer, Report: self._report,
         }  # fmt: skip
 

@@ -59,6 +59,9 @@ class Listener(Protocol):
     def journal_full(self, sentence: str) -> None:
         """The journal takes no more."""
 
+    def ticked(self, halt_code: int) -> None:
+        """The core heard the time; the code of the breaker that keeps it from quoting, 0 for none."""
+
 
 class Dispatch:
     """The one place that steps the brain. `send(commands, received_ns)` takes what leaves, COMMAND_DTYPE[n], n > 0."""
@@ -92,6 +95,7 @@ class Dispatch:
         self._is_busy = False
         self._is_resuming = False
         self._batch_ns = 0
+        self._stepped_ns = 0  # the newest time that the core was told
         lane = brain.lane.lane
         self._latches, self._halt_code = lane["latches"], lane["halt_code"]
         self._held_back = lane["waiting_count"]
@@ -107,9 +111,11 @@ class Dispatch:
         """Begins to tell the core the time."""
         self._timers.set(OWNER, TICK, self._clock.now_ns() + TICK_NS)
 
-    def frame(self, events: np.ndarray, count: int) -> None:
-        """Steps over one frame: the first `count` of EVENT_DTYPE `events`."""
+    def frame(self, events: np.ndarray, count: int, now_ns: int) -> None:
+        """Steps over one frame: the first `count` of EVENT_DTYPE `events`, all received at `now_ns`."""
         assert not self._is_busy, "frames come one after the other"
+        assert now_ns >= self._stepped_ns, "time does not run backwards"
+        self._stepped_ns = now_ns
         self._is_busy = True
         try:
             self._step(events, count)
@@ -150,6 +156,8 @@ class Dispatch:
             self._batch_ns = 0
             timer = _BATCH_ID
         self.tell([(0, now_ns, 0, 0, 0, timer, 0, _TIMER, _VISIBLE, 0, 0, 0)])
+        if name == TICK:
+            self._listener.ticked(int(self._halt_code[0]))
 
     def _drain(self) -> None:
         """Steps over what waits, and over what that leads to."""
@@ -169,6 +177,11 @@ class Dispatch:
                 count = len(part)
                 self._rows[:count] = part
                 self._rows[count - 1]["flags"] |= _FRAME_END
+                # A machine stamps what it tells with the time that it was asked at, and what followed meanwhile may
+                # have been stepped over before; for the core time only goes on.
+                times_ns = self._rows["ts_local_ns"][:count]
+                np.maximum(times_ns, self._stepped_ns, out=times_ns)
+                self._stepped_ns = int(times_ns.max())
                 self._step(self._rows, count)
 
     def _resume(self) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hlhft.core.brain import Brain
+from hlhft.core.risk import BREAKERS, Breaker
 from hlhft.events import EventFlag, EventKind
 from hlhft.hyperliquid import supervisor_events as told
 from hlhft.hyperliquid.connection import Connection
@@ -139,6 +140,7 @@ class Engine:
         self._answers: dict[int, told.Answer] = {}
         self._breaks = 0
         self._had_trouble = False
+        self._halt_code = 0
         hub = parts.hub
         hub.engine = self
         hub.timers.own(OWNER, self._fired)
@@ -272,12 +274,24 @@ class Engine:
 
     def tripped(self, latches: int, breaker: int) -> None:
         """A breaker of the core latched."""
-        self.supervise(told.Tripped(latches, breaker, f"breaker {breaker} tripped"))
+        name = Breaker(breaker).name.lower().replace("_", " ")
+        self.supervise(told.Tripped(latches, breaker, f"breaker {name} tripped"))
 
     def journal_full(self, sentence: str) -> None:
         """The journal takes no more."""
         self._had_trouble = True
         self.supervise(told.JournalFailed(sentence))
+
+    def ticked(self, halt_code: int) -> None:
+        """What keeps the core from quoting now, told when it changes."""
+        if halt_code != self._halt_code:
+            self._halt_code = halt_code
+            if halt_code:
+                breaker = Breaker(halt_code)
+                name = breaker.name.lower().replace("_", " ")
+                self.hub.say(f"breaker {name}: {BREAKERS[breaker].meaning}", "warning")
+            else:
+                self.hub.say("no breaker keeps it from quoting")
 
     def _feed_changed(self, is_live: bool) -> None:
         self.supervise(told.FeedUp() if is_live else told.FeedDown())

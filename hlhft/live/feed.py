@@ -114,15 +114,16 @@ class Feed:
 
     def heard(self, line: Line, frame: memoryview) -> None:
         """A frame came: the hot path."""
-        now_ns = self._clock.now_ns()
         dispatch = self._hub.dispatch
-        late_ns = self._pulse.lateness_ns(now_ns)
+        # When it is late, the core hears of that first: the frame is of a moment after.
+        late_ns = self._pulse.lateness_ns(self._clock.now_ns())
+        now_ns = self._clock.now_ns()
         dispatch.received_ns = now_ns - late_ns
         self._pulse.busy_ns = line.heard_ns = now_ns
         count = self._decoder.decode(frame, now_ns)
         if count > 0:
             events = self._events
-            dispatch.frame(events, count)
+            dispatch.frame(events, count, now_ns)
             self._note(line, events, count)
         elif count == 0:
             message = self._decoder.message
