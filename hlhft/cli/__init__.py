@@ -20,6 +20,7 @@ COMMANDS = {
     "backtest": "Replay recordings against a strategy and report what it made.",
     "sweep": "Run many parameter sets over one replay and select honestly.",
     "exchange": "Serve a Hyperliquid on this machine, for demos, tests and paper trading.",
+    "run": "Trade, on the venue or on paper, until told to stop.",
     "status": "Show what a running engine does.",
     "halt": "Stop an engine's quoting and cancel its orders.",
     "resume": "Clear an engine's halt.",

@@ -74,6 +74,8 @@ DECLARED: Mapping[str, ExitCode] = {
     "hlhft.live.journal.records.RecordError": ExitCode.DATA,
     "hlhft.live.journal.segments.JournalError": ExitCode.DATA,
     "hlhft.live.journal.segments.JournalFull": ExitCode.FAILURE,
+    "hlhft.live.preflight.StartError": ExitCode.USAGE,
+    "hlhft.live.preflight.VenueError": ExitCode.FAILURE,
     "hlhft.live.replay._Differs": ExitCode.DIFFERS,
     "hlhft.live.replay.VersionError": ExitCode.DATA,
     "hlhft.live.store.StoreError": ExitCode.FAILURE,

@@ -55,9 +55,10 @@ class Streams:
         telling = Telling(now_ns, [])
         for fill in fills.fills:
             placement = self._ledger.find(fill.cloid, fill.oid)
-            if placement is None and self._ledger.ours(fill.cloid) is None:
+            if placement is None:
                 self.stranger(fill.cloid, fill.oid)
-                continue
+                if self._ledger.ours(fill.cloid) is None:
+                    continue
             self._fill(placement, fill, telling, is_backfill=fills.is_snapshot)
         return telling.rows
 
@@ -67,7 +68,8 @@ class Streams:
         for order in message.orders:
             placement = self._ledger.find(None, order.oid)
             if placement is None:
-                self.stranger(None, order.oid)
+                # Only the venue's id is told: it may be one of ours whose answer is still on its way.
+                self._ledger.counters["ended unknown"] += 1
             elif not placement.is_done:
                 self._life.end(placement, Code.NONE, NOT_TOLD, telling)
         return telling.rows
@@ -114,6 +116,9 @@ class Streams:
             self._ledger.counters["fills known"] += 1
         elif verdict is Verdict.TOO_OLD:
             self._ledger.report(FateCode.FILL_TOO_OLD, placement, f"trade {fill.tid} of order {fill.oid}")
+        elif fill.fault and placement is None:
+            # Of an earlier session in a market that is not ours any more: no position of the core's.
+            self._ledger.counters["fills elsewhere"] += 1
         elif fill.fault:
             told = f"trade {fill.tid} of order {fill.oid} in {fill.coin}: {fill.fault.name}"
             self._ledger.report(FateCode.FILL_UNREADABLE, placement, told)

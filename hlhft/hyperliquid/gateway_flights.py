@@ -109,10 +109,14 @@ class Flights:
         if lane != HTTP:
             self.posts += 1
         if len(flight.requests) > REQUESTS_MAX:
-            oldest = flight.requests.pop(0)
-            self.close(oldest)
-            del self._requests[oldest]
+            self.forget(flight, flight.requests[0])
         return self._number
+
+    def forget(self, flight: Flight, request_id: int) -> None:
+        """A request of the action is no more listened to."""
+        flight.requests.remove(request_id)
+        self.close(request_id)
+        del self._requests[request_id]
 
     def find(self, request_id: int) -> tuple[Flight, Request] | None:
         """The action that a request carried, and the request; None when it is settled or none of ours."""

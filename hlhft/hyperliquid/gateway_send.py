@@ -317,9 +317,8 @@ class Sender:
 
     def repeat(self, flight: Flight) -> None:
         """Sends a cancel that nobody answered under a new nonce, without the orders that are over."""
+        assert flight.state is State.FLYING, "a cancel whose fate is unknown is settled, and not repeated"
         flight.repeat_ns = NEVER_NS
-        if flight.state is not State.FLYING:
-            return
         resting = {order.order_id for order in self.fates.live_orders() if order.state is not FateState.ENDING}
         # The core counts its own action only: what is repeated has no batch of it.
         again = [(*row[:BATCH], 0, *row[BATCH + 1 :]) for row in flight.rows if row[ORDER_ID] in resting]
