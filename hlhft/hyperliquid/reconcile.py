@@ -116,6 +116,7 @@ class Reconciliation:
         self._asset_row = 0  # whose leverage is read next
         self._fills_from_ms = self._side_from_ms = settings.watermark_ms
         self._fills_asked_ms = 0
+        self._is_whole = False  # whether all fills since then were told
         self._transferred: int | None = 0
         self._rounds = 0
         self._mode = Abstraction.UNRECOGNISED
@@ -350,8 +351,7 @@ class Reconciliation:
         self._memory.note(fills)
         self._effects.append(TellFills(Fills(fills=fills, is_snapshot=True, user=self._user)))
         self._effects.append(TellListing(reading.listing(), reading.block_ms))
-        if InfoKind.FILLS not in reading.beyond:
-            self._effects.append(FillsRead(self._fills_asked_ms, reading.block_ms))
+        self._is_whole = InfoKind.FILLS not in reading.beyond
         for kind in reading.beyond:
             self._report(ReportCode.FILLS_BEYOND, f"{kind}: more pages than the venue tells")
         reading.beyond.clear()
@@ -494,7 +494,7 @@ class Reconciliation:
         self._effects.append(BeginSession(block_ms))
         if self._comparison.adoptable:
             self._report(ReportCode.ADOPTED, f"{len(self._comparison.adoptable)} orders")
-            self._effects.append(Adopt(self._comparison.adoptable))
+            self._effects.append(Adopt(self._comparison.adoptable, block_ms))
 
     def _mark_ticks(self, row: int) -> int:
         """The mark that a position is valued at."""
@@ -526,9 +526,12 @@ class Reconciliation:
             equity = self.account.equity_micro(reading, self._own.marks_ticks)
             if isinstance(equity, int):
                 self._tell([rows.equity_state(equity, rows.CHECK, reading.block_ms, self._now_ns)])
-        if reading.mode is not None:
-            # Transfers and fundings are read together with it.
+        if is_first or all(map(reading.was_read, (InfoKind.TRANSFERS, InfoKind.FUNDINGS))):
             self._side_from_ms = reading.block_ms
+        if self._is_whole:
+            # Not before it agrees: by the fills up to a listing the fates bury what is not on it, and what counts as
+            # resting and is not listed is asked about first.
+            self._effects.append(FillsRead(self._fills_asked_ms, reading.block_ms))
         self._effects.append(Watermark(reading.block_ms))
         self._report(ReportCode.AGREED, f"after {self._readings} readings, at block {reading.block_ms}")
         if self._is_gating:
@@ -554,11 +557,7 @@ class Reconciliation:
         assert isinstance(event, ProveEmpty), "the step of one event"
         self._proof = event
         self._proof_count = None
-        self._start_proof()
-        self._due[TimerName.PROOF] = event.deadline_ns
-
-    def _start_proof(self) -> None:
-        self._due.clear()
+        self._due = {TimerName.PROOF: event.deadline_ns}
         self._readings = 0
         self._standing.clear()
         self._reading = Reading(self._reader)
