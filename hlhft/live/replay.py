@@ -127,7 +127,7 @@ class Replay:
         else:
             if start.step != self.step:
                 raise _Differs(f"the head says step {start.step} and the segments before it end with {self.step}")
-            self._compare_states(b"".join(state(before)) == start.snapshot, "the head of the segment")
+            self._compare_states(state(before) == start.snapshot, "the head of the segment")
         self.step, self._was_changed = start.step, False
 
     def _inputs(self, record: Record) -> None:

@@ -19,7 +19,7 @@ import sys
 import threading
 import time
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,7 +43,7 @@ from hlhft.live.journal.records import (
     Start,
     pack_action,
     pack_checkpoint,
-    pack_start,
+    pack_start_into,
     record_bytes,
 )
 from hlhft.live.journal.segments import PAGE_BYTES, JournalError, JournalFull, Name, Segment, prepare_folder
@@ -56,6 +56,7 @@ COMMANDS_BYTES_MAX = record_bytes(512 * 96)  # hlhft.core.brain.COMMANDS_MAX: th
 ARRAYS_MAX = 16  # event arrays whose memory is remembered; a seventeenth starts anew
 RAW_BYTES_MAX = 1 << 20
 NOTE_BYTES_MAX = 1 << 16
+SPARE_READY_SHARE = 0.8  # from here on, the spare's first pages are kept ready
 SPARE_RETRY_NS = 5_000_000_000
 CLOSE_TIMEOUT_S = 30.0
 COMPRESS_TIMEOUT_S = 600.0
@@ -105,7 +106,7 @@ class Source:
     """Where the head of a segment and its checkpoints come from; both are asked between two steps, in the loop."""
 
     describe: Callable[[int, int], Start]  # (number of the segment, steps so far) -> its head
-    state: Callable[[], Sequence[bytes]]  # the state's parts, copied; their joined digest is the checkpoint's
+    state: Callable[[], bytes | memoryview]  # the state, copied; it stays as it is until the next call
 
 
 class Journal:
@@ -135,13 +136,14 @@ class Journal:
         self._clock_ns = clock_ns
         self._arrays: dict[int, tuple[np.ndarray, memoryview]] = {}
         self._checkpoint_at = settings.checkpoint_steps
-        self._copied: tuple[int, Sequence[bytes]] | None = None  # for the keeper to hash
+        self._copied: tuple[int, bytes | memoryview] | None = None  # for the keeper to hash
         self._hashed: Checkpoint | None = None  # for the loop to write
         self._retired: list[Segment] = []  # at most two: without a spare there is no rotation
         self._spare: Segment | None = None
         self._spare_after_ns = 0
         self._tended = 0  # where the writer was when the last interval ended
         self._faults: dict[str, str] = {}
+        self._head = bytearray()  # the newest head's payload
         self._compressor = Compressor(folder, settings) if compress else None
         self._flushing = threading.Lock()  # held for as long as the disk takes
         self._switching = threading.Lock()  # held for an instant: which segments there are, and up to which record
@@ -272,7 +274,13 @@ class Journal:
     # Parts of the loop's side.
 
     def _append(
-        self, kind: RecordKind, payload: bytes, detail: int, *, ts_ns: int | None = None, rotates: bool = True
+        self,
+        kind: RecordKind,
+        payload: bytes | bytearray,
+        detail: int,
+        *,
+        ts_ns: int | None = None,
+        rotates: bool = True,
     ) -> None:
         assert 0 <= detail <= DETAIL_MAX
         needed = record_bytes(len(payload))
@@ -335,7 +343,8 @@ class Journal:
 
     def _begin(self, number: int) -> None:
         self.number = number
-        head = pack_start(self._source.describe(number, self.step))
+        head = self._head
+        pack_start_into(self._source.describe(number, self.step), head)
         if record_bytes(len(head)) > self._limit // 2:
             raise JournalError(
                 f"the head of a segment has {len(head)} bytes, a segment of {self.settings.segment_bytes} is too small"
@@ -390,11 +399,14 @@ class Journal:
         self._tended = at
         segment.ahead(at, window)
         segment.behind(at)
+        spare = self._spare
+        if spare is not None and at > SPARE_READY_SHARE * self._limit:
+            spare.ahead(0, len(self._head) + AHEAD_BYTES_MAX)
 
     def _hash(self) -> None:
         if self._copied is not None and self._hashed is None:
-            step, parts = self._copied
-            self._hashed = Checkpoint(step, digest(parts))
+            step, state = self._copied
+            self._hashed = Checkpoint(step, digest(state))
             self._copied = None
 
     def _provide(self) -> None:
@@ -413,12 +425,9 @@ class Journal:
             self._faults.pop("spare", None)
 
 
-def digest(parts: Sequence[bytes]) -> bytes:
-    """DIGEST_BYTES that tell two states apart."""
-    total = hashlib.blake2b(digest_size=DIGEST_BYTES)
-    for part in parts:
-        total.update(part)  # without the interpreter's lock, where a part is long
-    return total.digest()
+def digest(state: bytes | memoryview) -> bytes:
+    """DIGEST_BYTES that tell two states apart; a long one is hashed without the interpreter's lock."""
+    return hashlib.blake2b(state, digest_size=DIGEST_BYTES).digest()
 
 
 class Compressor:
@@ -462,7 +471,7 @@ class Compressor:
 
     def wait(self) -> None:
         """Returns when nothing is left to do, for those who end with the journal."""
-        while self._process is not None or self._next is not None:
-            if self._process is not None:
-                self._process.wait(COMPRESS_TIMEOUT_S)
+        self.poll()
+        while self._process is not None:
+            self._process.wait(COMPRESS_TIMEOUT_S)
             self.poll()

@@ -212,6 +212,16 @@ def test_a_rotation_in_a_quiet_moment(tmp_path: Path) -> None:
     written.close()
 
 
+def test_a_change_from_outside_is_noted_before_the_segment_that_begins_with_it(tmp_path: Path) -> None:
+    written = journal(tmp_path)
+    written.changed(b"risk.order_notional_usdc_max = 1")
+    written.close()
+    *_, note, end = read(tmp_path)[1]
+    assert (note.kind, note.detail, note.payload) == (K.NOTE, NoteKind.SETTINGS, b"risk.order_notional_usdc_max = 1")
+    assert end.detail == EndReason.ROTATED
+    assert [record.kind for record in read(tmp_path, 1)[1]] == [K.START, K.END]
+
+
 class Full:
     """Refuses room for new segments while it is on."""
 
@@ -322,7 +332,7 @@ def test_a_session_number_is_never_used_twice(tmp_path: Path) -> None:
 
 
 def test_a_state_too_large_for_a_segment_is_refused(tmp_path: Path) -> None:
-    large = Source(describe=lambda number, step: start(snapshot=bytes(2 << 20)), state=lambda: ())
+    large = Source(describe=lambda number, step: start(snapshot=bytes(2 << 20)), state=lambda: b"")
     with pytest.raises(JournalError, match="a segment of 4194304 is too small"):
         Journal(tmp_path, SMALL, large, session=7, compress=False)
 
@@ -337,7 +347,7 @@ def test_inputs_too_many_for_a_segment_are_refused(tmp_path: Path) -> None:
 def test_a_checkpoint_is_of_the_state_after_its_step(tmp_path: Path) -> None:
     state = [b"0"]
     written = Journal(
-        tmp_path, SMALL, source(lambda: (b"parts ", state[0])), session=7, compress=False, clock_ns=lambda: NOW
+        tmp_path, SMALL, source(lambda: b"state " + state[0]), session=7, compress=False, clock_ns=lambda: NOW
     )
     for number in range(1, 15):
         written.inputs(events(1), 1)
@@ -347,7 +357,7 @@ def test_a_checkpoint_is_of_the_state_after_its_step(tmp_path: Path) -> None:
     found = [read_checkpoint(record.payload) for record in read(tmp_path)[1] if record.kind is K.CHECKPOINT]
     assert [checkpoint.step for checkpoint in found] == [4, 8]
     for checkpoint in found:
-        assert checkpoint.digest == digest((f"parts {checkpoint.step}".encode(),))
+        assert checkpoint.digest == digest(f"state {checkpoint.step}".encode())
 
 
 @pytest.mark.parametrize("every", [1, 2, 3, 5])
