@@ -193,6 +193,18 @@ def test_after_damage_it_goes_on_at_the_next_head(tmp_path: Path) -> None:
     assert result.steps >= 20
 
 
+def test_a_seal_is_no_end_and_what_it_says_was_lost_is_told(tmp_path: Path, written: bytes) -> None:
+    records = list(records_of(written))
+    place = next(place for place, record in enumerate(records) if record.kind is K.COMMANDS)
+    for is_torn in (False, True):
+        path = put(tmp_path, records[:place])  # killed before it wrote what it decided
+        path.write_bytes(path.read_bytes() + (b"\1" if is_torn else b""))
+        tidy(tmp_path, Name(8, 0), total_bytes_max=1 << 40, keep_days=10, now_ns=0)
+        result = replay(tmp_path)
+        assert result.is_equal and not result.ended and result.steps == 1
+        assert len(result.faults) == is_torn and all("a record is cut off" in fault for fault in result.faults)
+
+
 def test_a_command_that_differs_is_told_in_words(tmp_path: Path, written: bytes) -> None:
     records = list(records_of(written))
     place = next(place for place, record in enumerate(records) if record.kind is K.COMMANDS)

@@ -14,6 +14,7 @@ its bytes leave: append, then send; only what cancels goes out without it.
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import sys
 import threading
@@ -56,6 +57,7 @@ COMMANDS_BYTES_MAX = record_bytes(512 * 96)  # hlhft.core.brain.COMMANDS_MAX: th
 ARRAYS_MAX = 16  # event arrays whose memory is remembered; a seventeenth starts anew
 RAW_BYTES_MAX = 1 << 20
 NOTE_BYTES_MAX = 1 << 16
+RETIRED_MAX = 4
 SPARE_READY_SHARE = 0.8  # from here on, the spare's first pages are kept ready
 SPARE_RETRY_NS = 5_000_000_000
 CLOSE_TIMEOUT_S = 30.0
@@ -138,7 +140,7 @@ class Journal:
         self._checkpoint_at = settings.checkpoint_steps
         self._copied: tuple[int, bytes | memoryview] | None = None  # for the keeper to hash
         self._hashed: Checkpoint | None = None  # for the loop to write
-        self._retired: list[Segment] = []  # at most two: without a spare there is no rotation
+        self._retired: list[Segment] = []  # full and not on disk yet, at most RETIRED_MAX
         self._spare: Segment | None = None
         self._spare_after_ns = 0
         self._tended = 0  # where the writer was when the last interval ended
@@ -146,6 +148,7 @@ class Journal:
         self._head = bytearray()  # the newest head's payload
         self._compressor = Compressor(folder, settings) if compress else None
         self._flushing = threading.Lock()  # held for as long as the disk takes
+        self._providing = threading.Lock()
         self._switching = threading.Lock()  # held for an instant: which segments there are, and up to which record
         self._stop = threading.Event()
         self._view = memoryview(b"")
@@ -324,10 +327,13 @@ class Journal:
         """Goes on in the spare segment. Raises JournalFull when there is none."""
         if needed > self.settings.segment_bytes - RESERVE_BYTES - END_BYTES:
             raise JournalError(f"a record of {needed} bytes does not fit a segment of {self.settings.segment_bytes}")
-        spare = self._spare
+        if len(self._retired) == RETIRED_MAX:
+            raise JournalFull(self.trouble or f"{self.folder}: the disk is {RETIRED_MAX} segments behind")
+        if self._spare is None:
+            self._provide()  # the keeper is late, or has failed and says so
+        spare, self._spare = self._spare, None
         if spare is None:
-            raise JournalFull(self.trouble or f"{self.folder}: the next segment of the journal is not ready")
-        self._spare = None
+            raise JournalFull(self.trouble or f"{self.folder}: the journal has no further segment")
         old = self._segment
         self._end(EndReason.ROTATED)
         self._take(spare)
@@ -411,18 +417,19 @@ class Journal:
 
     def _provide(self) -> None:
         """Makes the next segment before it is needed; after a failure, not more often than SPARE_RETRY_NS."""
-        now_ns = time.monotonic_ns()
-        if self._spare is not None or now_ns < self._spare_after_ns:
-            return
-        try:
-            self._spare = Segment(self.folder, Name(self.session, self.number + 1), self.settings.segment_bytes)
-        except JournalError as error:
-            self._faults["spare"], self._spare_after_ns = str(error), now_ns + SPARE_RETRY_NS
-        except OSError as error:
-            self._faults["spare"] = f"{self.folder}: no further segment can be made ({error.strerror})"
-            self._spare_after_ns = now_ns + SPARE_RETRY_NS
-        else:
-            self._faults.pop("spare", None)
+        with self._providing:
+            now_ns = time.monotonic_ns()
+            if self._spare is not None or now_ns < self._spare_after_ns:
+                return
+            try:
+                self._spare = Segment(self.folder, Name(self.session, self.number + 1), self.settings.segment_bytes)
+            except JournalError as error:
+                self._faults["spare"], self._spare_after_ns = str(error), now_ns + SPARE_RETRY_NS
+            except OSError as error:
+                self._faults["spare"] = f"{self.folder}: no further segment can be made ({error.strerror})"
+                self._spare_after_ns = now_ns + SPARE_RETRY_NS
+            else:
+                self._faults.pop("spare", None)
 
 
 def digest(state: bytes | memoryview) -> bytes:
@@ -463,6 +470,8 @@ class Compressor:
         try:
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
                 [sys.executable, "-m", "hlhft.live.journal.retention", *map(str, options)],
+                # Where a wrapper put the packages on the path, the interpreter alone would not find them.
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
             )

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -266,6 +267,19 @@ def test_a_full_disk_is_told_a_segment_in_advance_and_the_reserve_takes_the_halt
     assert written.bytes_left < written.settings.segment_bytes - RESERVE_BYTES, "with a reserve of its own"
     written.close()
     assert [read(tmp_path, number)[0].tail for number in range(3)] == [Tail.ENDED] * 3
+
+
+def test_a_late_keeper_is_not_waited_for(tmp_path: Path) -> None:
+    written = journal(tmp_path, replace(SMALL, sync_ms=1000))
+    for number in range(1, writer.RETIRED_MAX + 1):
+        written.rotate()
+        assert written.number == number
+    with pytest.raises(JournalFull, match="the disk is 4 segments behind"):
+        written.rotate()
+    written.sync()
+    written.rotate()
+    written.close()
+    assert [read(tmp_path, number)[0].tail for number in range(6)] == [Tail.ENDED] * 6
 
 
 def test_commands_without_room_are_refused_and_never_rotate(tmp_path: Path) -> None:
