@@ -48,6 +48,12 @@ COMPILED_PARTS = ("chain.run_block", "synthetic.flow_legs")  # what takes longes
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=3001, show_default=True, help="0: the system chooses.")
 @click.option("--state", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Go on from here.")
+@click.option(
+    "--ready-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write there as JSON where to connect and as whom, once it answers.",
+)
 @click.option("--no-limits", is_flag=True, help="Do not enforce rate limits.")
 @click.option("--no-delay", is_flag=True, help="Execute each action at once.")
 def command(
@@ -60,6 +66,7 @@ def command(
     host: str,
     port: int,
     state: Path | None,
+    ready_file: Path | None,
     no_limits: bool,
     no_delay: bool,
 ) -> None:
@@ -89,7 +96,7 @@ def command(
     clock, machine = _at_present(state, opened, speed)
     _run_first(machine, blocks)
     with _kept(machine, state):
-        interrupted = _serve(machine, clock=clock, host=host, port=port)
+        interrupted = _serve(machine, clock=clock, host=host, port=port, ready_file=ready_file)
     if interrupted:
         kept = f"; the state is in {state}" if state is not None else ""
         raise CommandError(f"interrupted{kept}", ExitCode.INTERRUPTED)
@@ -201,7 +208,7 @@ def _opener(
     )
 
 
-def _serve(machine: Machine, *, clock: Clock, host: str, port: int) -> bool:
+def _serve(machine: Machine, *, clock: Clock, host: str, port: int, ready_file: Path | None = None) -> bool:
     """Serves until a signal comes; returns whether it came from the keyboard."""
     import asyncio
 
@@ -226,6 +233,8 @@ def _serve(machine: Machine, *, clock: Clock, host: str, port: int) -> bool:
         watched: list[asyncio.Future[Any]] = [stopped] if feed is None else [stopped, feed]
         try:
             introduce(server, host)
+            if ready_file is not None:
+                _write_ready(ready_file, server, host)
             with status_line() as show:
                 while not stopped.done():
                     show(status.line())
@@ -256,18 +265,41 @@ def introduce(server: Server, host: str) -> None:
     """Prints where to connect, as whom, and what is enforced."""
     from hlhft.exchange.opening import test_key, test_signer
 
-    settings = server.machine.settings
-    shown = f"[{host}]" if ":" in host else host
-    click.echo(f"Exchange      http://{shown}:{server.port}   (WebSocket ws://{shown}:{server.port}/ws)")
+    settings, url = server.machine.settings, base_url(server, host)
+    click.echo(f"Exchange      {url}   (WebSocket {url.replace('http', 'ws', 1)}/ws)")
     click.echo(f"Coins         {', '.join(settings.listing.names)}")
     click.echo(f"Test account  {test_signer(settings.seed).address}   holds 100000 USDC on a new exchange")
     click.echo(f"TEST KEY      0x{test_key(settings.seed).hex()}")
     click.echo("              Everybody knows this key. NEVER send real money to it and never use it elsewhere.")
-    click.echo(f"More USDC     POST http://{shown}:{server.port}/admin " + '{"address":"0x…","usdc":1000}')
+    click.echo(f"More USDC     POST {url}/admin " + '{"address":"0x…","usdc":1000}')
     click.echo(
         f"Enforced      signatures, nonces, precision, margin; limits {'on' if settings.with_limits else 'OFF'},"
         f" delays {'on' if settings.with_delays else 'OFF'}; seed {settings.seed}, speed {server.clock.speed:g}x"
     )
+
+
+def base_url(server: Server, host: str) -> str:
+    """Where a client connects."""
+    return f"http://{f'[{host}]' if ':' in host else host}:{server.port}"
+
+
+def _write_ready(path: Path, server: Server, host: str) -> None:
+    """Writes what a program needs that started this one; the file is there with all of it, or not at all."""
+    import json
+
+    from hlhft.exchange.opening import test_key, test_signer
+
+    settings = server.machine.settings
+    told = {
+        "url": base_url(server, host),
+        "coins": list(settings.listing.names),
+        "test_account": test_signer(settings.seed).address,
+        "test_key": f"0x{test_key(settings.seed).hex()}",
+    }
+    beside = path.with_name(f"{path.name}.new")
+    beside.touch(mode=0o600)
+    beside.write_text(json.dumps(told, indent=2) + "\n")
+    beside.replace(path)
 
 
 class Status:

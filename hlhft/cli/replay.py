@@ -29,7 +29,7 @@ def command(journal: Path, session: int | None, target: Path | None, *, ignore_v
     """Let the core decide once more on what JOURNAL, a folder or one of its files, says it was told.
 
     Its commands are compared byte by byte with those in the journal, and its state with the checkpoints. Ends with 0
-    when all are equal, 5 at the first difference, 3 when a part of the journal is damaged and the rest is equal.
+    when all are equal, 7 at the first difference, 3 when a part of the journal is damaged and the rest is equal.
     """
     import msgspec
 

@@ -55,18 +55,20 @@ class Supervisor:
     """The supervisor of one engine with `lanes` trading connections, numbered from 0.
 
     `halt` is what was on disk, None for an engine that may trade; `peak_micro` the highest equity of the last hour
-    that is known from before, 0 for none. `stop_ns_max` is how long a stop may take. Raises ValueError when it is not
-    positive.
+    that is known from before, 0 for none, and `peak_ns` when that was. `stop_ns_max` is how long a stop may take.
+    Raises ValueError when it is not positive.
     """
 
-    def __init__(self, *, lanes: int, stop_ns_max: int, halt: Halt | None = None, peak_micro: int = 0) -> None:
+    def __init__(
+        self, *, lanes: int, stop_ns_max: int, halt: Halt | None = None, peak_micro: int = 0, peak_ns: int = 0
+    ) -> None:
         if lanes < 1 or stop_ns_max < 1:
             raise ValueError(f"an engine has a lane and time to stop, not {lanes} lanes and {stop_ns_max} ns")
         self.stage = Stage.STARTING
         self.halt = halt
         self._lanes = [False] * lanes
         self._stop_ns_max = stop_ns_max
-        self._peak_micro = peak_micro
+        self._peak_micro, self._peak_ns = peak_micro, peak_ns
         self._is_fed = False
         self._is_agreed = False
         self._is_told_up = False
@@ -198,8 +200,10 @@ class Supervisor:
     def _close_gate(self, event: Input, now_ns: int) -> None:
         self._effects.append(told.SetGate(GateLevel.CLOSED))
 
-    def _tell(self, kind: EventKind, now_ns: int, *, aux0: int = 0, aux1: int = 0, size_lots: int = 0) -> None:
-        row: Row = (now_ns, now_ns, 0, size_lots, 0, aux0, aux1, int(kind), _VISIBLE, 0, 0, 0)
+    def _tell(
+        self, kind: EventKind, now_ns: int, *, aux0: int = 0, aux1: int = 0, size_lots: int = 0, order_id: int = 0
+    ) -> None:
+        row: Row = (now_ns, now_ns, 0, size_lots, order_id, aux0, aux1, int(kind), _VISIBLE, 0, 0, 0)
         self._effects.append(told.TellCore((row,)))
 
     def _tell_restored(self, event: Input, now_ns: int) -> None:
@@ -208,9 +212,12 @@ class Supervisor:
         if halt is None and self._peak_micro == 0:
             return
         latches, breaker = (0, 0) if halt is None else (halt.latches, halt.breaker)
-        self._tell(EventKind.RESTORED, now_ns, aux0=latches, aux1=breaker, size_lots=self._peak_micro)
+        peak_micro, peak_ns = self._peak_micro, self._peak_ns
+        self._tell(EventKind.RESTORED, now_ns, aux0=latches, aux1=breaker, size_lots=peak_micro, order_id=peak_ns)
         if halt is not None and halt.cause is not HaltCause.BREAKER:
-            self._tell(EventKind.OPERATOR_COMMAND, now_ns, aux0=_HALT, aux1=int(halt.cause))
+            # What was to be flattened and is not yet, is.
+            command = _FLATTEN if halt.cause is HaltCause.FLATTEN else _HALT
+            self._tell(EventKind.OPERATOR_COMMAND, now_ns, aux0=command, aux1=int(halt.cause))
 
     def _tell_up(self, event: Input, now_ns: int) -> None:
         self._is_told_up = True

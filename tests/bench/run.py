@@ -33,6 +33,7 @@ def sections() -> dict[str, Callable[..., list[Figure]]]:
     from tests.bench.matching import matching
     from tests.bench.process import processes
     from tests.bench.signing import signing
+    from tests.bench.wire import wire
 
     return {
         "duel": duel,
@@ -44,6 +45,7 @@ def sections() -> dict[str, Callable[..., list[Figure]]]:
         "signing": signing,
         "encode": encoding,
         "journal": journal,
+        "wire": wire,
         "exchange": exchange,
         "flow": flow,
     }

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -68,6 +69,19 @@ def served(port: int, number: int, *arguments: str, seed: int = 1) -> tuple[int,
     code = invoke(line)
     visitor.join(60)
     return code, visitor.state
+
+
+def test_a_ready_file_says_where_to_connect_and_as_whom(tmp_path: Path) -> None:
+    port, ready = free_port(), tmp_path / "ready.json"
+    code, _ = served(port, signal.SIGTERM, "--ready-file", str(ready), seed=5)
+    assert code == ExitCode.OK
+    assert json.loads(ready.read_text()) == {
+        "url": f"http://127.0.0.1:{port}",
+        "coins": ["ETH"],
+        "test_account": signer_of(5).address,
+        "test_key": f"0x{key_of(5).hex()}",
+    }
+    assert ready.stat().st_mode & 0o777 == 0o600
 
 
 def test_an_exchange_is_served_until_a_signal_comes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -69,10 +69,9 @@ class Room:
         return sum(isinstance(effect, kind) for effect in self.effects)
 
 
-def room(halt: Halt | None = None, *, peak_micro: int = 0) -> Room:
-    return Room(
-        Supervisor(lanes=2, stop_ns_max=STOP_NS, halt=halt, peak_micro=peak_micro), disk=halt,
-    )  # fmt: skip
+def room(halt: Halt | None = None, *, peak_micro: int = 0, peak_ns: int = 0) -> Room:
+    supervisor = Supervisor(lanes=2, stop_ns_max=STOP_NS, halt=halt, peak_micro=peak_micro, peak_ns=peak_ns)
+    return Room(supervisor, disk=halt)
 
 
 def trading() -> Room:
@@ -201,20 +200,21 @@ def test_a_resume_is_refused_by_a_sentence_while_its_condition_is_missing() -> N
 
 
 def test_a_halt_on_disk_is_told_to_the_core_before_anything_else() -> None:
-    there = room(Halt(HaltCause.BREAKER, "drawdown", 4, 2), peak_micro=5_000_000)
+    there = room(Halt(HaltCause.BREAKER, "drawdown", 4, 2), peak_micro=5_000_000, peak_ns=77)
     effects = there.tell(told.Warmed())
     assert there.supervisor.stage is Stage.HALTED
     rows = [row for effect in effects if isinstance(effect, told.TellCore) for row in effect.rows]
-    assert [(row[7], row[5], row[6], row[3]) for row in rows] == [(EventKind.RESTORED, 4, 2, 5_000_000)]
+    assert [(row[7], row[5], row[6], row[3], row[4]) for row in rows] == [(EventKind.RESTORED, 4, 2, 5_000_000, 77)]
     assert there.reports == [ReportCode.STILL_HALTED]
     there.tell(told.LaneUp(0), told.FeedUp(), told.Agreed())
     assert (there.supervisor.stage, there.gate) == (Stage.HALTED, GateLevel.REDUCING)
 
 
-def test_an_operators_halt_on_disk_is_an_operators_halt_for_the_core() -> None:
-    there = room(ON_DISK)
-    there.tell(told.Warmed())
-    assert there.core == [(EventKind.RESTORED, 0), (EventKind.OPERATOR_COMMAND, 0)]
+def test_an_operators_word_on_disk_is_an_operators_word_for_the_core() -> None:
+    for halt, command in ((ON_DISK, 0), (Halt(HaltCause.JOURNAL, "full"), 0), (Halt(HaltCause.FLATTEN, "news"), 2)):
+        there = room(halt)
+        there.tell(told.Warmed())
+        assert there.core == [(EventKind.RESTORED, 0), (EventKind.OPERATOR_COMMAND, command)]
 
 
 def test_a_peak_of_before_is_told_without_a_halt_too() -> None:

@@ -8,7 +8,6 @@ import socket
 import stat
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -24,63 +23,9 @@ from hlhft.live.control import (
     ControlError,
     ControlFault,
     ControlServer,
-    Outcome,
-    Reloaded,
     answer_to,
 )
-from hlhft.live.view import Status
-from tests.live.samples import full_status
-
-
-class Engine:
-    """Writes down what it is told."""
-
-    def __init__(self) -> None:
-        self.told: list[tuple[str, str]] = []
-        self.fills = 0
-
-    def status(self) -> Status:
-        return full_status(counters={"fills": self.fills})
-
-    def halt(self, reason: str) -> Outcome:
-        return self._done("halt", reason)
-
-    def resume(self, reason: str) -> Outcome:
-        return self._done("resume", reason)
-
-    def flatten(self, reason: str) -> Outcome:
-        return self._done("flatten", reason)
-
-    def reload(self) -> Reloaded:
-        return Reloaded(is_done=False, sentence="nothing changed", refused=("engine.coins: needs a restart",))
-
-    def _done(self, command: str, reason: str) -> Outcome:
-        self.told.append((command, reason))
-        return Outcome(is_done=True, sentence=f"{command} done")
-
-
-@contextmanager
-def serving(server: ControlServer) -> Iterator[None]:
-    """Runs the server on a loop of its own, as the engine does on its."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    try:
-        asyncio.run_coroutine_threadsafe(server.start(), loop).result(10)
-        yield
-    finally:
-        asyncio.run_coroutine_threadsafe(server.stop(), loop).result(10)
-        asyncio.run_coroutine_threadsafe(_finish(), loop).result(10)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
-
-
-async def _finish() -> None:
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
+from tests.live.operated import Engine, serving
 
 
 @pytest.fixture
@@ -113,7 +58,7 @@ def test_every_command_reaches_the_engine_and_its_answer_the_client(path: Path, 
         assert client.ask("halt", "  too\twild ") == {"is_done": True, "sentence": "halt done"}
         assert client.ask("resume", "calm")["is_done"]
         assert client.ask("flatten")["sentence"] == "flatten done"
-        assert client.ask("reload")["refused"] == ["engine.coins: needs a restart"]
+        assert client.ask("reload")["refused"] == ["engine.coins: changes with a restart only"]
     assert engine.told == [("halt", "too wild"), ("resume", "calm"), ("flatten", "")]
 
 

@@ -149,7 +149,9 @@ class Journal:
         self._compressor = Compressor(folder, settings) if compress else None
         self._flushing = threading.Lock()  # held for as long as the disk takes
         self._providing = threading.Lock()
-        self._switching = threading.Lock()  # held for an instant: which segments there are, and up to which record
+        self._switching = (
+            threading.Lock()
+        )  # held for a rotation at most: which segments there are, and up to which record
         self._stop = threading.Event()
         self._view = memoryview(b"")
         self._at = 0  # where the next record goes
@@ -229,8 +231,10 @@ class Journal:
         """Opens the reserve of the segment that is written: what follows is the halt."""
         self._limit = self._full
 
-    def rotate(self) -> None:
-        """Begins a new segment now. Call it between two steps. Raises JournalFull."""
+    def rotate(self, text: bytes = b"") -> None:
+        """Something but a step changed the state, as a reload does: notes what, and begins a new segment with the state
+        as it is now, from which a replay goes on. Call it between two steps, after the change. Raises JournalFull."""
+        self._append(RecordKind.NOTE, text[:NOTE_BYTES_MAX], NoteKind.SETTINGS, rotates=False)
         self._make_room(0)
 
     def rotate_if_due(self, share: float = 0.9) -> bool:
@@ -240,14 +244,8 @@ class Journal:
         """
         if self._at < share * self._limit or self._spare is None:
             return False
-        self.rotate()
+        self._make_room(0)
         return True
-
-    def changed(self, text: bytes) -> None:
-        """Something but a step changed the state, as a reload does: notes what, and begins a new segment with the state
-        as it is now, from which a replay goes on. Call it between two steps, after the change. Raises JournalFull."""
-        self.note(NoteKind.SETTINGS, text)
-        self.rotate()
 
     def sync(self) -> None:
         """Everything so far survives a power cut. Takes milliseconds: before the first order, not in between.
@@ -289,7 +287,7 @@ class Journal:
         needed = record_bytes(len(payload))
         if self._at + needed > (self._limit if rotates else self._full):
             if not rotates:
-                raise JournalFull(f"{self.folder}: the journal has no room for the commands of a step")
+                raise JournalFull(f"{self.folder}: the journal has no room left, not even in the reserve")
             self._make_room(needed)
         at, view = self._at, self._view
         end = at + needed
@@ -335,10 +333,10 @@ class Journal:
         if spare is None:
             raise JournalFull(self.trouble or f"{self.folder}: the journal has no further segment")
         old = self._segment
-        self._end(EndReason.ROTATED)
-        self._take(spare)
-        self._begin(spare.name.number)
-        with self._switching:
+        with self._switching:  # the keeper must not take a record of the new segment for one of the old
+            self._end(EndReason.ROTATED)
+            self._take(spare)
+            self._begin(spare.name.number)
             self._segment = spare
             self._retired.append(old)
 
@@ -378,7 +376,7 @@ class Journal:
         with self._flushing:
             with self._switching:
                 sequence, segment, retired = self.sequence, self._segment, list(self._retired)
-            if sequence == self.synced_sequence:
+            if sequence == self.synced_sequence and not retired:
                 return
             try:
                 segment.sync()

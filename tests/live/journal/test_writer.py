@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from hlhft.live.journal.records import (
     Parser,
     Record,
     RecordKind,
+    Start,
     Tail,
     read_action,
     read_checkpoint,
@@ -215,7 +217,7 @@ def test_a_rotation_in_a_quiet_moment(tmp_path: Path) -> None:
 
 def test_a_change_from_outside_is_noted_before_the_segment_that_begins_with_it(tmp_path: Path) -> None:
     written = journal(tmp_path)
-    written.changed(b"risk.order_notional_usdc_max = 1")
+    written.rotate(b"risk.order_notional_usdc_max = 1")
     written.close()
     *_, note, end = read(tmp_path)[1]
     assert (note.kind, note.detail, note.payload) == (K.NOTE, NoteKind.SETTINGS, b"risk.order_notional_usdc_max = 1")
@@ -284,7 +286,7 @@ def test_a_late_keeper_is_not_waited_for(tmp_path: Path) -> None:
 
 def test_commands_without_room_are_refused_and_never_rotate(tmp_path: Path) -> None:
     written = journal(tmp_path)
-    with pytest.raises(JournalFull, match="no room for the commands"):
+    with pytest.raises(JournalFull, match="not even in the reserve"):
         while True:
             written.commands(np.zeros(512, COMMAND_DTYPE), 512)
     assert written.number == 0
@@ -477,3 +479,26 @@ def test_a_file_that_cannot_be_cut_at_the_end_is_told(tmp_path: Path, monkeypatc
     with pytest.raises(JournalError, match="cannot be closed"):
         written.close()
     assert read(tmp_path)[0].tail is Tail.ENDED, "zeros follow, which are nothing"
+
+
+def test_a_flush_in_the_middle_of_a_rotation_takes_no_record_for_one_on_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[int] = []
+    sync = Segment.sync
+    monkeypatch.setattr(Segment, "sync", lambda self: flushed.append(self.name.number) or sync(self))
+    threads: list[threading.Thread] = []
+
+    def describe(number: int, step: int) -> Start:
+        if number:
+            threads.append(threading.Thread(target=written._flush))
+            threads[-1].start()
+            threads[-1].join(0.02)
+        return start(number=number, step=step)
+
+    settings = replace(SMALL, sync_ms=1000)
+    written = Journal(tmp_path, settings, replace(source(), describe=describe), session=7, compress=False)
+    written.rotate()
+    threads[0].join()
+    assert written.synced_sequence == written.sequence and flushed[-2:] == [1, 0], "both, and not the old one alone"
+    written.close()
