@@ -50,6 +50,11 @@ def cancelled(placement: Placement, lots: int, ts_exch_ns: int, now_ns: int) -> 
     return _ended(placement, _CANCELLED, lots, placement.code, _VISIBLE, ts_exch_ns, now_ns)
 
 
+def gone(placement: Placement, ts_exch_ns: int, now_ns: int) -> Row:
+    """Nothing is left of it, and its last fill is in the position that the core began with."""
+    return _ended(placement, _CANCELLED, 0, 0, _VISIBLE, ts_exch_ns, now_ns)
+
+
 def expired(placement: Placement, lots: int, ts_exch_ns: int, now_ns: int) -> Row:
     """The `lots` that an immediate order did not find are gone."""
     return _ended(placement, _EXPIRED, lots, 0, _VISIBLE, ts_exch_ns, now_ns)

@@ -32,6 +32,7 @@ EACH: list[tuple[EventKind, Row, dict[str, int]]] = [
         {"side": -1, "price_ticks": 1000, "size_lots": 3, "aux0": 3, "aux1": -2},
     ),
     (EventKind.ORDER_CANCELLED, fates_rows.cancelled(placement(), 6, AT, NOW), {"size_lots": 6, "aux0": 21}),
+    (EventKind.ORDER_CANCELLED, fates_rows.gone(placement(), AT, NOW), {"size_lots": 0, "aux0": 0}),
     (EventKind.ORDER_EXPIRED, fates_rows.expired(placement(), 6, AT, NOW), {"size_lots": 6}),
     (EventKind.ORDER_REJECTED, fates_rows.rejected(placement(), AT, NOW), {"aux0": 21}),
     (EventKind.ORDER_UNKNOWN, fates_rows.unknown(placement(), NOW), {}),
