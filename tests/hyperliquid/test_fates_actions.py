@@ -489,7 +489,7 @@ def test_a_refusal_after_the_order_was_filled_is_no_news_of_it() -> None:
     fates = modified()
     assert told(fates.filled(fills(fill(1024, 1, 10)), NOW), "kind", "aux0") == [(K.ORDER_FILLED, 10)]
     rows = fates.answered(2, ok(error("Cannot modify canceled or filled order")), NOW)
-    assert kinds(rows) == [K.ORDER_REJECTED]
+    assert told(rows, "kind", "size_lots") == [(K.ORDER_CANCELLED, 0)]
     assert fates.is_done(1024)
 
 
