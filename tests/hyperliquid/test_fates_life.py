@@ -165,6 +165,48 @@ def test_what_is_over_is_not_lost() -> None:
     assert books.ledger.doubtful == {}
 
 
+def test_an_end_before_news_that_it_rests_contradicts() -> None:
+    books = Books(State.LIVE)
+    books.life.end(books.one, Code.REQUESTED, 0, books.telling(), time_ms=T0 + 5)
+    books.life.rests(books.one, Evidence.RESTS, T0 + 5, 0, books.telling())
+    assert books.codes == []
+    books.life.rests(books.one, Evidence.RESTS, T0 + 6, 0, books.telling())
+    assert books.codes == [FateCode.CONTRADICTION]
+
+
+def test_more_fills_than_the_end_says_contradict() -> None:
+    books = Books(State.LIVE, filled_lots=5)
+    books.life.end(books.one, Code.REQUESTED, 4, books.telling())
+    assert (books.one.state, books.codes) == (State.CANCELLED, [FateCode.CONTRADICTION])
+
+
+def test_an_end_of_what_is_over_is_late() -> None:
+    books = Books(State.FILLED)
+    books.life.end(books.one, Code.REQUESTED, 4, books.telling())
+    assert books.one.end_lots == -1
+    assert books.ledger.counters["late"] == 1
+
+
+def test_missing_fills_are_asked_for_until_they_come() -> None:
+    books = Books(State.LIVE)
+    books.life.rests(books.one, Evidence.RESTS, T0, 6, books.telling())
+    assert (books.one.reason, books.one.ask_ns) == (Reason.FILLS_MISSING, NOW + DEFAULTS.settle_ns)
+    books.one.filled_lots = 6
+    books.life.check_fills(books.one, NOW)
+    assert books.one.reason is Reason.NONE
+
+
+def test_what_is_refused_and_what_is_not_recognised() -> None:
+    books, telling = Books(), Books().telling()
+    books.life.unrecognised(books.one, "blue", telling)
+    assert books.codes == [FateCode.UNRECOGNISED_STATUS]
+    assert books.one.reason is Reason.UNRECOGNISED
+    books.life.reject(books.one, Code.MARGIN, telling)
+    assert [(field(row, "kind"), field(row, "aux0")) for row in telling.rows] == [
+        (K.ORDER_UNKNOWN, 0), (K.ORDER_REJECTED, 3)
+    ]  # fmt: skip
+
+
 # Modified orders.
 
 
@@ -268,6 +310,19 @@ def test_an_unknown_modification_that_rests_after_all_is_acknowledged() -> None:
     rows = fates.updated(update(1024, "canceled"), NOW)
     assert kinds(rows) == [K.ORDER_ACKNOWLEDGED]
     assert fates.doubts(NOW + 9 * S) == ()
+
+
+def test_a_refused_modification_leaves_the_old_order_or_ends_it() -> None:
+    fates = modified()
+    rows = fates.refused(2, "Action already expired", NOW)
+    assert [(field(row, "kind"), field(row, "aux0")) for row in rows] == [
+        (K.CANCEL_REJECTED, 13), (K.ORDER_ACKNOWLEDGED, 1124)
+    ]  # fmt: skip
+    assert fates.updated(update(1024, "open", time_ms=150), NOW) == [], "that is known"
+    fates = modified()
+    fates.updated(update(1024, "canceled"), NOW)
+    (row,) = fates.refused(2, "Action already expired", NOW)
+    assert (field(row, "kind"), field(row, "aux0")) == (K.ORDER_REJECTED, 13)
 
 
 def test_a_refused_modification_does_not_end_what_was_told_unknown_as_refused() -> None:

@@ -27,6 +27,7 @@ from tests.hyperliquid.fate_news import (
     kinds,
     new_fates,
     ok,
+    open_order,
     orders,
     placed,
     resting,
@@ -267,6 +268,14 @@ def test_to_begin_again_moves_the_line_only() -> None:
     (row,) = fates.filled(fills(fill(1024, 2, 6)), NOW)
     assert (field(row, "kind"), field(row, "size_lots")) == (K.ORDER_CANCELLED, 0), "the core has no other end for it"
     assert len(fates.filled(fills(fill(1024, 3, 6)), NOW)) == 0
+
+
+def test_a_fill_that_an_adopted_order_had_before_is_money_only() -> None:
+    fates = new_fates()
+    earlier = cloid(1024, session=2)
+    fates.adopted(open_order(1024, left=7, cloid=earlier), T0 + 300, NOW)
+    (row,) = fates.filled(fills(fill(1024, 1, 3, time_ms=300, cloid=earlier)), NOW)
+    assert (field(row, "size_lots"), field(row, "aux0")) == (3, 7)
 
 
 def test_only_so_many_fills_wait() -> None:
