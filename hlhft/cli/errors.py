@@ -25,6 +25,7 @@ class ExitCode(IntEnum):
     USAGE = 2
     DATA = 3
     HALTED = 4
+    ABSENT = 6
     INTERRUPTED = 130
 
 
@@ -34,6 +35,7 @@ MEANING: Mapping[ExitCode, str] = {
     ExitCode.USAGE: "wrong use: an unknown command, option, parameter or setting, or a strategy that is none",
     ExitCode.DATA: "data that is missing, damaged or of another kind than stated",
     ExitCode.HALTED: "the run ended halted: a breaker or a misbehaving strategy stopped it",
+    ExitCode.ABSENT: "no engine answered the command: none runs here, it is another user's, or it refused",
     ExitCode.INTERRUPTED: "interrupted from the keyboard; what was finished is kept",
 }
 
@@ -58,7 +60,9 @@ DECLARED: Mapping[str, ExitCode] = {
     "hlhft.hyperliquid.markets.MarketError": ExitCode.USAGE,
     "hlhft.hyperliquid.nonces.NonceError": ExitCode.FAILURE,
     "hlhft.hyperliquid.signing.SigningError": ExitCode.DATA,
+    "hlhft.hyperliquid.supervisor_table.ImpossibleEvent": ExitCode.FAILURE,
     "hlhft.hyperliquid.wire.WireError": ExitCode.DATA,
+    "hlhft.live.control.ControlError": ExitCode.ABSENT,
     "hlhft.log.LogError": ExitCode.USAGE,
     "hlhft.strategies.StrategyError": ExitCode.USAGE,
     "hlhft.units.UnitsError": ExitCode.DATA,

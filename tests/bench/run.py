@@ -32,6 +32,7 @@ def sections() -> dict[str, Callable[..., list[Figure]]]:
     from tests.bench.matching import matching
     from tests.bench.process import processes
     from tests.bench.signing import signing
+    from tests.bench.wire import wire
 
     return {
         "duel": duel,
@@ -42,6 +43,7 @@ def sections() -> dict[str, Callable[..., list[Figure]]]:
         "matching": matching,
         "signing": signing,
         "encode": encoding,
+        "wire": wire,
         "exchange": exchange,
         "flow": flow,
     }
