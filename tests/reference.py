@@ -23,6 +23,7 @@ from hlhft.hyperliquid import (
     reconcile_table,
     subscriptions,
 )
+from hlhft.hyperliquid import connection_events, connection_table, nonces, reading, subscriptions, watchdog_table
 from hlhft.strategies import BUILT_IN, load, parameter_table
 from hlhft.venue import refusals
 from hlhft.venue.chain import LEG_FIELDS
@@ -132,6 +133,7 @@ def page() -> str:
             + reconcile_events.reports_table()
         ),
         "The life of a signer's nonces": nonces.transitions_table(),
+        "The life of a watchdog": "A missing entry is an error.\n\n" + watchdog_table.transitions_table(),
         "The legs of an action": (
             "What the venue kernel executes. Action, arrival, expiry, kind and account are common to all.\n\n"
             + leg_table()
