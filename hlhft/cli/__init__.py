@@ -16,6 +16,7 @@ from hlhft.cli.group import LazyGroup
 from hlhft.log import Logs
 
 COMMANDS = {
+    "demo": "Rehearse live trading on this machine, and report what it made.",
     "backtest": "Replay recordings against a strategy and report what it made.",
     "sweep": "Run many parameter sets over one replay and select honestly.",
     "exchange": "Serve a Hyperliquid on this machine, for demos, tests and paper trading.",

@@ -79,6 +79,7 @@ DECLARED: Mapping[str, ExitCode] = {
     "hlhft.live.replay._Differs": ExitCode.DIFFERS,
     "hlhft.live.replay.VersionError": ExitCode.DATA,
     "hlhft.live.store.StoreError": ExitCode.FAILURE,
+    "hlhft.live.demo.DemoError": ExitCode.FAILURE,
     "hlhft.log.LogError": ExitCode.USAGE,
     "hlhft.strategies.StrategyError": ExitCode.USAGE,
     "hlhft.units.UnitsError": ExitCode.DATA,
