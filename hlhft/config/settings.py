@@ -48,8 +48,8 @@ class Strategy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name: Annotated[
         str,
         _setting(
-            "a built-in strategy (avellaneda_stoikov, glft, two_sided) or a Python file, its path absolute or from the "
-            "working folder",
+            "a built-in strategy (avellaneda_stoikov, funding, glft, two_sided) or a Python file, its path absolute or "
+            "from the working folder",
             min_length=1,
         ),
     ] = "glft"

@@ -342,6 +342,7 @@ VIEW_DTYPE = np.dtype(
         ("tradable", np.int64),  # 1 when a quote of this market can become an order now, by its data
         ("unknown_orders", np.int64),  # orders whose fate nobody knows
         ("minimum_notional_micro", np.int64),  # what an order must be worth, reductions apart
+        ("funding_known", np.int64),  # 1 once the venue named a funding rate
     ]
 )
 

@@ -51,6 +51,7 @@ def fill_view(data, lane, limits, now_ns):
         view["mark_ticks"] = book["mark_ticks"]
         view["oracle_ticks"] = book["oracle_ticks"]
         view["funding_rate_e12"] = book["funding_rate_e12"]
+        view["funding_known"] = 1 if book["context_time_ns"] != 0 or book["funding_rate_e12"] != 0 else 0
         view["maker_rate_e9"] = position["maker_rate_e9"]
         view["taker_rate_e9"] = position["taker_rate_e9"]
         view["tradable"] = 0 if is_stale(book, limits, now_ns) else 1

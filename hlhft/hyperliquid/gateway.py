@@ -29,11 +29,8 @@ from hlhft.hyperliquid.answers import ActionAnswer, ActionPosted, Outcome, actio
 from hlhft.hyperliquid.backoff import Budget
 from hlhft.hyperliquid.encode import Encoder
 from hlhft.hyperliquid.fates import Fates
-from hlhft.hyperliquid.fates_records import Doubt, Question
-from hlhft.hyperliquid.gateway_asks import Asks
+from hlhft.hyperliquid.gateway_asks import Questions
 from hlhft.hyperliquid.gateway_events import (
-    AskFills,
-    AskStatus,
     BlockTime,
     BudgetTold,
     CancelOwn,
@@ -65,7 +62,7 @@ from hlhft.hyperliquid.gateway_events import (
     WriteMark,
     Written,
 )
-from hlhft.hyperliquid.gateway_flights import NEVER_NS, REQUESTS_MAX, Flight
+from hlhft.hyperliquid.gateway_flights import NEVER_NS, Flight
 from hlhft.hyperliquid.gateway_mode import Mode
 from hlhft.hyperliquid.gateway_send import CANCELS, Sender
 from hlhft.hyperliquid.gateway_settings import GatewaySettings
@@ -75,12 +72,10 @@ from hlhft.hyperliquid.messages import Fills, OrderUpdates
 from hlhft.hyperliquid.nonces import NonceAllocator, NonceState
 from hlhft.hyperliquid.packing import ActionKind
 from hlhft.hyperliquid.reading import Fault
-from hlhft.hyperliquid.wire import cloid_text
 
-FOLLOWING_MAX = 4  # transitions of one action that follow from each other
+DETOURS_MAX = 3  # other ways of a cancel that does not leave
 STALE_CHARGE = 5  # what the venue counts for each leg of an expired action (venue reference section 5.4)
 HTTP_BUSY, HTTP_BROKEN = 429, 500
-_REVISION_BITS = 8
 _LOCAL = int(EventFlag.LOCAL_VISIBLE)
 _SENT, _VENUE_MODE = int(EventKind.COMMAND_SENT), int(EventKind.VENUE_MODE)
 # Posted again as they are, however late: doing them late or twice does no harm.
@@ -109,9 +104,7 @@ class Gateway:
         self._nonces = nonces
         self._flights = self._sender.flights
         self._mode = self._sender.mode
-        self._asks = Asks(settings.asks_per_minute, settings.ask_backoff)
-        self._fill_asks = Asks(settings.fill_asks_per_minute, settings.ask_backoff)
-        self._asked_ms: dict[int, int] = {}  # by placement: the newest block time when it was asked about last
+        self._questions = Questions(settings, fates)
         self._is_primed = False
         self._draw = 0
         self._handlers: dict[type, Callable[[Any], None]] = {
@@ -185,7 +178,7 @@ class Gateway:
     # The connections.
 
     def _lane_up(self, event: LaneUp) -> None:
-        if self._sender.lanes.socket(event.lane):
+        if self._sender.lanes.sockets[event.lane]:
             self._cut(event.lane)
         self._sender.lanes.up(event.lane, event.socket)
         for flight in self._flights:
@@ -225,9 +218,11 @@ class Gateway:
         self._flights.close(event.request_id)
         if flight.requests[-1] != event.request_id:
             return
-        if flight.signed.kind in CANCELS and flight.state is State.FLYING and len(flight.requests) < REQUESTS_MAX:
+        if flight.signed.kind in CANCELS and flight.state is State.FLYING and flight.failures < DETOURS_MAX:
             lane = self._sender.way(request.lane, flight.signed.legs)
             if lane is not None:
+                flight.failures += 1
+                self._flights.forget(flight, event.request_id)
                 self._sender.post(flight, flight.signed, lane)
                 return
         self._happen(flight, Event.NOT_WRITTEN)
@@ -361,9 +356,8 @@ class Gateway:
         for flight in self._flights:
             if flight.repeat_ns <= now_ns:
                 self._sender.repeat(flight)
-            for _ in range(FOLLOWING_MAX):
-                if flight.due_ns > now_ns or flight.state is State.SETTLED:
-                    break
+            # At most three times: what is probed is due later, and what has landed is settled.
+            while flight.due_ns <= now_ns and flight.state is not State.SETTLED:
                 self._happen(flight, Event.DUE)
         self._sender.wake(self._flights.next_ns)
 
@@ -410,20 +404,18 @@ class Gateway:
     def _do_never_left(self, flight: Flight, answer: ActionAnswer | None) -> None:
         if not flight.rows:
             if flight.signed.kind is ActionKind.NOOP:
-                self._is_primed = False
+                self._is_primed = False  # the first of this run: it is sent again
             else:
                 self._sender.report(ReportCode.DEADMAN_REFUSED, "it never left")
             return
-        rows = self._fates.never_left(flight.nonce, self._sender.now_ns)
-        if flight.batch_id:
-            # Of what the gateway sends by itself the core expects no failure.
-            self._sender.rows += rows
+        self._sender.rows += self._fates.never_left(flight.nonce, self._sender.now_ns)
 
     def _do_void(self, flight: Flight, answer: ActionAnswer | None) -> None:
         self._sender.report(ReportCode.VOIDED, f"{flight.signed!r}")
         if flight.rows:
             self._sender.rows += self._fates.voided(flight.nonce, self._sender.now_ns)
-        elif flight.signed.kind is ActionKind.SCHEDULE_CANCEL:
+        else:
+            assert flight.signed.kind is ActionKind.SCHEDULE_CANCEL, "a noop is posted again and not voided"
             self._sender.report(ReportCode.DEADMAN_REFUSED, "voided, for want of an answer")
 
     def _do_plan(self, flight: Flight, answer: ActionAnswer | None) -> None:
@@ -442,7 +434,7 @@ class Gateway:
             return
         expires_ms = signed.expires_after_ms
         is_early = expires_ms is not None and sender.block_estimate_ms() + self.settings.resend_margin_ms <= expires_ms
-        if signed.kind in _IDEMPOTENT or (is_early and flight.reduces):
+        if signed.kind in _IDEMPOTENT or (is_early and flight.copies == 1 and flight.reduces):
             flight.copies += 1
             self._fates.reposted(flight.nonce)
             sender.post(flight, signed, lane)
@@ -462,28 +454,12 @@ class Gateway:
     # Orders in doubt.
 
     def _ask(self) -> None:
-        """Asks about orders in doubt, as far as the rates allow."""
-        sender, now_ns = self._sender, self._sender.now_ns
-        doubts = self._fates.doubts(now_ns)
-        orders = {_key(doubt): doubt for doubt in doubts if doubt.question is Question.STATUS}
-        self._asked_ms = {key: ms for key, ms in self._asked_ms.items() if key in orders}
-        for key in self._asks.due(orders, now_ns, self._draw):
-            doubt = orders[key]
-            self._asked_ms[key] = sender.block_ms
-            sender.effects.append(AskStatus(doubt.order_id, doubt.revision, self._question(doubt)))
-        since_ms = min((doubt.since_ms for doubt in doubts if doubt.question is Question.FILLS), default=None)
-        if self._fill_asks.due(() if since_ms is None else (0,), now_ns, self._draw):
-            assert since_ms is not None, "only a doubt is asked about"
-            sender.effects.append(AskFills(since_ms))
-        sender.effects.append(SetTimer(TimerName.ASK, now_ns + self.settings.ask_ns))
-
-    def _question(self, doubt: Doubt) -> bytes:
-        """The body of `orderStatus` (venue reference section 3)."""
-        name = b"%d" % doubt.oid if doubt.oid else b'"%b"' % cloid_text(doubt.cloid).encode()
-        return b'{"type":"orderStatus","user":"%b","oid":%b}' % (self.settings.account.encode(), name)
+        sender = self._sender
+        sender.effects += self._questions.look(sender.now_ns, sender.block_ms, self._draw)
+        sender.effects.append(SetTimer(TimerName.ASK, sender.now_ns + self.settings.ask_ns))
 
     def _status_read(self, event: StatusRead) -> None:
-        block_ms = event.block_ms or self._asked_ms.get(event.order_id << _REVISION_BITS | event.revision, 0)
+        block_ms = event.block_ms or self._questions.asked_ms(event.order_id, event.revision)
         self._sender.rows += self._fates.status_read(
             event.order_id, event.status, block_ms, self._sender.now_ns, revision=event.revision
         )
@@ -560,8 +536,3 @@ class Gateway:
     def _timer(self, event: Timer) -> None:
         self._draw = event.draw
         self._timers[event.name]()
-
-
-def _key(doubt: Doubt) -> int:
-    """One number of a placement."""
-    return doubt.order_id << _REVISION_BITS | doubt.revision

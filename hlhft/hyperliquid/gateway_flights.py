@@ -102,17 +102,22 @@ class Flights:
 
     def request(self, flight: Flight, lane: int, *, is_noop: bool = False) -> int:
         """The number of a new request that carries the action over a lane, or HTTP."""
-        self._number += 1
-        self._requests[self._number] = Request(flight.signed.nonce, lane, is_noop)
+        number = self._number = self._number + 1
+        self._requests[number] = Request(flight.signed.nonce, lane, is_noop)
         flight.lane = lane
-        flight.requests.append(self._number)
+        requests = flight.requests
+        requests.append(number)
         if lane != HTTP:
             self.posts += 1
-        if len(flight.requests) > REQUESTS_MAX:
-            oldest = flight.requests.pop(0)
-            self.close(oldest)
-            del self._requests[oldest]
-        return self._number
+        if len(requests) > REQUESTS_MAX:
+            self.forget(flight, requests[0])
+        return number
+
+    def forget(self, flight: Flight, request_id: int) -> None:
+        """A request of the action is no more listened to."""
+        flight.requests.remove(request_id)
+        self.close(request_id)
+        del self._requests[request_id]
 
     def find(self, request_id: int) -> tuple[Flight, Request] | None:
         """The action that a request carried, and the request; None when it is settled or none of ours."""

@@ -55,7 +55,7 @@ class Http:
     def __init__(self, base_url: str, settings: HttpSettings | None = None) -> None:
         self.settings = settings or HttpSettings()
         self.counters: Counter[str] = Counter()
-        self._base_url = base_url.rstrip("/")
+        self.base_url = base_url.rstrip("/")
         self._tasks: set[asyncio.Task[None]] = set()
         self._session = aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=self.settings.timeout_s, sock_connect=self.settings.connect_s),
@@ -107,7 +107,7 @@ class Http:
         task.add_done_callback(self._tasks.discard)
 
     async def _post(self, path: str, body: bytes) -> Answer:
-        url = self._base_url + path
+        url = self.base_url + path
         self.counters["requests"] += 1
         try:
             async with self._session.post(url, data=body, headers=JSON_HEADERS, allow_redirects=False) as response:

@@ -12,8 +12,9 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 
 from rich import box
-from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.console import Console, ConsoleOptions, Group, JustifyMethod, RenderableType, RenderResult
 from rich.live import Live
+from rich.measure import Measurement
 from rich.padding import Padding
 from rich.segment import Segment
 from rich.table import Table
@@ -34,7 +35,7 @@ from hlhft.live.screen_parts import (
 )
 from hlhft.live.view import MarketView, Quote, Status
 
-WIDE, MIDDLE = 150, 108  # columns from which three and two parts stand side by side
+WIDE, MIDDLE = 165, 108  # columns from which three and two parts stand side by side
 MARKETS_MAX = 24  # rows; the rest is counted
 COUNTERS_MAX = 12
 HAPPENINGS_MAX = 12
@@ -56,33 +57,40 @@ class _Picture:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         signs = Signs(is_ascii=options.ascii_only)
-        parts = list(_parts(self.status, options.max_width, signs))
-        yield from _fitting(parts, self.height, console, options)
+        parts = list(_parts(self.status, console, options, signs))
+        yield from _fitting(self.status, parts, self.height, console, options)
 
 
 def _fitting(
-    parts: list[RenderableType], height: int | None, console: Console, options: ConsoleOptions
+    status: Status, parts: list[RenderableType], height: int | None, console: Console, options: ConsoleOptions
 ) -> Iterator[RenderableType | Segment]:
-    """The parts in their order as far as they fit; the first is always shown."""
+    """The parts in their order as far as they fit, and what happened lately in the rest; the first is always shown."""
     if height is None:
-        yield Group(*parts)
+        yield Group(*parts, *_lately(status, HAPPENINGS_MAX))
         return
-    left = height
+    left, options = height, options.update(height=None)
     for index, part in enumerate(parts):
-        lines = console.render_lines(part, options.update(height=None), pad=False)
+        lines = console.render_lines(part, options, pad=False)
         if index and len(lines) > left:
             continue
         left -= len(lines)
-        for line in lines:
-            yield from line
-            yield Segment.line()
+        yield from _drawn(lines)
+    for part in _lately(status, min(left - 2, HAPPENINGS_MAX)):
+        yield from _drawn(console.render_lines(part, options, pad=False)[:left])
 
 
-def _parts(status: Status, width: int, signs: Signs) -> Iterator[RenderableType]:
+def _drawn(lines: list[list[Segment]]) -> Iterator[Segment]:
+    for line in lines:
+        yield from line
+        yield Segment.line()
+
+
+def _parts(status: Status, console: Console, options: ConsoleOptions, signs: Signs) -> Iterator[RenderableType]:
     """What is shown, the most important first."""
+    width = options.max_width
     yield _head(status, width, signs)
     yield Padding(_money(status, width), (1, 0, 0, 0))
-    yield Padding(_markets(status, width, signs), (1, 0, 0, 0))
+    yield Padding(_markets(status, console, options, signs), (1, 0, 0, 0))
     blocks = [
         _breakers(status, signs),
         _latencies(status),
@@ -95,8 +103,13 @@ def _parts(status: Status, width: int, signs: Signs) -> Iterator[RenderableType]
     shown = [block for block in blocks if block.row_count]
     for start in range(0, len(shown), columns):
         yield Padding(_side_by_side(shown[start : start + columns], columns), (1, 0, 0, 0))
-    if status.happenings:
-        yield Padding(_happenings(status), (1, 0, 0, 0))
+
+
+def _lately(status: Status, rows: int) -> list[RenderableType]:
+    """What happened, newest first, in so many rows; nothing where there is no room."""
+    if rows < 1 or not status.happenings:
+        return []
+    return [Padding(_happenings(status, rows), (1, 0, 0, 0))]
 
 
 def _side_by_side(blocks: list[Table], columns: int) -> RenderableType:
@@ -159,67 +172,59 @@ def _money(status: Status, width: int) -> RenderableType:
     return table
 
 
-def _markets(status: Status, width: int, signs: Signs) -> RenderableType:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="dim", padding=(0, 1))
-    is_wide = width >= MIDDLE
-    table.add_column("market", no_wrap=True)
-    if is_wide:
-        table.add_column("size", justify="right", no_wrap=True)
-    table.add_column("bid", justify="right", no_wrap=True)
-    table.add_column("ask", justify="right", no_wrap=True)
-    if is_wide:
-        table.add_column("size", justify="right", no_wrap=True)
-    table.add_column("our bid", justify="right", no_wrap=True)
-    table.add_column("our ask", justify="right", no_wrap=True)
-    if is_wide:
-        table.add_column("inventory", justify="center", no_wrap=True)
-    table.add_column("position", justify="right", no_wrap=True)
-    if width >= WIDE:
-        table.add_column("value", justify="right", no_wrap=True)
-    table.add_column("profit", justify="right", no_wrap=True)
-    if width >= WIDE:
-        table.add_column("fills", justify="right", no_wrap=True)
-    if is_wide:
-        table.add_column("age", justify="right", no_wrap=True)
-    if width >= WIDE:
-        table.add_column("", no_wrap=True)
-    for market in status.markets[:MARKETS_MAX]:
-        table.add_row(*_market_cells(market, width, signs))
-    more = len(status.markets) - MARKETS_MAX
+# What is left out of the table of markets where it finds no room, the least important first.
+_OPTIONAL = ("note", "value", "sizes", "fills", "own sizes", "inventory", "age")
+
+
+def _markets(status: Status, console: Console, options: ConsoleOptions, signs: Signs) -> RenderableType:
     if not status.markets:
         return Text("no market yet", style="dim")
+    more = len(status.markets) - MARKETS_MAX
+    table = Table()
+    for left_out in range(len(_OPTIONAL) + 1):
+        table = _market_table(status, frozenset(_OPTIONAL[left_out:]), signs)
+        if Measurement.get(console, options.update(width=10_000), table).maximum <= options.max_width:
+            break
     return Group(table, Text(f"and {more} more", style="dim")) if more > 0 else table
 
 
-def _market_cells(market: MarketView, width: int, signs: Signs) -> Iterator[Text]:
-    is_wide = width >= MIDDLE
+def _market_table(status: Status, shown: frozenset[str], signs: Signs) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="dim", padding=(0, 1))
+    rows = [_market_cells(market, shown, signs) for market in status.markets[:MARKETS_MAX]]
+    for name in rows[0]:
+        justify: JustifyMethod = "left" if name in ("market", " ") else "center" if name == "inventory" else "right"
+        table.add_column(name.strip().removesuffix("'"), justify=justify, no_wrap=True)
+    for row in rows:
+        table.add_row(*row.values())
+    return table
+
+
+def _market_cells(market: MarketView, shown: frozenset[str], signs: Signs) -> dict[str, Text]:
+    """The cells of a row by their column; the two sizes are told apart by an apostrophe."""
     style = "" if market.is_fresh else "dim"
     mark = (signs.good, "green") if market.is_fresh else (signs.old, "yellow")
-    yield Text.assemble(mark, " ", (market.name, f"bold {style}".strip()))
-    if is_wide:
-        yield Text(market.bid_size or "-", style="dim")
-    yield Text(market.bid or "-", style=style or "green")
-    yield Text(market.ask or "-", style=style or "red")
-    if is_wide:
-        yield Text(market.ask_size or "-", style="dim")
-    yield _own(market, 1, width, signs)
-    yield _own(market, -1, width, signs)
-    if is_wide:
-        signed = (
-            None if market.notional_usdc is None else market.notional_usdc * (-1 if market.position[:1] == "-" else 1)
-        )
-        yield leaning(signed, market.notional_usdc_max, signs)
-    yield Text(market.position, style="bold" if market.position.strip("-0.") else "dim")
-    if width >= WIDE:
-        yield Text("-" if market.notional_usdc is None else f"{market.notional_usdc:,.0f}")
     profit = market.profit_usdc
-    yield Text("-") if profit is None else Text(money(profit), style=money_style(profit))
-    if width >= WIDE:
-        yield Text(str(market.fills))
-    if is_wide:
-        yield Text(age(market.age_ms), style="" if market.is_fresh else "bold yellow")
-    if width >= WIDE:
-        yield Text(market.note, style="yellow")
+    cells = {
+        "market": Text.assemble(mark, " ", (market.name, f"bold {style}".strip())),
+        "size": Text(market.bid_size or "-", style="dim"),
+        "bid": Text(market.bid or "-", style=style or "green"),
+        "ask": Text(market.ask or "-", style=style or "red"),
+        "size'": Text(market.ask_size or "-", style="dim"),
+        "our bid": _own(market, 1, "own sizes" in shown, signs),
+        "our ask": _own(market, -1, "own sizes" in shown, signs),
+        "inventory": leaning(_signed_usdc(market), market.notional_usdc_max, signs),
+        "position": Text(market.position, style="bold" if market.position.strip("-0.") else "dim"),
+        "value": Text("-" if market.notional_usdc is None else f"{market.notional_usdc:,.0f}"),
+        "profit": Text("-") if profit is None else Text(money(profit), style=money_style(profit)),
+        "fills": Text(str(market.fills)),
+        "age": Text(age(market.age_ms), style="" if market.is_fresh else "bold yellow"),
+        " ": Text(market.note, style="yellow"),
+    }
+    belongs = {"size": "sizes", "size'": "sizes", " ": "note"}
+    return {
+        name: cell for name, cell in cells.items() if belongs.get(name, name) in shown or belongs.get(name, name) not in
+        _OPTIONAL
+    }  # fmt: skip
 
 
 def _signed_usdc(market: MarketView) -> float | None:
@@ -228,14 +233,14 @@ def _signed_usdc(market: MarketView) -> float | None:
     return -market.notional_usdc if market.position.startswith("-") else market.notional_usdc
 
 
-def _own(market: MarketView, side: int, width: int, signs: Signs) -> Text:
+def _own(market: MarketView, side: int, with_size: bool, signs: Signs) -> Text:
     """Our best quote of a side, how many stand behind it, and a sign when its fate is not settled."""
     quotes = [quote for quote in market.quotes if quote.side == side]
     if not quotes:
         return Text(signs.none, style="dim")
     best = max(quotes, key=lambda quote: side * float(quote.price))
     is_at_touch = best.price == (market.bid if side > 0 else market.ask)
-    size = f"{best.size} @ " if width >= MIDDLE else ""
+    size = f"{best.size} @ " if with_size else ""
     behind = f" +{len(quotes) - 1}" if len(quotes) > 1 else ""
     return Text.assemble(
         (size, "dim"), (best.price, "bold cyan" if is_at_touch else "cyan"), (behind, "dim"), _pending(best, signs)
@@ -244,7 +249,7 @@ def _own(market: MarketView, side: int, width: int, signs: Signs) -> Text:
 
 def _pending(quote: Quote, signs: Signs) -> tuple[str, str]:
     if quote.state in ("open", "partial"):
-        return "", ""
+        return "  ", ""  # as wide as a sign, so that nothing jumps
     if quote.state == "unknown":
         return " ?", "bold red"
     return f" {signs.waiting}", "yellow"
@@ -258,13 +263,22 @@ def _block(title: str) -> Table:
 
 
 def _breakers(status: Status, signs: Signs) -> Table:
+    """Those that tripped, then those that measure something; the others are counted."""
     table = _block("Breakers")
+    quiet = 0
     for one in sorted(status.breakers, key=lambda breaker: not breaker.is_tripped):
+        if not one.is_tripped and not one.value:
+            quiet += 1
+            continue
         state = "LATCHED" if one.is_latched else "TRIPPED" if one.is_tripped else ""
         mark = Text(signs.bad if one.is_tripped else signs.good, style="bold red" if one.is_tripped else "green")
         limit = f"of {one.limit}" if one.limit else ""
         style = "bold red" if one.is_tripped else ""
         table.add_row(mark, Text(one.name, style=style), Text(one.value), Text(limit, style="dim"), Text(state, style))
+    if quiet:
+        table.add_row(
+            Text(signs.good, style="green"), Text(f"{quiet} {'more' if table.row_count else 'of them'} quiet")
+        )
     return table
 
 
@@ -286,7 +300,7 @@ def _budgets(status: Status, signs: Signs) -> Table:
     table = _block("Budgets used")
     for one in status.budgets:
         share = one.used / one.limit if one.limit > 0 else 1.0
-        table.add_row(one.name, bar(share, signs), f"{one.used:,.0f} of {one.limit:,.0f}")
+        table.add_row(one.name, bar(share, signs), Text(f"{one.used:,.0f} of {one.limit:,.0f}", style="dim"))
     return table
 
 
@@ -315,10 +329,10 @@ def _counters(status: Status) -> Table:
     return table
 
 
-def _happenings(status: Status) -> RenderableType:
+def _happenings(status: Status, rows: int) -> Table:
     styles = {"warning": "yellow", "error": "bold red", "debug": "dim"}
     table = _block("Lately")
-    for one in reversed(status.happenings[-HAPPENINGS_MAX:]):
+    for one in reversed(status.happenings[-rows:]):
         word = "" if one.level in ("info", "debug") else f"{one.level}: "
         table.add_row(Text(clock(one.at_ns), style="dim"), Text(f"{word}{one.text}", style=styles.get(one.level, "")))
     return table

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from rich.text import Text
 
-BAR_CELLS = 16
+BAR_CELLS = 12
 LEANING_CELLS = 5  # on either side of the middle
 
 _STAGE_STYLES = {"quoting": "bold white on green", "reducing": "bold black on yellow", "halted": "bold white on red"}

@@ -8,8 +8,10 @@ from typing import Any, TypeVar
 import msgspec
 import numpy as np
 
+from hlhft.hyperliquid.account import OpenOrder
 from hlhft.hyperliquid.answers import ActionAnswer, ActionPosted, LegStatus, Outcome, PostRefused
 from hlhft.hyperliquid.backoff import MILLISECOND_NS, SECOND_NS, Budget, message_budget
+from hlhft.hyperliquid.cloids import Cloid
 from hlhft.hyperliquid.decode import Row
 from hlhft.hyperliquid.encode import Encoder
 from hlhft.hyperliquid.fates import Fates
@@ -31,11 +33,14 @@ from hlhft.hyperliquid.gateway_events import (
     Tell,
     Timer,
     TimerName,
+    Told,
     WriteMark,
     Written,
 )
 from hlhft.hyperliquid.gateway_settings import GatewaySettings
+from hlhft.hyperliquid.messages import Fill, Fills, OrderUpdate, OrderUpdates
 from hlhft.hyperliquid.nonces import NonceAllocator, NonceRules
+from hlhft.hyperliquid.reading import Fault
 from hlhft.hyperliquid.signing import Signer
 from tests.hyperliquid.actions import MARKETS, OWNER, market_records, row
 
@@ -108,6 +113,7 @@ class Shell:
         )
         self.now_ns = NOW_NS
         self.draw = 0
+        self.has_disk = False  # marks are written at once
         self.timers: dict[TimerName, int] = {}
         self.history: list[Effect] = []
         self.bodies: dict[int, bytes] = {}  # of all requests that left
@@ -122,6 +128,7 @@ class Shell:
         self.tell(Gate(is_open=True))
         self.answer(self.one(Post), DONE)
         self.history.clear()
+        self.has_disk = True
 
     def tell(self, event: Input) -> list[Effect]:
         """What follows, but for timers."""
@@ -158,7 +165,10 @@ class Shell:
         """Goes to the next timer and tells it."""
         name = min(self.timers, key=lambda name: self.timers[name])
         self.now_ns = max(self.now_ns, self.timers.pop(name))
-        return self.tell(Timer(name, self.draw))
+        effects = self.tell(Timer(name, self.draw))
+        for mark in every(effects, WriteMark) if self.has_disk else ():
+            effects += self.tell(MarkWritten(mark.mark))
+        return effects
 
     def run(self, for_ns: int) -> list[Effect]:
         """All that follows within this time."""
@@ -203,3 +213,48 @@ def reports(effects: Iterable[Effect]) -> list[ReportCode]:
 def told(effects: Iterable[Effect]) -> list[Row]:
     """All rows for the core."""
     return [found for tell in every(effects, Tell) for found in tell.rows]
+
+
+def kinds(effects: Iterable[Effect]) -> list[tuple[int, int]]:
+    """(order, kind) of all rows."""
+    return [(row[4], row[7]) for row in told(effects)]
+
+
+def types(made: Shell, effects: list[Effect]) -> list[str]:
+    """The actions that leave."""
+    return [made.action(post)["action"]["type"] for post in every(effects, Post) + every(effects, PostHttp)]
+
+
+def own_cloid(order_id: int) -> int:
+    return Cloid(OWNER, SESSION, order_id).number()
+
+
+def order(order_id: int = 1025, oid: int = 5, *, left: int = 150) -> OpenOrder:
+    return OpenOrder(
+        coin="BTC", market=0, side=1, price_ticks=1_040_000, left_lots=left, size_lots=150, oid=oid,
+        cloid=own_cloid(order_id), is_reduce_only=False, is_trigger=False, placed_ns=NOW_NS, price_text="",
+        left_text="", size_text="", fault=Fault.NONE,
+    )  # fmt: skip
+
+
+def update(status: str, order_id: int = 1025, *, left: int = 150) -> Told:
+    return Told(
+        OrderUpdates(
+            updates=(
+                OrderUpdate(
+                    coin="BTC", market=0, side=1, price_ticks=1_040_000, left_lots=left, size_lots=150, oid=5,
+                    cloid=own_cloid(order_id), reduce_only=False, status=status, placed_ns=NOW_NS, status_ns=NOW_NS + S,
+                    price_text="", left_text="", size_text="", fault=Fault.NONE,
+                ),
+            )
+        )
+    )  # fmt: skip
+
+
+def fill(lots: int, order_id: int = 1025, tid: int = 1) -> Told:
+    made = Fill(
+        coin="BTC", market=0, side=1, price_ticks=1_040_000, size_lots=lots, start_lots=0, fee_micro=3, closed_micro=0,
+        fee_token="USDC", oid=5, tid=tid, cloid=own_cloid(order_id), is_taker=False, is_liquidation=False, direction="",
+        hash="", ts_ns=NOW_NS + S, price_text="", size_text="", fault=Fault.NONE,
+    )  # fmt: skip
+    return Told(Fills(fills=(made,)))

@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hlhft.hyperliquid.account import OpenOrder
 from hlhft.hyperliquid.backoff import Budget, message_budget
 from hlhft.hyperliquid.cloids import Cloid
 from hlhft.hyperliquid.encode import Encoder
 from hlhft.hyperliquid.gateway_events import (
+    BlockTime,
     CancelOwn,
     Deadman,
     Gate,
@@ -27,6 +29,7 @@ from hlhft.hyperliquid.gateway_events import (
 from hlhft.hyperliquid.gateway_flights import FLIGHTS_MAX
 from hlhft.hyperliquid.nonces import NonceRules
 from hlhft.hyperliquid.packing import ActionKind
+from hlhft.hyperliquid.reading import Fault
 from hlhft.hyperliquid.signing import Signer
 from hlhft.hyperliquid.wire import cloid_text
 from tests.hyperliquid.actions import OWNER, market_records
@@ -236,6 +239,25 @@ def test_the_weight_of_many_legs_over_http_is_counted() -> None:
     assert refusals(made.send(cancel(1025))) == [(1025, GatewayRefusal.NO_LANE)]
 
 
+def test_when_every_way_is_used_up_also_reductions_are_refused() -> None:
+    made = shell(requests=Budget(1))
+    made.requests.take(NOW_NS)
+    made.tell(LaneDown(0))
+    made.tell(LaneDown(1))
+    assert refusals(made.send(close())) == [(1025, GatewayRefusal.NO_LANE)]
+
+
+def test_nonces_follow_the_venues_clock_where_ours_is_far_from_it() -> None:
+    made = shell()
+    made.tell(BlockTime(NOW_NS // MS - 3_602_000))
+    made.tell(BlockTime(NOW_NS // MS - 7_200_000))
+    made.now_ns += S
+    effects = made.send(place())
+    assert only(effects, Report).detail == "AHEAD", "more than an hour ahead of the venue"
+    made.tell(BlockTime(NOW_NS // MS - 1_800_000))
+    assert every(made.send(place(2049)), Post)
+
+
 def test_without_a_nonce_nothing_leaves() -> None:
     made = shell(rules=NonceRules(window_ms=1))
     resting(made, 1025)
@@ -364,6 +386,53 @@ def test_a_cancel_that_did_not_leave_goes_another_way_and_a_placement_does_not()
     assert [(row[4], row[7]) for row in rows] == [(2049, 33)]
 
 
+def test_an_order_of_an_earlier_session_is_cancelled_by_the_venues_id_in_an_action_of_its_own() -> None:
+    made = shell()
+    resting(made, 1025)
+    old = Cloid(OWNER, SESSION - 1, 3 << 10, 0).number()
+    made.fates.adopted(
+        OpenOrder(
+            coin="ETH", market=1, side=1, price_ticks=40_000, left_lots=150, size_lots=150, oid=77, cloid=old,
+            is_reduce_only=False, is_trigger=False, placed_ns=NOW_NS, price_text="", left_text="", size_text="",
+            fault=Fault.NONE,
+        ),
+        NOW_NS // MS,
+        NOW_NS,
+    )  # fmt: skip
+    posts = every(made.send(cancel(3 << 10, market=1), cancel(1025)), Post)
+    assert [made.action(post)["action"] for post in posts] == [
+        {"type": "cancel", "cancels": [{"a": 1, "o": 77}], "f": True},
+        {"type": "cancelByCloid", "cancels": [{"asset": 0, "cloid": cloid(1025)}], "f": True},
+    ]
+    assert [made.action(post)["action"]["type"] for post in every(made.send(cancel(3 << 10, market=1)), Post)] == [
+        "cancel"
+    ]
+
+
+def test_a_cancel_that_is_none_is_refused() -> None:
+    made = shell()
+    effects = made.send(cancel(1025, market=99))
+    assert refusals(effects) == [(1025, GatewayRefusal.ENCODE)]
+    assert made.nonces.unanswered == ()
+
+
+def test_own_cancels_that_never_left_are_no_failure_of_the_core() -> None:
+    made = Shell(requests=Budget(1))
+    made.begin(0)
+    resting(made, 1025)
+    sent = only(made.tell(CancelOwn()), Post)
+    made.requests.take(made.now_ns)
+    made.messages.take(made.now_ns)
+    for _ in range(4):
+        effects = made.tell(NotWritten(sent.request_id))
+        assert told(effects) == []
+        posts = every(effects, Post)
+        if not posts:
+            break
+        sent = posts[0]
+    assert made.gateway.is_quiet
+
+
 # Small actions.
 
 
@@ -399,6 +468,15 @@ def test_of_too_many_open_actions_the_oldest_is_pushed_out() -> None:
     assert [report.detail for report in found] == [str(made.action(first)["nonce"])]
     assert reports(made.answer(first, ok(SUCCESS, kind="cancel"))) == [ReportCode.LATE_ANSWER]
     assert [row[7] for row in told(effects)] == [21], "its order is unknown"
+
+
+def test_a_silent_action_is_pushed_out_without_another_word_of_it() -> None:
+    made = shell(rules=NonceRules(window_ms=1_000_000, skew_ms_max=60_000), posts_max=1000, messages_kept=1)
+    resting(made, 1025)
+    made.refuse(only(made.send(cancel(1025)), Post), "502")
+    for _ in range(FLIGHTS_MAX):
+        effects = made.send(cancel(1025))
+    assert reports(effects) == [ReportCode.PUSHED_OUT] and told(effects) == []
 
 
 def test_a_landed_action_is_pushed_out_without_a_word_to_the_fates() -> None:

@@ -48,7 +48,7 @@ class Engine:
 def serving(server: ControlServer) -> Iterator[None]:
     """Runs the server on a loop of its own, as the engine does on its."""
     loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     try:
         asyncio.run_coroutine_threadsafe(server.start(), loop).result(10)
