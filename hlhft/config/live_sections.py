@@ -180,7 +180,7 @@ class Watchdog(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = ""
     silence_ms_max: Annotated[
         float, _setting("longest silence of the engine; then its orders are cancelled", ge=200, le=60_000, scale=MS)
-    ] = 2000
+    ] = 1500  # seven beats; what was sent until then expires 3 s later, so that empty is proven within 5 s of a death
     start_grace_ms: Annotated[
         float,
         _setting(

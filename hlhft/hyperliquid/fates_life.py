@@ -243,10 +243,11 @@ _ROWS: dict[Told, Callable[[Placement, Telling], None]] = {
 def _end_of(newest: Placement, telling: Telling) -> Row:
     """The end of an order that was modified, all of whose placements are over.
 
-    A refused modification ends the order as refused only where the core still waits for it: what it was told to be
-    unknown may have been filled since, and what was filled cannot be refused any more.
+    A refused modification ends the order as refused only where the core still waits for it and nothing was filled: what
+    was filled in part is not refused any more.
     """
-    if newest.state in _REFUSED and newest.chain is Chain.PENDING:
+    is_untouched = not any(one.filled_lots for one in chain(newest))
+    if newest.state in _REFUSED and newest.chain is Chain.PENDING and is_untouched:
         return fates_rows.rejected(newest, telling.at_ns, telling.now_ns)
     lived = next((one for one in chain(newest) if one.state not in _REFUSED), newest)
     lots = max(0, lived.lots - lived.filled_lots)

@@ -132,22 +132,24 @@ class Streams:
     def _book(self, placement: Placement | None, fill: Fill, telling: Telling, *, is_backfill: bool) -> None:
         """The money of a fill, and what it means for its order."""
         fill_ms = fill.ts_ns // NS_PER_MS
-        is_money = fill_ms > self._begun_ms[fill.market]
+        telling = telling.at_ms(fill_ms)
         rows, place = telling.rows, len(telling.rows)
-        order_id, left = self._order_id(fill), 0
+        order_id, left, is_ending = self._order_id(fill), 0, False
         if placement is not None:
             order_id = placement.order_id
             if fill_ms > placement.from_ms:
-                self._count(placement, fill, telling.at_ms(fill_ms))
+                is_ending = not placement.is_done
+                self._count(placement, fill, telling)
             left = sum(one.left_lots for one in chain(self._ledger.newest(placement)))
-        if is_money:
+        if fill_ms > self._begun_ms[fill.market]:
             fee = self._fee_micro(fill)
             rows.insert(place, fates_rows.filled(fill, order_id, left, fee, telling.now_ns, is_backfill=is_backfill))
-        elif placement is not None and left and not placement.is_done:
-            # The position has it already, and the order has that much less to fill.
-            rows.append(fates_rows.acknowledged(placement, fill.ts_ns, telling.now_ns))
+        elif placement is not None and is_ending:
+            # The position has it already: only what is left of the order is news.
+            one = fates_rows.acknowledged if left else fates_rows.gone
+            rows.append(one(placement, fill.ts_ns, telling.now_ns))
         if placement is not None:
-            self._life.close(placement, telling.at_ms(fill_ms))
+            self._life.close(placement, telling)
             self._life.check_fills(placement, telling.now_ns)
 
     def _count(self, placement: Placement, fill: Fill, telling: Telling) -> None:

@@ -178,7 +178,7 @@ class Gateway:
     # The connections.
 
     def _lane_up(self, event: LaneUp) -> None:
-        if self._sender.lanes.socket(event.lane):
+        if self._sender.lanes.sockets[event.lane]:
             self._cut(event.lane)
         self._sender.lanes.up(event.lane, event.socket)
         for flight in self._flights:

@@ -102,15 +102,16 @@ class Flights:
 
     def request(self, flight: Flight, lane: int, *, is_noop: bool = False) -> int:
         """The number of a new request that carries the action over a lane, or HTTP."""
-        self._number += 1
-        self._requests[self._number] = Request(flight.signed.nonce, lane, is_noop)
+        number = self._number = self._number + 1
+        self._requests[number] = Request(flight.signed.nonce, lane, is_noop)
         flight.lane = lane
-        flight.requests.append(self._number)
+        requests = flight.requests
+        requests.append(number)
         if lane != HTTP:
             self.posts += 1
-        if len(flight.requests) > REQUESTS_MAX:
-            self.forget(flight, flight.requests[0])
-        return self._number
+        if len(requests) > REQUESTS_MAX:
+            self.forget(flight, requests[0])
+        return number
 
     def forget(self, flight: Flight, request_id: int) -> None:
         """A request of the action is no more listened to."""

@@ -7,46 +7,34 @@ only when there is no other.
 
 from __future__ import annotations
 
-from msgspec import Struct
-
 from hlhft.hyperliquid.gateway_events import LANES
 
 
-class Lane(Struct):
-    """One trading connection; `socket` is 0 while it is down."""
-
-    socket: int = 0
-    is_waiting: bool = False
-
-
 class Lanes:
-    """The trading connections."""
+    """The trading connections. `sockets` has the number of each one's socket, 0 while it is down."""
 
     def __init__(self) -> None:
-        self.lanes = tuple(Lane() for _ in range(LANES))
+        self.sockets = [0] * LANES
         self.first = -1  # the first that is up; -1 without any
         self.is_waiting = False  # bytes wait in one that is up
+        self._waiting = [False] * LANES
 
     def up(self, lane: int, socket: int) -> None:
         """The connection stands, with an empty send buffer. `socket` is not 0."""
         assert socket != 0, "sockets are numbered from 1"
-        self.lanes[lane].socket = socket
-        self.lanes[lane].is_waiting = False
-        self._look()
+        self.sockets[lane] = socket
+        self.press(lane, False)
 
     def down(self, lane: int) -> None:
         """The connection is gone."""
-        self.lanes[lane].socket = 0
-        self._look()
+        self.sockets[lane] = 0
+        self.press(lane, False)
 
     def press(self, lane: int, is_waiting: bool) -> None:
         """Whether bytes wait in its send buffer."""
-        self.lanes[lane].is_waiting = is_waiting
-        self._look()
-
-    def socket(self, lane: int) -> int:
-        """The socket's number, 0 while it is down."""
-        return self.lanes[lane].socket
+        self._waiting[lane] = is_waiting and self.sockets[lane] != 0
+        self.first = next((lane for lane in range(LANES) if self.sockets[lane]), -1)
+        self.is_waiting = any(self._waiting)
 
     @property
     def is_up(self) -> bool:
@@ -55,9 +43,5 @@ class Lanes:
 
     def urgent(self, tried: int) -> tuple[int, ...]:
         """The connections that are up and have nothing waiting, best first; `tried` is the one that was used before."""
-        free = [lane for lane in range(LANES) if self.lanes[lane].socket and not self.lanes[lane].is_waiting]
+        free = [lane for lane in range(LANES) if self.sockets[lane] and not self._waiting[lane]]
         return tuple(sorted(free, key=lambda lane: lane == tried))
-
-    def _look(self) -> None:
-        self.first = next((lane for lane in range(LANES) if self.lanes[lane].socket), -1)
-        self.is_waiting = any(lane.socket and lane.is_waiting for lane in self.lanes)

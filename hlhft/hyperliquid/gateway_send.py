@@ -80,7 +80,7 @@ class Sender:
         self.now_ns = 0
         self.block_ms = 0  # the newest block time that was told
         self.watch_ns = NEVER_NS  # when the timer of this name fires
-        self._block_ns = 0  # when it was told
+        self._ahead_ns = 0  # how far our clock was ahead of it then
         self._encoder = encoder
         self._messages = messages
         self._requests = requests
@@ -93,13 +93,12 @@ class Sender:
     def block_time(self, ms: int) -> None:
         """The venue's time of a block, which may be an older one."""
         if ms > self.block_ms:
-            self.block_ms, self._block_ns = ms, self.now_ns
+            self.block_ms = ms
+            self._ahead_ns = self.now_ns - ms * MILLISECOND_NS
 
     def block_estimate_ms(self) -> int:
         """The venue's time now: the newest block's and what has passed since; our clock's before any was told."""
-        if self.block_ms == 0:
-            return self.now_ms
-        return self.block_ms + (self.now_ns - self._block_ns) // MILLISECOND_NS
+        return (self.now_ns - self._ahead_ns) // MILLISECOND_NS
 
     def report(self, code: ReportCode, detail: str = "") -> None:
         """Says something to log and count."""
@@ -135,44 +134,50 @@ class Sender:
         if kind == _CANCEL:
             self._send_cancels(legs, rows, received_ns, 0, HTTP)
             return
-        lanes, now_ns = self.lanes, self.now_ns
+        now_ns, settings, lanes = self.now_ns, self.settings, self.lanes
         lane = lanes.first
-        is_well = self.gate.is_open and lane != HTTP and not lanes.is_waiting and self.mode.hold_ns <= now_ns
-        if not self.fates.has_room(len(rows)):
-            self._refuse(rows, GatewayRefusal.FULL)
-            return
         if (
-            not is_well
-            or self.flights.posts >= self.settings.posts_max
-            or self._messages.take(now_ns, keep=self.settings.messages_kept)
+            not self.gate.is_open
+            or lane == HTTP
+            or lanes.is_waiting
+            or self.mode.hold_ns > now_ns
+            or self.flights.posts >= settings.posts_max
+            or self._messages.take(now_ns, keep=settings.messages_kept)
         ):
             way = self._way_of_reductions(rows)
             if way is None:
                 return
             lane = way
-        nonce = self._allocate(rows, urgent=False)
-        if nonce is None:
+        if not self.fates.has_room(len(rows)):
+            self._refuse(rows, GatewayRefusal.FULL)
+            return
+        nonce = self.nonces.allocate(now_ns // MILLISECOND_NS, (now_ns - self._ahead_ns) // MILLISECOND_NS)
+        if isinstance(nonce, NonceRefusal):
+            self._no_nonce(nonce, rows)
             return
         try:
             signed = self._encoder.orders(legs, nonce=nonce) if kind != _MODIFY else self._modifies(legs, rows, nonce)
         except EncodeError as error:
             self._not_encoded(error, nonce, rows)
             return
-        flight = Flight(signed, rows, rows[0][BATCH], received_ns, now_ns + self.settings.answer_ns)
+        flight = Flight(signed, rows, rows[0][BATCH], received_ns, now_ns + settings.answer_ns)
         self._launch(flight, legs, lane)
 
     def _launch(self, flight: Flight, legs: np.ndarray, lane: int) -> None:
         """The action leaves over a lane, or HTTP."""
-        pushed = self.flights.add(flight)
-        if pushed is not None:
-            self._push_out(pushed)
         signed = flight.signed
         if flight.rows:
+            # Before the bytes leave: an answer cannot be earlier.
             self.rows += self.fates.sent(
                 Sent(signed.kind, signed.nonce, signed.expires_after_ms, flight.batch_id, legs)
             )
+        pushed = self.flights.add(flight)
+        if pushed is not None:
+            self._push_out(pushed)
         self.post(flight, signed, lane)
-        self.wake(flight.next_ns)
+        next_ns = flight.due_ns if flight.due_ns < flight.repeat_ns else flight.repeat_ns
+        if next_ns < self.watch_ns:
+            self.wake(next_ns)
 
     def post(self, flight: Flight, signed: Signed, lane: int) -> None:
         """Posts the action, or a noop on its nonce."""
@@ -180,17 +185,20 @@ class Sender:
         if lane == HTTP:
             self.effects.append(PostHttp(request_id, signed.body, flight.batch_id))
         else:
-            socket = self.lanes.socket(lane)
+            socket = self.lanes.sockets[lane]
             self.effects.append(Post(lane, socket, request_id, signed.frame(request_id), flight.batch_id))
 
-    def _allocate(self, rows: list[Row], *, urgent: bool) -> int | None:
-        """A nonce; None, and the commands are refused, when there is none."""
-        nonce = self.nonces.allocate(self.now_ms, self.block_estimate_ms(), urgent=urgent)
+    def _urgent_nonce(self, rows: list[Row]) -> int | None:
+        """A nonce for what takes risk away; None, and the commands are refused, when there is none."""
+        nonce = self.nonces.allocate(self.now_ms, self.block_estimate_ms(), urgent=True)
         if isinstance(nonce, NonceRefusal):
-            self.report(ReportCode.NO_NONCE, nonce.name)
-            self._refuse(rows, GatewayRefusal.NONCE)
+            self._no_nonce(nonce, rows)
             return None
         return nonce
+
+    def _no_nonce(self, refusal: NonceRefusal, rows: list[Row]) -> None:
+        self.report(ReportCode.NO_NONCE, refusal.name)
+        self._refuse(rows, GatewayRefusal.NONCE)
 
     def _way_of_reductions(self, rows: list[Row]) -> int | None:
         """The way of orders that do not leave as usual: reduce-only ones by any that there is. None, and they are
@@ -296,7 +304,7 @@ class Sender:
         if lane is None:
             self._refuse(rows, GatewayRefusal.MESSAGES if self.lanes.first != HTTP else GatewayRefusal.NO_LANE)
             return
-        nonce = self._allocate(rows, urgent=True)
+        nonce = self._urgent_nonce(rows)
         if nonce is None:
             return
         try:
@@ -365,7 +373,7 @@ class Sender:
 
     def _send_small(self, make: Callable[[int], Signed]) -> bool:
         lane = self.way(HTTP, 1)
-        nonce = None if lane is None else self._allocate([], urgent=True)
+        nonce = None if lane is None else self._urgent_nonce([])
         if lane is None or nonce is None:
             return False
         self._launch(Flight(make(nonce), [], 0, self.now_ns, self.now_ns + self.settings.answer_ns), _NO_LEGS, lane)

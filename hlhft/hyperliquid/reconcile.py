@@ -63,6 +63,7 @@ from hlhft.hyperliquid.reconcile_events import (
 from hlhft.hyperliquid.reconcile_questions import Question, Questions, Weights
 from hlhft.hyperliquid.reconcile_reading import Reading
 from hlhft.hyperliquid.reconcile_settings import ReconcileSettings
+from hlhft.hyperliquid.reconcile_standing import Standings
 from hlhft.hyperliquid.reconcile_table import TRANSITIONS, Event, State, Step
 from hlhft.hyperliquid.reconcile_tidings import Tidings
 from hlhft.hyperliquid.wire import ms_of
@@ -81,16 +82,6 @@ _DUE = {
     TimerName.ROUND: Event.ROUND_DUE,
     TimerName.PROOF: Event.PROOF_DUE,
 }
-
-
-class _Standing:
-    """Since when something differs, and at how many readings in a row."""
-
-    __slots__ = ("count", "since_ms")
-
-    def __init__(self, since_ms: int) -> None:
-        self.since_ms = since_ms
-        self.count = 0
 
 
 class Reconciliation:
@@ -116,14 +107,14 @@ class Reconciliation:
         self._asset_row = 0  # whose leverage is read next
         self._fills_from_ms = self._side_from_ms = settings.watermark_ms
         self._fills_asked_ms = 0
+        self._is_whole = False  # whether all fills since then were told
         self._transferred: int | None = 0
         self._rounds = 0
         self._mode = Abstraction.UNRECOGNISED
         self._begin = Begin(0, Reason.SLOW)
         self._is_gating = False  # whether somebody waits for this round
-        self._readings = 0
         self._wave = 0
-        self._standing: dict[str, _Standing] = {}
+        self._standing = Standings(settings)
         self._before: frozenset[tuple[int, int]] | None = None  # adoptable orders of the reading before
         self._comparison = Comparison({}, {}, (), frozenset(), (), ())
         self._own = CorePositions(0, (), (), ())
@@ -239,7 +230,6 @@ class Reconciliation:
 
     def _start(self) -> None:
         self._due.clear()
-        self._readings = 0
         self._standing.clear()
         self._before = None
         self._reading = Reading(self._reader)
@@ -299,7 +289,8 @@ class Reconciliation:
         self._questions.weights.spend(answer_weight(kind, self._reading.items(kind)), self._now_ns)
         page_ms = self._reading.next_page_ms(kind, subject)
         if page_ms is not None:
-            self._want(requests.of_time(kind, self._user, page_ms), subject=str(page_ms))
+            request = requests.of_time(kind, self._user, page_ms)
+            self._want(request, subject=str(page_ms), is_needed=self._question.is_needed)
         self._advance()
 
     def _ask_again(self, event: Input) -> None:
@@ -322,8 +313,10 @@ class Reconciliation:
         self._advance()
 
     def _advance(self) -> None:
-        """The next questions when all are answered, or the end of the reading."""
-        if len(self._questions):
+        """The next questions when all are answered, or the end of the reading. Where somebody waits, what the round can
+        do without is not waited for."""
+        is_hurried = self.is_seeded and self._is_gating
+        if self._questions.needed() if is_hurried else len(self._questions):
             return
         if self._wave == 1:
             self._wave = 2
@@ -335,6 +328,8 @@ class Reconciliation:
                 self._fills_asked_ms = start_ms
                 self._want(requests.of_time(InfoKind.FILLS, self._user, start_ms), subject=str(start_ms))
             return
+        for question in self._questions.drop():
+            self._report(ReportCode.GIVEN_UP, str(question))
         self._said = Event.READ
 
     def _count(self, event: Input) -> None:
@@ -345,13 +340,11 @@ class Reconciliation:
     def _hand_over(self, event: Input) -> None:
         """Listing and fills to the fates first, so that our own side knows all of both."""
         reading = self._reading
-        self._readings += 1
         fills = tuple(reading.fills)
         self._memory.note(fills)
         self._effects.append(TellFills(Fills(fills=fills, is_snapshot=True, user=self._user)))
         self._effects.append(TellListing(reading.listing(), reading.block_ms))
-        if InfoKind.FILLS not in reading.beyond:
-            self._effects.append(FillsRead(self._fills_asked_ms, reading.block_ms))
+        self._is_whole = InfoKind.FILLS not in reading.beyond
         for kind in reading.beyond:
             self._report(ReportCode.FILLS_BEYOND, f"{kind}: more pages than the venue tells")
         reading.beyond.clear()
@@ -389,7 +382,7 @@ class Reconciliation:
         found = self.account.compare(self._reading, event, memory, policy=policy)
         self._comparison = found
         self._report_foreign(found)
-        standing = self._stand(found.differences)
+        standing = self._standing.read(found.differences, self._reading.block_ms)
         self._cancel(found.leftovers)
         self._said = self._verdict(found, standing)
 
@@ -408,11 +401,12 @@ class Reconciliation:
             self._ending = standing
             return Event.DISAGREES
         if found.differences:
+            self._before = None
             self._report(ReportCode.DIFFERS, "; ".join(one.sentence for one in found.differences.values()))
             return Event.DIFFERS
         unsettled = self._unsettled(found) if self._is_gating or not self.is_seeded else ()
         if unsettled:
-            if self._readings % STUCK_READINGS == 0:
+            if self._standing.readings % STUCK_READINGS == 0:
                 self._report(ReportCode.STUCK, "; ".join(unsettled))
             return Event.DIFFERS
         if self.is_seeded:
@@ -432,34 +426,13 @@ class Reconciliation:
             waited += (equity,) if isinstance(equity, str) else ()
         return waited
 
-    def _stand(self, differences: dict[str, Difference]) -> Difference | None:
-        """Counts what differs; what did so at enough readings in a row."""
-        block_ms = self._reading.block_ms
-        if differences:
-            self._before = None
-        for subject in [one for one in self._standing if one not in differences]:
-            del self._standing[subject]
-        ending = None
-        for subject, difference in differences.items():
-            standing = self._standing.setdefault(subject, _Standing(block_ms))
-            standing.count += 1
-            is_leftover = difference.code is Code.LEFTOVERS
-            limit = self.settings.leftover_readings if is_leftover else self.settings.standing_readings
-            if standing.count >= limit and block_ms - standing.since_ms >= self.settings.standing_ms:
-                sentence = f"{difference.sentence} (at {standing.count} readings in a row)"
-                ending = ending or Difference(difference.code, sentence)
-        if ending is None and differences and self._readings >= self.settings.readings_max:
-            first = next(iter(differences.values()))
-            ending = Difference(Code.UNSTABLE, f"{first.sentence} (after {self._readings} readings that all differed)")
-        return ending
-
     def _cancel(self, leftovers: Mapping[str, tuple[Leftover, bool]]) -> None:
         """Cancels what nobody answers for: at once when it is of an earlier session, else when it still stands, as news
         of its end may be under way."""
         orders = [
             leftover
             for subject, (leftover, is_earlier) in leftovers.items()
-            if leftover.asset_id >= 0 and (is_earlier or self._standing[subject].count > 1)
+            if leftover.asset_id >= 0 and (is_earlier or self._standing.count(subject) > 1)
         ]
         if orders:
             self._report(ReportCode.LEFTOVERS, f"{len(orders)} orders, the first in {orders[0].coin}")
@@ -494,7 +467,7 @@ class Reconciliation:
         self._effects.append(BeginSession(block_ms))
         if self._comparison.adoptable:
             self._report(ReportCode.ADOPTED, f"{len(self._comparison.adoptable)} orders")
-            self._effects.append(Adopt(self._comparison.adoptable))
+            self._effects.append(Adopt(self._comparison.adoptable, block_ms))
 
     def _mark_ticks(self, row: int) -> int:
         """The mark that a position is valued at."""
@@ -526,11 +499,14 @@ class Reconciliation:
             equity = self.account.equity_micro(reading, self._own.marks_ticks)
             if isinstance(equity, int):
                 self._tell([rows.equity_state(equity, rows.CHECK, reading.block_ms, self._now_ns)])
-        if reading.mode is not None:
-            # Transfers and fundings are read together with it.
+        if is_first or all(map(reading.was_read, (InfoKind.TRANSFERS, InfoKind.FUNDINGS))):
             self._side_from_ms = reading.block_ms
+        if self._is_whole:
+            # Not before it agrees: by the fills up to a listing the fates bury what is not on it, and what counts as
+            # resting and is not listed is asked about first.
+            self._effects.append(FillsRead(self._fills_asked_ms, reading.block_ms))
         self._effects.append(Watermark(reading.block_ms))
-        self._report(ReportCode.AGREED, f"after {self._readings} readings, at block {reading.block_ms}")
+        self._report(ReportCode.AGREED, f"after {self._standing.readings} readings, at block {reading.block_ms}")
         if self._is_gating:
             self._effects.append(Agreed(self._begin.number, reading.block_ms, self._transferred))
             self._transferred = 0
@@ -541,7 +517,7 @@ class Reconciliation:
 
     def _wait(self, event: Input) -> None:
         waits = self.settings.waits
-        tries = min(self._readings - 1, waits.longest_ns.bit_length())
+        tries = min(self._standing.readings - 1, waits.longest_ns.bit_length())
         self._due[TimerName.WAIT] = self._now_ns + min(waits.first_ns << tries, waits.longest_ns)
 
     def _rest(self, event: Input) -> None:
@@ -554,12 +530,7 @@ class Reconciliation:
         assert isinstance(event, ProveEmpty), "the step of one event"
         self._proof = event
         self._proof_count = None
-        self._start_proof()
-        self._due[TimerName.PROOF] = event.deadline_ns
-
-    def _start_proof(self) -> None:
-        self._due.clear()
-        self._readings = 0
+        self._due = {TimerName.PROOF: event.deadline_ns}
         self._standing.clear()
         self._reading = Reading(self._reader)
         self._want_proof()
@@ -577,7 +548,6 @@ class Reconciliation:
 
     def _judge(self, event: Input) -> None:
         """Whether a listing that no order can come after shows none of ours; what stands in two is cancelled."""
-        self._readings += 1
         own = [order for order in self._reading.listing() if self.account.is_own(order)]
         self._proof_count = len(own)
         self._effects.append(TellListing(self._reading.listing(), self._reading.block_ms))
@@ -585,7 +555,8 @@ class Reconciliation:
             self._said = Event.PROVEN
             return
         leftovers = {f"leftover {order.oid}": (self.account.leftover(order), False) for order in own}
-        self._stand({subject: Difference(Code.LEFTOVERS, one.coin) for subject, (one, _) in leftovers.items()})
+        differences = {subject: Difference(Code.LEFTOVERS, one.coin) for subject, (one, _) in leftovers.items()}
+        self._standing.read(differences, self._reading.block_ms)
         self._cancel(leftovers)
         self._said = Event.UNPROVEN
 

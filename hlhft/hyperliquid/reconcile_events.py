@@ -242,9 +242,11 @@ class BeginSession(Struct, frozen=True):
 
 
 class Adopt(Struct, frozen=True):
-    """Tell the fates, and by them the core, that these orders of earlier sessions are ours again."""
+    """Tell the fates, and by them the core, that these orders of earlier sessions are ours again, as they were at this
+    block."""
 
     orders: tuple[OpenOrder, ...]
+    block_ms: int
 
 
 class CancelLeftovers(Struct, frozen=True):

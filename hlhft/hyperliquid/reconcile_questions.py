@@ -115,10 +115,16 @@ class Questions:
         assert len(self) < QUESTIONS_MAX, "questions come one by market at most"
         self._waiting.append(Question(request, subject, is_needed=is_needed, due_ns=now_ns))
 
-    def drop(self) -> None:
-        """Asks nothing any more; answers to what was asked fit no question."""
+    def needed(self) -> int:
+        """How many there are that must be answered."""
+        return sum(one.is_needed for one in (*self._waiting, *self._open.values()))
+
+    def drop(self) -> list[Question]:
+        """Asks nothing any more, and returns what was not answered; answers to it fit no question."""
+        dropped = [*self._waiting, *self._open.values()]
         self._waiting.clear()
         self._open.clear()
+        return dropped
 
     def due(self, now_ns: int, *, urgent: bool = False) -> list[tuple[int, Question]]:
         """The questions to be asked now, each with its number; what is `urgent` does not wait for the weight."""

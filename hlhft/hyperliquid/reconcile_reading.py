@@ -79,6 +79,10 @@ class Reading:
         """How many items the latest page of an answer held; 0 for one without pages."""
         return len(self._paged.get(kind, ()))
 
+    def was_read(self, kind: InfoKind) -> bool:
+        """Whether a question with pages was answered."""
+        return kind in self._paged
+
     def next_page_ms(self, kind: InfoKind, subject: str) -> int | None:
         """Where the page after the one that began at `subject`, and was taken last, begins; None when it was the last,
         or no more are asked for, or the question has no pages."""

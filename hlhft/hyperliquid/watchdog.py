@@ -351,7 +351,8 @@ class Watchdog:
 
     def _bound_of_living_ms(self, beat: Beat) -> int:
         """The same of an engine that may have lived, and sent, until we noticed its silence."""
-        return max(beat.last_expiry_ms, beat.time_ms + ms_of(self.settings.silence_ns) + beat.expires_after_ms)
+        expires_after_ms = beat.expires_after_ms or self.settings.expires_after_ms
+        return max(beat.last_expiry_ms, beat.time_ms + ms_of(self.settings.silence_ns) + expires_after_ms)
 
     def _extend(self) -> None:
         beat = self._beat

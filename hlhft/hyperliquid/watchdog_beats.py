@@ -55,7 +55,8 @@ class Beat(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=True)
     """One sign of life.
 
     `time_ms` is the engine's clock, `last_expiry_ms` the latest expiresAfter of all that it sent, 0 when it sent
-    nothing, `expires_after_ms` the longest that a placement of it stays executable. `orders` is how many of its own may
+    nothing, `expires_after_ms` the longest that a placement of it stays executable, 0 for what the watchdog is set
+    to. `orders` is how many of its own may
     rest or be under way, -1 unknown. `reconciliation` is the number of the latest reading of the account that agreed;
     it grows within a session.
     """

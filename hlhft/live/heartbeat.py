@@ -225,10 +225,8 @@ class HeartbeatReceiver:
         for _ in range(DATAGRAMS_MAX):
             try:
                 message, sender = self._socket.recvfrom(MESSAGE_BYTES_MAX + 1)
-            except BlockingIOError:
-                return
             except OSError:
-                continue  # what a datagram of ours came back with
+                return  # nothing more is there
             read = self.gate.read(message, ms_of(self._now_ns()))
             if isinstance(read, BeatFault):
                 self._on_refused(read)

@@ -21,6 +21,7 @@ from hlhft.events import EVENT_DTYPE
 from hlhft.live.journal.brains import brain_of, processor, state, versions
 from hlhft.live.journal.reader import Reading, readings
 from hlhft.live.journal.records import (
+    EndReason,
     NoteKind,
     Record,
     RecordError,
@@ -110,10 +111,9 @@ class Replay:
         self._brain = self._decided = None
         self._digests.clear()
 
-    def end(self, *, was_killed: bool) -> None:
-        """No more records. Commands that a killed process did not write any more are none that it sent."""
-        if not was_killed:
-            self._expect_nothing()
+    def end(self) -> None:
+        """The session ended, and wrote so. Commands that a killed one did not write any more it did not send either."""
+        self._expect_nothing()
 
     def _head(self, record: Record) -> None:
         self._expect_nothing()
@@ -127,7 +127,7 @@ class Replay:
         else:
             if start.step != self.step:
                 raise _Differs(f"the head says step {start.step} and the segments before it end with {self.step}")
-            self._compare_states(b"".join(state(before)) == start.snapshot, "the head of the segment")
+            self._compare_states(state(before) == start.snapshot, "the head of the segment")
         self.step, self._was_changed = start.step, False
 
     def _inputs(self, record: Record) -> None:
@@ -215,10 +215,9 @@ def replay(
     going = Replay(result, ignore_versions=ignore_versions)
     for place, reading in enumerate(wholes):
         progress(place, len(wholes))
-        is_last = place == len(wholes) - 1
         if place and reading.name.number != wholes[place - 1].name.number + 1:
             going.lose()
-        if not _replay_segment(going, reading, is_last=is_last):
+        if not _replay_segment(going, reading):
             break
     progress(len(wholes), len(wholes))
     if result.segments == 0:
@@ -226,16 +225,20 @@ def replay(
     return result
 
 
-def _replay_segment(going: Replay, reading: Reading, *, is_last: bool) -> bool:
+def _replay_segment(going: Replay, reading: Reading) -> bool:
     """Replays one file; returns whether to go on."""
-    result, sequence = going.result, 0
+    result, sequence, last = going.result, 0, None
     try:
         for record in reading:
             sequence = record.sequence
             going.take(record)
-            if record.kind is RecordKind.END and is_last:
-                result.ended = True
-        going.end(was_killed=reading.tail is not Tail.ENDED or not is_last)
+            last = record
+        how = EndReason(last.detail) if last is not None and last.kind is RecordKind.END else EndReason.SEALED
+        result.ended |= how is EndReason.CLOSED
+        if how is EndReason.TORN:
+            _fault(going, last.payload.decode(errors="replace") if last is not None else "")
+        if how is EndReason.CLOSED:
+            going.end()
     except _Differs as difference:
         result.difference = Difference(file=str(reading.path), sequence=sequence, step=going.step, what=difference.what)
     except RecordError as error:
@@ -243,10 +246,15 @@ def _replay_segment(going: Replay, reading: Reading, *, is_last: bool) -> bool:
     result.session = reading.name.session
     result.segments += not reading.is_empty
     if reading.tail is Tail.TORN:
-        if len(result.faults) < FAULTS_MAX:
-            result.faults.append(reading.fault)
-        going.lose()
+        _fault(going, reading.fault)
     return result.difference is None
+
+
+def _fault(going: Replay, sentence: str) -> None:
+    """Records are lost from here on."""
+    if len(going.result.faults) < FAULTS_MAX:
+        going.result.faults.append(sentence)
+    going.lose()
 
 
 def _is_same(one: Start, other: Start) -> bool:

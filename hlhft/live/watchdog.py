@@ -57,6 +57,7 @@ PING = b'{"method":"ping"}'
 PING_S = 15.0  # the venue closes what it sent nothing to for 60 s
 SILENT_S = 40.0  # pings unanswered for so long: the socket is dead
 CONNECT_S = 5.0
+CONNECTS_PER_MINUTE_MAX = 6  # of the venue's 30; the engine's connections need the others
 STABLE_NS = 30 * backoff.SECOND_NS  # a socket that stood for so long ends the row of failures
 PULSE_S = 2.0  # between two signs of life to the service manager, at most
 REFUSED_TOLD_NS = 60 * backoff.SECOND_NS  # beats refused for one reason are told once in this time
@@ -286,8 +287,8 @@ class WatchdogShell:
     # The venue over the socket.
 
     async def _connect_forever(self) -> None:
-        """One socket after the other, within the connects that the venue allows an address."""
-        budget = backoff.connect_budget()
+        """One socket after the other, within a part of the connects that the venue allows an address."""
+        budget = backoff.Budget(CONNECTS_PER_MINUTE_MAX)
         failures = 0
         while True:
             wait_ns = budget.take(self._clock.now_ns())
@@ -348,12 +349,9 @@ class WatchdogShell:
 
     def _ask_socket(self, ask: Ask) -> None:
         frame = _FRAME % (ask.request_id, ask.kind.encode(), ask.body)
-        try:
-            if self._outbox is not None:
-                self._outbox.put_nowait(frame)
-                return
-        except asyncio.QueueFull:
-            pass
+        if self._outbox is not None and not self._outbox.full():
+            self._outbox.put_nowait(frame)
+            return
         failed = Answered(ask.request_id, None, self._draw(), "the socket takes no more")
         asyncio.get_running_loop().call_soon(self._feed, failed)
 

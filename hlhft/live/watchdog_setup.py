@@ -54,7 +54,7 @@ def settings_of(config: Config) -> WatchdogSettings:
 def signer_of(config: Config, environment: Mapping[str, str]) -> Signer:
     """The watchdog's own API wallet: the file that the settings name, else systemd's credential.
 
-    Raises ConfigError where neither is, or the wallet is the account itself, and PrivateFileError.
+    Raises ConfigError where neither is, and PrivateFileError.
     """
     folder = environment.get("CREDENTIALS_DIRECTORY", "")
     if config.watchdog.key_file:

@@ -263,7 +263,7 @@ def adopting(left: int = 7, **settings: int) -> Fates:
     fates = new_fates(settings=FateSettings(**settings)) if settings else new_fates()
     order = open_order(1024, left=left, cloid=cloid(1024, 4, session=2))
     (row,) = fates.adopted(order, T0 + 50, NOW)
-    assert (field(row, "kind"), field(row, "size_lots"), field(row, "order_id")) == (26, left, 1024)
+    assert (field(row, "kind"), field(row, "size_lots"), field(row, "order_id")) == (K.ORDER_ADOPTED, left, 1024)
     return fates
 
 

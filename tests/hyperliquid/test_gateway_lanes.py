@@ -9,11 +9,11 @@ def test_the_first_connection_that_is_up_carries_placements() -> None:
     lanes = Lanes()
     assert not lanes.is_up and lanes.first == -1
     lanes.up(1, 7)
-    assert lanes.is_up and lanes.first == 1 and lanes.socket(1) == 7
+    assert lanes.is_up and lanes.first == 1 and lanes.sockets[1] == 7
     lanes.up(0, 8)
     assert lanes.first == 0
     lanes.down(0)
-    assert lanes.first == 1 and lanes.socket(0) == 0
+    assert lanes.first == 1 and lanes.sockets[0] == 0
 
 
 def test_bytes_that_wait_anywhere_stop_placements_until_they_are_gone() -> None:

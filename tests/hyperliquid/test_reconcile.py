@@ -93,10 +93,9 @@ def test_listing_and_fills_reach_the_fates_before_our_own_side_is_asked_for() ->
     desk = begun()
     desk.venue.fills = [filled("0.1", ms=BEGIN_MS, tid=1)]
     assert isinstance(again(desk), Agreed)
-    order = [
-        type(effect) for _, effect in desk.history if isinstance(effect, TellFills | TellListing | FillsRead | AskOwn)
-    ]
-    assert order == [TellFills, TellListing, FillsRead, AskOwn]
+    kinds = TellFills | TellListing | AskOwn | FillsRead | Agreed
+    order = [type(effect) for _, effect in desk.history if isinstance(effect, kinds)]
+    assert order == [TellFills, TellListing, AskOwn, FillsRead, Agreed]
     (fills,), (listing,), (read,) = desk.all(TellFills), desk.all(TellListing), desk.all(FillsRead)
     assert fills.fills.is_snapshot and [fill.tid for fill in fills.fills.fills] == [1]
     assert read.through_ms == listing.block_ms == desk.all(Agreed)[0].block_ms
@@ -167,7 +166,8 @@ def test_a_mode_that_is_changed_later_is_found_and_not_forgotten() -> None:
 
 def test_an_account_that_agrees_is_read_once() -> None:
     desk = begun()
-    assert isinstance(again(desk), Agreed)
+    desk.venue.broken["userRateLimit"] = None
+    assert isinstance(again(desk), Agreed) and ReportCode.GIVEN_UP in desk.reports()
     assert len(desk.asked("clearinghouseState")) == len(desk.asked("openOrders")) == 1
     assert desk.rows(EventKind.POSITION_STATE) == [], "a position is told once, and never overwritten"
     (equity,) = desk.rows(EventKind.EQUITY_STATE)
@@ -528,6 +528,8 @@ def test_it_outlasts_silence_and_nonsense_and_reads_every_page() -> None:
     assert isinstance(desk.answer(), Agreed)
     assert {ReportCode.UNANSWERED, ReportCode.FILLS_BEYOND} <= desk.reports()
     assert desk.tell(desk.own(0)) == [] and desk.machine.counters["events out of date"]
+    desk.venue.balances = [{"coin": "USDC", "token": 0, "hold": "0.0", "total": "x"}]
+    assert isinstance(again(desk, 3), Agreed), "a check of equity that cannot be made is left out"
     with pytest.raises(ImpossibleEvent, match="read cannot happen to a reconciliation that is idle"):
         desk.machine._run(Event.READ, START)
 

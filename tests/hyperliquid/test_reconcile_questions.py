@@ -40,9 +40,10 @@ def test_a_question_is_asked_once_and_answered_once() -> None:
 def test_what_was_dropped_is_never_answered() -> None:
     questions = asking()
     questions.want(STATE, 0)
-    questions.want(ORDERS, 5)
+    questions.want(ORDERS, 5, is_needed=False)
     ((number, _),) = questions.due(0)
-    questions.drop()
+    assert questions.needed() == 1
+    assert [one.kind for one in questions.drop()] == [InfoKind.OPEN_ORDERS, InfoKind.STATE]
     assert (len(questions), questions.answered(number), questions.next_ns()) == (0, None, None)
     questions.want(STATE, 0)
     ((following, _),) = questions.due(0)

@@ -73,13 +73,14 @@ def page(put: Reading, fills: list[dict[str, Any]]) -> None:
 
 def test_a_full_page_is_followed_by_the_next_from_its_last_time_on() -> None:
     put = reading()
+    assert not put.was_read(InfoKind.FILLS)
     page(put, [filled("0.1", ms=5 + tid // 1_000, tid=tid) for tid in range(2_000)])
     assert put.next_page_ms(InfoKind.FILLS, "5") == 6
     page(put, [filled("0.1", ms=6, tid=tid) for tid in range(2_000)])
     assert put.next_page_ms(InfoKind.FILLS, "6") == 7, "one that is full of a single time is stepped over"
     page(put, [filled("0.1", ms=7, tid=1)])
     assert put.next_page_ms(InfoKind.FILLS, "7") is None and put.beyond == []
-    assert put.next_page_ms(InfoKind.STATE, "") is None
+    assert put.next_page_ms(InfoKind.STATE, "") is None and put.was_read(InfoKind.FILLS)
 
 
 def test_pages_are_bounded() -> None:

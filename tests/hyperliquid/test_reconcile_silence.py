@@ -25,6 +25,7 @@ from hlhft.hyperliquid.reconcile_events import (
 from hlhft.hyperliquid.reconcile_table import Event, State
 from tests.hyperliquid.reconciles import (
     BEGIN_MS,
+    LATENCY_NS,
     START,
     Desk,
     S,
@@ -77,8 +78,12 @@ def test_answers_that_never_come_are_asked_for_again() -> None:
 def test_what_a_round_can_do_without_is_given_up() -> None:
     desk = begun(seldom_rounds=1)
     desk.venue.broken["userFees"] = None
+    began_ns = desk.now_ns
     assert isinstance(again(desk), Agreed)
-    assert ReportCode.GIVEN_UP in desk.reports() and len(desk.asked("userFees")) == 3
+    assert desk.now_ns == began_ns + 2 * LATENCY_NS, "where somebody waits it is not waited for"
+    assert ReportCode.GIVEN_UP in desk.reports() and len(desk.asked("userFees")) == 1
+    desk.run(40 * S)
+    assert len(desk.asked("userFees")) == 1 + 3, "the slow lane has time"
     first = Desk()
     first.venue.broken["userFees"] = None
     first.tell(START)

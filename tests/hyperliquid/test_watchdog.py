@@ -109,6 +109,15 @@ def test_the_latest_expiry_that_the_engine_named_bounds_the_proof() -> None:
     assert bench.machine.state is State.EMPTY and proven is not None and proven.block_ms > expiry_ms
 
 
+def test_an_engine_that_names_no_expiry_has_the_one_that_is_set() -> None:
+    bench = lost(expires_after_ms=20_000)
+    bench.beat(expires_after_ms=0)
+    bench.run(20 * SECOND)
+    assert bench.machine.state is State.CANCELLING
+    bench.run(5 * SECOND)
+    assert bench.machine.state is State.EMPTY
+
+
 def test_block_time_counts_and_not_our_clock() -> None:
     bench = lost()
     bench.venue.lag_ms = 30_000

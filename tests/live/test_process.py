@@ -89,5 +89,5 @@ def test_a_key_is_made_once_and_for_its_owner_only(tmp_path: Path) -> None:
 
 def test_a_processor_that_is_not_there_is_refused() -> None:
     pin(-1)
-    with pytest.raises(StartError, match="engine.cpu is 4095"):
+    with pytest.raises(StartError, match=r"engine\.cpu is 4095"):
         pin(4095)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -35,6 +34,7 @@ from hlhft.live.journal.segments import Form, JournalError, Name, files
 from hlhft.live.replay import DIGESTS_MAX, FAULTS_MAX, Replayed, VersionError, replay
 from tests.core.worlds import MS
 from tests.live.journal.brains import SETTINGS, Session, frame
+from tests.live.journal.worlds import until
 
 K = RecordKind
 FRAMES = 40
@@ -83,8 +83,7 @@ def test_a_session_of_many_segments_in_every_form(tmp_path: Path) -> None:
     made = Session(tmp_path)
     for _ in range(3):
         made.run(15)
-        while not made.journal.rotate_if_due(0.0):
-            os.sched_yield()
+        until(lambda: made.journal.rotate_if_due(0.0))
     made.run(15)
     made.journal.close()
     assert replay(tmp_path).segments == 4
@@ -180,7 +179,7 @@ def test_a_flipped_bit_without_a_new_checksum_is_damage(tmp_path: Path, written:
 def test_after_damage_it_goes_on_at_the_next_head(tmp_path: Path) -> None:
     made = Session(tmp_path)
     made.run(20)
-    made.journal.rotate()
+    until(lambda: made.journal.rotate_if_due(0.0))
     made.run(20)
     made.journal.close()
     path = tmp_path / Name(7, 0).file(Form.OPEN)
@@ -191,6 +190,18 @@ def test_after_damage_it_goes_on_at_the_next_head(tmp_path: Path) -> None:
     result = replay(tmp_path)
     assert result.is_equal and len(result.faults) == 1 and result.segments == 2 and result.ended
     assert result.steps >= 20
+
+
+def test_a_seal_is_no_end_and_what_it_says_was_lost_is_told(tmp_path: Path, written: bytes) -> None:
+    records = list(records_of(written))
+    place = next(place for place, record in enumerate(records) if record.kind is K.COMMANDS)
+    for is_torn in (False, True):
+        path = put(tmp_path, records[:place])  # killed before it wrote what it decided
+        path.write_bytes(path.read_bytes() + (b"\1" if is_torn else b""))
+        tidy(tmp_path, Name(8, 0), total_bytes_max=1 << 40, keep_days=10, now_ns=0)
+        result = replay(tmp_path)
+        assert result.is_equal and not result.ended and result.steps == 1
+        assert len(result.faults) == is_torn and all("a record is cut off" in fault for fault in result.faults)
 
 
 def test_a_command_that_differs_is_told_in_words(tmp_path: Path, written: bytes) -> None:
@@ -272,7 +283,7 @@ def heads(folder: Path) -> list[Path]:
 def test_a_head_that_does_not_go_on_where_the_segment_before_it_ended(tmp_path: Path) -> None:
     made = Session(tmp_path)
     made.run(5)
-    made.journal.rotate()
+    until(lambda: made.journal.rotate_if_due(0.0))
     made.run(5)
     made.journal.close()
     first, *others = records_of(heads(tmp_path)[1].read_bytes())
@@ -292,7 +303,7 @@ def test_settings_that_changed_between_two_steps_are_part_of_the_journal(tmp_pat
     made.run(20)
     made.brain.limits["order_notional_micro_max"] = 1_000_000
     made.brain.lane.lane["strategy_failures"] += 1
-    made.journal.changed(b"order_notional_usdc_max = 1")
+    made.journal.rotate(b"order_notional_usdc_max = 1")
     made.run(20)
     made.journal.close()
     result = replay(tmp_path)

@@ -11,17 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.asyncio.server import ServerConnection, serve
 
 from hlhft.hyperliquid.backoff import MILLISECOND_NS, BackoffSettings
 from hlhft.hyperliquid.watchdog_beats import SECRET_BYTES_MIN, EngineState
 from hlhft.hyperliquid.watchdog_events import Report, ReportCode, WatchdogSettings
 from hlhft.hyperliquid.watchdog_table import State
+from hlhft.live import watchdog
 from hlhft.live.clock import Clock
 from hlhft.live.heartbeat import HeartbeatSender
 from hlhft.live.notify import Notifier
 from hlhft.live.watchdog import WatchdogPlace, WatchdogShell
 from tests.conformance.process import COMMAND, FREE, ExchangeProcess
-from tests.live.watched import OTHER, OWNER, Account
+from tests.live.watched import OTHER, OWNER, WITHIN_S, Account, eventually
 
 SECRET = b"s" * SECRET_BYTES_MIN
 MS = MILLISECOND_NS
@@ -69,7 +71,7 @@ def account(exchange: Exchange, numbers: Iterator[int]) -> Account:
 def settings(account: Account, **changes: Any) -> WatchdogSettings:
     """Numbers so small that a test takes two seconds."""
     values: dict[str, Any] = {
-        "account": account.address, "owner": OWNER, "mainnet": False, "silence_ns": 400 * MS, "start_ns": 500 * MS,
+        "account": account.address, "owner": OWNER, "mainnet": False, "silence_ns": 300 * MS, "start_ns": 500 * MS,
         "halt_grace_ns": 400 * MS, "round_ns": 200 * MS, "expires_after_ms": 300, "clock_skew_ms": 0,
         "proof_margin_ms": 50, "switch": False, "request_ns": 2000 * MS, "weight_per_minute": 1200,
         "weight_per_minute_max": 1200, "backoff": BackoffSettings(first_ns=50 * MS, longest_ns=500 * MS),
@@ -118,11 +120,12 @@ class Watch:
 def make(account: Account, heartbeat: str | None, **changes: Any) -> WatchdogShell:
     url = changes.pop("url", account.url)
     on_report = changes.pop("on_report", lambda report: None)
+    clock = changes.pop("clock", Clock())
     return WatchdogShell(
         settings(account, **changes),
         account.agent,
         WatchdogPlace(url=url, heartbeat=heartbeat, secret=SECRET),
-        clock=Clock(),
+        clock=clock,
         notifier=Notifier({}),
         on_report=on_report,
     )
@@ -181,7 +184,7 @@ def test_forged_and_recorded_beats_keep_nothing_alive(
             watch.kill()
             forger = HeartbeatSender(str(tmp_path / "heartbeat.sock"), b"t" * SECRET_BYTES_MIN, session=9)
             again = HeartbeatSender(str(tmp_path / "heartbeat.sock"), SECRET, session=2)
-            for _ in range(40):
+            for _ in range(20):
                 forger.beat(EngineState.TRADING, now_ns=watch.clock.now_ns())
                 again.beat(EngineState.TRADING, now_ns=watch.clock.now_ns())
                 await asyncio.sleep(0.05)
@@ -249,7 +252,7 @@ def test_the_switch_is_refused_to_an_account_without_volume(account: Account, tm
             await eventually(lambda: ReportCode.SWITCH_REFUSED in watch.codes)
             report = next(report for report in watch.reports if report.code is ReportCode.SWITCH_REFUSED)
             assert "enough volume traded" in report.detail
-            await eventually(lambda: watch.sender.is_heard() and watch.sender.hearing.switch == "refused")  # type: ignore[union-attr]
+            await eventually(lambda: watch.sender.is_heard() and "'refused'" in repr(watch.sender.hearing))
 
     asyncio.run(scenario())
 
@@ -335,6 +338,67 @@ def test_whatever_breaks_ends_it(account: Account, tmp_path: Path, monkeypatch: 
 
     asyncio.run(scenario())
     assert not (tmp_path / "heartbeat.sock").exists()
+
+
+def test_what_stands_beside_the_machine_ends_it_too(account: Account, tmp_path: Path) -> None:
+    class Broken(Clock):
+        def discipline(self) -> int:
+            raise AssertionError("no clock")
+
+    shell = make(account, str(tmp_path / "heartbeat.sock"), clock=Broken())
+    with pytest.raises(AssertionError, match="no clock"):
+        asyncio.run(shell.watch())
+
+
+def test_a_loop_that_only_complains_goes_on(account: Account, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        async with watching(account, tmp_path) as watch:
+            asyncio.get_running_loop().call_exception_handler({"message": "nothing broke"})
+            watch.start()
+            await watch.until(State.ARMED)
+
+    asyncio.run(scenario())
+    assert "nothing broke" in caplog.text
+
+
+def test_a_socket_that_says_nothing_of_use_is_pinged_and_gone_around(
+    account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Requests over it get no answer, are asked for again over HTTP, and the sweep is proven all the same."""
+    frames: list[str | bytes] = []
+
+    async def answer(connection: ServerConnection) -> None:
+        await connection.send("Websocket connection established.")
+        await connection.send("<html>busy</html>")
+        await connection.send('{"channel":"error","data":"what?"}')
+        async for frame in connection:
+            frames.append(frame)
+
+    async def scenario() -> bool:
+        async with serve(answer, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            monkeypatch.setattr(WatchdogPlace, "socket_url", f"ws://127.0.0.1:{port}")
+            shell = make(account, str(tmp_path / "heartbeat.sock"), request_ns=100 * MS)
+            running = asyncio.get_running_loop().create_task(shell.watch())
+            await eventually(lambda: any("ping" in str(frame) for frame in frames))
+            await eventually(lambda: shell.machine.state is State.EMPTY)
+            shell.stop()
+            return await running
+
+    account.place()
+    monkeypatch.setattr(watchdog, "PING_S", 0.05)
+    with caplog.at_level(logging.WARNING, logger="hlhft.live.watchdog"):
+        assert asyncio.run(scenario())
+    assert account.open_ids() == set()
+    assert "a frame of the venue cannot be read" in caplog.text
+    assert any('"type":"info"' in str(frame) for frame in frames)
+
+
+def test_a_socket_that_takes_no_more_is_gone_around(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asyncio.Queue, "full", lambda queue: True)
+    account.place()
+    assert asyncio.run(make(account, None).sweep(WITHIN_S))
+    assert account.open_ids() == set()
 
 
 def test_nothing_private_is_shown(account: Account) -> None:

@@ -52,18 +52,18 @@ class Account:
         """The answer to an information request about the account."""
         return self._post("/info", msgspec.json.encode({"type": kind, "user": self.address}))
 
-    def act(self, action: dict[str, Any]) -> Any:
+    def act(self, action: dict[str, Any], *, expires_after_ms: int | None = None) -> Any:
         """The answer to an action."""
         self._nonce = max(self._nonce + 1, time.time_ns() // 1_000_000)
         if "signatureChainId" in action:
             action = {**action, "nonce": self._nonce}
             digest = user_signed_digest(action)
         else:
-            hashed = action_hash(action, nonce=self._nonce, vault_address=None, expires_after_ms=None)
+            hashed = action_hash(action, nonce=self._nonce, vault_address=None, expires_after_ms=expires_after_ms)
             digest = l1_digest(hashed, mainnet=False)
         body = {
             "action": action, "nonce": self._nonce, "signature": self.signer.sign(digest).wire(),
-            "vaultAddress": None, "expiresAfter": None,
+            "vaultAddress": None, "expiresAfter": expires_after_ms,
         }  # fmt: skip
         answer = self._post("/exchange", msgspec.json.encode(body))
         assert answer["status"] == "ok", answer
@@ -73,12 +73,14 @@ class Account:
         """Lets an agent sign for the account."""
         self.act({"type": "approveAgent", **CHAIN, "agentAddress": agent.address, "agentName": "watchdog"})
 
-    def place(self, *, owner: int | None = OWNER) -> int:
+    def place(self, *, owner: int | None = OWNER, expires_after_ms: int | None = None) -> int:
         """The venue's id of an order that rests below the market."""
         self._orders += 1
         cloid = {} if owner is None else {"c": cloid_text(Cloid(owner, 3, self._orders).number())}
         order = {"a": ETH, "b": True, "p": self._price, "s": "0.5", "r": False, "t": ALO, **cloid}
-        (status,) = self.act({"type": "order", "orders": [order], "grouping": "na"})["data"]["statuses"]
+        (status,) = self.act({"type": "order", "orders": [order], "grouping": "na"}, expires_after_ms=expires_after_ms)[
+            "data"
+        ]["statuses"]
         return int(status["resting"]["oid"])
 
     def open_ids(self) -> set[int]:

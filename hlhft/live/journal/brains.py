@@ -11,6 +11,7 @@ import platform
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -27,15 +28,29 @@ LIBRARIES = ("numpy", "numba", "llvmlite")  # what the results of compiled code 
 _LADDERS, _WIDTH = 1, 2  # places in a brain's handle
 
 
-def state(brain: Brain) -> tuple[bytes, ...]:
-    """The brain's buffers, copied, without the strategy's address."""
-    data, lane = brain.buffers
-    copied = lane.copy()
-    fields = LANE_DTYPE.fields
-    assert fields is not None
-    place = brain.lane.lane.ctypes.data - lane.ctypes.data + fields["strategy_address"][1]
-    copied[place : place + 8] = 0
-    return data.tobytes(), copied.tobytes()
+class Copy:
+    """Room for a brain's state, taken once: memory that is new to the process costs more than the copy."""
+
+    def __init__(self, brain: Brain) -> None:
+        fields = LANE_DTYPE.fields
+        assert fields is not None
+        data, lane = brain.buffers
+        self._brain = brain
+        self._address = len(data) + brain.lane.lane.ctypes.data - lane.ctypes.data + fields["strategy_address"][1]
+        self._room = np.zeros(len(data) + len(lane), np.uint8)
+
+    def take(self) -> memoryview:
+        """The state as it is now, without the strategy's address; valid until the next call."""
+        data, lane = self._brain.buffers
+        self._room[: len(data)] = data
+        self._room[len(data) :] = lane
+        self._room[self._address : self._address + 8] = 0
+        return self._room.data
+
+
+def state(brain: Brain) -> bytes:
+    """The brain's buffers, without the strategy's address."""
+    return bytes(Copy(brain).take())
 
 
 def source_of(
@@ -49,8 +64,10 @@ def source_of(
 ) -> Source:
     """What a journal asks of this brain; `configuration` is shown to people and holds no secret.
 
-    The brain's limits and state are read when they are asked for, so a rotation records what a reload changed.
+    The brain's limits and state are read when they are asked for, so a rotation records what a reload changed. A
+    head's snapshot is valid until the next head is asked for, a checkpoint's state until the next one.
     """
+    head, checkpoint = Copy(brain), Copy(brain)
 
     def describe(number: int, step: int) -> Start:
         return Start(
@@ -69,10 +86,10 @@ def source_of(
             limits=brain.limits.tobytes(),
             ladders=int(brain.handle[_LADDERS]),
             width=int(brain.handle[_WIDTH]),
-            snapshot=b"".join(state(brain)),
+            snapshot=cast(bytes, head.take()),  # encoded as they are, without one copy more
         )
 
-    return Source(describe=describe, state=lambda: state(brain))
+    return Source(describe=describe, state=checkpoint.take)
 
 
 def brain_of(start: Start) -> Brain:

@@ -108,6 +108,9 @@ class Start(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     snapshot: bytes  # of the brain; empty in a ledger, which cannot be replayed
 
 
+_HEADS = msgspec.msgpack.Encoder()
+
+
 class Action(NamedTuple):
     """What was signed and handed to a connection, or never was: what became of it is in RAW and INPUTS."""
 
@@ -168,7 +171,12 @@ def pack(kind: RecordKind, payload: bytes, *, sequence: int, ts_ns: int, session
 
 def pack_start(start: Start) -> bytes:
     """The payload of a START."""
-    return msgspec.msgpack.encode(start)
+    return _HEADS.encode(start)
+
+
+def pack_start_into(start: Start, room: bytearray) -> None:
+    """The same into `room`, which grows where it must and is then used again."""
+    _HEADS.encode_into(start, room)
 
 
 def read_start(payload: bytes) -> Start:

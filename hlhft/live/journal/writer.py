@@ -14,12 +14,13 @@ its bytes leave: append, then send; only what cancels goes out without it.
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import sys
 import threading
 import time
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,7 +44,7 @@ from hlhft.live.journal.records import (
     Start,
     pack_action,
     pack_checkpoint,
-    pack_start,
+    pack_start_into,
     record_bytes,
 )
 from hlhft.live.journal.segments import PAGE_BYTES, JournalError, JournalFull, Name, Segment, prepare_folder
@@ -56,6 +57,8 @@ COMMANDS_BYTES_MAX = record_bytes(512 * 96)  # hlhft.core.brain.COMMANDS_MAX: th
 ARRAYS_MAX = 16  # event arrays whose memory is remembered; a seventeenth starts anew
 RAW_BYTES_MAX = 1 << 20
 NOTE_BYTES_MAX = 1 << 16
+RETIRED_MAX = 4
+SPARE_READY_SHARE = 0.8  # from here on, the spare's first pages are kept ready
 SPARE_RETRY_NS = 5_000_000_000
 CLOSE_TIMEOUT_S = 30.0
 COMPRESS_TIMEOUT_S = 600.0
@@ -105,7 +108,7 @@ class Source:
     """Where the head of a segment and its checkpoints come from; both are asked between two steps, in the loop."""
 
     describe: Callable[[int, int], Start]  # (number of the segment, steps so far) -> its head
-    state: Callable[[], Sequence[bytes]]  # the state's parts, copied; their joined digest is the checkpoint's
+    state: Callable[[], bytes | memoryview]  # the state, copied; it stays as it is until the next call
 
 
 class Journal:
@@ -135,16 +138,20 @@ class Journal:
         self._clock_ns = clock_ns
         self._arrays: dict[int, tuple[np.ndarray, memoryview]] = {}
         self._checkpoint_at = settings.checkpoint_steps
-        self._copied: tuple[int, Sequence[bytes]] | None = None  # for the keeper to hash
+        self._copied: tuple[int, bytes | memoryview] | None = None  # for the keeper to hash
         self._hashed: Checkpoint | None = None  # for the loop to write
-        self._retired: list[Segment] = []  # at most two: without a spare there is no rotation
+        self._retired: list[Segment] = []  # full and not on disk yet, at most RETIRED_MAX
         self._spare: Segment | None = None
         self._spare_after_ns = 0
         self._tended = 0  # where the writer was when the last interval ended
         self._faults: dict[str, str] = {}
+        self._head = bytearray()  # the newest head's payload
         self._compressor = Compressor(folder, settings) if compress else None
         self._flushing = threading.Lock()  # held for as long as the disk takes
-        self._switching = threading.Lock()  # held for an instant: which segments there are, and up to which record
+        self._providing = threading.Lock()
+        self._switching = (
+            threading.Lock()
+        )  # held for a rotation at most: which segments there are, and up to which record
         self._stop = threading.Event()
         self._view = memoryview(b"")
         self._at = 0  # where the next record goes
@@ -224,8 +231,10 @@ class Journal:
         """Opens the reserve of the segment that is written: what follows is the halt."""
         self._limit = self._full
 
-    def rotate(self) -> None:
-        """Begins a new segment now. Call it between two steps. Raises JournalFull."""
+    def rotate(self, text: bytes = b"") -> None:
+        """Something but a step changed the state, as a reload does: notes what, and begins a new segment with the state
+        as it is now, from which a replay goes on. Call it between two steps, after the change. Raises JournalFull."""
+        self._append(RecordKind.NOTE, text[:NOTE_BYTES_MAX], NoteKind.SETTINGS, rotates=False)
         self._make_room(0)
 
     def rotate_if_due(self, share: float = 0.9) -> bool:
@@ -235,14 +244,8 @@ class Journal:
         """
         if self._at < share * self._limit or self._spare is None:
             return False
-        self.rotate()
+        self._make_room(0)
         return True
-
-    def changed(self, text: bytes) -> None:
-        """Something but a step changed the state, as a reload does: notes what, and begins a new segment with the state
-        as it is now, from which a replay goes on. Call it between two steps, after the change. Raises JournalFull."""
-        self.note(NoteKind.SETTINGS, text)
-        self.rotate()
 
     def sync(self) -> None:
         """Everything so far survives a power cut. Takes milliseconds: before the first order, not in between.
@@ -272,13 +275,19 @@ class Journal:
     # Parts of the loop's side.
 
     def _append(
-        self, kind: RecordKind, payload: bytes, detail: int, *, ts_ns: int | None = None, rotates: bool = True
+        self,
+        kind: RecordKind,
+        payload: bytes | bytearray,
+        detail: int,
+        *,
+        ts_ns: int | None = None,
+        rotates: bool = True,
     ) -> None:
         assert 0 <= detail <= DETAIL_MAX
         needed = record_bytes(len(payload))
         if self._at + needed > (self._limit if rotates else self._full):
             if not rotates:
-                raise JournalFull(f"{self.folder}: the journal has no room for the commands of a step")
+                raise JournalFull(f"{self.folder}: the journal has no room left, not even in the reserve")
             self._make_room(needed)
         at, view = self._at, self._view
         end = at + needed
@@ -316,15 +325,18 @@ class Journal:
         """Goes on in the spare segment. Raises JournalFull when there is none."""
         if needed > self.settings.segment_bytes - RESERVE_BYTES - END_BYTES:
             raise JournalError(f"a record of {needed} bytes does not fit a segment of {self.settings.segment_bytes}")
-        spare = self._spare
+        if len(self._retired) == RETIRED_MAX:
+            raise JournalFull(self.trouble or f"{self.folder}: the disk is {RETIRED_MAX} segments behind")
+        if self._spare is None:
+            self._provide()  # the keeper is late, or has failed and says so
+        spare, self._spare = self._spare, None
         if spare is None:
-            raise JournalFull(self.trouble or f"{self.folder}: the next segment of the journal is not ready")
-        self._spare = None
+            raise JournalFull(self.trouble or f"{self.folder}: the journal has no further segment")
         old = self._segment
-        self._end(EndReason.ROTATED)
-        self._take(spare)
-        self._begin(spare.name.number)
-        with self._switching:
+        with self._switching:  # the keeper must not take a record of the new segment for one of the old
+            self._end(EndReason.ROTATED)
+            self._take(spare)
+            self._begin(spare.name.number)
             self._segment = spare
             self._retired.append(old)
 
@@ -335,7 +347,8 @@ class Journal:
 
     def _begin(self, number: int) -> None:
         self.number = number
-        head = pack_start(self._source.describe(number, self.step))
+        head = self._head
+        pack_start_into(self._source.describe(number, self.step), head)
         if record_bytes(len(head)) > self._limit // 2:
             raise JournalError(
                 f"the head of a segment has {len(head)} bytes, a segment of {self.settings.segment_bytes} is too small"
@@ -363,7 +376,7 @@ class Journal:
         with self._flushing:
             with self._switching:
                 sequence, segment, retired = self.sequence, self._segment, list(self._retired)
-            if sequence == self.synced_sequence:
+            if sequence == self.synced_sequence and not retired:
                 return
             try:
                 segment.sync()
@@ -390,35 +403,36 @@ class Journal:
         self._tended = at
         segment.ahead(at, window)
         segment.behind(at)
+        spare = self._spare
+        if spare is not None and at > SPARE_READY_SHARE * self._limit:
+            spare.ahead(0, len(self._head) + AHEAD_BYTES_MAX)
 
     def _hash(self) -> None:
         if self._copied is not None and self._hashed is None:
-            step, parts = self._copied
-            self._hashed = Checkpoint(step, digest(parts))
+            step, state = self._copied
+            self._hashed = Checkpoint(step, digest(state))
             self._copied = None
 
     def _provide(self) -> None:
         """Makes the next segment before it is needed; after a failure, not more often than SPARE_RETRY_NS."""
-        now_ns = time.monotonic_ns()
-        if self._spare is not None or now_ns < self._spare_after_ns:
-            return
-        try:
-            self._spare = Segment(self.folder, Name(self.session, self.number + 1), self.settings.segment_bytes)
-        except JournalError as error:
-            self._faults["spare"], self._spare_after_ns = str(error), now_ns + SPARE_RETRY_NS
-        except OSError as error:
-            self._faults["spare"] = f"{self.folder}: no further segment can be made ({error.strerror})"
-            self._spare_after_ns = now_ns + SPARE_RETRY_NS
-        else:
-            self._faults.pop("spare", None)
+        with self._providing:
+            now_ns = time.monotonic_ns()
+            if self._spare is not None or now_ns < self._spare_after_ns:
+                return
+            try:
+                self._spare = Segment(self.folder, Name(self.session, self.number + 1), self.settings.segment_bytes)
+            except JournalError as error:
+                self._faults["spare"], self._spare_after_ns = str(error), now_ns + SPARE_RETRY_NS
+            except OSError as error:
+                self._faults["spare"] = f"{self.folder}: no further segment can be made ({error.strerror})"
+                self._spare_after_ns = now_ns + SPARE_RETRY_NS
+            else:
+                self._faults.pop("spare", None)
 
 
-def digest(parts: Sequence[bytes]) -> bytes:
-    """DIGEST_BYTES that tell two states apart."""
-    total = hashlib.blake2b(digest_size=DIGEST_BYTES)
-    for part in parts:
-        total.update(part)  # without the interpreter's lock, where a part is long
-    return total.digest()
+def digest(state: bytes | memoryview) -> bytes:
+    """DIGEST_BYTES that tell two states apart; a long one is hashed without the interpreter's lock."""
+    return hashlib.blake2b(state, digest_size=DIGEST_BYTES).digest()
 
 
 class Compressor:
@@ -454,6 +468,8 @@ class Compressor:
         try:
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
                 [sys.executable, "-m", "hlhft.live.journal.retention", *map(str, options)],
+                # Where a wrapper put the packages on the path, the interpreter alone would not find them.
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
             )
@@ -462,7 +478,7 @@ class Compressor:
 
     def wait(self) -> None:
         """Returns when nothing is left to do, for those who end with the journal."""
-        while self._process is not None or self._next is not None:
-            if self._process is not None:
-                self._process.wait(COMPRESS_TIMEOUT_S)
+        self.poll()
+        while self._process is not None:
+            self._process.wait(COMPRESS_TIMEOUT_S)
             self.poll()

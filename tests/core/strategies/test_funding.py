@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hlhft.core.risk import Breaker
-from hlhft.core.state import MarketState, new_lane
-from hlhft.core.strategies import funding
+from hlhft.core.state import QUOTE_DTYPE, MarketState, new_lane
+from hlhft.core.strategies import common, funding
 from hlhft.core.strategies.funding import CARRY, IDLE, LEAVING
 from hlhft.events import EventKind as Kind
 from hlhft.strategies import StrategyError, load, pair_legs
@@ -344,3 +344,11 @@ def test_the_venues_smallest_order_is_level():
     assert funding.slice_units(LEAVING, 25_000, 0, 20_000, 10_190) == 14_810
     assert funding.slice_units(LEAVING, 25_000, 0, 10_189, 10_190) == 0
     assert funding.slice_units(CARRY, 240_000, 250_000, 99_900, 10_190) == 0
+
+
+def test_a_helper_that_python_called_before_does_not_stand_in_for_the_strategys_own():
+    """Compiled: `put_ladder` is linked with its own copy of `put_quote`, of which the loader must not know the name."""
+    common.put_ladder(np.zeros(8, QUOTE_DTYPE), build_view()[0], 618_000.5, 10.0, 10, 100, 1, 20.0)
+    desk = Desk()
+    desk.step()
+    assert desk.sent == [(SPOT, 1, CAP, ALO)]

@@ -90,6 +90,12 @@ def test_many_rows_come_in_pieces(tmp_path: Path) -> None:
     assert sum(pieces) == 36_000 and len(pieces) == 2 and pieces[0] >= ROWS_AT_ONCE
 
 
+def test_rows_that_fill_a_piece_leave_no_empty_one(tmp_path: Path) -> None:
+    written(tmp_path, np.concatenate([trade(START, number + 1) for number in range(ROWS_AT_ONCE)]))
+    pieces = [len(numbered.events) for _, numbered in JournalSource(tmp_path).numbered(ProgressMeter(None, 0))]
+    assert pieces == [ROWS_AT_ONCE]
+
+
 def test_market_data_that_was_dropped_is_refused(tmp_path: Path) -> None:
     written(tmp_path, frame(START, 100_000))
     tidy(tmp_path, Name(9, 0), total_bytes_max=1 << 40, keep_days=10, now_ns=0)

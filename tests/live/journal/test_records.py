@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import zlib
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -29,6 +31,7 @@ from hlhft.live.journal.records import (
     pack_action,
     pack_checkpoint,
     pack_start,
+    pack_start_into,
     read_action,
     read_checkpoint,
     read_inputs,
@@ -180,6 +183,10 @@ def test_a_record_has_a_bound() -> None:
 
 def test_a_head_is_read_back() -> None:
     assert read_start(pack_start(start())) == start()
+    room = bytearray(5000)
+    for snapshot in (b"long" * 1000, b"short"):
+        pack_start_into(start(snapshot=snapshot), room)
+        assert room == pack_start(start(snapshot=snapshot))
 
 
 def test_a_head_of_another_schema_is_refused_by_its_number() -> None:
@@ -220,3 +227,8 @@ def test_inputs_are_read_back_or_refused() -> None:
     assert np.array_equal(read_inputs(events(3).tobytes()), events(3))
     with pytest.raises(RecordError, match="no whole number"):
         read_inputs(bytes(65))
+
+
+def test_the_documentation_says_what_each_kind_holds(repository: Path) -> None:
+    rows = re.findall(r"^\| ([A-Z]+) \|", (repository / "docs" / "journal.md").read_text(), re.MULTILINE)
+    assert rows == [kind.name for kind in RecordKind]

@@ -20,7 +20,7 @@ from hlhft.live.journal.reader import Reading, account_events, readings
 from hlhft.live.journal.records import EndReason, NoteKind, RecordKind, Tail, pack, read_inputs, read_start
 from hlhft.live.journal.retention import DAY_NS, Outcome, main, tidy
 from hlhft.live.journal.segments import Form, JournalError, Name, files
-from tests.live.journal.worlds import NOW, events, journal, segment, start
+from tests.live.journal.worlds import NOW, events, journal, segment, start, until
 
 K = RecordKind
 MUCH = 1 << 40
@@ -42,7 +42,7 @@ def written(folder: Path, session: int = 7) -> None:
         made.inputs(events(4), 4)
         made.note(NoteKind.REPORT, b"a")
         if made.number == 0:
-            made.rotate()
+            until(lambda: made.rotate_if_due(0.0))
     made.close()
 
 
@@ -78,7 +78,7 @@ def test_a_closed_segment_becomes_a_whole_and_a_ledger(tmp_path: Path) -> None:
 def test_a_journal_is_closed_while_it_is_written(tmp_path: Path) -> None:
     made = journal(tmp_path)
     made.inputs(mixed(), 5)
-    made.rotate()
+    until(lambda: made.rotate_if_due(0.0))
     assert tidied(tmp_path, Name(7, 1)).closed == 1
     made.inputs(mixed(), 5)
     made.close()

@@ -7,6 +7,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +28,7 @@ from hlhft.live.journal.records import (
     Parser,
     Record,
     RecordKind,
+    Start,
     Tail,
     read_action,
     read_checkpoint,
@@ -212,6 +215,16 @@ def test_a_rotation_in_a_quiet_moment(tmp_path: Path) -> None:
     written.close()
 
 
+def test_a_change_from_outside_is_noted_before_the_segment_that_begins_with_it(tmp_path: Path) -> None:
+    written = journal(tmp_path)
+    written.rotate(b"risk.order_notional_usdc_max = 1")
+    written.close()
+    *_, note, end = read(tmp_path)[1]
+    assert (note.kind, note.detail, note.payload) == (K.NOTE, NoteKind.SETTINGS, b"risk.order_notional_usdc_max = 1")
+    assert end.detail == EndReason.ROTATED
+    assert [record.kind for record in read(tmp_path, 1)[1]] == [K.START, K.END]
+
+
 class Full:
     """Refuses room for new segments while it is on."""
 
@@ -258,9 +271,22 @@ def test_a_full_disk_is_told_a_segment_in_advance_and_the_reserve_takes_the_halt
     assert [read(tmp_path, number)[0].tail for number in range(3)] == [Tail.ENDED] * 3
 
 
+def test_a_late_keeper_is_not_waited_for(tmp_path: Path) -> None:
+    written = journal(tmp_path, replace(SMALL, sync_ms=1000))
+    for number in range(1, writer.RETIRED_MAX + 1):
+        written.rotate()
+        assert written.number == number
+    with pytest.raises(JournalFull, match="the disk is 4 segments behind"):
+        written.rotate()
+    written.sync()
+    written.rotate()
+    written.close()
+    assert [read(tmp_path, number)[0].tail for number in range(6)] == [Tail.ENDED] * 6
+
+
 def test_commands_without_room_are_refused_and_never_rotate(tmp_path: Path) -> None:
     written = journal(tmp_path)
-    with pytest.raises(JournalFull, match="no room for the commands"):
+    with pytest.raises(JournalFull, match="not even in the reserve"):
         while True:
             written.commands(np.zeros(512, COMMAND_DTYPE), 512)
     assert written.number == 0
@@ -322,7 +348,7 @@ def test_a_session_number_is_never_used_twice(tmp_path: Path) -> None:
 
 
 def test_a_state_too_large_for_a_segment_is_refused(tmp_path: Path) -> None:
-    large = Source(describe=lambda number, step: start(snapshot=bytes(2 << 20)), state=lambda: ())
+    large = Source(describe=lambda number, step: start(snapshot=bytes(2 << 20)), state=lambda: b"")
     with pytest.raises(JournalError, match="a segment of 4194304 is too small"):
         Journal(tmp_path, SMALL, large, session=7, compress=False)
 
@@ -337,7 +363,7 @@ def test_inputs_too_many_for_a_segment_are_refused(tmp_path: Path) -> None:
 def test_a_checkpoint_is_of_the_state_after_its_step(tmp_path: Path) -> None:
     state = [b"0"]
     written = Journal(
-        tmp_path, SMALL, source(lambda: (b"parts ", state[0])), session=7, compress=False, clock_ns=lambda: NOW
+        tmp_path, SMALL, source(lambda: b"state " + state[0]), session=7, compress=False, clock_ns=lambda: NOW
     )
     for number in range(1, 15):
         written.inputs(events(1), 1)
@@ -347,7 +373,7 @@ def test_a_checkpoint_is_of_the_state_after_its_step(tmp_path: Path) -> None:
     found = [read_checkpoint(record.payload) for record in read(tmp_path)[1] if record.kind is K.CHECKPOINT]
     assert [checkpoint.step for checkpoint in found] == [4, 8]
     for checkpoint in found:
-        assert checkpoint.digest == digest((f"parts {checkpoint.step}".encode(),))
+        assert checkpoint.digest == digest(f"state {checkpoint.step}".encode())
 
 
 @pytest.mark.parametrize("every", [1, 2, 3, 5])
@@ -453,3 +479,26 @@ def test_a_file_that_cannot_be_cut_at_the_end_is_told(tmp_path: Path, monkeypatc
     with pytest.raises(JournalError, match="cannot be closed"):
         written.close()
     assert read(tmp_path)[0].tail is Tail.ENDED, "zeros follow, which are nothing"
+
+
+def test_a_flush_in_the_middle_of_a_rotation_takes_no_record_for_one_on_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[int] = []
+    sync = Segment.sync
+    monkeypatch.setattr(Segment, "sync", lambda self: flushed.append(self.name.number) or sync(self))
+    threads: list[threading.Thread] = []
+
+    def describe(number: int, step: int) -> Start:
+        if number:
+            threads.append(threading.Thread(target=written._flush))
+            threads[-1].start()
+            threads[-1].join(0.02)
+        return start(number=number, step=step)
+
+    settings = replace(SMALL, sync_ms=1000)
+    written = Journal(tmp_path, settings, replace(source(), describe=describe), session=7, compress=False)
+    written.rotate()
+    threads[0].join()
+    assert written.synced_sequence == written.sequence and flushed[-2:] == [1, 0], "both, and not the old one alone"
+    written.close()

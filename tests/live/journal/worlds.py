@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +56,7 @@ def segment(*records: tuple[RecordKind, bytes], session: int = 7, sequence: int 
     )
 
 
-def source(state: Callable[[], Sequence[bytes]] = lambda: (b"a", b"b"), *, session: int = 7) -> Source:
+def source(state: Callable[[], bytes] = lambda: b"state", *, session: int = 7) -> Source:
     """Heads of no brain."""
     return Source(describe=lambda number, step: start(session=session, number=number, step=step), state=state)
 
