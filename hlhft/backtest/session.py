@@ -79,6 +79,7 @@ class Settings:
     batch_busy_ns_max: int = _LIMITS["batch_busy_ns_max"]
     legs_max: int = _LIMITS["legs_max"]
     expires_after_ns: int = _LIMITS["expires_after_ns"]
+    requote_e6_min: int = _LIMITS["requote_e6_min"]
 
     def record(self) -> dict[str, object]:
         """Everything that decides the outcome, for the run's record."""

@@ -301,6 +301,16 @@ class Batch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             limit="expires_after_ns",
         ),
     ] = 10_000
+    requote_bp_min: Annotated[
+        float,
+        _setting(
+            "a working order nearer than this to a wanted price stays: a smaller move is not worth its action",
+            ge=0,
+            le=1000,
+            scale=100,
+            limit="requote_e6_min",
+        ),
+    ] = 0
 
 
 class Backtest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

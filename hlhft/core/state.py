@@ -300,6 +300,7 @@ LIMITS_DTYPE = np.dtype(
         ("decide_on_frame", np.int64),
         ("decide_on_fill", np.int64),
         ("markets", np.int64),
+        ("requote_e6_min", np.int64),  # an order this near to a wanted price, 1e-6 of it, stays; 0: only at that price
     ]
 )
 

@@ -18,7 +18,7 @@ from hlhft.core.features import on_frame, on_trade
 from hlhft.core.opening import adopt, restore, state_equity, state_position
 from hlhft.core.orders import answered_batch, create, may_cancel, request_cancel
 from hlhft.core.orders import apply as apply_order
-from hlhft.core.quotes import resting_quote, validate
+from hlhft.core.quotes import near_quote, resting_quote, validate, works_at
 from hlhft.core.risk import (
     approve,
     assess,
@@ -32,7 +32,7 @@ from hlhft.core.risk import (
     strategy_failed,
     trip,
 )
-from hlhft.core.state import SLOT_BITS, VIEW_LEVELS
+from hlhft.core.state import SLOT_BITS, VIEW_LEVELS, OrderState
 from hlhft.core.view import fill_view, free_touch_ticks
 from hlhft.units import MarketKind, grid_step
 
@@ -47,6 +47,7 @@ _ORDER_KINDS_FIRST, _ORDER_KINDS_LAST = 16, 34
 _KIND_SENT, _KIND_SEND_FAILED, _KIND_TIMER = 32, 33, 65
 _KIND_ADOPTED, _KIND_MARKET_STATE = 26, 70
 _SPOT = int(MarketKind.SPOT)
+_UNKNOWN, _CANCEL_SENT = int(OrderState.UNKNOWN), int(OrderState.CANCEL_SENT)
 
 
 @compiled
@@ -216,13 +217,21 @@ def _close_all(data, lane, limits, now_ns, out, count):
 
 
 @compiled
-def _works_at(orders, active, active_count, side, ticks):
-    """Whether an order of ours, in any state, occupies this price."""
-    for index in range(active_count):
-        order = orders[active[index]]
-        if order["price_ticks"] == ticks and order["side"] == side:
-            return True
-    return False
+def _near(quotes, count, market, order, limits, orders, active, active_count):
+    """The place of a quote that the order holds although it stands elsewhere, -1 when none is near enough.
+
+    An order that is on its way out, or that nobody knows of, holds none.
+    """
+    state = order["state"]
+    if state == _UNKNOWN or state == _CANCEL_SENT or order["time_in_force"] == _IOC:
+        return -1
+    distance = order["price_ticks"] * limits["requote_e6_min"] // 1_000_000
+    place = near_quote(
+        quotes, count, market, order["side"], order["price_ticks"], distance, orders, active, active_count
+    )
+    if place >= 0:
+        quotes[place]["size_lots"] = -quotes[place]["size_lots"]
+    return place
 
 
 @compiled
@@ -230,8 +239,8 @@ def requote(data, lane, limits, count, now_ns, out, commands):
     """Turns the first `count` quotes into commands: cancels first, then placements.
 
     Matched by price: an order at a wanted price is never touched, so it keeps its place in the queue; a price that an
-    order of ours still occupies, whatever its state, gets no second one. Quotes that an order holds already have their
-    sizes turned negative on the way.
+    order of ours still occupies, whatever its state, gets no second one. A move by `requote_e6_min` or less is not
+    worth its action: the order stays. Quotes that an order holds already have their sizes turned negative on the way.
     """
     quotes = lane.quotes
     following = 0
@@ -246,6 +255,8 @@ def requote(data, lane, limits, count, now_ns, out, commands):
             if place >= 0:
                 quotes[place]["size_lots"] = -abs(quotes[place]["size_lots"])
                 following = place + 1
+            elif limits["requote_e6_min"] > 0:
+                place = _near(quotes, count, market, order, limits, orders, active, position["active_count"])
             if (stale or place < 0) and may_cancel(orders, slot):
                 commands = cancel_order(lane, limits, market, slot, out, commands)
     for index in range(count):
@@ -254,7 +265,7 @@ def requote(data, lane, limits, count, now_ns, out, commands):
         if quote["size_lots"] <= 0:
             continue
         position = lane.positions[market]
-        if _works_at(
+        if works_at(
             lane.orders[market], lane.active[market], position["active_count"], quote["side"], quote["price_ticks"]
         ):
             continue
