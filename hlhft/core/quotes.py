@@ -94,11 +94,25 @@ def near_quote(quotes, count, market, side, ticks, distance, orders, active, act
 
 
 @compiled
+def free_quote(quotes, count, market, side, lots, orders, active, active_count):
+    """The place of the first post-only quote of at most `lots` that no order holds or will, -1 when there is none."""
+    for index in range(count):
+        quote = quotes[index]
+        if quote["market"] != market or quote["side"] != side or quote["time_in_force"] != 0:
+            continue
+        if quote["size_lots"] <= 0 or quote["size_lots"] > lots:
+            continue
+        if not works_at(orders, active, active_count, side, quote["price_ticks"]):
+            return index
+    return -1
+
+
+@compiled
 def works_at(orders, active, active_count, side, ticks):
-    """Whether an order of ours, in any state, occupies this price."""
+    """Whether an order of ours, in any state, occupies this price, or a modification of one will."""
     for index in range(active_count):
         order = orders[active[index]]
-        if order["price_ticks"] == ticks and order["side"] == side:
+        if order["side"] == side and (order["price_ticks"] == ticks or order["replacement_ticks"] == ticks):
             return True
     return False
 

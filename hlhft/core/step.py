@@ -16,9 +16,9 @@ from hlhft.core.budgets import refresh as refresh_budgets
 from hlhft.core.closing import close_ticks, other_leg, pair_lots, single_lots
 from hlhft.core.features import on_frame, on_trade
 from hlhft.core.opening import adopt, restore, state_equity, state_position
-from hlhft.core.orders import answered_batch, create, may_cancel, request_cancel
+from hlhft.core.orders import answered_batch, create, may_amend, may_cancel, request_amend, request_cancel
 from hlhft.core.orders import apply as apply_order
-from hlhft.core.quotes import near_quote, resting_quote, validate, works_at
+from hlhft.core.quotes import free_quote, near_quote, resting_quote, validate, works_at
 from hlhft.core.risk import (
     approve,
     assess,
@@ -37,7 +37,7 @@ from hlhft.core.view import fill_view, free_touch_ticks
 from hlhft.units import MarketKind, grid_step
 
 _ALO, _IOC = 0, 2
-_PLACE, _CANCEL = 1, 2
+_PLACE, _CANCEL, _MODIFY = 1, 2, 3
 _CLASS_CANCEL, _CLASS_ALO, _CLASS_OTHER = 0, 1, 2
 _ACTION_CANCEL_ALL, _ACTION_CLOSE, _ACTION_NO_QUOTES = 1, 2, 4
 _URGENCY_PLACEMENT, _URGENCY_REDUCTION, _URGENCY_CANCEL = 0, 1, 2
@@ -235,6 +235,46 @@ def _near(quotes, count, market, order, limits, orders, active, active_count):
 
 
 @compiled
+def _amend(data, lane, limits, market, slot, count, now_ns, out, commands):
+    """Modifies an order into a quote that nothing holds yet, where there is one; returns the number of commands.
+
+    Never to more than what is left of the order: what is filled on the way is not quoted once more. The gate judges the
+    new order beside the old one, as it would a placement before its cancel is done.
+    """
+    position, orders, active = lane.positions[market], lane.orders[market], lane.active[market]
+    order = orders[slot]
+    if not may_amend(orders, slot) or commands >= len(out):
+        return commands
+    quotes = lane.quotes
+    place = free_quote(
+        quotes, count, market, order["side"], order["remaining_lots"], orders, active, position["active_count"]
+    )
+    if place < 0 or quotes[place]["reduce_only"] != order["reduce_only"]:
+        return commands
+    lane_row, book, row = lane.lane[0], data.books[market], data.markets[market]
+    ticks = quotes[place]["price_ticks"]
+    lots, code = approve(
+        lane_row, position, book, row, limits, order["side"], ticks, quotes[place]["size_lots"], _ALO,
+        order["reduce_only"],
+    )  # fmt: skip
+    if code != 0:
+        return commands
+    if limits["address_enforced"] != 0:
+        if check_budget(lane_row, limits, lane_row["waiting_count"] + commands + 1, _URGENCY_PLACEMENT) != 0:
+            return commands
+    before = market_exposure_micro(position, book, row, 0, 0)
+    expires_ns = now_ns + limits["expires_after_ns"] if limits["expires_after_ns"] > 0 else 0
+    request_amend(position, orders, slot, ticks, lots, expires_ns)
+    lane_row["exposure_micro"] += market_exposure_micro(position, book, row, 0, 0) - before
+    lane_row["amended"] += 1
+    quotes[place]["size_lots"] = -quotes[place]["size_lots"]
+    _command(out, commands, _MODIFY, _CLASS_ALO, market, order, expires_ns)
+    out[commands]["price_ticks"] = ticks
+    out[commands]["size_lots"] = lots
+    return commands + 1
+
+
+@compiled
 def requote(data, lane, limits, count, now_ns, out, commands):
     """Turns the first `count` quotes into commands: cancels first, then placements.
 
@@ -251,12 +291,18 @@ def requote(data, lane, limits, count, now_ns, out, commands):
         for index in range(position["active_count"]):
             slot = active[index]
             order = orders[slot]
-            place = resting_quote(quotes, count, following, market, order["side"], order["price_ticks"])
+            ticks = order["price_ticks"] if order["replacement_ticks"] == 0 else order["replacement_ticks"]
+            place = resting_quote(quotes, count, following, market, order["side"], ticks)
             if place >= 0:
                 quotes[place]["size_lots"] = -abs(quotes[place]["size_lots"])
                 following = place + 1
             elif limits["requote_e6_min"] > 0:
                 place = _near(quotes, count, market, order, limits, orders, active, position["active_count"])
+            if place < 0 and limits["amend"] != 0 and not stale:
+                before = commands
+                commands = _amend(data, lane, limits, market, slot, count, now_ns, out, commands)
+                if commands > before:
+                    continue
             if (stale or place < 0) and may_cancel(orders, slot):
                 commands = cancel_order(lane, limits, market, slot, out, commands)
     for index in range(count):

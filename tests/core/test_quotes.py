@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hlhft.core.quotes import MEANING, QuoteFault, is_wanted, near_quote, resting_quote, validate
+from hlhft.core.quotes import MEANING, QuoteFault, free_quote, is_wanted, near_quote, resting_quote, validate
 from hlhft.core.state import QUOTE_DTYPE, TimeInForce
 from hlhft.units import LOTS_MAX, TICKS_MAX
 from tests.core.tables import Table
@@ -156,3 +156,21 @@ def test_a_quote_that_is_held_or_meant_for_another_is_not_near():
         assert near([99, 102], 100, 3, **fields) == 1
     assert near([99, 102], 100, 3, standing=(99, 100)) == 1
     assert near([99, 102], 100, 3, standing=(99, 100, 102)) == -1
+
+
+def test_a_free_quote_is_post_only_held_by_nobody_and_not_too_large():
+    table, quotes = Table(), good()
+    quotes["price_ticks"], quotes["size_lots"] = (99, 98, 97), 5
+    order = table.create(ticks=99)
+
+    def free(lots: int = 5, side: int = 1, market: int = 0) -> int:
+        return int(free_quote(quotes, 3, market, side, lots, table.orders, table.active, 1))
+
+    assert (free(), free(4), free(side=-1), free(market=1)) == (1, -1, -1, -1)
+    # Where a modification leads is taken, too.
+    table.order(order)["replacement_ticks"] = 98
+    assert free() == 2
+    quotes["time_in_force"][2] = TimeInForce.GTC
+    assert free() == -1
+    quotes["time_in_force"][2], quotes["size_lots"][2] = TimeInForce.ALO, -5
+    assert free() == -1
