@@ -60,6 +60,7 @@ class EventKind(IntEnum):
     ORDER_WAITING = 23
     ORDER_TRIGGERED = 24
     TWAP_STATE = 25
+    ORDER_ADOPTED = 26  # one of an earlier session rests and is ours again
     # What became of our commands on this side of the wire.
     COMMAND_SENT = 32
     COMMAND_SEND_FAILED = 33
@@ -80,6 +81,11 @@ class EventKind(IntEnum):
     CONNECTION_DOWN = 67
     VENUE_MODE = 68
     OPERATOR_COMMAND = 69
+    # What a session starts from, and whether a market can be traded.
+    MARKET_STATE = 70
+    POSITION_STATE = 71
+    EQUITY_STATE = 72
+    RESTORED = 73
 
 
 class EventFlag(IntFlag):
@@ -171,8 +177,16 @@ FIELDS: dict[EventKind, dict[str, str]] = {
         "aux0": "0 running, 1 finished, 2 ended by its owner, 3 ended by the venue",
         "aux1": "notional executed so far in micro-USDC",
     },
+    EventKind.ORDER_ADOPTED: {
+        "side": "side",
+        "price_ticks": "price it rests at",
+        "size_lots": "lots left of it",
+        "order_id": "our order id, its slot in the low bits",
+        "aux0": "venue's order id",
+        "aux1": "1 reduce-only, 0 not",
+    },
     EventKind.COMMAND_SENT: {
-        "order_id": "batch id",
+        "order_id": "batch id, 0 when it only tells how late this turn is",
         "aux0": "local receipt of the triggering frame, ns",
         "aux1": "last byte written, ns",
     },
@@ -216,7 +230,27 @@ FIELDS: dict[EventKind, dict[str, str]] = {
     EventKind.CONNECTION_UP: {"aux0": "connection id"},
     EventKind.CONNECTION_DOWN: {"aux0": "connection id"},
     EventKind.VENUE_MODE: {"aux0": "0 normal, 1 post-only window, 2 down"},
-    EventKind.OPERATOR_COMMAND: {"aux0": "0 halt, 1 resume, 2 flatten, 3 strategy too slow", "aux1": "reason code"},
+    EventKind.OPERATOR_COMMAND: {
+        "aux0": "0 halt, 1 resume, 2 flatten: cancel all and close at market, 3 strategy too slow, 4 stop: cancel all,"
+        " no new quotes until the process ends, positions are kept",
+        "aux1": "reason code",
+    },
+    EventKind.MARKET_STATE: {"aux0": "0 fresh, 1 stale, 2 closed: delisted, or not ours to trade"},
+    EventKind.POSITION_STATE: {
+        "price_ticks": "mark that the position is valued at from now on, 0 for no position",
+        "size_lots": "signed position at the venue",
+    },
+    EventKind.EQUITY_STATE: {
+        "aux0": "account value plus spot at mark in micro-USDC",
+        "aux1": "1 at the start of a session, 0 for a later check",
+    },
+    EventKind.RESTORED: {
+        "side": "1: closing at market was under way, 0 not",
+        "size_lots": "highest equity of the last hour in micro-USDC, transfers since then added; 0 unknown",
+        "order_id": "when that was, ns; 0 now",
+        "aux0": "latches: bit per hlhft.core.risk.Breaker",
+        "aux1": "halt code, a Breaker",
+    },
 }
 
 

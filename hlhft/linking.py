@@ -73,7 +73,9 @@ class _Program(JITCodeLibrary):  # type: ignore[misc]
             self._final_module.link_in(library._get_module_for_linking(), preserve=True)
         for function in self._final_module.functions:
             if not function.is_declaration and function.linkage == Linkage.linkonce_odr:
-                function.linkage = Linkage.internal
+                # Not internal: the loader finds such a function by name, too, and a strategy's library would call it in
+                # place of its own, although its arguments may have been optimised away here.
+                function.linkage = Linkage.private
         self._optimize_final_module()
         self._final_module.verify()
         self._finalize_final_module()

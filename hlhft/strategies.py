@@ -17,7 +17,7 @@ import re
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FunctionType, ModuleType
@@ -30,8 +30,9 @@ from numba.core.errors import NumbaError, UnsupportedBytecodeError
 from hlhft.compiled import JIT_DISABLED, STRATEGY_SIGNATURE, call_strategy, register_python_strategy, strategy_cache
 from hlhft.core.state import MEMORY_BYTES, PARAMS_BYTES, QUOTE_DTYPE, QUOTES_MAX, VIEW_DTYPE, Feature
 from hlhft.core.strategies.common import COUNT, Parameter
+from hlhft.units import MICRO, Market, MarketKind
 
-BUILT_IN = ("avellaneda_stoikov", "glft", "two_sided")
+BUILT_IN = ("avellaneda_stoikov", "funding", "glft", "two_sided")
 DEFAULT = "glft"
 _DECLARATIONS = ("NAME", "FEATURES", "INTERVAL_NS", "ON_FRAME", "ON_FILL", "PARAMS", "MEMORY_DTYPE", "quote")
 CALL_NS_MAX = 1_000_000  # a strategy slower than this, in the median, has no place before a network of milliseconds
@@ -75,6 +76,7 @@ class Strategy:
     quote: Callable[..., int]
     fingerprint: bytes
     is_user_file: bool
+    pairs: bool = False  # it trades neighbouring markets as the two legs of one carry
     _address: list[Any] = field(default_factory=list)
 
     @property
@@ -127,6 +129,31 @@ class Strategy:
             call_strategy(address, view, values, memory, quotes)
             elapsed.append(time.perf_counter_ns() - start)
         return sorted(elapsed)[len(elapsed) // 2]
+
+
+def pair_legs(
+    strategy: Strategy, values: Mapping[str, str | float], markets: Sequence[Market], positions: np.ndarray
+) -> None:
+    """Tells a lane's POSITION_DTYPE[M] `positions` which markets are a pair's legs, and how far they may stand apart.
+
+    For a strategy that declares PAIRS: neighbours are a spot market and a perpetual of one coin, and its parameter
+    `unhedged_notional_usdc`, if it has one, is the cap. For any other it does nothing. Raises StrategyError when the
+    markets are no such pairs.
+    """
+    if not strategy.pairs:
+        return
+    legs = list(zip(markets[::2], markets[1::2], strict=False))
+    if len(markets) % 2 or any({leg.kind for leg in pair} != set(MarketKind) for pair in legs):
+        names = ", ".join(f"{market.name} ({market.kind.name.lower()})" for market in markets)
+        raise StrategyError(
+            f"strategy {strategy.name} trades pairs of neighbouring markets, each a spot market and a perpetual, not "
+            f"{names}; name both legs one after the other"
+        )
+    params = strategy.params_bytes(values)[: strategy.params_dtype.itemsize].view(strategy.params_dtype)
+    cap = params["unhedged_notional_usdc"][0] if "unhedged_notional_usdc" in strategy.parameters else 0.0
+    for index in range(len(markets)):
+        positions[index]["pair"] = (index ^ 1) + 1
+        positions[index]["unhedged_micro_max"] = round(cap * MICRO)
 
 
 def parameter_table(strategy: Strategy) -> str:
@@ -238,6 +265,7 @@ def _declared(module: ModuleType, source: str, fingerprint: bytes, *, is_user_fi
         quote=quote,
         fingerprint=fingerprint,
         is_user_file=is_user_file,
+        pairs=bool(getattr(module, "PAIRS", False)),
     )
 
 

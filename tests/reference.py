@@ -14,7 +14,16 @@ from hlhft.config.show import as_markdown
 from hlhft.core import orders, quotes, risk
 from hlhft.events import FIELDS
 from hlhft.exchange.limits import limits_table
-from hlhft.hyperliquid import connection_events, connection_table, nonces, reading, subscriptions
+from hlhft.hyperliquid import (
+    connection_events,
+    connection_table,
+    nonces,
+    reading,
+    reconcile_events,
+    reconcile_table,
+    subscriptions,
+)
+from hlhft.hyperliquid import connection_events, connection_table, nonces, reading, subscriptions, watchdog_table
 from hlhft.strategies import BUILT_IN, load, parameter_table
 from hlhft.venue import refusals
 from hlhft.venue.chain import LEG_FIELDS
@@ -115,7 +124,16 @@ def page() -> str:
             + connection_events.reports_table()
         ),
         "The life of a subscription": subscriptions.subscriptions_table(),
+        "The reconciliation of an account": (
+            "A missing entry is an error.\n\n"
+            + reconcile_table.reconcile_table()
+            + "\n\nWhy it disagrees, which halts trading:\n\n"
+            + reconcile_events.codes_table()
+            + "\n\nWhat it reports:\n\n"
+            + reconcile_events.reports_table()
+        ),
         "The life of a signer's nonces": nonces.transitions_table(),
+        "The life of a watchdog": "A missing entry is an error.\n\n" + watchdog_table.transitions_table(),
         "The legs of an action": (
             "What the venue kernel executes. Action, arrival, expiry, kind and account are common to all.\n\n"
             + leg_table()

@@ -43,6 +43,7 @@ def test_kinds_fit_their_field_and_keep_their_numbers() -> None:
         "ORDER_WAITING": 23,
         "ORDER_TRIGGERED": 24,
         "TWAP_STATE": 25,
+        "ORDER_ADOPTED": 26,
         "COMMAND_SENT": 32,
         "COMMAND_SEND_FAILED": 33,
         "COMMAND_REFUSED": 34,
@@ -60,6 +61,10 @@ def test_kinds_fit_their_field_and_keep_their_numbers() -> None:
         "CONNECTION_DOWN": 67,
         "VENUE_MODE": 68,
         "OPERATOR_COMMAND": 69,
+        "MARKET_STATE": 70,
+        "POSITION_STATE": 71,
+        "EQUITY_STATE": 72,
+        "RESTORED": 73,
     }
     assert max(EventKind) <= np.iinfo(EVENT_DTYPE["kind"]).max
 

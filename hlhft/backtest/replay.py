@@ -33,7 +33,7 @@ from hlhft.core.state import (
 )
 from hlhft.core.step import prepare_view
 from hlhft.ladder import ASK_NONE, BID_NONE
-from hlhft.strategies import Strategy
+from hlhft.strategies import Strategy, pair_legs
 from hlhft.units import Market
 from hlhft.venue.recorded import REPLY_DTYPE, FillReason, RecordedVenue, new_venue
 
@@ -275,6 +275,7 @@ def _new_lanes(plan: ReplayPlan, data: MarketData) -> Lane:
             position = lanes.positions[number, index]
             own = (market.maker_rate_e9, market.taker_rate_e9)
             position["maker_rate_e9"], position["taker_rate_e9"] = plan.fees_e9[number] if plan.fees_e9 else own
+        pair_legs(plan.strategy, values, plan.markets, lanes.positions[number])
         prepare_view(data, Lane(*(array[number] for array in lanes)))
     return lanes
 

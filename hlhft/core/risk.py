@@ -16,10 +16,9 @@ from typing import NamedTuple
 from hlhft.compiled import compiled
 from hlhft.core.budgets import check as check_budget
 from hlhft.core.budgets import on_volume
-from hlhft.core.state import PEAK_BUCKETS
+from hlhft.core.peak import restart_peak, update_peak
 from hlhft.units import grid_step
 
-MINUTE_NS = 60_000_000_000
 PAUSE_NS = 1_000_000_000  # how long a breaker that does not latch keeps us out
 NOTIONAL_TOLERANCE = 10  # a position may outgrow its cap in money by one part in so many: the price may do that alone
 QUANTA_MAX = 2**61  # ticks x lots x numerator of one order: beyond it int64 arithmetic would not hold twice of it
@@ -148,6 +147,7 @@ _ACTIVE, _REDUCING, _HALTED = 0, 1, 2
 _POST_ONLY_REJECTION = 5
 _SENT_STATE, _UNKNOWN_STATE = 2, 3
 _ALO = 0
+_STALE = 1  # hlhft.core.state.MarketState
 
 
 @compiled
@@ -173,14 +173,13 @@ def resume(lane, now_ns):
     lane["halt_code"] = 0
     lane["mode"] = _ACTIVE
     lane["close_at_market"] = 0
+    lane["must_be_flat"] = 0
     lane["pause_until_ns"] = now_ns
     lane["reducing_until_ns"] = 0
     lane["quote_fault"] = 0
     lane["rejections"] = 0
     lane["illegal_transitions"] = 0
-    for index in range(PEAK_BUCKETS):
-        lane["peak_micro"][index] = lane["equity_micro"]
-    lane["peak_max_micro"] = lane["equity_micro"]
+    restart_peak(lane)
 
 
 @compiled
@@ -236,35 +235,8 @@ def position_value_micro(position, book, market):
 
 
 @compiled
-def _update_peak(lane, now_ns):
-    """The highest equity of the last hour, by minute: sixty whole minutes and the running one."""
-    equity = lane["equity_micro"]
-    if now_ns >= lane["peak_next_ns"]:
-        if lane["peak_next_ns"] == 0:
-            lane["peak_next_ns"] = now_ns - now_ns % MINUTE_NS + MINUTE_NS
-            # What was lost before the first decision counts.
-            for index in range(PEAK_BUCKETS):
-                lane["peak_micro"][index] = max(equity, lane["starting_equity_micro"])
-        rolled = 0
-        while now_ns >= lane["peak_next_ns"] and rolled < PEAK_BUCKETS:
-            lane["peak_bucket"] = lane["peak_bucket"] + 1 if lane["peak_bucket"] + 1 < PEAK_BUCKETS else 0
-            lane["peak_micro"][lane["peak_bucket"]] = equity
-            lane["peak_next_ns"] += MINUTE_NS
-            rolled += 1
-        if now_ns >= lane["peak_next_ns"]:
-            lane["peak_next_ns"] = now_ns - now_ns % MINUTE_NS + MINUTE_NS
-        highest = equity
-        for index in range(PEAK_BUCKETS):
-            highest = max(highest, lane["peak_micro"][index])
-        lane["peak_max_micro"] = highest
-    if equity > lane["peak_micro"][lane["peak_bucket"]]:
-        lane["peak_micro"][lane["peak_bucket"]] = equity
-        lane["peak_max_micro"] = max(lane["peak_max_micro"], equity)
-
-
-@compiled
 def _check_money(lane, limits, now_ns):
-    _update_peak(lane, now_ns)
+    update_peak(lane, now_ns)
     peak = lane["peak_max_micro"]
     if peak > 0 and lane["latches"] & 4 == 0:
         allowed = (
@@ -272,7 +244,7 @@ def _check_money(lane, limits, now_ns):
         )
         if peak - lane["equity_micro"] > allowed:
             trip(lane, 2, True)
-            lane["close_at_market"] = 1
+            lane["must_be_flat"] = 1
 
 
 @compiled
@@ -282,7 +254,7 @@ def _check_margin(lane, limits):
         wanted = maintenance // 1_000_000 * least + maintenance % 1_000_000 * least // 1_000_000
         if lane["margin_value_micro"] - maintenance < wanted:
             trip(lane, 6, True)
-            lane["close_at_market"] = 1
+            lane["must_be_flat"] = 1
 
 
 @compiled
@@ -315,8 +287,18 @@ def check_answers(lane, orders, active, active_count, limits, now_ns):
 
 
 @compiled
+def _is_late(book, limits, now_ns):
+    """Whether a market's data should be fresh and is not; a closed market has none."""
+    if book["market_state"] != 0:
+        return book["market_state"] == _STALE
+    return limits["feed_age_ns_max"] > 0 and now_ns - book["time_local_ns"] > limits["feed_age_ns_max"]
+
+
+@compiled
 def is_stale(book, limits, now_ns):
-    """Whether a market's data is too old to quote on; also before the first frame."""
+    """Whether a market's data is too old to quote on, by its age or the shell's word; also before the first frame."""
+    if book["market_state"] != 0:
+        return True
     if book["best_bid_ticks"] == 0 or book["best_ask_ticks"] == 0:
         return True
     return limits["feed_age_ns_max"] > 0 and now_ns - book["time_local_ns"] > limits["feed_age_ns_max"]
@@ -388,6 +370,15 @@ def _check_budget(lane, limits, now_ns):
 
 
 @compiled
+def is_flat(positions):
+    """Whether no market holds a position and no order, in any state, could still make one: POSITION_DTYPE[M]."""
+    for index in range(len(positions)):
+        if positions[index]["position_lots"] != 0 or positions[index]["active_count"] != 0:
+            return False
+    return True
+
+
+@compiled
 def assess(lane, positions, books, markets, limits, now_ns):
     """Runs the breakers before a decision; returns bits of CANCEL_ALL, CLOSE_AT_MARKET and NO_QUOTES.
 
@@ -398,18 +389,23 @@ def assess(lane, positions, books, markets, limits, now_ns):
     _check_time(lane, limits, now_ns)
     _update_money(lane, positions, books, markets, limits, now_ns)
     _check_margin(lane, limits)
+    if lane["stopping"] != 0:
+        trip(lane, 13, False)
+        lane["close_at_market"] = 0
+        return CANCEL_ALL | NO_QUOTES
     if lane["latches"] != 0:
-        return CANCEL_ALL | NO_QUOTES | (CLOSE_AT_MARKET if lane["close_at_market"] else 0)
+        lane["close_at_market"] = 1 if lane["must_be_flat"] != 0 and not is_flat(positions) else 0
+        reachable = lane["connected"] != 0 and lane["venue_mode"] != 2
+        return CANCEL_ALL | NO_QUOTES | (CLOSE_AT_MARKET if lane["close_at_market"] != 0 and reachable else 0)
     if now_ns < lane["pause_until_ns"]:
         return CANCEL_ALL | NO_QUOTES
     lane["halt_code"] = 0
     if lane["connected"] == 0 or lane["venue_mode"] == 2:
         trip(lane, 14, False)
         return NO_QUOTES
-    if limits["feed_age_ns_max"] > 0:
-        for index in range(len(books)):
-            if now_ns - books[index]["time_local_ns"] > limits["feed_age_ns_max"]:
-                trip(lane, 3, False)
+    for index in range(len(books)):
+        if _is_late(books[index], limits, now_ns):
+            trip(lane, 3, False)
     if limits["address_enforced"] != 0:
         _check_budget(lane, limits, now_ns)
     return 0
@@ -458,7 +454,7 @@ def approve(lane, position, book, market, limits, side, ticks, lots, time_in_for
     what no order of ours already closes can be reduced, except by the order that closes at market: it does not wait
     for the others' fates, because the venue lets no reduce-only order turn a position round.
     """
-    if lane["mode"] == _HALTED and lane["close_at_market"] == 0:
+    if lane["stopping"] != 0 or (lane["mode"] == _HALTED and lane["close_at_market"] == 0):
         return 0, 1
     if lane["venue_mode"] == 1 and time_in_force != _ALO:
         return 0, 14

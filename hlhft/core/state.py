@@ -92,6 +92,14 @@ class Feature(IntFlag):
     ALL = 127
 
 
+class MarketState(IntEnum):
+    """Whether a market's data is good enough to quote on, as the shell judges it."""
+
+    FRESH = 0
+    STALE = 1
+    CLOSED = 2  # delisted, or not ours to trade
+
+
 class BookKind(IntEnum):
     """Which book a market has."""
 
@@ -130,6 +138,7 @@ BOOK_DTYPE = np.dtype(
         ("last_trade_ticks", np.int64),
         ("last_trade_side", np.int64),
         ("contains_own", np.int64),  # 1 when the book includes our resting orders (live), 0 in replays
+        ("market_state", np.int64),  # MarketState, as the shell judges its streams
     ]
 )
 
@@ -192,6 +201,9 @@ POSITION_DTYPE = np.dtype(
         ("quoted_ns", np.int64),  # time with orders on both sides
         ("quoted_since_ns", np.int64),  # start of the present such time, 0 none
         ("free_hint", np.int64),  # where the search for a free slot begins
+        ("stated", np.int64),  # 1 once the venue's position at the start of the session was taken over
+        ("pair", np.int64),  # 1 + the market that holds the other leg of a carry pair, 0 none
+        ("unhedged_micro_max", np.int64),  # of such a pair: notional that may stand without its other leg; 0 no cap
     ]
 )
 
@@ -219,7 +231,7 @@ LANE_DTYPE = np.dtype(
         ("peak_max_micro", np.int64),  # highest of all buckets
         ("pause_until_ns", np.int64),  # a breaker that does not latch keeps us out until then
         ("exposure_micro", np.int64),  # worst case over all markets at the last decision
-        ("close_at_market", np.int64),  # 1 while the drawdown breaker flattens
+        ("close_at_market", np.int64),  # 1 while positions are closed: `must_be_flat` and not proven flat
         ("rejections", np.int64),
         ("rejection_window_ns", np.int64),
         ("tick_to_trade_ns", np.int64),  # newest measured
@@ -248,6 +260,11 @@ LANE_DTYPE = np.dtype(
         ("orphan_fills", np.int64),
         ("refusals", np.int64, (REFUSALS,)),  # by hlhft.core.risk.RiskRefusal
         ("reducing_until_ns", np.int64),  # a used-up budget allows only reductions until then, 0 none
+        ("must_be_flat", np.int64),  # 1 from a breaker that closes, or an operator's flatten, until resumed
+        ("stopping", np.int64),  # 1 once this process is to send nothing but cancels, for ever
+        ("restored_peak_micro", np.int64),  # of an earlier session, until the first decision takes it over
+        ("restored_peak_ns", np.int64),
+        ("equity_gap_micro", np.int64),  # the venue's equity less ours, transfers included, at the last check
     ]
 )
 
@@ -321,6 +338,11 @@ VIEW_DTYPE = np.dtype(
         ("whole_unit_ticks", np.int64),
         ("equity_micro", np.int64),
         ("features", FEATURES_DTYPE),
+        ("kind", np.int64),  # hlhft.units.MarketKind
+        ("tradable", np.int64),  # 1 when a quote of this market can become an order now, by its data
+        ("unknown_orders", np.int64),  # orders whose fate nobody knows
+        ("minimum_notional_micro", np.int64),  # what an order must be worth, reductions apart
+        ("funding_known", np.int64),  # 1 once the venue named a funding rate
     ]
 )
 

@@ -13,7 +13,9 @@ from hlhft.core.book import apply_event, read_levels, refresh_touch, without_own
 from hlhft.core.budgets import check as check_budget
 from hlhft.core.budgets import on_account, on_answer
 from hlhft.core.budgets import refresh as refresh_budgets
+from hlhft.core.closing import close_ticks, other_leg, pair_lots, single_lots
 from hlhft.core.features import on_frame, on_trade
+from hlhft.core.opening import adopt, restore, state_equity, state_position
 from hlhft.core.orders import answered_batch, create, may_cancel, request_cancel
 from hlhft.core.orders import apply as apply_order
 from hlhft.core.quotes import resting_quote, validate
@@ -30,9 +32,9 @@ from hlhft.core.risk import (
     strategy_failed,
     trip,
 )
-from hlhft.core.state import SLOT_BITS, VIEW_LEVELS, OrderState
+from hlhft.core.state import SLOT_BITS, VIEW_LEVELS
 from hlhft.core.view import fill_view, free_touch_ticks
-from hlhft.units import grid_step, quantise
+from hlhft.units import MarketKind, grid_step
 
 _ALO, _IOC = 0, 2
 _PLACE, _CANCEL = 1, 2
@@ -40,11 +42,11 @@ _CLASS_CANCEL, _CLASS_ALO, _CLASS_OTHER = 0, 1, 2
 _ACTION_CANCEL_ALL, _ACTION_CLOSE, _ACTION_NO_QUOTES = 1, 2, 4
 _URGENCY_PLACEMENT, _URGENCY_REDUCTION, _URGENCY_CANCEL = 0, 1, 2
 _FAULT_EXCEPTION = 1
-_SENT, _PARTIAL = int(OrderState.SENT), int(OrderState.PARTIAL)
 _MARKET_KINDS = 8  # event kinds below this are market data
 _ORDER_KINDS_FIRST, _ORDER_KINDS_LAST = 16, 34
 _KIND_SENT, _KIND_SEND_FAILED, _KIND_TIMER = 32, 33, 65
-_CLOSE_SLIPPAGE = 0.05  # venue reference section 1: the SDK's own default for market orders
+_KIND_ADOPTED, _KIND_MARKET_STATE = 26, 70
+_SPOT = int(MarketKind.SPOT)
 
 
 @compiled
@@ -59,6 +61,8 @@ def prepare_view(data, lane):
         view["grid_rule"] = market["grid_rule"]
         view["grid_step_ticks"] = market["grid_step_ticks"]
         view["whole_unit_ticks"] = market["whole_unit_ticks"]
+        view["kind"] = market["kind"]
+        view["minimum_notional_micro"] = market["minimum_notional_micro"]
 
 
 @compiled
@@ -155,7 +159,11 @@ def place_order(data, lane, limits, market, side, ticks, lots, time_in_force, re
     lane_row["placed"] += 1
     order = lane.orders[market][order_id & ((1 << SLOT_BITS) - 1)]
     command_class = _CLASS_ALO if time_in_force == _ALO else _CLASS_OTHER
-    return _command(out, count, _PLACE, command_class, market, order, expires_ns)
+    _command(out, count, _PLACE, command_class, market, order, expires_ns)
+    if row["kind"] == _SPOT:
+        # Nothing can be short there, and the venue knows no reduce-only order of it; the order's own row keeps it.
+        out[count]["reduce_only"] = 0
+    return count + 1
 
 
 @compiled
@@ -183,35 +191,28 @@ def _cancel_market(lane, limits, market, out, count):
 
 
 @compiled
-def _close_market(data, lane, limits, market, now_ns, out, count):
-    """A reduce-only order that takes what closes the position, unless one is on its way.
-
-    It does not wait for the fates of other orders, nor of a close that is unknown or has expired unheard: the venue
-    lets no reduce-only order turn a position round.
-    """
-    position = lane.positions[market]
-    book = data.books[market]
-    lots = position["position_lots"]
-    if lots == 0 or book["best_bid_ticks"] == 0 or book["best_ask_ticks"] == 0:
+def _close_market(data, lane, limits, market, lots, now_ns, out, count):
+    """A reduce-only order that takes `lots` of a market's position, none for 0."""
+    if lots <= 0:
         return count
-    side = -1 if lots > 0 else 1
-    for index in range(position["active_count"]):
-        order = lane.orders[market, lane.active[market, index]]
-        if order["time_in_force"] == _IOC and order["reduce_only"] != 0 and order["side"] == side:
-            if order["state"] == _SENT or order["state"] == _PARTIAL:
-                if order["expires_ns"] == 0 or now_ns <= order["expires_ns"]:
-                    return count
-    touch = book["best_ask_ticks"] if side > 0 else book["best_bid_ticks"]
-    limit = touch * (1.0 + side * _CLOSE_SLIPPAGE)
-    if limits["price_band_e6"] > 0:
-        # The gate's band is measured from the mid: it may be the narrower one.
-        mid = 0.5 * (book["best_bid_ticks"] + book["best_ask_ticks"])
-        bound = mid * (1.0 + side * limits["price_band_e6"] * 1e-6)
-        limit = min(limit, bound) if side > 0 else max(limit, bound)
-    row = data.markets[market]
-    # Rounded away from the touch, as every float price is: the limit is a bound, the fill is at the book's prices.
-    ticks = quantise(limit, side, row["grid_rule"], row["grid_step_ticks"], row["whole_unit_ticks"])
-    return place_order(data, lane, limits, market, side, ticks, abs(lots), _IOC, 1, now_ns, out, count)
+    side = -1 if lane.positions[market]["position_lots"] > 0 else 1
+    ticks = close_ticks(data.books[market], data.markets[market], limits, side)
+    return place_order(data, lane, limits, market, side, ticks, lots, _IOC, 1, now_ns, out, count)
+
+
+@compiled
+def _close_all(data, lane, limits, now_ns, out, count):
+    """Closes what can be closed now of every market's position; the legs of a pair together."""
+    for market in range(len(data.books)):
+        other = other_leg(lane.positions, market)
+        if other < 0:
+            lots = single_lots(data, lane, limits, market, now_ns)
+            count = _close_market(data, lane, limits, market, lots, now_ns, out, count)
+        elif market < other:
+            lots, other_lots = pair_lots(data, lane, limits, market, other, now_ns)
+            count = _close_market(data, lane, limits, market, lots, now_ns, out, count)
+            count = _close_market(data, lane, limits, other, other_lots, now_ns, out, count)
+    return count
 
 
 @compiled
@@ -308,8 +309,7 @@ def decide(data, lane, limits, now_ns, out):
         for market in range(len(data.books)):
             commands = _cancel_market(lane, limits, market, fresh, commands)
         if actions & _ACTION_CLOSE:
-            for market in range(len(data.books)):
-                commands = _close_market(data, lane, limits, market, now_ns, fresh, commands)
+            commands = _close_all(data, lane, limits, now_ns, fresh, commands)
     else:
         commands = requote(data, lane, limits, quotes, now_ns, fresh, commands)
     if commands == 0:
@@ -328,6 +328,11 @@ def apply_account_event(lane, limits, event):
         on_sent(lane_row, limits, event["aux0"], event["aux1"])
     elif kind == _KIND_SEND_FAILED and event["aux0"] == 1:
         _fail_batch(lane, limits, event["order_id"], event["ts_local_ns"])
+    elif kind == _KIND_ADOPTED:
+        adopt(
+            lane_row, position, lane.orders[market], lane.active[market], event["order_id"], int(event["side"]),
+            event["price_ticks"], event["size_lots"], event["aux0"], event["aux1"], event["ts_local_ns"],
+        )  # fmt: skip
     elif kind >= _ORDER_KINDS_FIRST and kind <= _ORDER_KINDS_LAST:
         apply_order_news(
             lane, limits, market, kind, event["order_id"], int(event["side"]), event["price_ticks"], event["size_lots"],
@@ -357,6 +362,12 @@ def apply_account_event(lane, limits, event):
         lane_row["venue_mode"] = event["aux0"]
     elif kind == 69:
         _operator(lane_row, event["aux0"], event["ts_local_ns"])
+    elif kind == 71:
+        state_position(lane_row, position, event["size_lots"], event["price_ticks"])
+    elif kind == 72:
+        state_equity(lane_row, event["aux0"], event["aux1"] != 0)
+    elif kind == 73:
+        restore(lane_row, event["aux0"], event["aux1"], event["size_lots"], event["order_id"], event["side"] > 0)
 
 
 @compiled
@@ -365,10 +376,13 @@ def _operator(lane_row, command, now_ns):
         resume(lane_row, now_ns)
     elif command == 3:
         strategy_failed(lane_row)
+    elif command == 4:
+        # No latch: the next session may begin.
+        lane_row["stopping"] = 1
     else:
         trip(lane_row, 13, True)
         if command == 2:
-            lane_row["close_at_market"] = 1
+            lane_row["must_be_flat"] = 1
 
 
 @compiled
@@ -423,8 +437,9 @@ def step(data, lane, limits, scratch, events, count, out):
 
     `limits` LIMITS_DTYPE[1], `scratch` LEVEL_DTYPE[2, LEVELS], `events` EVENT_DTYPE, `out` COMMAND_DTYPE. A decision
     is due when the frame holds market data and `decide_on_frame` is set, an order's fate and `decide_on_fill` is set, a
-    timer, a change of connection or venue mode, an operator's command, or an action that was sent too late: a stop does
-    not wait for the market. An event of a market that the state does not have is a fault, which halts.
+    timer, a change of connection, venue mode or a market's state, an operator's command, what a session starts from, or
+    an action that was sent too late: a stop does not wait for the market. An event of a market that the state does not
+    have is a fault, which halts.
     """
     rules = limits[0]
     now_ns = 0
@@ -447,6 +462,8 @@ def step(data, lane, limits, scratch, events, count, out):
             touched = market
             due = due or rules["decide_on_frame"] != 0
         else:
+            if kind == _KIND_MARKET_STATE:
+                data.books[market]["market_state"] = event["aux0"]
             apply_account_event(lane, rules, event)
             due = due or kind >= _KIND_TIMER or (kind < _KIND_SENT and rules["decide_on_fill"] != 0)
             due = due or (kind == _KIND_SENT and lane.lane[0]["pause_until_ns"] > event["ts_local_ns"])

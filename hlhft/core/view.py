@@ -8,8 +8,21 @@ from __future__ import annotations
 
 from hlhft.compiled import compiled
 from hlhft.core.book import own_lots_at
-from hlhft.core.state import VIEW_LEVELS
+from hlhft.core.risk import is_stale
+from hlhft.core.state import VIEW_LEVELS, OrderState
 from hlhft.ladder import ASK_NONE, BID_NONE, ask_above, bid_below, lots_at
+
+_UNKNOWN = int(OrderState.UNKNOWN)
+
+
+@compiled
+def _unknown_orders(orders, active, active_count):
+    """How many orders' fates nobody knows."""
+    count = 0
+    for index in range(active_count):
+        if orders[active[index]]["state"] == _UNKNOWN:
+            count += 1
+    return count
 
 
 @compiled
@@ -38,8 +51,11 @@ def fill_view(data, lane, limits, now_ns):
         view["mark_ticks"] = book["mark_ticks"]
         view["oracle_ticks"] = book["oracle_ticks"]
         view["funding_rate_e12"] = book["funding_rate_e12"]
+        view["funding_known"] = 1 if book["context_time_ns"] != 0 or book["funding_rate_e12"] != 0 else 0
         view["maker_rate_e9"] = position["maker_rate_e9"]
         view["taker_rate_e9"] = position["taker_rate_e9"]
+        view["tradable"] = 0 if is_stale(book, limits, now_ns) else 1
+        view["unknown_orders"] = _unknown_orders(lane.orders[index], lane.active[index], position["active_count"])
         view["mode"] = lane_row["mode"]
         view["equity_micro"] = lane_row["equity_micro"]
         view["signal_valid"] = 1 if position["signal_until_ns"] > now_ns else 0
@@ -95,7 +111,7 @@ def _level_after(data, market, row, place, ticks):
 
 
 @compiled
-def _next_free(data, lane, market, row, place, ticks):
+def next_free(data, lane, market, row, place, ticks):
     """The first level from `place` on where more rests than ours: (the place behind it, price, lots of others).
 
     Price 0 when there is none.
@@ -116,7 +132,7 @@ def _next_free(data, lane, market, row, place, ticks):
 @compiled
 def free_touch_ticks(data, lane, market, row):
     """The best price of a side (row 0 bids, 1 asks) without our resting orders, 0 when the side is empty."""
-    _, ticks, _ = _next_free(data, lane, market, row, 0, 0)
+    _, ticks, _ = next_free(data, lane, market, row, 0, 0)
     return ticks
 
 
@@ -124,7 +140,7 @@ def free_touch_ticks(data, lane, market, row):
 def _hide_own(data, lane, market, row, mask):
     """Shows one side of a book that contains our resting orders without them: touch, and levels if there are any."""
     view = lane.views[market]
-    place, ticks, lots = _next_free(data, lane, market, row, 0, 0)
+    place, ticks, lots = next_free(data, lane, market, row, 0, 0)
     if row == 0:
         view["best_bid_ticks"], view["best_bid_lots"] = ticks, lots
     else:
@@ -134,7 +150,7 @@ def _hide_own(data, lane, market, row, mask):
     for level in range(VIEW_LEVELS):
         _show_level(view, row, level, ticks, lots)
         if ticks != 0:
-            place, ticks, lots = _next_free(data, lane, market, row, place, ticks)
+            place, ticks, lots = next_free(data, lane, market, row, place, ticks)
 
 
 @compiled

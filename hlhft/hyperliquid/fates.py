@@ -50,7 +50,8 @@ class Fates:
     """The fates of one owner's orders in one session. `markets` are those of the core, in its order.
 
     `begun_ms`: fills up to this block are in the positions that the core began with. None: that is told by `begun`, and
-    fills wait until then. Raises CloidError when `owner` or `session` is out of range.
+    fills wait until then. `earlier_expiry_ms`: until then what an earlier session sent may still arrive. Raises
+    CloidError when `owner` or `session` is out of range.
     """
 
     def __init__(
@@ -61,8 +62,10 @@ class Fates:
         session: int,
         settings: FateSettings = DEFAULTS,
         begun_ms: int | None = 0,
+        earlier_expiry_ms: int = 0,
     ) -> None:
         self._settings = settings
+        self._earlier_expiry_ms = earlier_expiry_ms
         self._ledger = Ledger(owner=owner, session=session, settings=settings)
         life = Life(self._ledger)
         self._actions = Actions(self._ledger, life, tuple(markets))
@@ -85,7 +88,7 @@ class Fates:
 
     def has_room(self, count: int) -> bool:
         """Whether `count` more placements may be sent."""
-        return len(self._ledger.live) + count <= self._settings.live_max
+        return self._ledger.has_room(count)
 
     def reposted(self, nonce: int) -> None:
         """The same bytes of an action are about to leave again: a refusal proves nothing of it any more."""
@@ -197,6 +200,7 @@ class Fates:
                 side=one.side,
                 price_ticks=one.price_ticks,
                 left_lots=one.left_lots,
+                reduce_only=one.reduce_only,
                 state=one.state,
                 sent_ns=one.sent_ns,
             )
@@ -216,15 +220,16 @@ class Fates:
 
     @property
     def last_expiry_ms(self) -> int:
-        """The latest expiry of what may still arrive at the venue, 0 when nothing may."""
-        live = self._ledger.live.values()
-        return max((one.expires_ms for one in live if one.state in UNRESOLVED), default=0)
+        """The latest expiry of what may still arrive at the venue, that of earlier sessions included."""
+        arriving = (one.expires_ms for one in self._ledger.live.values() if one.state in UNRESOLVED)
+        return max(arriving, default=self._earlier_expiry_ms)
 
     @property
     def is_empty_proven(self) -> bool:
         """Whether the newest listing was without an order of ours, of any session, and nothing may rest or arrive
-        since: no placement is open in the books, and none was sent later."""
-        return self._readings.empty_ms > 0 and not self._ledger.live
+        since: no placement is open in the books, none was sent later, and what earlier sessions sent had expired."""
+        empty_ms = self._readings.empty_ms
+        return empty_ms > self._earlier_expiry_ms + self._settings.margin_ms and not self._ledger.live
 
     @property
     def in_flight(self) -> int:

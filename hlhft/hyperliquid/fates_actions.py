@@ -25,10 +25,11 @@ _ORDER, _MODIFY = ActionKind.ORDER, ActionKind.MODIFY
 PLACING = frozenset({ActionKind.ORDER, ActionKind.BATCH_MODIFY, ActionKind.MODIFY})
 _CANCELLING = frozenset({ActionKind.CANCEL, ActionKind.CANCEL_BY_CLOID})
 _IOC = 2
+_ORDER_ID = 1  # its place among the fields of COMMAND_DTYPE
 
 
 class Actions:
-    """The actions of one signer. `sent_placements` counts what was placed, modifications included."""
+    """The actions of one signer."""
 
     def __init__(self, ledger: Ledger, life: Life, markets: Sequence[Market]) -> None:
         self._ledger = ledger
@@ -37,7 +38,6 @@ class Actions:
         self._settings = ledger.settings
         self._session = ledger.session
         self._flights: dict[int, Flight] = {}
-        self.sent_placements = 0
 
     @property
     def in_flight(self) -> int:
@@ -54,6 +54,9 @@ class Actions:
         modification of what is over or was modified too often, and when there is no room (`has_room`).
         """
         kind = action.kind
+        if action.nonce in self._flights:
+            raise FatesError(f"nonce {action.nonce} is under way: the same bytes are told as reposted")
+        placements: tuple[Placement | None, ...]
         if kind is _ORDER:
             placements = self._placed(action)
         elif kind in PLACING:
@@ -89,51 +92,59 @@ class Actions:
                 telling.rows.append(fates_rows.send_failed(placement, now_ns))
         return telling.rows
 
-    def _placed(self, action: Sent) -> tuple[Placement | None, ...]:
-        expires_ms = self._expiry(action)
-        ledger, session, placements = self._ledger, self._session, []
-        for ts_ns, order_id, ticks, lots, _, _, market, _, _, side, time_in_force, reduce_only in action.legs.tolist():
-            if order_id in ledger.orders:
-                raise FatesError(f"order {order_id} is in the books: an id is never used twice")
-            placement = Placement(
-                order_id, 0, session, market, side, ticks, lots, expires_ms, time_in_force == _IOC, reduce_only != 0,
-                ts_ns or action.nonce * NS_PER_MS, None,
-            )  # fmt: skip
-            ledger.add(placement)
-            placements.append(placement)
-        return tuple(placements)
-
-    def _modified(self, action: Sent) -> tuple[Placement | None, ...]:
-        expires_ms = self._expiry(action)
+    def _placed(self, action: Sent) -> tuple[Placement, ...]:
+        expires_ms, orders = _expiry(action), self._ledger.orders
         placements = []
-        for ts_ns, order_id, ticks, lots, _, _, market, _, _, side, time_in_force, reduce_only in action.legs.tolist():
-            target = self._ledger.current(order_id)
+        for leg in action.legs.tolist():
+            if leg[_ORDER_ID] in orders:
+                raise FatesError(f"order {leg[_ORDER_ID]} is in the books: an id is never used twice")
+            placements.append(self._placement(leg, action.nonce, expires_ms, 0, None))
+        return self._enter(placements)
+
+    def _modified(self, action: Sent) -> tuple[Placement, ...]:
+        expires_ms, ledger = _expiry(action), self._ledger
+        placements = []
+        for leg in action.legs.tolist():
+            target = ledger.current(leg[_ORDER_ID])
             if target is None or target.revision_last >= cloids.REVISION_MAX:
-                raise FatesError(
-                    f"order {order_id} is over, or was modified {cloids.REVISION_MAX} times: place it anew"
-                )
-            newest = self._ledger.newest(target)
-            placement = Placement(
-                order_id, target.revision_last + 1, self._session, market, side, ticks, lots, expires_ms,
-                time_in_force == _IOC, reduce_only != 0, ts_ns or action.nonce * NS_PER_MS, newest,
-            )  # fmt: skip
-            self._ledger.add(placement)
-            for older in chain(newest):
+                times = f"was modified {cloids.REVISION_MAX} times"
+                raise FatesError(f"order {leg[_ORDER_ID]} is over, or {times}: place it anew")
+            revision = target.revision_last + 1
+            placements.append(self._placement(leg, action.nonce, expires_ms, revision, ledger.newest(target)))
+        entered = self._enter(placements)
+        for placement in placements:
+            for older in chain(placement.previous):
                 older.revision_last = placement.revision
-            placements.append(placement)
+        return entered
+
+    def _placement(
+        self, leg: tuple[int, ...], nonce: int, expires_ms: int, revision: int, previous: Placement | None
+    ) -> Placement:
+        """The placement that a leg makes; `leg` has the fields of COMMAND_DTYPE."""
+        ts_ns, order_id, ticks, lots, _, _, market, _, _, side, time_in_force, reduce_only = leg
+        return Placement(
+            order_id, revision, self._session, market, side, ticks, lots, expires_ms, time_in_force == _IOC,
+            reduce_only != 0, ts_ns or nonce * NS_PER_MS, previous,
+        )  # fmt: skip
+
+    def _enter(self, placements: list[Placement]) -> tuple[Placement, ...]:
+        """All of an action's placements, or none of them."""
+        if len({placement.order_id for placement in placements}) < len(placements):
+            raise FatesError("an action names an order twice")
+        self._ledger.require_room(len(placements))
+        for placement in placements:
+            self._ledger.add(placement)
         return tuple(placements)
 
     def _cancelled(self, action: Sent) -> tuple[Placement | None, ...]:
         session = action.session or self._session
-        found = [self._ledger.current(order_id) for order_id in action.legs["order_id"].tolist()]
+        order_ids = action.legs["order_id"].tolist()
+        if action.revisions is None:
+            found = [self._ledger.current(order_id) for order_id in order_ids]
+        else:
+            found = [self._ledger.revision(*one) for one in zip(order_ids, action.revisions, strict=True)]
         # The same number may be an order of another session, which is not in the books.
         return tuple(None if one is None or session not in (one.session, self._session) else one for one in found)
-
-    def _expiry(self, action: Sent) -> int:
-        if action.expires_after_ms is None:
-            raise FatesError(f"action {action.nonce} has no expiry: its orders could never be proven dead")
-        self.sent_placements += len(action.legs)
-        return action.expires_after_ms
 
     def _give_up(self, action: Sent) -> list[Row]:
         """Too many actions are unanswered: the oldest one will never be."""
@@ -278,8 +289,8 @@ class Actions:
         if code is Code.NEVER_PLACED:
             ask_ns = telling.now_ns + self._settings.settle_ns
             self._life.lose(placement, Reason.NOTHING_TO_CANCEL, telling, ask_ns=ask_ns)
-        elif placement.state is State.LIVE:
-            telling.rows.append(fates_rows.cancel_rejected(placement, code, telling.now_ns))
+        else:
+            self._life.refuse_cancel(placement, code, telling)
 
     def _code(self, text: str, placement: Placement | None) -> Code:
         code = error_code(text)
@@ -293,5 +304,14 @@ class Actions:
         for placement in flight.placements:
             if placement is None:
                 continue
-            if placement.state is State.SENT or (flight.kind in _CANCELLING and placement.state is State.LIVE):
+            # A placement that rests does so whatever its answer says; an immediate one may have ended with it.
+            is_open = placement.state is State.LIVE and (flight.kind in _CANCELLING or placement.is_immediate)
+            if placement.state is State.SENT or is_open:
                 self._life.lose(placement, reason, telling, ask_ns=telling.now_ns)
+
+
+def _expiry(action: Sent) -> int:
+    """Raises FatesError where there is none."""
+    if action.expires_after_ms is None:
+        raise FatesError(f"action {action.nonce} has no expiry: its orders could never be proven dead")
+    return action.expires_after_ms

@@ -37,14 +37,22 @@ class Ledger:
 
     # Placements.
 
-    def add(self, placement: Placement) -> None:
-        """Enters a placement as the newest of its order. Raises FatesError when there is no room."""
-        if len(self.live) >= self.settings.live_max:
+    def has_room(self, count: int) -> bool:
+        """Whether `count` more placements may be entered."""
+        return len(self.live) + count <= self.settings.live_max
+
+    def require_room(self, count: int) -> None:
+        """Raises FatesError when `count` more placements may not be entered."""
+        if not self.has_room(count):
             raise FatesError(f"{len(self.live)} orders are not over: nothing more may be sent before some are")
+
+    def add(self, placement: Placement) -> None:
+        """Enters a placement as the newest of its order; the caller has seen that there is room."""
         self.orders[placement.order_id] = self.live[placement.key] = placement
 
     def adopt(self, placement: Placement) -> None:
         """Enters an order of an earlier session. Raises FatesError when there is no room."""
+        self.require_room(1)
         self.add(placement)
         self._adopted[(placement.session, placement.order_id)] = placement
 
@@ -71,6 +79,10 @@ class Ledger:
     def current(self, order_id: int) -> Placement | None:
         """The newest placement of an order that is not over."""
         return next((one for one in chain(self.orders.get(order_id)) if not one.is_done), None)
+
+    def revision(self, order_id: int, revision: int) -> Placement | None:
+        """The placement of an order with this revision."""
+        return next((one for one in chain(self.orders.get(order_id)) if one.revision == revision), None)
 
     def cloid_of(self, placement: Placement) -> int:
         """The client order id of a placement."""

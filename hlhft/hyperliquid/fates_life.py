@@ -18,9 +18,11 @@ from hlhft.hyperliquid.fates_table import DONE, TRANSITIONS, Evidence, State, To
 from hlhft.hyperliquid.fates_words import Code
 from hlhft.hyperliquid.wire import NS_PER_MS
 
-_HEARD = frozenset({State.LIVE, State.ENDING, State.FILLED})  # the venue took it, so what it modified is gone
+_HEARD = frozenset(
+    {State.LIVE, State.DOUBTED, State.ENDING, State.FILLED}
+)  # the venue took it, so what it modified is gone
 _UNSURE = frozenset({State.UNKNOWN, State.DOUBTED})
-_REFUSED = frozenset({State.REJECTED, State.NEVER})
+_REFUSED = frozenset({State.REJECTED, State.NEVER, State.GONE})
 
 
 class Telling(NamedTuple):
@@ -48,8 +50,10 @@ class Life:
         """One step of the table, and what is told of it."""
         step = TRANSITIONS[placement.state].get(evidence)
         assert step is not None, f"{evidence.name} of {placement}"
-        following, told = step
-        if following is not placement.state:
+        was, (following, told) = placement.state, step
+        if following is not was:
+            if was is State.UNKNOWN:
+                self._ledger.calm(placement)
             placement.state = following
             if following in DONE:
                 self._ledger.finish(placement)
@@ -58,7 +62,7 @@ class Life:
         elif told is Told.CONTRADICTION:
             self._ledger.report(FateCode.CONTRADICTION, placement, f"{evidence.name} cannot be true of it")
             if placement.state is State.DOUBTED:
-                told = Told.UNKNOWN
+                told = Told.UNKNOWN if was is State.LIVE else Told.NOTHING
                 self._ledger.doubt(placement, Reason.CONTRADICTED, telling.now_ns)
         newest = self._ledger.newest(placement)
         if newest.previous is None:
@@ -140,12 +144,13 @@ class Life:
 
     def prove(self, placement: Placement, telling: Telling) -> None:
         """It is proven that it was never executed, nor will be."""
+        assert placement.filled_lots == 0, "what was filled was executed"
         placement.code = placement.code or Code.REQUEST_LOST
         self.learn(placement, Evidence.PROOF, telling)
 
     def check_fills(self, placement: Placement, now_ns: int) -> None:
         """Asks for fills that the venue spoke of, when they do not come."""
-        if placement.state is not State.LIVE:
+        if placement.state is not State.LIVE or placement.reason not in (Reason.NONE, Reason.FILLS_MISSING):
             return
         if placement.filled_lots < placement.told_lots:
             self._ledger.doubt(placement, Reason.FILLS_MISSING, now_ns + self._settle_ns)
@@ -153,6 +158,13 @@ class Life:
             self._ledger.calm(placement)
 
     # What is told.
+
+    def refuse_cancel(self, placement: Placement, code: Code, telling: Telling) -> None:
+        """Its cancel was refused: an order that rests goes on resting. While a modification of it is under way, what is
+        told waits for that."""
+        newest = self._ledger.newest(placement)
+        if placement.state is State.LIVE and (newest.previous is None or newest.chain is Chain.LIVE):
+            telling.rows.append(fates_rows.cancel_rejected(placement, code, telling.now_ns))
 
     def _tell(self, placement: Placement, told: Told, telling: Telling) -> None:
         """Of an order that was never modified."""
@@ -189,10 +201,10 @@ class Life:
         elif len(left) == 1 and left[0].state is State.LIVE and left[0].reason is not Reason.MODIFIED:
             if newest.chain is Chain.LIVE:
                 return
-            if left[0] is newest or newest.chain is Chain.UNKNOWN:
-                telling.rows.append(fates_rows.acknowledged(left[0], telling.at_ns, telling.now_ns))
-            else:
+            if left[0] is not newest and newest.chain is Chain.PENDING:
                 telling.rows.append(fates_rows.cancel_rejected(newest, newest.code, telling.now_ns))
+            # Which of the two it is that rests, and what is left of it.
+            telling.rows.append(fates_rows.acknowledged(left[0], telling.at_ns, telling.now_ns))
             newest.chain = Chain.LIVE
 
 
@@ -231,10 +243,11 @@ _ROWS: dict[Told, Callable[[Placement, Telling], None]] = {
 def _end_of(newest: Placement, telling: Telling) -> Row:
     """The end of an order that was modified, all of whose placements are over.
 
-    A refused modification ends the order as refused only where the core still waits for it: what it was told to be
-    unknown may have been filled since, and what was filled cannot be refused any more.
+    A refused modification ends the order as refused only where the core still waits for it and nothing was filled: what
+    was filled in part is not refused any more.
     """
-    if newest.state in _REFUSED and newest.chain is Chain.PENDING:
+    is_untouched = not any(one.filled_lots for one in chain(newest))
+    if newest.state in _REFUSED and newest.chain is Chain.PENDING and is_untouched:
         return fates_rows.rejected(newest, telling.at_ns, telling.now_ns)
     lived = next((one for one in chain(newest) if one.state not in _REFUSED), newest)
     lots = max(0, lived.lots - lived.filled_lots)

@@ -5,7 +5,8 @@ Proofs of non-execution need one that is later than an action's expiry by `margi
 never will be (venue reference section 5.4).
 
 A listing shows that an order does not rest any more, and not why; only together with a gapless reading of the fills up
-to it does it end an order. The answer to a question about the order says more and is asked for first.
+to it does it end an order, which may have come and gone unfilled or never have come. The answer to a question about the
+order says more and is asked for first: the venue remembers what ended.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ class Readings:
         """The venue knows no such order, at a block not before `block_ms`."""
         if not self._is_past_expiry(placement, block_ms):
             return
-        if placement.state in UNRESOLVED and not placement.lived_ms and not placement.filled_lots:
+        if placement.state in UNRESOLVED and not placement.lived_ms:
             self._prove(placement, telling)
         else:
             self._ledger.report(FateCode.FORGOTTEN, placement, f"at block {block_ms}")
@@ -131,12 +132,13 @@ class Readings:
         from_ms, through_ms = self._fills_ms
         if not over_ms or over_ms > through_ms or placement.since_ms(self._settings.skew_ms) < from_ms:
             return
-        if placement.state in UNRESOLVED and not placement.lived_ms and not placement.filled_lots:
-            if self._is_past_expiry(placement, over_ms):
-                self._prove(placement, telling)
+        if placement.state in UNRESOLVED and not placement.lived_ms:
+            placement.ended_ms = over_ms
+            self._life.learn(placement, Evidence.ABSENCE, telling.at_ms(over_ms))
             return
-        if placement.filled_lots < placement.end_lots and not placement.reduce_only:
-            told = f"it ended with {placement.end_lots} filled, and no more fills are there"
+        claimed = max(placement.end_lots, placement.told_lots)
+        if placement.filled_lots < claimed and not placement.reduce_only:
+            told = f"the venue said that {claimed} were filled, and no more fills are there"
             self._ledger.report(FateCode.FILLS_SHORT, placement, told)
         placement.end_lots, placement.is_exact = placement.filled_lots, True
         self._life.end(placement, Code.NONE, placement.filled_lots, telling.at_ms(over_ms), is_exact=True)

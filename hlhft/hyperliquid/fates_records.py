@@ -6,7 +6,7 @@ venue's block time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
@@ -53,7 +53,8 @@ class Sent(NamedTuple):
     """An action whose bytes are about to leave. `legs` are its commands, COMMAND_DTYPE[n], which are not kept.
 
     `batch_id` is the core's number, 0 for an action that the core did not ask for. `session` is that of the orders that
-    a cancel by client order id names, 0 for the present one.
+    a cancel by client order id names, 0 for the present one; `revisions` are those of the orders that a cancel names,
+    None: the newest of each that is not over.
     """
 
     kind: ActionKind
@@ -62,6 +63,7 @@ class Sent(NamedTuple):
     batch_id: int
     legs: np.ndarray
     session: int = 0
+    revisions: Sequence[int] | None = None
 
 
 class Reason(IntEnum):
@@ -112,6 +114,7 @@ class LiveOrder(NamedTuple):
     side: int
     price_ticks: int
     left_lots: int  # the most that it can still fill, missing fills included
+    reduce_only: bool  # then less of it may rest: it shrinks with the position (venue reference section 4.5)
     state: State
     sent_ns: int
 
@@ -282,8 +285,8 @@ class Placement:
         return 0 if self.state in DONE else max(0, self.lots - self.filled_lots)
 
     def since_ms(self, skew_ms: int) -> int:
-        """A block time before which it cannot have been filled."""
-        return max(0, self.sent_ns // NS_PER_MS - skew_ms)
+        """A block time before which it was not filled, but for what was taken off when it was adopted."""
+        return self.from_ms or max(0, self.sent_ns // NS_PER_MS - skew_ms)
 
 
 class Flight:

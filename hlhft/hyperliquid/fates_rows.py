@@ -17,7 +17,7 @@ _ACKNOWLEDGED, _REJECTED = int(EventKind.ORDER_ACKNOWLEDGED), int(EventKind.ORDE
 _FILLED, _CANCELLED = int(EventKind.ORDER_FILLED), int(EventKind.ORDER_CANCELLED)
 _EXPIRED, _UNKNOWN = int(EventKind.ORDER_EXPIRED), int(EventKind.ORDER_UNKNOWN)
 _CANCEL_REJECTED, _SEND_FAILED = int(EventKind.CANCEL_REJECTED), int(EventKind.COMMAND_SEND_FAILED)
-_ADOPTED = 26  # EventKind.ORDER_ADOPTED
+_ADOPTED = int(EventKind.ORDER_ADOPTED)
 
 
 def acknowledged(placement: Placement, ts_exch_ns: int, now_ns: int) -> Row:
@@ -31,8 +31,8 @@ def acknowledged(placement: Placement, ts_exch_ns: int, now_ns: int) -> Row:
 def adopted(placement: Placement, ts_exch_ns: int, now_ns: int) -> Row:
     """An order of an earlier session is ours from now on."""
     return (
-        ts_exch_ns, now_ns, placement.price_ticks, placement.left_lots, placement.order_id, placement.oid, 0,
-        _ADOPTED, _VISIBLE, placement.market, placement.side, 0,
+        ts_exch_ns, now_ns, placement.price_ticks, placement.left_lots, placement.order_id, placement.oid,
+        int(placement.reduce_only), _ADOPTED, _VISIBLE, placement.market, placement.side, 0,
     )  # fmt: skip
 
 
@@ -48,6 +48,11 @@ def filled(fill: Fill, order_id: int, left_lots: int, fee_micro: int, now_ns: in
 def cancelled(placement: Placement, lots: int, ts_exch_ns: int, now_ns: int) -> Row:
     """It is over with `lots` left."""
     return _ended(placement, _CANCELLED, lots, placement.code, _VISIBLE, ts_exch_ns, now_ns)
+
+
+def gone(placement: Placement, ts_exch_ns: int, now_ns: int) -> Row:
+    """Nothing is left of it, and its last fill is in the position that the core began with."""
+    return _ended(placement, _CANCELLED, 0, 0, _VISIBLE, ts_exch_ns, now_ns)
 
 
 def expired(placement: Placement, lots: int, ts_exch_ns: int, now_ns: int) -> Row:

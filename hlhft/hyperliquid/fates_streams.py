@@ -55,9 +55,10 @@ class Streams:
         telling = Telling(now_ns, [])
         for fill in fills.fills:
             placement = self._ledger.find(fill.cloid, fill.oid)
-            if placement is None and self._ledger.ours(fill.cloid) is None:
+            if placement is None:
                 self.stranger(fill.cloid, fill.oid)
-                continue
+                if self._ledger.ours(fill.cloid) is None:
+                    continue
             self._fill(placement, fill, telling, is_backfill=fills.is_snapshot)
         return telling.rows
 
@@ -67,7 +68,8 @@ class Streams:
         for order in message.orders:
             placement = self._ledger.find(None, order.oid)
             if placement is None:
-                self.stranger(None, order.oid)
+                # Only the venue's id is told: it may be one of ours whose answer is still on its way.
+                self._ledger.counters["ended unknown"] += 1
             elif not placement.is_done:
                 self._life.end(placement, Code.NONE, NOT_TOLD, telling)
         return telling.rows
@@ -114,6 +116,9 @@ class Streams:
             self._ledger.counters["fills known"] += 1
         elif verdict is Verdict.TOO_OLD:
             self._ledger.report(FateCode.FILL_TOO_OLD, placement, f"trade {fill.tid} of order {fill.oid}")
+        elif fill.fault and placement is None:
+            # Of an earlier session in a market that is not ours any more: no position of the core's.
+            self._ledger.counters["fills elsewhere"] += 1
         elif fill.fault:
             told = f"trade {fill.tid} of order {fill.oid} in {fill.coin}: {fill.fault.name}"
             self._ledger.report(FateCode.FILL_UNREADABLE, placement, told)
@@ -127,22 +132,24 @@ class Streams:
     def _book(self, placement: Placement | None, fill: Fill, telling: Telling, *, is_backfill: bool) -> None:
         """The money of a fill, and what it means for its order."""
         fill_ms = fill.ts_ns // NS_PER_MS
-        is_money = fill_ms > self._begun_ms[fill.market]
+        telling = telling.at_ms(fill_ms)
         rows, place = telling.rows, len(telling.rows)
-        order_id, left = self._order_id(fill), 0
+        order_id, left, is_ending = self._order_id(fill), 0, False
         if placement is not None:
             order_id = placement.order_id
             if fill_ms > placement.from_ms:
-                self._count(placement, fill, telling.at_ms(fill_ms))
+                is_ending = not placement.is_done
+                self._count(placement, fill, telling)
             left = sum(one.left_lots for one in chain(self._ledger.newest(placement)))
-        if is_money:
+        if fill_ms > self._begun_ms[fill.market]:
             fee = self._fee_micro(fill)
             rows.insert(place, fates_rows.filled(fill, order_id, left, fee, telling.now_ns, is_backfill=is_backfill))
-        elif placement is not None and left and not placement.is_done:
-            # The position has it already, and the order has that much less to fill.
-            rows.append(fates_rows.acknowledged(placement, fill.ts_ns, telling.now_ns))
+        elif placement is not None and is_ending:
+            # The position has it already: only what is left of the order is news.
+            one = fates_rows.acknowledged if left else fates_rows.gone
+            rows.append(one(placement, fill.ts_ns, telling.now_ns))
         if placement is not None:
-            self._life.close(placement, telling.at_ms(fill_ms))
+            self._life.close(placement, telling)
             self._life.check_fills(placement, telling.now_ns)
 
     def _count(self, placement: Placement, fill: Fill, telling: Telling) -> None:

@@ -24,6 +24,7 @@ class State(IntEnum):
     EXPIRED = 7  # an immediate one: what found nothing is gone
     REJECTED = 8  # the venue refused it
     NEVER = 9  # proven that it was not executed, nor will be
+    GONE = 10  # proven that it neither rests nor was filled; whether it ever came is not known
 
 
 class Evidence(IntEnum):
@@ -40,6 +41,7 @@ class Evidence(IntEnum):
     LOSS = 8  # no answer, or one that says nothing
     PROOF = 9  # a reading past its expiry that knows nothing of it, or a noop under its nonce
     UNSENT = 10  # no byte of it left this machine
+    ABSENCE = 11  # past its expiry it does not rest, and all fills until then are known
 
 
 class Told(IntEnum):
@@ -71,6 +73,7 @@ _UNHEARD = {
     _E.END: Step(_S.ENDING, _T.NOTHING),
     _E.REJECTION: Step(_S.REJECTED, _T.REJECTED),
     _E.PROOF: Step(_S.NEVER, _T.REJECTED),
+    _E.ABSENCE: Step(_S.GONE, _T.CANCELLED),
 }
 _TAKEN = {
     _E.FILL_LAST: Step(_S.FILLED, _T.NOTHING),
@@ -102,7 +105,8 @@ def _dead(state: State, unsent: Told) -> dict[Evidence, Step]:
     )  # fmt: skip
 
 
-# State x evidence -> step. What is missing is an error of this program: only an ENDING placement becomes whole.
+# State x evidence -> step. What is missing is an error of this program: only an ENDING placement becomes whole, and
+# only one that nobody ever heard of is ended by its absence.
 TRANSITIONS: dict[State, dict[Evidence, Step]] = {
     _S.SENT: {
         **_UNHEARD,
@@ -143,10 +147,22 @@ TRANSITIONS: dict[State, dict[Evidence, Step]] = {
     _S.EXPIRED: _over(_S.EXPIRED),
     _S.REJECTED: _dead(_S.REJECTED, _T.CONTRADICTION),
     _S.NEVER: _dead(_S.NEVER, _T.NOTHING),
+    _S.GONE: _still(
+        _S.GONE,
+        RESTS=_T.LATE,
+        SEEN=_T.LATE,
+        END=_T.LATE,
+        REJECTION=_T.LATE,
+        LOSS=_T.NOTHING,
+        PROOF=_T.NOTHING,
+        FILL=_T.CONTRADICTION,
+        FILL_LAST=_T.CONTRADICTION,
+        UNSENT=_T.NOTHING,
+    ),
 }
 
 WHOLE = frozenset({Evidence.WHOLE_CANCELLED, Evidence.WHOLE_EXPIRED})
-DONE = frozenset({State.FILLED, State.CANCELLED, State.EXPIRED, State.REJECTED, State.NEVER})
+DONE = frozenset({State.FILLED, State.CANCELLED, State.EXPIRED, State.REJECTED, State.NEVER, State.GONE})
 UNRESOLVED = frozenset({State.SENT, State.UNKNOWN})  # may still arrive at the venue
 
 

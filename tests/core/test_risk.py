@@ -11,12 +11,24 @@ import pytest
 
 from hlhft.core import risk
 from hlhft.core.risk import BREAKERS, REFUSAL_MEANING, Breaker, RiskRefusal, breakers_table, refusals_table
-from hlhft.core.state import REFUSALS, Mode
+from hlhft.core.state import REFUSALS, MarketState, Mode
 from hlhft.events import EventKind as Kind
 from hlhft.strategies import failures
 from hlhft.units import Market
 from hlhft.venue.refusals import Refusal
-from tests.core.worlds import BUY, GTC, IOC, MS, SECOND, SELL, USDC, Command, Quote, World, approve, started
+from tests.core.worlds import (
+    BUY,
+    GTC,
+    IOC,
+    MS,
+    SECOND,
+    SELL,
+    USDC,
+    Command,
+    Quote,
+    World,
+    approve,
+)
 
 MINUTE = 60 * SECOND
 
@@ -85,63 +97,6 @@ def test_drawdown_cancels_all_and_closes_at_market(lost, trips):
         close = world.raw[1]
         assert (close["time_in_force"], close["reduce_only"]) == (IOC, 1)
         assert (world.row["halt_code"], world.row["mode"]) == (Breaker.DRAWDOWN, Mode.HALTED)
-
-
-def test_the_peak_is_that_of_the_last_hour():
-    """Up to 1100, then 33 down each half hour: 3 % of 1100 are 33, and after an hour the peak is a lower one."""
-    world = World(drawdown_e6_max=30_000)
-    world.quotes()
-    world.hold(1_000_000)
-    for after, mid in ((0, 1100), (30, 1070), (40, 1067)):
-        world.touch(mid - 1, mid + 1)
-        assert world.decide(after_ns=after * MINUTE) == []
-        assert world.row["equity_micro"] == mid * USDC
-    assert world.row["peak_max_micro"] == 1070 * USDC
-    world.touch(1039, 1040)
-    assert world.decide() == []
-    world.touch(1036, 1038)
-    world.decide()
-    assert world.row["halt_code"] == Breaker.DRAWDOWN
-
-
-def test_a_peak_counts_from_the_moment_it_is_reached():
-    world = started(drawdown_e6_max=30_000)
-    world.hold(1_000_000)
-    for mid, code in ((1100, 0), (1067, 0), (1066, Breaker.DRAWDOWN)):
-        world.touch(mid - 1, mid + 1)
-        world.decide()
-        assert world.row["halt_code"] == code
-
-
-def test_within_the_hour_the_peak_stays():
-    world = World(drawdown_e6_max=30_000)
-    world.quotes()
-    world.hold(1_000_000)
-    for after, mid in ((0, 1100), (0, 1070), (59, 1068)):
-        world.touch(mid - 1, mid + 1)
-        world.decide(after_ns=after * MINUTE)
-        assert world.row["halt_code"] == 0
-    world.touch(1065, 1067)
-    world.decide()
-    assert world.row["halt_code"] == Breaker.DRAWDOWN
-
-
-def test_what_was_lost_before_the_first_decision_counts():
-    world = World(drawdown_e6_max=30_000)
-    world.hold(1_000_000)
-    world.touch(968, 970)
-    world.decide()
-    assert world.row["halt_code"] == Breaker.DRAWDOWN
-
-
-def test_silence_of_days_leaves_the_peak_at_what_was():
-    world = World()
-    world.hold(1_000_000)
-    world.decide()
-    world.touch(1099, 1101)
-    world.decide(after_ns=3 * 24 * 60 * MINUTE)
-    assert world.row["peak_max_micro"] == 1100 * USDC
-    assert world.row["peak_next_ns"] == world.now + MINUTE
 
 
 def test_a_withdrawal_is_no_loss_and_a_deposit_hides_none():
@@ -458,6 +413,57 @@ def test_while_the_venue_is_down_there_are_no_quotes():
     assert world.row["halt_code"] == Breaker.DISCONNECTED
 
 
+def test_a_post_only_window_lets_what_rests_pass():
+    world = resting()
+    world.quotes(Quote(BUY, 999), Quote(BUY, 998), Quote(SELL, 1001, time_in_force=IOC))
+    assert world.say(Kind.VENUE_MODE, aux0=1) == [Command("PLACE", BUY, 998, 1000)]
+    assert world.row["refusals"][RiskRefusal.POST_ONLY] == 1
+    assert len(world.say(Kind.VENUE_MODE, aux0=0)) == 1
+
+
+# Markets, a stop.
+
+
+@pytest.mark.parametrize(("state", "code"), [(MarketState.STALE, Breaker.STALE_DATA), (MarketState.CLOSED, 0)])
+def test_a_market_that_is_not_fresh_loses_its_quotes_at_once(state, code):
+    world = World(markets=2)
+    world.quotes(Quote(BUY, 999), Quote(BUY, 999, market=1))
+    world.decide()
+    world.acknowledge(0)
+    world.acknowledge(1)
+    assert world.say(Kind.MARKET_STATE, market=1, aux0=int(state)) == [Command("CANCEL", BUY, 999, 1000, 1)]
+    assert (world.row["halt_code"], world.row["latches"]) == (code, 0)
+    assert [int(view["tradable"]) for view in world.lane.views] == [1, 0]
+    world.say(Kind.ORDER_CANCELLED, market=1, order_id=world.active(1)[0]["order_id"])
+    world.touch(998, 1002, market=1)
+    assert world.decide() == []
+    assert world.say(Kind.MARKET_STATE, market=1) == [Command("PLACE", BUY, 999, 1000, 1)]
+    assert world.row["halt_code"] == 0
+
+
+def test_a_closed_market_is_not_late():
+    world = World(markets=2, feed_age_ns_max=SECOND)
+    world.say(Kind.MARKET_STATE, market=1, aux0=int(MarketState.CLOSED))
+    world.now += 2 * SECOND
+    world.touch(999, 1001)
+    world.decide()
+    assert world.row["halt_code"] == 0
+
+
+def test_a_stop_cancels_and_nothing_is_quoted_any_more():
+    """Positions are kept, nothing is latched, and neither a resume nor a close begins again."""
+    world = resting()
+    world.hold(500)
+    assert world.say(Kind.OPERATOR_COMMAND, aux0=4) == CANCELLED
+    assert (world.row["halt_code"], world.row["latches"], world.row["mode"]) == (Breaker.OPERATOR, 0, Mode.ACTIVE)
+    world.say(Kind.ORDER_CANCELLED, order_id=world.active()[0]["order_id"])
+    for command in (1, 2):
+        assert world.say(Kind.OPERATOR_COMMAND, aux0=command) == []
+        assert world.decide(after_ns=MINUTE) == []
+    assert approve(world) == (0, RiskRefusal.HALTED)
+    assert world.position()["position_lots"] == 500
+
+
 # Causes.
 
 
@@ -479,32 +485,16 @@ def test_the_first_that_latches_stands_before_what_does_not():
     assert world.row["halt_code"] == Breaker.DRAWDOWN
 
 
-def test_resuming_starts_the_peak_again():
-    world = started(drawdown_e6_max=30_000)
-    world.hold(1_000_000)
-    world.touch(949, 951)
-    world.decide()
-    assert world.row["halt_code"] == Breaker.DRAWDOWN
-    world.say(Kind.OPERATOR_COMMAND, aux0=1)
-    assert (world.row["halt_code"], world.row["close_at_market"]) == (0, 0)
-    world.decide(after_ns=2 * MINUTE)
-    assert world.row["peak_max_micro"] == 950 * USDC
-    world.touch(922, 924)
-    world.decide()
-    assert world.row["halt_code"] == 0
-    world.touch(920, 922)
-    world.decide()
-    assert world.row["halt_code"] == Breaker.DRAWDOWN
-
-
 def test_resuming_clears_what_stopped_and_what_was_counted():
     row = World().row
-    names = ["latches", "halt_code", "mode", "close_at_market", "reducing_until_ns", "quote_fault", "rejections"]
-    for name in [*names, "illegal_transitions", "pause_until_ns"]:
+    names = ["latches", "halt_code", "mode", "close_at_market", "must_be_flat", "reducing_until_ns", "quote_fault"]
+    names += ["rejections", "illegal_transitions", "restored_peak_micro"]
+    for name in [*names, "pause_until_ns", "stopping"]:
         row[name] = 9
     risk.resume(row, 5)
-    assert [int(row[name]) for name in [*names, "illegal_transitions"]] == [0] * 8
-    assert row["pause_until_ns"] == 5
+    assert [int(row[name]) for name in names] == [0] * len(names)
+    # A process that stops does not begin again.
+    assert (row["pause_until_ns"], row["stopping"]) == (5, 9)
 
 
 # Documentation.

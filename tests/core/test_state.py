@@ -158,6 +158,7 @@ ENUMERATIONS: dict[str, dict[str, int]] = {
     "CommandKind": {"NONE": 0, "PLACE": 1, "CANCEL": 2, "MODIFY": 3},
     "CommandClass": {"CANCEL": 0, "ALO": 1, "OTHER": 2},
     "BookKind": {"LADDER": 0, "SNAPSHOT": 1},
+    "MarketState": {"FRESH": 0, "STALE": 1, "CLOSED": 2},
 }
 
 

@@ -27,8 +27,8 @@ from tests.core.worlds import (
     World,
     event,
     ladder_world,
+    resting,
     snapshot,
-    started,
 )
 
 BIDS = [(999 - level, 1000 + level) for level in range(20)]
@@ -38,16 +38,6 @@ BTC = Market.perpetual("BTC", asset_id=0, size_decimals=5)
 
 def calls(world: World) -> int:
     return int(world.script[0]["calls"])
-
-
-def resting(*quotes: Quote, markets: int = 1, **limits: int) -> World:
-    """A world in which these quotes are acknowledged orders."""
-    world = World(markets=markets, **limits)
-    world.quotes(*quotes)
-    world.decide()
-    for market in range(markets):
-        world.acknowledge(market)
-    return world
 
 
 # Frames.
@@ -109,6 +99,11 @@ def test_no_event_is_no_decision():
         (Kind.CONNECTION_DOWN, 0, 0, True),
         (Kind.VENUE_MODE, 0, 0, True),
         (Kind.OPERATOR_COMMAND, 0, 0, True),
+        (Kind.MARKET_STATE, 0, 0, True),
+        (Kind.POSITION_STATE, 0, 0, True),
+        (Kind.EQUITY_STATE, 0, 0, True),
+        (Kind.RESTORED, 0, 0, True),
+        (Kind.ORDER_ADOPTED, 0, 1, True),
     ],
 )
 def test_what_a_decision_is_due_after(kind, on_frame, on_fill, due):
@@ -302,73 +297,7 @@ def test_a_full_order_table_refuses():
     assert world.row["refusals"][RiskRefusal.TABLE_FULL] == 1
 
 
-# Closing at market.
-
-
-def test_a_close_is_tried_until_the_position_is_flat():
-    world = started(drawdown_e6_max=30_000)
-    world.hold(-100_000_000)
-    world.touch(1000, 1002)
-    (first,) = world.decide()
-    # 5 % above the offer, rounded toward it: 1052.1.
-    assert first == Command("PLACE", BUY, 1052, 100_000_000)
-    assert world.decide() == []  # one is on its way
-    order = world.active()[0]
-    assert world.fill(order, 60_000_000) == []
-    commands = world.say(Kind.ORDER_EXPIRED, order_id=order["order_id"])
-    assert commands == [Command("PLACE", BUY, 1052, 40_000_000)]
-    # A close whose fate is unknown does not keep the next one back: neither can turn the position round.
-    assert world.say(Kind.ORDER_UNKNOWN, order_id=world.active()[0]["order_id"]) == commands
-    assert world.fill(world.active()[1], 40_000_000) == []
-    assert world.position()["position_lots"] == 0
-    assert world.decide() == []
-
-
-def test_a_close_that_expired_unheard_is_sent_again():
-    world = World(expires_after_ns=14 * SECOND)
-    world.hold(500)
-    close = world.say(Kind.OPERATOR_COMMAND, aux0=2)
-    assert world.decide(after_ns=14 * SECOND) == []
-    assert world.decide(after_ns=1) == close == [Command("PLACE", SELL, 950, 500)]
-
-
-def test_a_close_does_not_wait_for_other_orders():
-    world = resting(drawdown_e6_max=30_000)
-    world.quotes(Quote(SELL, 1001))
-    world.decide()  # cancels the bid, places an offer that nobody answers
-    world.hold(1_000_000)
-    world.touch(899, 901)
-    assert world.decide()[-1] == Command("PLACE", SELL, 855, 1_000_000)
-
-
-def test_a_close_stays_within_the_gates_band():
-    """5 % below a bid lies beyond 5 % from the mid: the close takes the nearer of the two."""
-    for side, price in ((SELL, 855), (BUY, 945)):
-        world = started(drawdown_e6_max=30_000, price_band_e6=50_000)
-        world.hold(-side * 1_000_000, ticks=1000 if side == SELL else 800)
-        world.touch(890, 910)
-        assert world.decide() == [Command("PLACE", side, price, 1_000_000)]
-        assert world.row["refused"] == 0
-
-
-def test_a_close_needs_both_sides_of_a_book():
-    world = World()
-    world.hold(1000)
-    world.touch(999, 0)
-    assert world.say(Kind.OPERATOR_COMMAND, aux0=2) == []
-    world.touch(999, 1001)
-    assert world.decide() == [Command("PLACE", SELL, 950, 1000)]
-
-
-def test_both_legs_are_closed_as_one():
-    world = started(markets=2, drawdown_e6_max=30_000)
-    world.hold(1_000_000, market=0)
-    world.hold(-900_000, market=1)
-    world.touch(959, 961, market=0)
-    assert world.decide() == [
-        Command("PLACE", SELL, 912, 1_000_000, 0),
-        Command("PLACE", BUY, 1051, 900_000, 1),
-    ]
+# Budgets.
 
 
 def test_a_close_is_tried_even_with_a_used_up_budget():
@@ -498,13 +427,15 @@ def test_account_events_go_where_they_belong():
 
 
 def test_operator_commands():
-    """0 halt, 1 resume, 2 flatten, 3 strategy too slow."""
+    """0 halt, 1 resume, 2 flatten, 3 strategy too slow, 4 stop."""
     world = World()
     for command, code, mode in ((0, Breaker.OPERATOR, 2), (1, 0, 0), (3, Breaker.STRATEGY, 2), (1, 0, 0)):
         world.say(Kind.OPERATOR_COMMAND, aux0=command)
-        assert (world.row["halt_code"], world.row["mode"], world.row["close_at_market"]) == (code, mode, 0)
+        assert (world.row["halt_code"], world.row["mode"], world.row["must_be_flat"]) == (code, mode, 0)
     world.say(Kind.OPERATOR_COMMAND, aux0=2)
-    assert (world.row["halt_code"], world.row["close_at_market"]) == (Breaker.OPERATOR, 1)
+    assert (world.row["halt_code"], world.row["must_be_flat"]) == (Breaker.OPERATOR, 1)
+    world.say(Kind.OPERATOR_COMMAND, aux0=4)
+    assert (world.row["latches"], world.row["stopping"]) == (1 << Breaker.OPERATOR, 1)
 
 
 # The two kinds of book, and features.

@@ -162,11 +162,11 @@ class World:
         """The lane's position record."""
         return self.lane.positions[market]
 
-    def touch(self, bid: int, ask: int, *, market: int = 0) -> None:
+    def touch(self, bid: int, ask: int, *, market: int = 0, lots: int = 1_000_000) -> None:
         """A book with this touch and nothing else, received now; 0 for an empty side."""
         book = self.data.books[market]
         book["best_bid_ticks"], book["best_ask_ticks"] = bid, ask
-        book["best_bid_lots"], book["best_ask_lots"] = 1_000_000, 1_000_000
+        book["best_bid_lots"], book["best_ask_lots"] = lots, lots
         book["time_local_ns"] = self.now
 
     def quotes(self, *quotes: Quote) -> None:
@@ -260,6 +260,23 @@ def started(*, markets: int = 1, **limits: int) -> World:
     """A world that has seen its equity once, and quotes nothing."""
     world = World(markets=markets, **limits)
     assert world.decide() == []
+    return world
+
+
+def fresh(**limits: int) -> World:
+    """A core as a live session begins: nothing stated, no connection."""
+    world = World(**limits)
+    world.row["starting_equity_micro"] = world.row["equity_micro"] = world.row["connected"] = 0
+    return world
+
+
+def resting(*quotes: Quote, markets: int = 1, **limits: int) -> World:
+    """A world in which these quotes are acknowledged orders."""
+    world = World(markets=markets, **limits)
+    world.quotes(*quotes)
+    world.decide()
+    for market in range(markets):
+        world.acknowledge(market)
     return world
 
 

@@ -12,10 +12,12 @@ from hlhft.hyperliquid.fates_records import (
     MEANING,
     FateCode,
     FateSettings,
+    Flight,
     Placement,
     reports_table,
 )
 from hlhft.hyperliquid.fates_table import DONE, State
+from hlhft.hyperliquid.packing import ActionKind
 from tests.hyperliquid.fate_news import NOW, T0
 
 
@@ -46,6 +48,13 @@ def test_a_placement_shows_what_is_known_of_it() -> None:
 def test_no_fill_is_older_than_its_order_by_more_than_the_clocks_differ() -> None:
     assert placement().since_ms(DEFAULTS.skew_ms) == T0 - DEFAULTS.skew_ms
     assert placement().since_ms(T0 + 1) == 0
+
+
+def test_an_action_waits_for_its_answer() -> None:
+    flight = Flight(ActionKind.ORDER, (placement(),), is_core=True)
+    assert (flight.kind, len(flight.placements), flight.is_core) == (ActionKind.ORDER, 1, True)
+    assert not flight.is_silent
+    assert not flight.is_reposted
 
 
 def test_every_report_has_a_meaning_and_a_line() -> None:

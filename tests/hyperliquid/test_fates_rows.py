@@ -31,7 +31,13 @@ EACH: list[tuple[EventKind, Row, dict[str, int]]] = [
         fates_rows.filled(fill(1024, 9, 3, side=SELL), 1024, 3, -2, NOW, is_backfill=True),
         {"side": -1, "price_ticks": 1000, "size_lots": 3, "aux0": 3, "aux1": -2},
     ),
+    (
+        EventKind.ORDER_ADOPTED,
+        fates_rows.adopted(placement(), AT, NOW),
+        {"side": -1, "price_ticks": 1000, "size_lots": 6, "aux0": 77, "aux1": 0},
+    ),
     (EventKind.ORDER_CANCELLED, fates_rows.cancelled(placement(), 6, AT, NOW), {"size_lots": 6, "aux0": 21}),
+    (EventKind.ORDER_CANCELLED, fates_rows.gone(placement(), AT, NOW), {"size_lots": 0, "aux0": 0}),
     (EventKind.ORDER_EXPIRED, fates_rows.expired(placement(), 6, AT, NOW), {"size_lots": 6}),
     (EventKind.ORDER_REJECTED, fates_rows.rejected(placement(), AT, NOW), {"aux0": 21}),
     (EventKind.ORDER_UNKNOWN, fates_rows.unknown(placement(), NOW), {}),
@@ -51,10 +57,10 @@ def test_a_row_has_its_kinds_fields(kind: EventKind, row: Row, values: dict[str,
     assert all(field(row, name) == 0 for name in EVENT_DTYPE.names if name not in named)
 
 
-def test_an_adopted_order_is_told_as_one_that_rests() -> None:
-    row = fates_rows.adopted(placement(), AT, NOW)
-    assert field(row, "kind") == 26
-    assert (field(row, "size_lots"), field(row, "aux0"), field(row, "side")) == (6, 77, -1)
+def test_an_adopted_order_that_only_reduces_says_so() -> None:
+    one = placement()
+    one.reduce_only = True
+    assert field(fates_rows.adopted(one, AT, NOW), "aux1") == 1
 
 
 def test_flags_say_who_rested_and_what_is_old() -> None:

@@ -77,6 +77,28 @@ def put_quote(quotes, count, view, side, price, lots, edge):
 
 
 @compiled
+def put_taking(quotes, count, view, side, lots, slippage, reduce_only):
+    """Writes an immediate order that takes up to `slippage`, a share of the touch, beyond it; returns the new count.
+
+    Its limit is a valid price and never short of the touch. The view must have a touch; nothing is written when the
+    size is not positive, the limit is beyond the range or the array is full.
+    """
+    touch = view["best_ask_ticks"] if side > 0 else view["best_bid_ticks"]
+    limit = float(touch) * (1.0 + side * slippage)
+    if lots <= 0 or count >= len(quotes) or limit > _TICKS_LIMIT:
+        return count
+    ticks = quantise(limit, side, view["grid_rule"], view["grid_step_ticks"], view["whole_unit_ticks"])
+    quote = quotes[count]
+    quote["price_ticks"] = max(ticks, touch) if side > 0 else min(ticks, touch)
+    quote["size_lots"] = lots
+    quote["market"] = view["market"]
+    quote["side"] = side
+    quote["time_in_force"] = 2
+    quote["reduce_only"] = reduce_only
+    return count + 1
+
+
+@compiled
 def put_ladder(quotes, view, centre, half_spread, lots, cap_lots, levels, gap):
     """Quotes up to `levels` prices a side around `centre`, `gap` ticks apart, all in ticks; returns the count.
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hlhft.core.state import QUOTE_DTYPE
 from hlhft.core.strategies import common
 from hlhft.units import GridRule, Market
+from tests.core.strategies.conftest import build_view
 
 SOL = Market.perpetual("SOL", asset_id=5, size_decimals=2)
 
@@ -224,3 +225,31 @@ def test_any_quote_written_is_valid_and_does_not_cross(view, decimals, bid, spre
         assert market.is_valid_price(ticks)
         assert (ticks < ask and ticks <= price) if side > 0 else (ticks > bid and ticks >= price)
         assert lots == 3
+
+
+# Immediate orders.
+
+
+def take(view, side, *, lots=3, slippage=0.001, capacity=2):
+    quotes = np.zeros(capacity, QUOTE_DTYPE)
+    count = common.put_taking(quotes, 0, view[0], side, lots, slippage, 1)
+    return [tuple(int(row[name]) for name in quotes.dtype.names) for row in quotes[:count]]
+
+
+def test_an_immediate_order_takes_up_to_its_slippage_on_the_grid():
+    """0.1 % beyond 2,001,300 and 2,001,200 ticks, where the grid step is 100 ticks."""
+    book = build_view(SOL, bid=2_001_200, ask=2_001_300)
+    assert take(book, 1) == [(2_003_300, 3, 0, 1, 2, 1)]
+    assert take(book, -1) == [(1_999_200, 3, 0, -1, 2, 1)]
+
+
+def test_an_immediate_order_is_never_short_of_the_touch():
+    book = build_view(SOL, bid=2_001_200, ask=2_001_300)
+    assert take(book, 1, slippage=0.0)[0][0] == 2_001_300
+    assert take(book, -1, slippage=0.0)[0][0] == 2_001_200
+
+
+def test_an_immediate_order_without_size_room_or_a_price_in_range_writes_nothing():
+    assert take(build_view(), 1, lots=0) == []
+    assert take(build_view(), 1, capacity=0) == []
+    assert take(build_view(bid=1_999_999_998, ask=1_999_999_999), 1) == []
