@@ -157,7 +157,7 @@ class Chaos:
 
 
 @given(st.integers(0, 10**9), st.integers(20, 120))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_nonces_are_settled_once_and_everything_ends_when_the_venue_answers(seed: int, steps: int) -> None:
     chaos = Chaos(seed)
     for _ in range(steps):
