@@ -67,6 +67,7 @@ class Orders:
     loaded: Loaded
     environment: Mapping[str, str]
     is_paper: bool = False
+    compresses: bool = True  # closed segments of the journal
     signer: Signer | None = None  # None: the key file of the settings
     reload: Callable[[Engine], Reloaded] | None = None
     covers: Callable[[], list[Cover]] | None = None
@@ -148,7 +149,7 @@ class _Session:
         session = begin_session(self._store, self._folders.journal)
         journal = open_journal(
             self._config, self._folders.journal, brain, session=session, strategy=strategy, markets=markets,
-            shown=as_toml(self._orders.loaded),
+            shown=as_toml(self._orders.loaded), compresses=self._orders.compresses,
         )  # fmt: skip
         keeper = Keeper(loop)
         timers = Timers(loop, self._clock)
