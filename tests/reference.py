@@ -22,8 +22,8 @@ from hlhft.hyperliquid import (
     reconcile_events,
     reconcile_table,
     subscriptions,
+    watchdog_table,
 )
-from hlhft.hyperliquid import connection_events, connection_table, nonces, reading, subscriptions, watchdog_table
 from hlhft.strategies import BUILT_IN, load, parameter_table
 from hlhft.venue import refusals
 from hlhft.venue.chain import LEG_FIELDS

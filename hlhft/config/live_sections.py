@@ -158,6 +158,13 @@ class Watchdog(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             **_HEARTBEAT,
         ),
     ] = ""
+    remote_heartbeat: Annotated[
+        str,
+        _setting(
+            "host:port of a second watchdog, on another host, that the engine tells the same; nothing: there is none",
+            **_HEARTBEAT,
+        ),
+    ] = ""
     secret_file: Annotated[
         str,
         _setting(

@@ -42,6 +42,28 @@ def test_a_watchdog_elsewhere_covers_the_host_and_the_venue_s_switch_covers_both
     assert covered(config(schedule_cancel="off"), SCHEDULE_VOLUME_MICRO) == [True, False, False]
 
 
+def test_a_second_watchdog_elsewhere_covers_the_host() -> None:
+    settings = config(remote_heartbeat="10.9.0.2:7000")
+    assert covered(settings) == [True, True, False]
+    assert host_loss_refusal(settings) == ""
+
+
+def test_a_watchdog_that_does_not_answer_covers_nothing() -> None:
+    settings = config(heartbeat="/a", remote_heartbeat="10.9.0.2:7000")
+
+    def heard(*addresses: str) -> list[bool]:
+        return [one.is_covered for one in covers_of(settings, heard_at=frozenset(addresses))]
+
+    assert heard() == [False, False, False]
+    assert heard("/a") == [True, False, False]
+    assert heard("10.9.0.2:7000") == heard("/a", "10.9.0.2:7000") == [True, True, False]
+    assert covers_of(settings, heard_at=frozenset())[0].by == "a watchdog, and none answers"
+    assert covers_of(config(), heard_at=frozenset([""]))[0].is_covered, "the one in the state folder"
+    switched = config(schedule_cancel="auto")
+    silent = covers_of(switched, heard_at=frozenset(), volume_micro=SCHEDULE_VOLUME_MICRO)
+    assert [(one.is_covered, one.by) for one in silent[:1]] == [(True, "scheduleCancel")]
+
+
 def test_real_money_does_not_begin_uncovered_unless_accepted() -> None:
     assert "watchdog on another host" in host_loss_refusal(config())
     assert host_loss_refusal(config(heartbeat="watch.example.org:7000")) == ""

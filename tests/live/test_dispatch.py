@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hlhft.core.state import MarketState
+from hlhft.core.state import MarketState, OrderState
 from hlhft.events import EventFlag, EventKind
 from hlhft.live import dispatch as dispatches
 from hlhft.live.dispatch import BATCH, OWNER, ROWS_MAX, TICK, TICK_NS, Dispatch
@@ -101,6 +101,16 @@ class Bench:
         now_ns = self.loop.now_ns if at_ns is None else at_ns
         return (0, now_ns, 0, 0, order_id, aux0, aux1, kind, int(EventFlag.LOCAL_VISIBLE), 0, 0, 0)
 
+    def acknowledge(self) -> None:
+        """The venue took all orders."""
+        rows = []
+        for order in self.brain.lane.orders[0][self.brain.lane.orders[0]["state"] == OrderState.SENT]:
+            numbers = (int(order["price_ticks"]), int(order["size_lots"]), int(order["order_id"]))
+            side, now_ns = int(order["side"]), self.loop.now_ns
+            rows.append((now_ns, now_ns, *numbers, 1, 0, int(EventKind.ORDER_ACKNOWLEDGED), 2, 0, side, 0))
+        self.dispatch.tell(rows)
+        self.seen.clear()
+
     def kinds(self) -> list[str]:
         return [what[1] if what[0] == "inputs" else what[0] for what in self.seen]
 
@@ -123,7 +133,7 @@ def test_what_a_step_leads_to_is_stepped_over_in_the_same_call_and_afterwards():
 def test_an_action_that_took_too_long_makes_a_cancel_of_all_follow_in_the_same_call():
     bench = Bench()
     bench.book(0)
-    bench.seen.clear()
+    bench.acknowledge()
     now_ns = bench.loop.now_ns
     bench.dispatch.tell([bench.row(SENT, order_id=1, aux0=now_ns - 10**9, aux1=now_ns)])
     assert bench.kinds() == ["COMMAND_SENT", "commands", "send"]
@@ -133,7 +143,7 @@ def test_an_action_that_took_too_long_makes_a_cancel_of_all_follow_in_the_same_c
 def test_lateness_is_judged_like_an_action_and_before_what_was_read():
     bench = Bench()
     bench.book(0)
-    bench.seen.clear()
+    bench.acknowledge()
     bench.dispatch.late(200_000_000)
     assert bench.kinds() == ["COMMAND_SENT", "commands", "send"]
     bench.seen.clear()
