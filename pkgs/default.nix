@@ -2,6 +2,8 @@
 final: prev: {
   pythonPackagesExtensions = prev.pythonPackagesExtensions ++ [
     (python: _: {
+      aiofastnet = python.callPackage ./aiofastnet { };
+      picows = python.callPackage ./picows { };
       purgedcv = python.callPackage ./purgedcv { };
       hyperliquid-python-sdk = python.callPackage ./hyperliquid-python-sdk { };
     })

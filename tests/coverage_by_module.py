@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = ("core", "venue", "backtest", "hyperliquid", "exchange")
+ROOMS = ("core", "venue", "backtest", "hyperliquid", "exchange", "live/journal")
 # What talks over sockets is tested over sockets, and the order flow by what it looks like as a whole.
 LEFT_OUT = ("exchange/server.py", "exchange/flow")
 PERCENT_MIN = 95.0

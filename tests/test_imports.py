@@ -35,7 +35,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     # The watchdog reads settings and writes logs, and holds neither the core nor numba.
     "config": frozenset({"units"}),
     "log": frozenset(),
-    "live": LOWER | UPPER - {"exchange"},
+    "live": LOWER | {""} | UPPER - {"exchange"},
     "exchange": BASE | {"venue", "config", "data", "hyperliquid"},
     "backtest": LOWER | {"data", "report", ""},
     "simulation": LOWER | UPPER,

@@ -16,9 +16,18 @@ from hlhft.cli.group import LazyGroup
 from hlhft.log import Logs
 
 COMMANDS = {
+    "demo": "Rehearse live trading on this machine, and report what it made.",
     "backtest": "Replay recordings against a strategy and report what it made.",
     "sweep": "Run many parameter sets over one replay and select honestly.",
     "exchange": "Serve a Hyperliquid on this machine, for demos, tests and paper trading.",
+    "run": "Trade, on the venue or on paper, until told to stop.",
+    "status": "Show what a running engine does.",
+    "halt": "Stop an engine's quoting and cancel its orders.",
+    "resume": "Clear an engine's halt.",
+    "flatten": "Cancel an engine's orders and close its positions.",
+    "reload": "Let an engine take changed settings.",
+    "watchdog": "Cancel for an engine that is gone, and prove that nothing of it is left.",
+    "replay": "Decide a journal once more and compare.",
     "data": "Check recordings, and convert them between formats.",
     "config": "Show the settings, check a file, print the schema.",
     "doctor": "Print versions, processor, and where compiled code lives.",
@@ -46,7 +55,8 @@ class Options:
 def main(options: Options | None, *, debug: bool) -> None:
     """Market making on Hyperliquid: one deterministic core for backtests, paper and live trading.
 
-    Exit codes: 0 done, 1 failure, 2 wrong use, 3 bad data, 4 halted, 130 interrupted.
+    Exit codes: 0 done, 1 failure, 2 wrong use, 3 bad data, 4 halted, 5 own orders may be left, 6 no engine,
+    7 a replay differs, 130 interrupted.
     """
     if options is not None:
         options.debug = debug
@@ -71,7 +81,7 @@ def invoke(arguments: Sequence[str] | None = None, *, options: Options | None = 
     return int(result) if isinstance(result, int) else ExitCode.OK
 
 
-def run() -> NoReturn:
+def console() -> NoReturn:
     """The console script: never returns, never shows a traceback unless asked with --debug."""
     options = Options()
     sys.excepthook = report_internal_failure(lambda: options.debug)

@@ -1,4 +1,4 @@
-"""`hlhft doctor`: what this installation is made of, for a report of a fault or a comparison of two machines."""
+"""`hlhft doctor`: what this installation is made of, and what keeps a live engine from running well here."""
 
 from __future__ import annotations
 
@@ -7,12 +7,19 @@ import json
 import os
 import platform
 import sys
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 import hlhft
+from hlhft.cli.config import loaded_settings
 from hlhft.cli.errors import CommandError, ExitCode
+
+if TYPE_CHECKING:
+    from hlhft.live.doctor import Check
 
 LIBRARIES = ("numpy", "numba", "llvmlite", "msgspec", "pyarrow", "plotly", "lz4", "click", "rich")
 EXTRAS = ("purgedcv", "torch")
@@ -20,20 +27,65 @@ EXTRAS = ("purgedcv", "torch")
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of lines.")
-def command(*, as_json: bool) -> None:
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Look at what a live engine with these settings needs, too.",
+)
+@click.option("--offline", is_flag=True, help="Do not ask the venue.")
+def command(*, as_json: bool, config: Path | None, offline: bool) -> None:
     """Print versions, the processor, and the folder and key of the compiled code.
 
-    Ends with exit code 1, after all that can be said, when nothing can be compiled here.
+    With --config, also whether a live engine could run: libraries, keys and whose they are, folders, disk, processor,
+    and from the venue its clock, the markets, the account, its mode, fees and budget, and which losses are covered.
+    Each is ok, warn, fail or unseen, with what to do.
+
+    Ends with exit code 1, after all that can be said, when nothing can be compiled here or something fails.
     """
     facts, fault = gather()
+    checks = [] if config is None else examine(config, offline=offline)
     if as_json:
-        click.echo(json.dumps(facts, indent=2))
+        shown: dict[str, Any] = {**facts, "checks": [asdict(check) for check in checks]}
+        click.echo(json.dumps(shown, indent=2))
     else:
         width = max(map(len, facts))
         for name, value in facts.items():
             click.echo(f"{name:<{width}}  {'not installed' if value is None else value}")
+        _show(checks)
+    failed = [check.name for check in checks if check.level == "fail"]
     if fault:
         raise CommandError(fault, ExitCode.FAILURE)
+    if failed:
+        raise CommandError(f"an engine would not run well: see {', '.join(failed)}", ExitCode.FAILURE)
+
+
+def examine(file: Path, *, offline: bool) -> list[Check]:
+    """What a live engine with the settings of `file` needs; settings that are none are the only thing looked at."""
+    from hlhft.config.folders import folders_of
+    from hlhft.config.load import ConfigError
+    from hlhft.live.doctor import Check, Level, look_here, look_there, unseen_there
+
+    try:
+        config = loaded_settings(file).config
+        folders = folders_of(config, os.environ)
+    except ConfigError as error:
+        advice = "see hlhft config show for what each may be"
+        return [Check("settings", Level.FAIL, fault, advice) for fault in error.faults]
+    here, keys = look_here(config, folders)
+    there = unseen_there(config) if offline else look_there(config, keys)
+    return [Check("settings", Level.OK, f"{file}: in order"), *here, *there]
+
+
+def _show(checks: Sequence[Check]) -> None:
+    if not checks:
+        return
+    click.echo()
+    width = max(len(check.name) for check in checks)
+    for check in checks:
+        click.echo(f"{check.level:<6}  {check.name:<{width}}  {check.found}")
+        if check.advice:
+            click.echo(f"{'':<6}  {'':<{width}}  -> {check.advice}")
 
 
 def gather() -> tuple[dict[str, str | int | bool | None], str]:

@@ -25,6 +25,9 @@ class ExitCode(IntEnum):
     USAGE = 2
     DATA = 3
     HALTED = 4
+    ORDERS_LEFT = 5
+    ABSENT = 6
+    DIFFERS = 7
     INTERRUPTED = 130
 
 
@@ -34,6 +37,9 @@ MEANING: Mapping[ExitCode, str] = {
     ExitCode.USAGE: "wrong use: an unknown command, option, parameter or setting, or a strategy that is none",
     ExitCode.DATA: "data that is missing, damaged or of another kind than stated",
     ExitCode.HALTED: "the run ended halted: a breaker or a misbehaving strategy stopped it",
+    ExitCode.ORDERS_LEFT: "own orders may be left at the venue: it was not proven that there are none",
+    ExitCode.ABSENT: "no engine answered the command: none runs here, it is another user's, or it refused",
+    ExitCode.DIFFERS: "a replay decided otherwise than its journal",
     ExitCode.INTERRUPTED: "interrupted from the keyboard; what was finished is kept",
 }
 
@@ -51,12 +57,31 @@ DECLARED: Mapping[str, ExitCode] = {
     "hlhft.exchange.flow.live.FeedError": ExitCode.FAILURE,
     "hlhft.exchange.opening.OpeningError": ExitCode.USAGE,
     "hlhft.exchange.state_file.StateFileError": ExitCode.DATA,
+    "hlhft.hyperliquid.account._Broken": ExitCode.DATA,
     "hlhft.hyperliquid.cloids.CloidError": ExitCode.DATA,
     "hlhft.hyperliquid.connection_table.ImpossibleEvent": ExitCode.FAILURE,
     "hlhft.hyperliquid.encode.EncodeError": ExitCode.FAILURE,
+    "hlhft.hyperliquid.fates_records.FatesError": ExitCode.FAILURE,
+    "hlhft.hyperliquid.gateway_table.ImpossibleEvent": ExitCode.FAILURE,
+    "hlhft.hyperliquid.markets.MarketError": ExitCode.USAGE,
     "hlhft.hyperliquid.nonces.NonceError": ExitCode.FAILURE,
     "hlhft.hyperliquid.signing.SigningError": ExitCode.DATA,
+    "hlhft.hyperliquid.supervisor_table.ImpossibleEvent": ExitCode.FAILURE,
+    "hlhft.hyperliquid.watchdog_beats.BeatError": ExitCode.DATA,
+    "hlhft.hyperliquid.watchdog_table.ImpossibleStep": ExitCode.FAILURE,
     "hlhft.hyperliquid.wire.WireError": ExitCode.DATA,
+    "hlhft.live.heartbeat.HeartbeatError": ExitCode.USAGE,
+    "hlhft.live.private_files.PrivateFileError": ExitCode.USAGE,
+    "hlhft.live.control.ControlError": ExitCode.ABSENT,
+    "hlhft.live.journal.records.RecordError": ExitCode.DATA,
+    "hlhft.live.journal.segments.JournalError": ExitCode.DATA,
+    "hlhft.live.journal.segments.JournalFull": ExitCode.FAILURE,
+    "hlhft.live.preflight.StartError": ExitCode.USAGE,
+    "hlhft.live.preflight.VenueError": ExitCode.FAILURE,
+    "hlhft.live.replay._Differs": ExitCode.DIFFERS,
+    "hlhft.live.replay.VersionError": ExitCode.DATA,
+    "hlhft.live.store.StoreError": ExitCode.FAILURE,
+    "hlhft.live.demo.DemoError": ExitCode.FAILURE,
     "hlhft.log.LogError": ExitCode.USAGE,
     "hlhft.strategies.StrategyError": ExitCode.USAGE,
     "hlhft.units.UnitsError": ExitCode.DATA,

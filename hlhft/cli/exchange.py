@@ -48,6 +48,12 @@ COMPILED_PARTS = ("chain.run_block", "synthetic.flow_legs")  # what takes longes
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=3001, show_default=True, help="0: the system chooses.")
 @click.option("--state", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Go on from here.")
+@click.option(
+    "--ready-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write there as JSON where to connect and as whom, once it answers.",
+)
 @click.option("--no-limits", is_flag=True, help="Do not enforce rate limits.")
 @click.option("--no-delay", is_flag=True, help="Execute each action at once.")
 def command(
@@ -60,18 +66,17 @@ def command(
     host: str,
     port: int,
     state: Path | None,
+    ready_file: Path | None,
     no_limits: bool,
     no_delay: bool,
 ) -> None:
     """Serve an exchange that speaks Hyperliquid's wire protocol, on this machine only unless told otherwise.
 
     Clients connect by their base URL alone. The venue's rules are enforced: signatures, nonces, precision, margin,
-    limits, block order. With --state, the exchange goes on where it was stopped. Ends with Ctrl-C.
+    limits, block order. With --state, the exchange goes on where it ended, stopped or killed. Ends with Ctrl-C.
     """
     from hlhft.compiled import cache_folder
     from hlhft.exchange.opening import warm
-    from hlhft.exchange.server import Clock
-    from hlhft.exchange.state_file import read_state
 
     names = None if coins is None else [name.strip() for name in coins.split(",") if name.strip()]
     if flow == "live" and speed != 1.0:
@@ -88,21 +93,60 @@ def command(
     unseen = opened(time.time_ns())
     _run_first(unseen, blocks)
     warm(unseen)
-    told = read_state(state) if state is not None and state.exists() else None
-    now_ns = time.time_ns()
-    clock = Clock(now_ns, speed=speed)
-    machine = opened(now_ns)
-    if told is not None:
-        try:
-            machine.restore(told, now_ns)
-        except ValueError as error:
-            raise CommandError(f"{state}: {error}", ExitCode.DATA) from None
-    clock.start_ns += machine.time_ns - now_ns  # of a state that ran faster than time does
+    clock, machine = _at_present(state, opened, speed)
     _run_first(machine, blocks)
-    interrupted = _serve(machine, clock=clock, host=host, port=port, state=state)
+    with _kept(machine, state):
+        interrupted = _serve(machine, clock=clock, host=host, port=port, ready_file=ready_file)
     if interrupted:
         kept = f"; the state is in {state}" if state is not None else ""
         raise CommandError(f"interrupted{kept}", ExitCode.INTERRUPTED)
+
+
+def _at_present(state: Path | None, opened: Callable[[int], Machine], speed: float) -> tuple[Clock, Machine]:
+    """The exchange as it was when it ended, or a new one, and its clock, which is ahead of a state that ran faster
+    than time does."""
+    from hlhft.exchange.input_log import recover
+    from hlhft.exchange.server import Clock
+
+    try:
+        told = recover(state, opened) if state is not None and state.exists() else None
+        now_ns = time.time_ns()
+        clock, machine = Clock(now_ns, speed=speed), opened(now_ns)
+        if told is not None:
+            machine.restore(told, now_ns)
+    except ValueError as error:
+        raise CommandError(f"{error}" if str(state) in str(error) else f"{state}: {error}", ExitCode.DATA) from None
+    clock.start_ns += machine.time_ns - now_ns
+    return clock, machine
+
+
+@contextmanager
+def _kept(machine: Machine, state: Path | None) -> Iterator[None]:
+    """Keeps an exchange while it is served: its state is written before and after, and all that it hears between.
+
+    What a broken exchange heard is set aside: to hear it again would break it again.
+    """
+    from hlhft.exchange.flow.live import LiveFlow
+    from hlhft.exchange.input_log import InputLog, log_of
+
+    if state is None:
+        yield
+        return
+    _save(machine, state)
+    if isinstance(machine.flow, LiveFlow):
+        yield
+        _save(machine, state)
+        return
+    log = InputLog(log_of(state), machine)
+    try:
+        yield
+        _save(machine, state)
+        log_of(state).unlink()
+    except CommandError:
+        log_of(state).replace(log_of(state).with_suffix(".broken"))
+        raise
+    finally:
+        log.close()
 
 
 def _check_state(state: Path) -> None:
@@ -164,8 +208,8 @@ def _opener(
     )
 
 
-def _serve(machine: Machine, *, clock: Clock, host: str, port: int, state: Path | None) -> bool:
-    """Serves until a signal comes, then saves; returns whether it came from the keyboard."""
+def _serve(machine: Machine, *, clock: Clock, host: str, port: int, ready_file: Path | None = None) -> bool:
+    """Serves until a signal comes; returns whether it came from the keyboard."""
     import asyncio
 
     import uvloop
@@ -189,6 +233,8 @@ def _serve(machine: Machine, *, clock: Clock, host: str, port: int, state: Path 
         watched: list[asyncio.Future[Any]] = [stopped] if feed is None else [stopped, feed]
         try:
             introduce(server, host)
+            if ready_file is not None:
+                _write_ready(ready_file, server, host)
             with status_line() as show:
                 while not stopped.done():
                     show(status.line())
@@ -197,7 +243,7 @@ def _serve(machine: Machine, *, clock: Clock, host: str, port: int, state: Path 
                         feed.result()
                     if server.broken.is_set():
                         raise CommandError(
-                            "the exchange broke and was stopped; its state is not saved", ExitCode.FAILURE
+                            "the exchange broke and was stopped; kept is the state that it began with", ExitCode.FAILURE
                         )
         finally:
             if feed is not None:
@@ -212,8 +258,6 @@ def _serve(machine: Machine, *, clock: Clock, host: str, port: int, state: Path 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         interrupted = runner.run(run())
     gc.unfreeze()
-    if state is not None:
-        _save(machine, state)
     return interrupted
 
 
@@ -221,18 +265,41 @@ def introduce(server: Server, host: str) -> None:
     """Prints where to connect, as whom, and what is enforced."""
     from hlhft.exchange.opening import test_key, test_signer
 
-    settings = server.machine.settings
-    shown = f"[{host}]" if ":" in host else host
-    click.echo(f"Exchange      http://{shown}:{server.port}   (WebSocket ws://{shown}:{server.port}/ws)")
+    settings, url = server.machine.settings, base_url(server, host)
+    click.echo(f"Exchange      {url}   (WebSocket {url.replace('http', 'ws', 1)}/ws)")
     click.echo(f"Coins         {', '.join(settings.listing.names)}")
     click.echo(f"Test account  {test_signer(settings.seed).address}   holds 100000 USDC on a new exchange")
     click.echo(f"TEST KEY      0x{test_key(settings.seed).hex()}")
     click.echo("              Everybody knows this key. NEVER send real money to it and never use it elsewhere.")
-    click.echo(f"More USDC     POST http://{shown}:{server.port}/admin " + '{"address":"0x…","usdc":1000}')
+    click.echo(f"More USDC     POST {url}/admin " + '{"address":"0x…","usdc":1000}')
     click.echo(
         f"Enforced      signatures, nonces, precision, margin; limits {'on' if settings.with_limits else 'OFF'},"
         f" delays {'on' if settings.with_delays else 'OFF'}; seed {settings.seed}, speed {server.clock.speed:g}x"
     )
+
+
+def base_url(server: Server, host: str) -> str:
+    """Where a client connects."""
+    return f"http://{f'[{host}]' if ':' in host else host}:{server.port}"
+
+
+def _write_ready(path: Path, server: Server, host: str) -> None:
+    """Writes what a program needs that started this one; the file is there with all of it, or not at all."""
+    import json
+
+    from hlhft.exchange.opening import test_key, test_signer
+
+    settings = server.machine.settings
+    told = {
+        "url": base_url(server, host),
+        "coins": list(settings.listing.names),
+        "test_account": test_signer(settings.seed).address,
+        "test_key": f"0x{test_key(settings.seed).hex()}",
+    }
+    beside = path.with_name(f"{path.name}.new")
+    beside.touch(mode=0o600)
+    beside.write_text(json.dumps(told, indent=2) + "\n")
+    beside.replace(path)
 
 
 class Status:

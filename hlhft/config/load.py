@@ -1,6 +1,7 @@
 """Reads settings: a file in TOML over the defaults, the environment over the file. Every fault is found and said.
 
-`HLHFT__SECTION__KEY` overrides one setting; its value is written as in TOML, texts also without quotes.
+`HLHFT__SECTION__KEY` overrides one setting; its value is written as in TOML, texts also without quotes and lists also
+as a,b.
 """
 
 from __future__ import annotations
@@ -87,6 +88,7 @@ def _override(
 ) -> None:
     """Puts the environment's settings into the file's table."""
     texts = {field.path for field in fields() if field.expected.startswith(("a text", "one of"))}
+    lists = {field.path for field in fields() if field.expected.startswith("a list")}
     for variable in sorted(name for name in environment if name.startswith(PREFIX)):
         if not environment[variable].isprintable():
             faults.append(f"environment variable {variable}: its value holds what cannot be printed; write it anew")
@@ -100,7 +102,9 @@ def _override(
                 break  # the file has a value where a section belongs: its own fault
         else:
             path = ".".join([*parents, name])
-            inner[name] = _parse(environment[variable], is_text=path in texts)
+            value = _parse(environment[variable], is_text=path in texts)
+            is_plain_list = path in lists and isinstance(value, str)
+            inner[name] = [item.strip() for item in value.split(",")] if is_plain_list else value
             origins[path] = f"environment variable {variable}"
 
 
@@ -206,3 +210,10 @@ def _together(config: Config) -> Iterator[tuple[str, str]]:
     if reserve >= actions:
         sentence = f"limits.address_reserve of {reserve} leaves nothing of {actions} limits.address_actions; lower it"
         yield "limits.address_reserve", sentence
+    keys = config.account.key_file, config.watchdog.key_file
+    if keys[0] and keys[0] == keys[1]:
+        # The venue counts nonces by signer: two processes that share one would refuse each other's actions.
+        yield "watchdog.key_file", f"watchdog.key_file is the engine's, {keys[1]}; give the watchdog a key of its own"
+    repeated = {coin for coin in config.engine.coins if config.engine.coins.count(coin) > 1}
+    if repeated:
+        yield "engine.coins", f"engine.coins names {', '.join(sorted(repeated))} more than once; name each once"

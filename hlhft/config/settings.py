@@ -16,9 +16,11 @@ from typing import Annotated, Any, Literal, get_args
 import msgspec
 from msgspec import Meta, Struct, inspect
 
+from hlhft.config.live_sections import Account, Engine, Gateway, Journal, Watchdog
+from hlhft.config.setting import MS, TIME_MS_MAX
+from hlhft.config.setting import setting as _setting
 from hlhft.units import FUNDING_SCALE, MICRO
 
-MS = 1_000_000  # nanoseconds in a millisecond
 SHARE = 1_000_000  # shares are whole 1e-6
 
 # The mission's breakers. A configuration can tighten them, never loosen them.
@@ -35,16 +37,9 @@ ADDRESS_ACTIONS = 10_000  # before the first trade; every USDC traded buys one m
 LEGS = 200  # in one action, measured on testnet (venue reference appendix D)
 
 WATCHDOG_PERCENT_MIN = 5  # what the watchdog needs to cancel everything, whatever the others do
-_TIME_MS_MAX = 3_600_000
 _USDC_MAX = 1_000_000_000  # times the scales of a spot market, this still fits 64 bits
 
 Level = Literal["debug", "info", "warning", "error"]
-
-
-def _setting(meaning: str, **facts: Any) -> Meta:
-    """A setting's meaning; of `facts`, the bounds go to msgspec and the rest is what `Field.extra` holds."""
-    bounds: dict[str, Any] = {name: facts.pop(name) for name in ("gt", "ge", "le", "min_length") if name in facts}
-    return Meta(**bounds, description=meaning, extra=facts)
 
 
 class Strategy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -59,7 +54,7 @@ class Strategy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         ),
     ] = "glft"
     interval_ms: Annotated[
-        Annotated[float, Meta(ge=0, le=_TIME_MS_MAX)] | None,
+        Annotated[float, Meta(ge=0, le=TIME_MS_MAX)] | None,
         _setting("decide on a timer this often, 0 never; left out, as the strategy declares", scale=MS),
     ] = None
     params: Annotated[
@@ -95,14 +90,14 @@ class Risk(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = DRAWDOWN_SHARE_MAX
     feed_age_ms_max: Annotated[
         float,
-        _setting("oldest market data to quote on; 0 off", ge=0, le=_TIME_MS_MAX, scale=MS, limit="feed_age_ns_max"),
+        _setting("oldest market data to quote on; 0 off", ge=0, le=TIME_MS_MAX, scale=MS, limit="feed_age_ns_max"),
     ] = 30_000
     acknowledgement_ms_max: Annotated[
         float,
         _setting(
             "slowest answer of the venue before all orders are cancelled; 0 off",
             ge=0,
-            le=_TIME_MS_MAX,
+            le=TIME_MS_MAX,
             scale=MS,
             limit="acknowledgement_ns_max",
         ),
@@ -174,7 +169,7 @@ class Risk(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     rejection_window_ms: Annotated[
         float,
         _setting(
-            "the window in which rejections are counted", gt=0, le=_TIME_MS_MAX, scale=MS, limit="rejection_window_ns"
+            "the window in which rejections are counted", gt=0, le=TIME_MS_MAX, scale=MS, limit="rejection_window_ns"
         ),
     ] = 60_000
     unknown_age_ms_max: Annotated[
@@ -182,7 +177,7 @@ class Risk(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         _setting(
             "longest time that an order's fate may stay unknown before trading halts; 0 off",
             ge=0,
-            le=_TIME_MS_MAX,
+            le=TIME_MS_MAX,
             scale=MS,
             limit="unknown_age_ns_max",
         ),
@@ -193,7 +188,7 @@ class Risk(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             "longest step of the clock between two decisions before trading halts; 0 off; a backtest, whose clock is "
             "the recording's with its gaps, leaves it off",
             ge=0,
-            le=_TIME_MS_MAX,
+            le=TIME_MS_MAX,
             scale=MS,
             limit="clock_step_ns_max",
         ),
@@ -296,11 +291,11 @@ class Batch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         _setting(
             "a placement that the venue has not executed by then is void; 0 never",
             ge=0,
-            le=_TIME_MS_MAX,
+            le=TIME_MS_MAX,
             scale=MS,
             limit="expires_after_ns",
         ),
-    ] = 10_000
+    ] = 3000
     amend: Annotated[
         bool,
         _setting(
@@ -356,7 +351,7 @@ class Backtest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     capital_usdc: Annotated[float, _setting("equity at the beginning", gt=0, le=_USDC_MAX, scale=MICRO)] = 10_000
     record_interval_ms: Annotated[
         float,
-        _setting("time between two records, 0 for every decision", ge=0, le=_TIME_MS_MAX, scale=MS),
+        _setting("time between two records, 0 for every decision", ge=0, le=TIME_MS_MAX, scale=MS),
     ] = 1000
     funding_rate_per_hour: Annotated[
         float,
@@ -388,6 +383,11 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     limits: Limits = Limits()
     batch: Batch = Batch()
     backtest: Backtest = Backtest()
+    account: Account = Account()
+    engine: Engine = Engine()
+    gateway: Gateway = Gateway()
+    journal: Journal = Journal()
+    watchdog: Watchdog = Watchdog()
     log: Log = Log()
 
 
@@ -406,13 +406,14 @@ class Field:
 
     @property
     def extra(self) -> Mapping[str, Any]:
-        """`scale` to the whole number inside, `limit` it becomes, `shared` per IP, `mission` never loosened."""
+        """`scale` to the whole number inside, `limit` it becomes, `shared` per IP, `mission` never loosened, `words`
+        in place of a pattern."""
         return self.meta.extra or {}
 
     @property
     def expected(self) -> str:
         """What its value may be, in words."""
-        return _expected(inspect.type_info(self.annotation))
+        return self.extra.get("words") or _expected(inspect.type_info(self.annotation))
 
     def of(self, config: Config) -> Any:
         """Its value."""
@@ -512,6 +513,8 @@ def _expected(kind: inspect.Type) -> str:
             return "one of " + ", ".join(f'"{value}"' for value in kind.values)
         case inspect.BoolType():
             return "true or false"
+        case inspect.VarTupleType():
+            return f"a list whose every item is {_expected(kind.item_type)}"
         case inspect.DictType():
             return f"a table whose every value is {_expected(kind.value_type)}"
         case _:

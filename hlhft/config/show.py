@@ -83,9 +83,11 @@ def _comment(text: str) -> list[str]:
 
 
 def _toml(value: Any) -> str:
-    """A value of a setting in TOML: a truth, a number, a text or a table of them in one line."""
+    """A value of a setting in TOML: a truth, a number, a text, or a list or table of them in one line."""
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_toml, value))}]"
     if isinstance(value, dict):
         inside = ", ".join(f"{_key(name)} = {_toml(item)}" for name, item in value.items())
         return f"{{ {inside} }}" if inside else "{}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from hlhft.compiled import JIT_DISABLED, array_at, compiled, compiled_views
+from hlhft.core.batch import next_deadline_ns
 from hlhft.core.state import (
     BOOK_DTYPE,
     COMMAND_DTYPE,
@@ -92,6 +93,13 @@ def step_at(handle, events, count, out):  # pragma: no cover - only compiled cod
     )
 
 
+@compiled
+def deadline_at(handle):  # pragma: no cover - only compiled code follows addresses
+    """`hlhft.core.batch.next_deadline_ns` of the state behind `handle`."""
+    limits = array_at(handle[_LIMITS], (1,), LIMITS_DTYPE)
+    return next_deadline_ns(_lane_at(handle).lane[0], limits[0])
+
+
 class Brain:
     """A brain over M markets, allocated once; `buffers` are all of its state, byte for byte."""
 
@@ -113,6 +121,13 @@ class Brain:
         if JIT_DISABLED:
             return int(step(self.data, self.lane, self.limits, self._scratch, events, count, self.commands))
         return int(step_at(self.handle, events, count, self.commands))  # pragma: no cover - as above
+
+    def next_deadline_ns(self) -> int:
+        """When what batching holds back must leave; `hlhft.core.batch.NEVER` when it holds nothing back. A TIMER event
+        then lets it go."""
+        if JIT_DISABLED:
+            return int(next_deadline_ns(self.lane.lane[0], self.limits[0]))
+        return int(deadline_at(self.handle))  # pragma: no cover - as above
 
     def snapshot(self) -> bytes:
         """All of the state; equal bytes decide equally from here on."""

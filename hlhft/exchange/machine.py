@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, ClassVar, Protocol
@@ -94,6 +94,37 @@ class Outcome:
     blocks: list[Block] = field(default_factory=list)
 
 
+class Posted(msgspec.Struct, frozen=True, tag="posted"):
+    """An action was taken; its signer is found again in its body."""
+
+    body: bytes
+    now_ns: int
+
+
+class Deposited(msgspec.Struct, frozen=True, tag="deposited"):
+    """Money was credited."""
+
+    address: str
+    amount: int
+    token: int
+
+
+class OracleMoved(msgspec.Struct, frozen=True, tag="oracle"):
+    """An oracle was moved."""
+
+    coin: str
+    price: str
+
+
+class Advanced(msgspec.Struct, frozen=True, tag="advanced"):
+    """Blocks were due."""
+
+    now_ns: int
+
+
+Heard = Posted | Deposited | OracleMoved | Advanced  # all that changes the ledger
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Pending:
     """An action under way to its block."""
@@ -148,6 +179,9 @@ class Machine:
             assert opened == account, "the flow's accounts are numbered from 1 on"
         self.records.ignore(self.flow.accounts)
         self.counters: Counter[str] = Counter()
+        # Hears all that changes the ledger before it does: told the same again, from the same state, a machine becomes
+        # the same.
+        self.heard: Callable[[Heard], None] | None = None
         self.digest = hashlib.sha256(b"hlhft event log").digest()
         self.height = 0
         self.time_ns = settings.start_ns
@@ -183,6 +217,7 @@ class Machine:
         weight = exchange_weight(legs_of(request.action)) if weighed else 0
         if weight and self.client_limits.take_weight(client, weight, ms_of(now_ns)):
             return client_fault(429, TOO_MANY_REQUESTS)
+        self._hear(Posted(bytes(body), now_ns))
         self._tickets += 1
         pending = _Pending(
             ticket=self._tickets,
@@ -221,6 +256,7 @@ class Machine:
     def deposit(self, address: str, amount: int, *, token: int = 0) -> int | str:
         """Credits micro-USDC, or 1e-8 of another token, to the lower-case address in the next block, and opens its
         account; returns the account, or the refusal."""
+        self._hear(Deposited(address, amount, token))
         account = self.addresses.open(address)
         if isinstance(account, int):
             self._admin.append({"kind": ActionKind.DEPOSIT, "account": account, "amount": amount, "token": token})
@@ -237,6 +273,7 @@ class Machine:
             return str(error)
         if ticks == 0:
             return NO_ORACLE.format(coin)
+        self._hear(OracleMoved(coin, price))
         self.flow.reference_ticks[place] = ticks
         self._admin.append({"kind": ActionKind.ORACLE_PRICE, "account": 0, "market": place, "price_ticks": ticks})
         return None
@@ -255,6 +292,8 @@ class Machine:
     def advance(self, now_ns: int) -> Outcome:
         """Executes the blocks that are due, the oldest first and at most `blocks_per_advance_max`."""
         outcome = Outcome()
+        if self._next_block_ns <= now_ns or self._has_work(now_ns):
+            self._hear(Advanced(now_ns))
         for _ in range(self.settings.blocks_per_advance_max):
             if self._next_block_ns > now_ns:
                 break
@@ -277,6 +316,10 @@ class Machine:
 
     def _has_work(self, now_ns: int) -> bool:
         return bool(self._admin) or bool(self._pending and self._pending[0][0] <= now_ns)
+
+    def _hear(self, record: Heard) -> None:
+        if self.heard is not None:
+            self.heard(record)
 
     # State.
 

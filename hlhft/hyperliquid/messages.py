@@ -16,26 +16,13 @@ from typing import Literal
 import msgspec
 
 from hlhft.hyperliquid.answers import ActionPosted, InfoPosted, PostRefused, posted
-from hlhft.hyperliquid.reading import (
-    INT64_MAX,
-    TEXT_MAX,
-    UNDECODABLE,
-    Fault,
-    Id,
-    TimeMs,
-    cloid_or_none,
-    whole_units,
-)
+from hlhft.hyperliquid.reading import TEXT_MAX, UNDECODABLE, Fault, Id, ItemReader, TimeMs, Unit, cloid_or_none
+from hlhft.hyperliquid.transfers import ToldTransfer, Transfer, transfer_of
 from hlhft.hyperliquid.wire import ns_of
-from hlhft.units import FUNDING_SCALE, LOTS_MAX, TICKS_MAX, Market
+from hlhft.units import Market
 
 ESTABLISHED_TEXT = b"Websocket connection established."  # the one frame that is no JSON, venue reference section 1
-# What a number of an item counts. Positions and money may be negative, and what is finer is cut: a spot balance may
-# hold dust, and the venue reckons profits finer than it pays them.
-_TICKS, _LOTS, _HELD, _MICRO, _RATE = range(5)
-_MAXIMA = (TICKS_MAX, LOTS_MAX, LOTS_MAX, INT64_MAX, INT64_MAX)
-_MICRO_DECIMALS = 6
-_RATE_DECIMALS = len(str(FUNDING_SCALE)) - 1
+_TICKS, _LOTS, _HELD, _MICRO, _RATE = Unit
 
 Letter = Literal["B", "A"]
 
@@ -164,6 +151,14 @@ class Fundings(msgspec.Struct, frozen=True, kw_only=True):
     user: str = ""
 
 
+class Transfers(msgspec.Struct, frozen=True, kw_only=True):
+    """Transfers of `userNonFundingLedgerUpdates`, with the sign that they have for `user`."""
+
+    transfers: tuple[Transfer, ...]
+    is_snapshot: bool = False
+    user: str = ""
+
+
 class Liquidation(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """This account, or one that it liquidated, was liquidated."""
 
@@ -190,7 +185,7 @@ class NonUserCancels(msgspec.Struct, frozen=True, kw_only=True):
 
 Message = (
     Acknowledged | Complaint | Pong | Established | ActionPosted | InfoPosted | PostRefused | OrderUpdates
-    | Fills | Fundings | Liquidation | NonUserCancels
+    | Fills | Fundings | Transfers | Liquidation | NonUserCancels
 )  # fmt: skip
 
 
@@ -244,17 +239,31 @@ class _Fills(msgspec.Struct):
     is_snapshot: bool = msgspec.field(default=False, name="isSnapshot")
 
 
-class _Funding(msgspec.Struct):
-    time: TimeMs
+class _Paid(msgspec.Struct):
     coin: str
     amount: str = msgspec.field(name="usdc")
     position: str = msgspec.field(name="szi")
     rate: str = msgspec.field(name="fundingRate")
 
 
+class _Funding(_Paid):
+    time: TimeMs
+
+
 class _Fundings(msgspec.Struct):
     user: str
     fundings: list[_Funding]
+    is_snapshot: bool = msgspec.field(default=False, name="isSnapshot")
+
+
+class _Past(msgspec.Struct):
+    time: TimeMs
+    delta: _Paid
+
+
+class _Transfers(msgspec.Struct):
+    user: str
+    updates: list[ToldTransfer] = msgspec.field(name="nonFundingLedgerUpdates")
     is_snapshot: bool = msgspec.field(default=False, name="isSnapshot")
 
 
@@ -275,6 +284,9 @@ _ACKNOWLEDGED = msgspec.json.Decoder(Acknowledged)
 _UPDATES = msgspec.json.Decoder(list[_Update])
 _FILLS = msgspec.json.Decoder(_Fills)
 _FUNDINGS = msgspec.json.Decoder(_Fundings)
+_FILL_LIST = msgspec.json.Decoder(list[_Fill])
+_FUNDING_LIST = msgspec.json.Decoder(list[_Past])
+_TRANSFERS = msgspec.json.Decoder(_Transfers)
 _USER = msgspec.json.Decoder(_User)
 
 
@@ -283,11 +295,12 @@ class Reader:
 
     channels = frozenset(
         {"subscriptionResponse", "error", "pong", "post", "orderUpdates", "userFills", "userFundings", "user"}
+        | {"userNonFundingLedgerUpdates"}
     )
 
     def __init__(self, markets: Sequence[Market]) -> None:
         """A market's number is its place in `markets`."""
-        self._markets = {market.name: (row, market) for row, market in enumerate(markets)}
+        self._items = ItemReader(markets)
 
     def read(self, channel: str, data: bytes | msgspec.Raw) -> Message | Fault:
         """The message that `data`, its JSON, carries. `channel` is one of `channels`."""
@@ -295,6 +308,14 @@ class Reader:
             return self._read(channel, data)
         except UNDECODABLE:
             return Fault.WRONG_SHAPE
+
+    def fills(self, body: bytes) -> tuple[Fill, ...]:
+        """The fills of an answer to `userFills` or `userFillsByTime`. Raises one of UNDECODABLE."""
+        return tuple(map(self._fill, _FILL_LIST.decode(body)))
+
+    def fundings(self, body: bytes) -> tuple[Funding, ...]:
+        """The payments of an answer to `userFunding`. Raises one of UNDECODABLE."""
+        return tuple(self._funding(past.delta, past.time) for past in _FUNDING_LIST.decode(body))
 
     def _read(self, channel: str, data: bytes | msgspec.Raw) -> Message | Fault:
         if channel == "post":
@@ -306,8 +327,12 @@ class Reader:
             return Fills(fills=tuple(map(self._fill, told.fills)), is_snapshot=told.is_snapshot, user=told.user)
         if channel == "userFundings":
             paid = _FUNDINGS.decode(data)
-            payments = tuple(map(self._funding, paid.fundings))
+            payments = tuple(self._funding(one, one.time) for one in paid.fundings)
             return Fundings(payments=payments, is_snapshot=paid.is_snapshot, user=paid.user)
+        if channel == "userNonFundingLedgerUpdates":
+            moved = _TRANSFERS.decode(data)
+            transfers = tuple(transfer_of(one, moved.user) for one in moved.updates)
+            return Transfers(transfers=transfers, is_snapshot=moved.is_snapshot, user=moved.user)
         if channel == "user":
             return self._user(_USER.decode(data))
         if channel == "subscriptionResponse":
@@ -321,22 +346,20 @@ class Reader:
         if told.fills is not None:
             return Fills(fills=tuple(map(self._fill, told.fills)))
         if told.funding is not None:
-            return Fundings(payments=(self._funding(told.funding),))
+            return Fundings(payments=(self._funding(told.funding, told.funding.time),))
         if told.ended is not None:
             return NonUserCancels(
-                orders=tuple(Ended(coin=one.coin, market=self._row(one.coin), oid=one.oid) for one in told.ended)
+                orders=tuple(Ended(coin=one.coin, market=self._items.row(one.coin), oid=one.oid) for one in told.ended)
             )
         return Fault.WRONG_SHAPE if told.liquidation is None else told.liquidation
 
-    def _row(self, coin: str) -> int:
-        found = self._markets.get(coin)
-        return -1 if found is None else found[0]
-
     def _update(self, told: _Update) -> OrderUpdate:
         order = told.order
-        row, numbers, fault = self._numbers(order.coin, (order.price, _TICKS), (order.left, _LOTS), (order.size, _LOTS))
+        row, numbers, fault = self._items.numbers(
+            order.coin, (order.price, _TICKS), (order.left, _LOTS), (order.size, _LOTS)
+        )
         return OrderUpdate(
-            coin=order.coin, market=row, side=_side(order.side),
+            coin=order.coin, market=row, side=side_of(order.side),
             price_ticks=numbers[0], left_lots=numbers[1], size_lots=numbers[2],
             oid=order.oid, cloid=cloid_or_none(order.cloid), reduce_only=bool(order.reduce_only),
             status=told.status, placed_ns=ns_of(order.placed_ms), status_ns=ns_of(told.status_ms),
@@ -344,7 +367,7 @@ class Reader:
         )  # fmt: skip
 
     def _fill(self, told: _Fill) -> Fill:
-        row, numbers, fault = self._numbers(
+        row, numbers, fault = self._items.numbers(
             told.coin,
             (told.price, _TICKS),
             (told.size, _LOTS),
@@ -353,41 +376,23 @@ class Reader:
             (told.closed, _MICRO),
         )
         return Fill(
-            coin=told.coin, market=row, side=_side(told.side), price_ticks=numbers[0], size_lots=numbers[1],
+            coin=told.coin, market=row, side=side_of(told.side), price_ticks=numbers[0], size_lots=numbers[1],
             start_lots=numbers[2], fee_micro=numbers[3], closed_micro=numbers[4], fee_token=told.fee_token,
             oid=told.oid, tid=told.tid, cloid=cloid_or_none(told.cloid), is_taker=told.crossed,
             is_liquidation=told.liquidation is not None, direction=told.direction, hash=told.hash,
             ts_ns=ns_of(told.time), price_text=told.price, size_text=told.size, fault=fault,
         )  # fmt: skip
 
-    def _funding(self, told: _Funding) -> Funding:
-        row, numbers, fault = self._numbers(
+    def _funding(self, told: _Paid, time_ms: int) -> Funding:
+        row, numbers, fault = self._items.numbers(
             told.coin, (told.amount, _MICRO), (told.position, _HELD), (told.rate, _RATE)
         )
         return Funding(
             coin=told.coin, market=row, amount_micro=numbers[0], position_lots=numbers[1], rate_e12=numbers[2],
-            ts_ns=ns_of(told.time), amount_text=told.amount, fault=fault,
+            ts_ns=ns_of(time_ms), amount_text=told.amount, fault=fault,
         )  # fmt: skip
 
-    def _numbers(self, coin: str, *texts: tuple[str, int]) -> tuple[int, tuple[int, ...], Fault]:
-        """(market, the numbers, fault) of an item; `texts` are (text, unit). All are 0 where there is a fault."""
-        nothing = (0,) * len(texts)
-        found = self._markets.get(coin)
-        if found is None:
-            return -1, nothing, Fault.OTHER_COIN
-        row, market = found
-        decimals = (
-            market.price_decimals, market.size_decimals, market.size_decimals, _MICRO_DECIMALS, _RATE_DECIMALS,
-        )  # fmt: skip
-        numbers = []
-        for text, unit in texts:
-            loose = unit >= _HELD
-            number, fault = whole_units(text, decimals[unit], _MAXIMA[unit], signed=loose, cut=loose)
-            if fault:
-                return row, nothing, fault
-            numbers.append(number)
-        return row, tuple(numbers), Fault.NONE
 
-
-def _side(letter: str) -> int:
+def side_of(letter: str) -> int:
+    """1 for a buy, "B", -1 for a sell, "A"."""
     return 1 if letter == "B" else -1

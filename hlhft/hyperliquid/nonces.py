@@ -137,19 +137,23 @@ class NonceAllocator:
 
         `block_time_ms` is the estimated time of the newest block. `urgent` is for what takes risk away.
         """
-        if not urgent:
+        if not urgent and (self._open or self.state is not NonceState.PROVEN):
             refusal = self._refusal()
             if refusal is not None:
                 return refusal
-        nonce = max(self._clock(now_ms, block_time_ms), self.last + 1)
-        if nonce > self.mark:
-            # The disk is behind. What was reserved and not used still serves, one by one.
-            nonce = self.last + 1
-        if nonce > self.mark:
-            return NonceRefusal.UNRESERVED
-        if nonce > block_time_ms + self.rules.ahead_ms_max:
+        rules = self.rules
+        following = self.last + 1
+        skew = rules.skew_ms_max
+        # On the hot path: comparisons cost a third of what min and max do.
+        nonce = now_ms if now_ms - skew <= block_time_ms <= now_ms + skew else self._clock(now_ms, block_time_ms)
+        if nonce < following or nonce > self.mark:
+            # Or the disk is behind: what was reserved and not used still serves, one by one.
+            nonce = following
+            if nonce > self.mark:
+                return NonceRefusal.UNRESERVED
+        if nonce > block_time_ms + rules.ahead_ms_max:
             return NonceRefusal.AHEAD
-        if nonce < block_time_ms - self.rules.behind_ms_max:
+        if nonce < block_time_ms - rules.behind_ms_max:
             return NonceRefusal.BEHIND
         self.last = nonce
         self._remember(nonce)
@@ -225,8 +229,7 @@ class NonceAllocator:
         if self.state is not NonceState.PROVEN:
             is_new = self.state is NonceState.UNPROVEN
             return NonceRefusal.UNPROVEN if is_new else NonceRefusal.ROLLED_BACK
-        if not self._open:
-            return None
+        assert self._open, "the caller has looked"
         if self.rules.first_alone and self._is_first:
             return NonceRefusal.FIRST
         oldest = next(iter(self._open.values()))

@@ -5,12 +5,14 @@ Needs no compiled code, so that the watchdog may use it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import Annotated
 
 import msgspec
 
 from hlhft.hyperliquid.wire import WireError, read_cloid
+from hlhft.units import FUNDING_SCALE, LOTS_MAX, TICKS_MAX, Market
 
 TIME_MS_MAX = 9_000_000_000_000  # the last millisecond that the event record takes for one
 TEXT_MAX = 500  # characters kept of an error
@@ -83,6 +85,59 @@ def whole_units(
     if minus and units:
         return (-units, _NONE) if signed else (0, _NEGATIVE)
     return units, _NONE
+
+
+class Unit(IntEnum):
+    """What a number of an item counts. The last three may be negative, and what is finer is cut off: a spot balance may
+    hold dust, and the venue reckons profits finer than it pays them."""
+
+    TICKS = 0
+    LOTS = 1
+    HELD = 2  # a signed position, in lots
+    MICRO = 3  # money, in millionths
+    RATE = 4  # in 1e-12
+
+
+MICRO_DECIMALS = 6
+RATE_DECIMALS = len(str(FUNDING_SCALE)) - 1
+_LOOSE = Unit.HELD
+_MAXIMA = (TICKS_MAX, LOTS_MAX, LOTS_MAX, INT64_MAX, INT64_MAX)
+
+
+class ItemReader:
+    """Reads the numbers of items that name a coin, as whole units of that market."""
+
+    def __init__(self, markets: Sequence[Market]) -> None:
+        """A market's number is its place in `markets`."""
+        self._markets = {
+            market.name: (
+                row,
+                (market.price_decimals, market.size_decimals, market.size_decimals, MICRO_DECIMALS, RATE_DECIMALS),
+            )
+            for row, market in enumerate(markets)
+        }
+
+    def row(self, coin: str) -> int:
+        """The market's number, -1 for a coin that is not ours."""
+        found = self._markets.get(coin)
+        return -1 if found is None else found[0]
+
+    def numbers(self, coin: str, *texts: tuple[str, Unit]) -> tuple[int, tuple[int, ...], Fault]:
+        """(market, the numbers, fault) of an item; all numbers are 0 where there is a fault, and the market is -1 for a
+        coin that is not ours."""
+        nothing = (0,) * len(texts)
+        found = self._markets.get(coin)
+        if found is None:
+            return -1, nothing, Fault.OTHER_COIN
+        row, decimals = found
+        numbers = []
+        for text, unit in texts:
+            loose = unit >= _LOOSE
+            number, fault = whole_units(text, decimals[unit], _MAXIMA[unit], signed=loose, cut=loose)
+            if fault:
+                return row, nothing, fault
+            numbers.append(number)
+        return row, tuple(numbers), Fault.NONE
 
 
 def cloid_or_none(text: str | None) -> int | None:

@@ -22,6 +22,7 @@ BLOCKS_MIN = 5
 FILL_KIND = 18  # hlhft.events: ORDER_FILLED
 # hlhft.venue.recorded.FillReason in words.
 REASONS = {1: "queue reached", 2: "traded through", 3: "crossed", 4: "taker", 5: "liquidation"}
+UNSAID = "rested"  # a maker's fill of a real venue, which does not say how the order was reached
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -321,7 +321,8 @@ def _inventory(lane: LaneLog, index: int) -> Inventory:
 
 def _queue(lane: LaneLog) -> Queue:
     fills = lane.fills()
-    fills = fills[(fills["maker"] == 1) & (fills["reason"] != 4)]
+    # A real venue does not say where an order stood, and its fills have no reason.
+    fills = fills[(fills["maker"] == 1) & (fills["reason"] != 4) & (fills["reason"] != 0)]
     if not len(fills):
         return Queue(entry_usdc_median=None, entry_front_share=None, ahead_usdc_median=None, wait_ns_median=None)
     lot_usdc = lane.value_usdc(fills) / fills["size_lots"]

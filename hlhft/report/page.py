@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from hlhft.report.assumptions import assumptions
-from hlhft.report.markouts import REASONS
+from hlhft.report.markouts import REASONS, UNSAID
 from hlhft.report.markup import button, document, terms, text_of
 from hlhft.report.numbers import DASH, count, moment, money, period, plain
 from hlhft.report.plots import figures
@@ -27,6 +27,7 @@ ERRORS_NOTE = (
     "± is one standard error: of markouts over blocks of time, because fills that come together share their future; of "
     "Sharpe ratios after Lo (2002), for independent returns. Minutes of data carry no claim about a Sharpe ratio."
 )
+_MODELS = {"latency": "latency", "queue": "queue", "feed": "profile"}  # their names here and in `Results.models`
 _SIGN_CLASS = {1: "gain", -1: "loss", 0: ""}
 
 
@@ -45,8 +46,7 @@ def render(results: Results) -> str:
             "<main>",
             _header(results, spoken),
             _cards(results.scenarios),
-            "<h2>Fee scenarios side by side</h2>",
-            '<p class="note">Each is a run of its own, its decisions made again: other fees, other quotes.</p>',
+            *_table_heading(results),
             _table(results.scenarios, found[:1]),
             "<h2>How it went</h2>",
             f'<div class="bar">{"".join(chosen)}</div>',
@@ -54,20 +54,18 @@ def render(results: Results) -> str:
             "<h2>More figures</h2>",
             _table(results.scenarios, found[1:]),
             f'<p class="note under">{text_of(ERRORS_NOTE)}</p>',
-            "<h2>What the models assume</h2>",
-            '<p class="note">And whom each assumption favours, because a backtest is a model.</p>',
-            _assumptions(results),
+            *_assumed(results),
             "<h2>Fills</h2>",
             _fills(results.scenarios),
             "<h2>What was run</h2>",
-            '<p class="note">The same settings, data and code key give the same bytes again.</p>',
+            f'<p class="note">The same {_same(results)} give the same bytes again.</p>',
             _identity(results.identity),
-            f"<footer>hlhft {text_of(results.identity['version'])}. A backtest is a model and no promise.</footer>",
+            f"<footer>hlhft {text_of(results.identity['version'])}. {_last_words(results)}</footer>",
             "</main>",
         ]
     )
     return document(
-        title=f"{results.title}: hlhft backtest",
+        title=f"{results.title}: hlhft {_kind(results)}",
         description=spoken.sentence,
         body=body,
         drawn=drawn,
@@ -76,19 +74,44 @@ def render(results: Results) -> str:
     )
 
 
+def _kind(results: Results) -> str:
+    return "live session" if results.is_live else "backtest"
+
+
+def _table_heading(results: Results) -> tuple[str, ...]:
+    if results.is_live:
+        return ("<h2>The figures</h2>",)
+    note = "Each is a run of its own, its decisions made again: other fees, other quotes."
+    return ("<h2>Fee scenarios side by side</h2>", f'<p class="note">{note}</p>')
+
+
+def _assumed(results: Results) -> tuple[str, ...]:
+    """What the models of a backtest assume; what really happened rests on none."""
+    if results.is_live:
+        return ()
+    note = "And whom each assumption favours, because a backtest is a model."
+    return ("<h2>What the models assume</h2>", f'<p class="note">{note}</p>', _assumptions(results))
+
+
+def _same(results: Results) -> str:
+    return "journal and code key" if results.is_live else "settings, data and code key"
+
+
+def _last_words(results: Results) -> str:
+    return "What was earned is no promise." if results.is_live else "A backtest is a model and no promise."
+
+
 def _header(results: Results, spoken: Verdict) -> str:
     settings = results.identity.get("settings", {})
     facts = [
         results.title,
         period(results.first_ns, results.first_ns + results.span_ns),
         f"strategy {settings.get('strategy', DASH)}",
-        f"latency {results.models['latency']}",
-        f"queue {results.models['queue']}",
-        f"feed {results.models['profile']}",
+        *(f"{name} {results.models[key]}" for name, key in _MODELS.items() if key in results.models),
     ]
     remarks = f'<p class="remarks">{text_of(" ".join(spoken.remarks))}</p>' if spoken.remarks else ""
     return (
-        f'<p class="kicker"><b>hlhft backtest</b> · {" · ".join(map(text_of, facts))}</p>\n'
+        f'<p class="kicker"><b>hlhft {_kind(results)}</b> · {" · ".join(map(text_of, facts))}</p>\n'
         f"<h1>{text_of(spoken.sentence)}</h1>\n{remarks}"
     )
 
@@ -213,7 +236,7 @@ def _fill_row(one: ScenarioResult, fill: np.void) -> str:
         side,
         market.price_text(int(fill["price_ticks"])),
         market.size_text(int(fill["size_lots"])),
-        REASONS[int(fill["reason"])],
+        REASONS.get(int(fill["reason"]), UNSAID),
         *(_lots(market, fill, name) for name in ("front_at_entry", "front")),
         plain(int(fill["aux1"]) / 1e6, 4),
     )

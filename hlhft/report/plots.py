@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from hlhft.report.attribution import PART_NAMES
-from hlhft.report.markouts import REASONS, of_group
+from hlhft.report.markouts import REASONS, UNSAID, of_group
 from hlhft.report.metrics import equity_path
 from hlhft.report.results import ScenarioResult
 from hlhft.report.table import horizon_words
@@ -114,7 +114,7 @@ def price_figure(one: ScenarioResult, index: int) -> Figure:
                 "x": _dates(shown["ts_exch_ns"]),
                 "y": _rounded(shown["price_ticks"] * tick, decimals),
                 "text": [
-                    f"{market.size_text(int(lots))}, {REASONS[int(why)]}"
+                    f"{market.size_text(int(lots))}, {REASONS.get(int(why), UNSAID)}"
                     for lots, why in shown[["size_lots", "reason"]]
                 ],
                 "marker": {"symbol": symbol, "size": 8, "color": colour, "line": {"width": 0}, "opacity": 0.85},

@@ -108,7 +108,7 @@ def scenario_result(
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """A finished backtest, the user's own scenario first."""
+    """A finished backtest, the user's own scenario first; or a live session, which is its only scenario."""
 
     title: str
     scenarios: tuple[ScenarioResult, ...]
@@ -118,6 +118,7 @@ class Results:
     interrupted: bool
     events: int
     levels_outside: int  # recorded levels too far from every trade to be kept
+    is_live: bool = False
     counts: Mapping[str, int] = field(default_factory=dict)  # what the reader found and left out
 
     @property

@@ -39,7 +39,8 @@ class Verdict:
 
 def verdict(results: Results) -> Verdict:
     """The verdict of a finished backtest."""
-    return Verdict(_sentence(results.scenarios), tuple(_remarks(results)))
+    sentence = _live_sentence(results.scenarios[0]) if results.is_live else _sentence(results.scenarios)
+    return Verdict(sentence, tuple(_remarks(results)))
 
 
 def scenario_title(one: ScenarioResult) -> tuple[str, str]:
@@ -70,6 +71,13 @@ def _sentence(scenarios: tuple[ScenarioResult, ...]) -> str:
         return f"It would not have made money under any of its fee scenarios: {_figures(scenarios)}."
     rest = [one for one in scenarios if one not in won]
     return f"It would have made money only with {_pairs(won)}, and not with {_pairs(rest)}."
+
+
+def _live_sentence(one: ScenarioResult) -> str:
+    if not one.metrics.trading.fills:
+        return "It did not trade at all, so it neither made nor lost anything."
+    what = "made money" if one.profit_usdc > 0.0 else "lost money" if one.profit_usdc < 0.0 else "made nothing"
+    return f"It {what}: {money(one.profit_usdc)} USDC in {duration(one.lane.span_ns)}, after fees and funding."
 
 
 def _pairs(scenarios: Sequence[ScenarioResult]) -> str:

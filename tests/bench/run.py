@@ -28,10 +28,12 @@ def sections() -> dict[str, Callable[..., list[Figure]]]:
     from tests.bench.exchange import exchange
     from tests.bench.flow import flow
     from tests.bench.frames import frames
+    from tests.bench.journal import journal
     from tests.bench.lanes import lanes
     from tests.bench.matching import matching
     from tests.bench.process import processes
     from tests.bench.signing import signing
+    from tests.bench.wire import wire
 
     return {
         "duel": duel,
@@ -42,6 +44,8 @@ def sections() -> dict[str, Callable[..., list[Figure]]]:
         "matching": matching,
         "signing": signing,
         "encode": encoding,
+        "journal": journal,
+        "wire": wire,
         "exchange": exchange,
         "flow": flow,
     }

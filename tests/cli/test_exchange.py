@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -14,12 +15,12 @@ import requests
 
 from hlhft.cli import invoke
 from hlhft.cli.errors import CommandError, ExitCode
-from hlhft.cli.exchange import LINE_EVERY_S, Status, _save, _serve, status_line
+from hlhft.cli.exchange import LINE_EVERY_S, Status, _kept, _save, _serve, status_line
 from hlhft.data.samples import BUNDLED_NAME, bundled
 from hlhft.exchange.opening import test_key as key_of
 from hlhft.exchange.opening import test_signer as signer_of
 from hlhft.exchange.server import Clock, Server
-from hlhft.exchange.state_file import write_state
+from hlhft.exchange.state_file import read_state, write_state
 from tests.exchange.clients import Client, order, orders, small_machine
 
 
@@ -68,6 +69,19 @@ def served(port: int, number: int, *arguments: str, seed: int = 1) -> tuple[int,
     code = invoke(line)
     visitor.join(60)
     return code, visitor.state
+
+
+def test_a_ready_file_says_where_to_connect_and_as_whom(tmp_path: Path) -> None:
+    port, ready = free_port(), tmp_path / "ready.json"
+    code, _ = served(port, signal.SIGTERM, "--ready-file", str(ready), seed=5)
+    assert code == ExitCode.OK
+    assert json.loads(ready.read_text()) == {
+        "url": f"http://127.0.0.1:{port}",
+        "coins": ["ETH"],
+        "test_account": signer_of(5).address,
+        "test_key": f"0x{key_of(5).hex()}",
+    }
+    assert ready.stat().st_mode & 0o777 == 0o600
 
 
 def test_an_exchange_is_served_until_a_signal_comes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -166,9 +180,12 @@ class Elsewhere(threading.Thread):
 def test_an_exchange_that_breaks_ends(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     machine, state = small_machine(), tmp_path / "state"
     machine.kernel.chain.state["broken"] = 1
-    with pytest.raises(CommandError, match="the exchange broke and was stopped"):
-        _serve(machine, clock=Clock(machine.time_ns), host="127.0.0.1", port=0, state=state)
-    assert not state.exists()
+    height = machine.height
+    with pytest.raises(CommandError, match="the exchange broke and was stopped"), _kept(machine, state):
+        _serve(machine, clock=Clock(machine.time_ns), host="127.0.0.1", port=0)
+    # It can begin again as it began; what it heard since is set aside, for whoever wants to know why.
+    assert read_state(state)["height"] == height
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["state", "state.broken"]
     assert "TEST KEY" in capsys.readouterr().out
 
 

@@ -61,6 +61,8 @@ def test_the_environment_goes_before_the_file_and_the_file_before_defaults(tmp_p
         ("HLHFT__STRATEGY__INTERVAL_MS", "0.5", ("strategy", "interval_ms"), 0.5),
         ("HLHFT__STRATEGY__PARAMS__GAMMA", "0.1", ("strategy", "params"), {"gamma": 0.1}),
         ("HLHFT__LOG__MODULES", '{ "hlhft.live" = "info" }', ("log", "modules"), {"hlhft.live": "info"}),
+        ("HLHFT__ENGINE__COINS", '["BTC", "kPEPE"]', ("engine", "coins"), ("BTC", "kPEPE")),
+        ("HLHFT__ENGINE__COINS", "BTC, kPEPE", ("engine", "coins"), ("BTC", "kPEPE")),
         ("HLHFT__LIMITS__SHARE", "{ engine_percent = 50 }", ("limits", "share"), Shares(engine_percent=50)),
     ],
 )
@@ -77,6 +79,39 @@ def test_a_variable_joins_the_table_that_the_file_began(tmp_path: Path) -> None:
 
 
 REFUSED = {
+    "no address": (
+        "[account]\naddress = '0x12'\n",
+        (
+            "account.address must be a text, an address of 0x and 40 hex digits or nothing, not '0x12'; "
+            "`hlhft config show` explains it"
+        ),
+    ),
+    "no URL": (
+        "[account]\nbase_url = 'api.hyperliquid.xyz'\n",
+        (
+            "account.base_url must be a text, as in https://host or http://host:port, or nothing, not "
+            "'api.hyperliquid.xyz'; `hlhft config show` explains it"
+        ),
+    ),
+    "no heartbeat": (
+        "[watchdog]\nheartbeat = 'other-host'\n",
+        (
+            "watchdog.heartbeat must be a text, an absolute path, host:port, or nothing, not 'other-host'; "
+            "`hlhft config show` explains it"
+        ),
+    ),
+    "a market twice": (
+        "[engine]\ncoins = ['ETH', 'BTC', 'ETH']\n",
+        "engine.coins names ETH more than once; name each once",
+    ),
+    "a market without name": (
+        "[engine]\ncoins = ['']\n",
+        "engine.coins must be a list whose every item is a text, not ['']; `hlhft config show` explains it",
+    ),
+    "one key for two": (
+        "[account]\nkey_file = '/k'\n[watchdog]\nkey_file = '/k'\n",
+        "watchdog.key_file is the engine's, /k; give the watchdog a key of its own",
+    ),
     "misspelled": (
         "[risk]\ndrawdown_share = 0.01\n",
         "section risk has no setting 'drawdown_share', did you mean 'drawdown_share_max'?",
@@ -88,7 +123,10 @@ REFUSED = {
     ),
     "unlike any": (
         "zzz = 1\n",
-        "there is no setting 'zzz'; it has strategy, risk, limits, batch, backtest, log",
+        (
+            "there is no setting 'zzz'; it has strategy, risk, limits, batch, backtest, account, engine, gateway, "
+            "journal, watchdog, log"
+        ),
     ),
     "no section": ("risk = 3\n", "risk must be a section, not 3; write its fields under [risk]"),
     "text for a number": (

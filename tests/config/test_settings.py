@@ -28,6 +28,7 @@ from hlhft.config.settings import (
 )
 from hlhft.core.state import LIMITS_DTYPE
 from hlhft.data.profiles import PROFILES
+from hlhft.hyperliquid import cloids
 from hlhft.strategies import BUILT_IN, DEFAULT
 from hlhft.venue import rules
 
@@ -54,6 +55,7 @@ def test_the_defaults_in_whole_units() -> None:
     assert values["rejections_max"] == 100
     assert values["batch_window_ns"] == 2_000_000
     assert values["open_orders_max"] == 1000
+    assert values["expires_after_ns"] == 3_000_000_000
     assert whole(Config(), "backtest.capital_usdc") == 10_000_000_000
     assert whole(Config(), "backtest.record_interval_ms") == 1_000_000_000
     assert whole(Config(), "limits.address_actions") == 10_000
@@ -88,12 +90,14 @@ def test_the_venue_has_one_figure_everywhere() -> None:
     profiles = ", ".join(f'"{name}"' for name in sorted({"auto", *PROFILES}))
     assert by_path["backtest.feed_profile"].expected == f"one of {profiles}"
     assert by_path["strategy.name"].default == DEFAULT
+    assert by_path["account.owner"].meta.le == cloids.OWNER_MAX
     assert all(name in by_path["strategy.name"].meta.description for name in BUILT_IN)  # type: ignore[operator]
 
 
 def test_fields_and_sections_are_in_order_and_complete() -> None:
     assert [path for path, _ in sections()] == [
-        "strategy", "risk", "limits", "limits.share", "batch", "backtest", "log",
+        "strategy", "risk", "limits", "limits.share", "batch", "backtest", "account", "engine", "gateway", "journal",
+        "watchdog", "log",
     ]  # fmt: skip
     paths = [field.path for field in fields()]
     assert len(paths) == len(set(paths)) == sum(1 for _ in fields())
@@ -116,6 +120,8 @@ def test_what_a_value_may_be_is_said_in_words() -> None:
     assert said["strategy.params"] == "a table whose every value is a number"
     assert said["backtest.rules"] == 'one of "hftbacktest", "hyperliquid"'
     assert said["backtest.budgets_enforced"] == "true or false"
+    assert said["engine.coins"] == "a list whose every item is a text"
+    assert said["account.address"] == "a text, an address of 0x and 40 hex digits or nothing"
 
 
 @given(st.integers(0, 10**15), st.sampled_from([1, 1000, 1_000_000, 10**12]))

@@ -48,13 +48,14 @@ def test_origins_are_shown_and_cannot_break_out_of_their_comment() -> None:
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
 CONFIGS = st.builds(
-    lambda name, params, interval, latency, modules, drawdown, capital, enforced, share: msgspec.convert(
+    lambda name, params, interval, latency, modules, drawdown, capital, enforced, share, coins: msgspec.convert(
         {
             "strategy": {"name": name, "params": params, "interval_ms": interval},
             "backtest": {"latency": latency, "capital_usdc": capital, "budgets_enforced": enforced},
             "log": {"modules": modules},
             "risk": {"drawdown_share_max": drawdown},
             "limits": {"share": {"engine_percent": share}},
+            "engine": {"coins": coins},
         },
         Config,
     ),
@@ -67,6 +68,7 @@ CONFIGS = st.builds(
     st.integers(1, 10**15).map(lambda n: n / 1e6),
     st.booleans(),
     st.integers(1, 80),
+    st.lists(TEXT, max_size=3, unique=True),
 )
 
 

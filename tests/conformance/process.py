@@ -60,6 +60,14 @@ class ExchangeProcess:
     def stop(self) -> int:
         """Asks it to end; its exit code."""
         self.process.terminate()
+        return self._ended()
+
+    def kill(self) -> None:
+        """Ends it without a word."""
+        self.process.kill()
+        self._ended()
+
+    def _ended(self) -> int:
         code = self.process.wait(timeout=STOP_S)
         self._reader.join(timeout=STOP_S)
         assert self.process.stdout is not None

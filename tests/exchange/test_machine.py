@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from hlhft.exchange.answers import Answer
 from hlhft.exchange.limits import LimitSettings
-from hlhft.exchange.machine import EXPIRED, Machine, flow_address
+from hlhft.exchange.machine import EXPIRED, Advanced, Deposited, Machine, OracleMoved, Posted, flow_address
 from hlhft.exchange.standing_prices import StandingPrices
 from hlhft.units import MICRO
 from tests.exchange.clients import (
@@ -418,3 +418,17 @@ def test_every_action_gets_an_answer(steps: list[tuple[int, dict[str, Any]]]) ->
     bid, ask = machine.kernel.touch()[ETH].tolist()
     assert not bid or not ask or bid < ask
     assert machine.kernel.chain.state["broken"][0] == 0
+
+
+def test_a_listener_hears_all_that_changes_the_ledger_before_it_does() -> None:
+    machine = small_machine()
+    heard: list[object] = []
+    machine.heard = heard.append
+    client = Client(machine, 1)
+    client.send(orders(order(price="3999")))
+    client.post(b"{}")
+    client.info("openOrders")
+    machine.set_oracle("ETH", "4010")
+    machine.set_oracle("ETH", "no price")
+    assert [type(record) for record in heard] == [Deposited, Advanced, Posted, Advanced, OracleMoved]
+    assert heard[0] == Deposited(client.address, 100_000 * MICRO, 0)

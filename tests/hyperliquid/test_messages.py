@@ -28,6 +28,7 @@ from hlhft.hyperliquid.messages import (
     Pong,
     Reader,
     Subscription,
+    Transfers,
 )
 from hlhft.hyperliquid.reading import TEXT_MAX, Fault
 from hlhft.units import Market
@@ -173,6 +174,25 @@ def test_fundings_of_both_channels() -> None:
     assert both.payments[1].amount_text == "-0.000794"
 
 
+def test_transfers_have_the_sign_of_the_user() -> None:
+    user = "0x" + "ab" * 20
+    entry = {"type": "internalTransfer", "usdc": "5.0", "user": user, "destination": "0x1", "fee": "0.0"}
+    frame = {"isSnapshot": True, "user": user, "nonFundingLedgerUpdates": [{"time": MS, "hash": "0x1", "delta": entry}]}
+    told = read("userNonFundingLedgerUpdates", frame)
+    assert isinstance(told, Transfers) and (told.is_snapshot, told.user) == (True, user)
+    assert [(one.kind, one.amount_micro, one.ts_ns) for one in told.transfers] == [("internalTransfer", -5_000_000, NS)]
+    receiver = read("userNonFundingLedgerUpdates", {**frame, "user": "0x1"})
+    assert isinstance(receiver, Transfers) and receiver.transfers[0].amount_micro == 5_000_000
+
+
+def test_lists_of_answers_are_read_as_in_frames() -> None:
+    assert READER.fills(json.dumps([fill()]).encode()) == (only_fill(read("user", {"fills": [fill()]})),)
+    delta = {"coin": "BTC", "usdc": "-0.000794", "szi": "0.00026", "fundingRate": "0.0000412775", "type": "funding"}
+    (paid,) = READER.fundings(json.dumps([{"time": MS, "hash": "0x1", "delta": delta}]).encode())
+    told = read("user", {"funding": {**delta, "time": MS}})
+    assert isinstance(told, Fundings) and told.payments == (paid,)
+
+
 def test_what_the_venue_did_to_the_account() -> None:
     shape = {
         "lid": 5, "liquidator": "0x1", "liquidated_user": "0x2", "liquidated_ntl_pos": "100.0",
@@ -202,6 +222,8 @@ def test_what_the_venue_did_to_the_account() -> None:
         ("userFills", {"fills": []}),
         ("userFills", {"user": "0x1", "fills": [fill(fee=None)]}),
         ("userFundings", {"user": "0x1", "fundings": [{}]}),
+        ("userNonFundingLedgerUpdates", {"user": "0x1"}),
+        ("userNonFundingLedgerUpdates", {"user": "0x1", "nonFundingLedgerUpdates": [{"time": 1, "hash": ""}]}),
         ("user", {}),
         ("user", {"liquidation": {"lid": 5}}),
         ("user", []),

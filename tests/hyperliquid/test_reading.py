@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hlhft.hyperliquid.reading import MEANING, Fault, cloid_or_none, whole_units
+from hlhft.hyperliquid.reading import MEANING, Fault, ItemReader, Unit, cloid_or_none, whole_units
+from hlhft.units import Market
 
 
 @pytest.mark.parametrize(
@@ -60,3 +61,21 @@ def test_every_fault_has_a_meaning() -> None:
 def test_a_text_that_is_no_client_order_id_is_none() -> None:
     assert cloid_or_none("0x" + 31 * "0" + "f") == 15
     assert cloid_or_none(None) is None and cloid_or_none("0x5") is None and cloid_or_none("") is None
+
+
+def test_numbers_of_an_item_count_in_its_markets_units() -> None:
+    reader = ItemReader(
+        [Market.perpetual("BTC", asset_id=0, size_decimals=5), Market.spot("@1", asset_id=10_001, size_decimals=2)]
+    )
+    assert (reader.row("@1"), reader.row("ETH")) == (1, -1)
+    texts = (
+        ("1.5", Unit.TICKS),
+        ("0.25", Unit.LOTS),
+        ("-0.259", Unit.HELD),
+        ("-0.0000019", Unit.MICRO),
+        ("1.0", Unit.RATE),
+    )
+    assert reader.numbers("@1", *texts) == (1, (1_500_000, 25, -25, -1, 10**12), Fault.NONE)
+    assert reader.numbers("BTC", ("1.55", Unit.TICKS), ("1.0", Unit.LOTS)) == (0, (0, 0), Fault.TOO_FINE)
+    assert reader.numbers("BTC", ("-1.5", Unit.TICKS)) == (0, (0,), Fault.NEGATIVE)
+    assert reader.numbers("ETH", ("1.5", Unit.TICKS)) == (-1, (0,), Fault.OTHER_COIN)

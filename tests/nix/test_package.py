@@ -81,7 +81,7 @@ def test_torch_is_no_part_of_the_base_installation(root: Path, project: dict[str
     assert '"alpha"' not in (root / "pkgs" / "hlhft" / "default.nix").read_text()
 
 
-@pytest.mark.parametrize("name", ["purgedcv", "hyperliquid-python-sdk"])
+@pytest.mark.parametrize("name", ["aiofastnet", "hyperliquid-python-sdk", "picows", "purgedcv"])
 def test_what_nixpkgs_lacks_is_packaged_at_the_pinned_version(root: Path, pins: dict[str, str], name: str) -> None:
     text = (root / "pkgs" / name / "default.nix").read_text()
     assert f'version = "{pins[name]}";' in text

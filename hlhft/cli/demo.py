@@ -1,0 +1,152 @@
+"""`hlhft demo`: live trading rehearsed on this machine, watched in the terminal, with a report at the end."""
+
+from __future__ import annotations
+
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hlhft.cli.backtest import parameters
+from hlhft.cli.errors import CommandError, ExitCode
+
+if TYPE_CHECKING:
+    from hlhft.live.demo import Demo, Ending, Plan
+    from hlhft.report.results import Results
+
+SECONDS_MAX = 86_400
+
+
+@click.command()
+@click.option(
+    "--seconds",
+    type=click.IntRange(0, SECONDS_MAX),
+    default=60,
+    show_default=True,
+    help="How long it quotes; 0 until Ctrl-C.",
+)
+@click.option("--coins", metavar="A,B", help="Perpetuals to trade.  [default: BTC,ETH,SOL,WLFI]")
+@click.option("--strategy", default="glft", show_default=True, metavar="NAME|FILE", help="Built in, or a Python file.")
+@click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="A parameter of the strategy; repeatable.")
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=1, show_default=True, help="Of the exchange.")
+@click.option(
+    "--output", type=click.Path(path_type=Path), metavar="FOLDER", help="Where it goes.  [default: runs/demo-TIME]"
+)
+@click.option("--no-screen", is_flag=True, help="Show a line now and then in place of the screen.")
+@click.option("--json", "as_json", is_flag=True, help="Print the results as one JSON object, and nothing else.")
+def command(
+    *,
+    seconds: int,
+    coins: str | None,
+    strategy: str,
+    params: tuple[str, ...],
+    seed: int,
+    output: Path | None,
+    no_screen: bool,
+    as_json: bool,
+) -> int:
+    """Start an exchange, a watchdog and an engine on this machine, quote for a minute, and report what it made.
+
+    They are the processes of `hlhft exchange`, `watchdog` and `run`, with settings, keys and logs in a folder of their
+    own; no real money and no network is touched. Ctrl-C ends it in order, too.
+
+    Ends with exit code 0 when the exchange says that no order is left, else 5; with 4 when the engine halted.
+    """
+    from hlhft.live.demo import COINS, Plan, held
+
+    names = COINS if coins is None else tuple(name.strip() for name in coins.split(",") if name.strip())
+    folder = output if output is not None else Path("runs", f"demo-{datetime.now(UTC):%Y%m%d-%H%M%S}")
+    _check(folder)
+    plan = Plan(folder=folder.absolute(), coins=names, seed=seed, strategy=strategy, params=_numbers(params))
+    with held(plan, lambda line: click.echo(line, err=True)) as demo:
+        _watch(demo, seconds, is_quiet=as_json, on_screen=not no_screen and not as_json)
+        ending = demo.end()
+    results = _report(plan, demo)
+    if as_json:
+        _print_json(results, ending)
+    else:
+        _show(results, plan, ending)
+    return _code(ending)
+
+
+def _check(folder: Path) -> None:
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise CommandError(f"{folder} is there already and not empty: name another with --output", ExitCode.USAGE)
+
+
+def _numbers(params: tuple[str, ...]) -> dict[str, float]:
+    try:
+        return {name: float(value) for name, value in parameters(params).items()}
+    except ValueError:
+        raise click.UsageError("--param takes numbers, as in --param gamma=0.1") from None
+
+
+def _watch(demo: Demo, seconds: int, *, is_quiet: bool, on_screen: bool) -> None:
+    """Follows the engine until the time is over or Ctrl-C; the time counts from its first quotes."""
+    from rich.console import Console
+
+    from hlhft.live.control import ControlClient
+    from hlhft.live.screen import follow
+    from hlhft.live.view import Status
+
+    ends: list[float] = []
+
+    def read() -> Status:
+        status = demo.status(client)
+        if not ends and any(market.quotes for market in status.markets):
+            ends.append(time.monotonic() + seconds)
+        return status
+
+    def is_over() -> bool:
+        return bool(seconds and ends and time.monotonic() >= ends[0])
+
+    console = Console(
+        highlight=False, file=sys.stderr if is_quiet else None, force_terminal=None if on_screen else False
+    )
+    try:
+        with ControlClient(demo.control) as client:
+            follow(read, console=console, is_over=is_over)
+    except KeyboardInterrupt:
+        click.echo("Interrupted; ending in order", err=True)
+
+
+def _report(plan: Plan, demo: Demo) -> Results:
+    from hlhft.backtest.runs import write_run
+    from hlhft.live.session_report import session_results
+
+    click.echo("Reading the journal", err=True)
+    results = session_results(demo.journal)
+    write_run(plan.folder / "report", results)
+    return results
+
+
+def _print_json(results: Results, ending: Ending) -> None:
+    from dataclasses import asdict
+
+    import msgspec
+
+    click.echo(msgspec.json.encode({**results.plain(), "ending": asdict(ending)}).decode())
+
+
+def _show(results: Results, plan: Plan, ending: Ending) -> None:
+    from rich.console import Console
+
+    from hlhft.cli.summary import summary
+
+    console = Console(highlight=False)
+    for part in summary(results):
+        console.print(part)
+    left = "the exchange lists none of its orders" if ending.is_empty else "ORDERS MAY BE LEFT"
+    console.print(f"Ended: {left}; engine {ending.engine}, watchdog {ending.watchdog}")
+    console.print(
+        f"Report: [bold]{plan.folder / 'report' / 'report.html'}[/]   [dim]settings, logs, journal in {plan.folder}[/]"
+    )
+
+
+def _code(ending: Ending) -> int:
+    if not ending.is_empty:
+        return ExitCode.ORDERS_LEFT
+    return ending.engine if ending.engine > 0 else ExitCode.OK if ending.engine == 0 else ExitCode.FAILURE

@@ -1,0 +1,203 @@
+"""The sections that only live trading reads: whose account, what runs, and who watches it.
+
+No key is ever a setting: `key_file` and `secret_file` name files that only their owner may read.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from hlhft.config.setting import MS, TIME_MS_MAX
+from hlhft.config.setting import setting as _setting
+
+OWNER_MAX = 2**24 - 1  # hlhft.hyperliquid.cloids.OWNER_MAX: what fits an order's client id
+COINS_MAX = 64
+LOCAL_URL = "http://127.0.0.1:3001"  # where `hlhft exchange` listens unless told otherwise
+# Venue reference section 1.
+BASE_URLS = {
+    "mainnet": "https://api.hyperliquid.xyz",
+    "testnet": "https://api.hyperliquid-testnet.xyz",
+    "local": LOCAL_URL,
+}
+
+Network = Literal["mainnet", "testnet", "local"]
+
+_ADDRESS = {"pattern": r"^(0x[0-9a-fA-F]{40})?$", "words": "a text, an address of 0x and 40 hex digits or nothing"}
+_URL = {"pattern": r"^(https?://[^\s/]+/?)?$", "words": "a text, as in https://host or http://host:port, or nothing"}
+_HEARTBEAT = {
+    "pattern": r"^(/[^\0]{1,106}|[^\s/:]+:[0-9]{1,5}|\[[0-9a-fA-F:.]+\]:[0-9]{1,5})?$",
+    "words": "a text, an absolute path, host:port, or nothing",
+}
+# The kernel takes 107 bytes for the path of a unix socket (unix(7)).
+_SOCKET = {"pattern": r"^(/[^\0]{1,106})?$", "words": "a text, an absolute path of at most 107 letters, or nothing"}
+
+
+class Account(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whose orders they are. The key is an API wallet's: the account's own key does not belong on this machine."""
+
+    network: Annotated[Network, _setting("which exchange; local is one that `hlhft exchange` serves")] = "testnet"
+    base_url: Annotated[str, _setting("where it is; nothing: where the network's is", **_URL)] = ""
+    address: Annotated[
+        str, _setting("the account that trades; nothing: the one that the key itself belongs to", **_ADDRESS)
+    ] = ""
+    vault_address: Annotated[
+        str, _setting("a vault or sub-account to trade for in place of the account; nothing: none", **_ADDRESS)
+    ] = ""
+    key_file: Annotated[
+        str,
+        _setting(
+            "file of the API wallet's private key, readable by its owner only; nothing: the systemd credential "
+            "agent-key"
+        ),
+    ] = ""
+    owner: Annotated[
+        int,
+        _setting(
+            "number in every order's client id by which this engine's orders are told from others of the account",
+            ge=1,
+            le=OWNER_MAX,
+        ),
+    ] = 1
+
+
+class Engine(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What trades, where it keeps what it must remember, and how it starts and stops."""
+
+    coins: Annotated[
+        tuple[Annotated[str, Meta(min_length=1, max_length=40)], ...],
+        _setting("markets to trade by the venue's names; none are traded unless named", max_length=COINS_MAX),
+    ] = ()
+    state_folder: Annotated[
+        str,
+        _setting(
+            "folder of what survives a restart; nothing: systemd's StateDirectory, else $XDG_STATE_HOME/hlhft, else "
+            "~/.local/state/hlhft"
+        ),
+    ] = ""
+    journal_folder: Annotated[str, _setting("folder of the journal; nothing: journal in the state folder")] = ""
+    control_socket: Annotated[
+        str, _setting("socket of the operator's commands; nothing: control.sock in the state folder", **_SOCKET)
+    ] = ""
+    cpu: Annotated[int, _setting("processor to stay on; -1 wherever the system likes", ge=-1, le=4095)] = -1
+    leftovers: Annotated[
+        Literal["cancel", "adopt"], _setting("what becomes of orders of an earlier session that still rest")
+    ] = "cancel"
+    reconcile_ms: Annotated[
+        float,
+        _setting("time between two comparisons with the venue's account", ge=1000, le=TIME_MS_MAX, scale=MS),
+    ] = 30_000
+    clock_offset_ms_max: Annotated[
+        float,
+        _setting("largest difference from the venue's clock to start with", gt=0, le=10_000, scale=MS),
+    ] = 1000
+    stop_ms_max: Annotated[
+        float,
+        _setting("longest time that a stop takes to prove that no order is left", ge=1000, le=300_000, scale=MS),
+    ] = 15_000
+    accept_host_loss_risk: Annotated[
+        bool,
+        _setting(
+            "trade on mainnet although orders would stay where this host is lost, with neither a watchdog on another "
+            "host nor scheduleCancel"
+        ),
+    ] = False
+
+
+class Gateway(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How orders are sent, and what is done when no answer comes."""
+
+    answer_ms: Annotated[
+        float,
+        _setting("longest wait for an answer before an order's fate is unknown and asked for", ge=100, le=60_000,
+                 scale=MS),
+    ] = 3000  # fmt: skip
+    cancel_repeat_ms: Annotated[
+        float,
+        _setting("an unanswered cancel is repeated on the other connection after this long", ge=50, le=60_000,
+                 scale=MS),
+    ] = 250  # fmt: skip
+    cancel_repeats_max: Annotated[
+        int, _setting("repeats of a cancel before the order itself is asked for", ge=1, le=20)
+    ] = 3
+
+
+class Journal(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is written of everything that happens, and how long it is kept."""
+
+    segment_mib: Annotated[int, _setting("size of one file, in MiB", ge=1, le=4096)] = 256
+    sync_ms: Annotated[
+        float, _setting("what is written reaches the disk itself within this time", ge=1, le=1000, scale=MS)
+    ] = 20
+    total_gib_max: Annotated[
+        float, _setting("all files together, in GiB; beyond it, the oldest market data go first", gt=0, le=100_000)
+    ] = 50
+    keep_days: Annotated[
+        int, _setting("days that orders, fills and everything but market data are kept", ge=1, le=36_500)
+    ] = 365
+    checkpoint_steps: Annotated[
+        int, _setting("decisions between two checksums of the whole state", ge=100, le=10_000_000)
+    ] = 10_000
+
+
+class Watchdog(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The process that cancels for an engine that is gone; it has an API wallet of its own."""
+
+    key_file: Annotated[
+        str,
+        _setting(
+            "file of the watchdog's own private key, never the engine's; nothing: the systemd credential watchdog-key"
+        ),
+    ] = ""
+    heartbeat: Annotated[
+        str,
+        _setting(
+            "where the engine says that it lives: a unix socket, or host:port on another host; nothing: heartbeat.sock "
+            "in the state folder",
+            **_HEARTBEAT,
+        ),
+    ] = ""
+    remote_heartbeat: Annotated[
+        str,
+        _setting(
+            "host:port of a second watchdog, on another host, that the engine tells the same; nothing: there is none",
+            **_HEARTBEAT,
+        ),
+    ] = ""
+    secret_file: Annotated[
+        str,
+        _setting(
+            "file of the secret that both hold, at least 32 bytes, readable by its owner only; nothing: "
+            "heartbeat.secret in the state folder, made where there is none"
+        ),
+    ] = ""
+    silence_ms_max: Annotated[
+        float, _setting("longest silence of the engine; then its orders are cancelled", ge=200, le=60_000, scale=MS)
+    ] = 1500  # seven beats; what was sent until then expires 3 s later, so that empty is proven within 5 s of a death
+    start_grace_ms: Annotated[
+        float,
+        _setting(
+            "a watchdog that starts waits this long for a first heartbeat before it cancels what rests",
+            ge=1000,
+            le=600_000,
+            scale=MS,
+        ),
+    ] = 30_000
+    breaker_grace_ms: Annotated[
+        float,
+        _setting(
+            "an engine whose breaker tripped has this long to cancel by itself", ge=200, le=60_000, scale=MS
+        ),
+    ] = 5000  # fmt: skip
+    flatten: Annotated[bool, _setting("whether positions are closed at market, too, for an engine that is gone")] = (
+        False
+    )
+    schedule_cancel: Annotated[
+        Literal["auto", "off"],
+        _setting("whether the venue is told to cancel everything by itself, where it allows that"),
+    ] = "off"
+    schedule_cancel_ms: Annotated[
+        float,
+        _setting("how far ahead it is told to; pushed on at a third of it", ge=6000, le=600_000, scale=MS),
+    ] = 30_000

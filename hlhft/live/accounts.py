@@ -1,0 +1,253 @@
+"""The reconciliation's effects performed: questions over HTTP, its readings told to fates and core, its verdicts on.
+
+A connection's demand for a reading and the reading itself have different numbers: whoever asked is remembered until the
+account agrees, and a newer demand takes the place of an older one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from hlhft.core.brain import Brain
+from hlhft.hyperliquid.connection_events import Reconcile
+from hlhft.hyperliquid.fates import Fates
+from hlhft.hyperliquid.fates_records import FatesError
+from hlhft.hyperliquid.fates_table import State as FateState
+from hlhft.hyperliquid.gateway_events import FillsRead as AllFillsRead
+from hlhft.hyperliquid.gateway_events import Listed
+from hlhft.hyperliquid.gateway_events import Told as GatewayTold
+from hlhft.hyperliquid.messages import Fills, Fundings, Liquidation, Transfers
+from hlhft.hyperliquid.reconcile import Reconciliation
+from hlhft.hyperliquid.reconcile_events import (
+    ALARMING,
+    Adopt,
+    Agreed,
+    Ask,
+    AskOwn,
+    Begin,
+    BeginSession,
+    CancelLeftovers,
+    CorePositions,
+    Disagreed,
+    Effect,
+    Empty,
+    FillsRead,
+    Input,
+    NotEmpty,
+    OwnOrder,
+    ProveEmpty,
+    Reason,
+    Report,
+    ReportCode,
+    SetTimer,
+    Tell,
+    TellFills,
+    TellListing,
+    Timer,
+    TimerName,
+    Told,
+    Watermark,
+)
+from hlhft.hyperliquid.reconcile_events import Answer as ReadingAnswer
+from hlhft.hyperliquid.supervisor_events import Agreed as AccountAgrees
+from hlhft.hyperliquid.supervisor_events import Disagreed as AccountDisagrees
+from hlhft.hyperliquid.supervisor_events import EmptyProven
+from hlhft.hyperliquid.supervisor_events import NotEmpty as OrdersAreLeft
+from hlhft.live.feed import OwnNews
+from hlhft.live.http import Answer
+from hlhft.live.hub import Hub
+from hlhft.live.orders import Orders
+
+OWNER = "reconcile"  # of its timers
+NS_PER_MS = 1_000_000
+FOLLOWING_MS = 10  # until a question about our own side is tried again
+_QUIET = frozenset({ReportCode.AGREED, ReportCode.DIFFERS})
+
+
+class Accounts:
+    """The account of one engine. `reconciled(number)` tells a connection that its demand is met; `leftovers(orders)`
+    cancels orders that nobody answers for; `watermark(ms)` keeps up to where all is known."""
+
+    def __init__(
+        self,
+        hub: Hub,
+        reconciliation: Reconciliation,
+        *,
+        brain: Brain,
+        fates: Fates,
+        orders: Orders,
+        settled_ms: int,
+        reconciled: Callable[[int], None],
+        leftovers: Callable[[CancelLeftovers], None],
+        fills: Callable[[Fills], None],
+        watermark: Callable[[int], None],
+    ) -> None:
+        self.reconciliation = reconciliation
+        self.agreed = 0  # how often a demanded reading agreed
+        self._hub = hub
+        self._clock = hub.clock
+        self._brain = brain
+        self._fates = fates
+        self._orders = orders
+        self._settled_ms = settled_ms
+        self._reconciled = reconciled
+        self._leftovers = leftovers
+        self._fills = fills
+        self._watermark = watermark
+        self._number = 0
+        self._demand: tuple[int, int] | None = None  # number of the Begin, number of the connection's demand
+        hub.timers.own(OWNER, self._fired)
+        self._effects: dict[type, Callable[[Any], None]] = {
+            Ask: self._ask, TellListing: self._tell_listing, TellFills: self._tell_fills,
+            FillsRead: self._fills_read, AskOwn: self._ask_own, Tell: self._tell,
+            BeginSession: self._begin_session, Adopt: self._adopt, CancelLeftovers: self._cancel_leftovers,
+            Agreed: self._agree, Disagreed: self._disagree, Watermark: self._keep_watermark, Empty: self._empty, NotEmpty: self._not_empty,
+            SetTimer: self._set_timer, Report: self._report,
+        }  # fmt: skip
+
+    def on(self, event: Input) -> None:
+        """Tells the machine, and performs what it demands."""
+        for effect in self.reconciliation.on(event, self._clock.now_ns()):
+            self._perform(effect)
+
+    def demand(self, demand: Reconcile) -> None:
+        """A connection wants the account to be read."""
+        self._number += 1
+        self._demand = self._number, demand.number
+        reason = Reason(str(demand.reason)) if self.reconciliation.is_seeded else Reason.START
+        self.on(Begin(self._number, reason, self._settled_ms))
+
+    def read_again(self) -> None:
+        """An operator looks: reads the account once more, unless a connection waits for that already."""
+        if self._demand is None:
+            self._number += 1
+            self.on(Begin(self._number, Reason.RESUMED, self._settled_ms))
+
+    def prove_empty(self, *, expiry_ms: int, deadline_ns: int) -> None:
+        """Finds out whether nothing of ours is open, nor can be; the gate is closed."""
+        self._number += 1
+        self._demand = None
+        self.on(ProveEmpty(self._number, expiry_ms, deadline_ns))
+
+    def news(self, message: OwnNews) -> None:
+        """What the user's streams told, which the fates know already."""
+        if isinstance(message, Fills | Fundings | Transfers):
+            self.on(Told(message))
+        elif isinstance(message, Liquidation):
+            self._hub.say(f"a liquidation was told: {message.notional_text} of {message.liquidated_user}", "error")
+            self.read_again()
+
+    # Effects.
+
+    def _perform(self, effect: Effect) -> None:
+        self._effects[type(effect)](effect)
+
+    def _ask(self, effect: Ask) -> None:
+        def told(answer: Answer) -> None:
+            self._turn()
+            if answer.body is None:
+                self._hub.counters["questions without an answer"] += 1
+                self._hub.say(f"a question got no answer: {answer.fault}", "debug")
+            self.on(ReadingAnswer(effect.request_id, answer.body, self._hub.timers.draw()))
+
+        self._hub.http.post("/info", effect.body, told)
+
+    def _tell_listing(self, effect: TellListing) -> None:
+        self._orders.on(Listed(effect.orders, effect.block_ms))
+
+    def _tell_fills(self, effect: TellFills) -> None:
+        self._orders.on(GatewayTold(effect.fills))
+        self._fills(effect.fills)
+
+    def _fills_read(self, effect: FillsRead) -> None:
+        self._orders.on(AllFillsRead(effect.from_ms, effect.through_ms))
+
+    def _ask_own(self, effect: AskOwn) -> None:
+        if self._hub.dispatch.is_behind:
+            # Rows that were told just now have not been stepped over.
+            self._hub.timers.set(OWNER, f"own {effect.number}", self._clock.now_ns() + FOLLOWING_MS * NS_PER_MS)
+            return
+        lane, books = self._brain.lane, self._brain.data.books
+        doubted = {(doubt.order_id, doubt.revision) for doubt in self._fates.doubts(self._clock.now_ns())}
+        orders = tuple(
+            OwnOrder(
+                one.cloid,
+                one.market,
+                one.left_lots,
+                one.state is FateState.LIVE,
+                one.state is not FateState.UNKNOWN and (one.order_id, one.revision) not in doubted,
+            )
+            for one in self._fates.live_orders()
+        )
+        self.on(
+            CorePositions(effect.number, _whole(lane.positions["position_lots"]), _whole(books["mark_ticks"]), orders)
+        )
+
+    def _tell(self, effect: Tell) -> None:
+        self._hub.dispatch.tell(effect.rows)
+
+    def _begin_session(self, effect: BeginSession) -> None:
+        self._hub.dispatch.tell(self._fates.begun(effect.block_ms, self._clock.now_ns()))
+
+    def _adopt(self, effect: Adopt) -> None:
+        for order in effect.orders:
+            try:
+                rows = self._fates.adopted(order, self._hub.block_ms, self._clock.now_ns())
+            except FatesError as error:
+                self._hub.say(f"an order of an earlier session cannot be adopted, it is cancelled: {error}", "warning")
+                continue
+            self._hub.dispatch.tell(rows)
+
+    def _cancel_leftovers(self, effect: CancelLeftovers) -> None:
+        self._hub.say(f"{len(effect.orders)} orders of ours that nobody answers for are cancelled", "warning")
+        self._leftovers(effect)
+
+    def _agree(self, effect: Agreed) -> None:
+        self.agreed += 1
+        if self._demand is not None and self._demand[0] == effect.number:
+            demanded, self._demand = self._demand[1], None
+            self._reconciled(demanded)
+        self._hub.engine.supervise(AccountAgrees())
+
+    def _disagree(self, effect: Disagreed) -> None:
+        text = f"{effect.code.name.lower()}: {effect.sentence}"
+        self._hub.say(f"the account does not agree, {text}", "error")
+        self._hub.engine.supervise(AccountDisagrees(text))
+
+    def _keep_watermark(self, effect: Watermark) -> None:
+        self._watermark(effect.block_ms)
+
+    def _empty(self, effect: Empty) -> None:
+        self._hub.engine.supervise(EmptyProven())
+
+    def _not_empty(self, effect: NotEmpty) -> None:
+        self._hub.engine.supervise(OrdersAreLeft(effect.count or 0))
+
+    def _set_timer(self, effect: SetTimer) -> None:
+        self._hub.timers.set(OWNER, effect.name, effect.at_ns)
+
+    def _report(self, effect: Report) -> None:
+        self._hub.counters[f"reconcile: {effect.code.name}"] += 1
+        text = f"reconcile: {effect.code.name.lower().replace('_', ' ')}, {effect.detail}"
+        level = "warning" if effect.code in ALARMING else "debug" if effect.code in _QUIET else "info"
+        self._hub.say(text, level)  # type: ignore[arg-type]
+
+    # Timers.
+
+    def _fired(self, name: str, draw: int) -> None:
+        self._turn()
+        if name.startswith("own "):
+            self._ask_own(AskOwn(int(name.removeprefix("own "))))
+        else:
+            self.on(Timer(TimerName(name), draw))
+
+    def _turn(self) -> None:
+        """Something that no frame caused begins now."""
+        self._hub.dispatch.received_ns = self._clock.now_ns()
+
+
+def _whole(column: np.ndarray) -> tuple[int, ...]:
+    return tuple(int(value) for value in column)

@@ -1,0 +1,270 @@
+"""From settings, a key and what the venue says to the parts of an engine, and what outlives it on disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from hlhft.compiled import running_key
+from hlhft.config.settings import Config, limit_values, whole
+from hlhft.core.brain import Brain
+from hlhft.core.state import LIMITS_DTYPE, BookKind
+from hlhft.hyperliquid.backoff import CONNECTS_PER_MINUTE_MAX, Budget
+from hlhft.hyperliquid.connection import Connection, ConnectionSettings
+from hlhft.hyperliquid.encode import Encoder
+from hlhft.hyperliquid.fates import Fates
+from hlhft.hyperliquid.gateway import Gateway
+from hlhft.hyperliquid.gateway_events import LANES
+from hlhft.hyperliquid.gateway_settings import GatewaySettings
+from hlhft.hyperliquid.messages import Fills
+from hlhft.hyperliquid.nonces import NonceAllocator
+from hlhft.hyperliquid.reconcile import Reconciliation
+from hlhft.hyperliquid.reconcile_compare import Account, Policy
+from hlhft.hyperliquid.reconcile_questions import QuestionSettings
+from hlhft.hyperliquid.reconcile_settings import ReconcileSettings
+from hlhft.hyperliquid.signing import Signer
+from hlhft.hyperliquid.supervisor import Supervisor
+from hlhft.hyperliquid.supervisor_events import Halt, HaltCause
+from hlhft.hyperliquid.wire import ms_of
+from hlhft.live.clock import Clock
+from hlhft.live.engine import Keep, Parts
+from hlhft.live.hub import Hub
+from hlhft.live.journal.brains import source_of
+from hlhft.live.journal.segments import JournalFull, files
+from hlhft.live.journal.writer import Journal, JournalSettings
+from hlhft.live.keeper import Keeper
+from hlhft.live.preflight import Found
+from hlhft.live.store import Store
+from hlhft.live.transport import TransportSettings
+from hlhft.strategies import Strategy
+from hlhft.units import Market
+
+NS_PER_MS = 1_000_000
+MIB, GIB = 1 << 20, 1 << 30
+USER_CHANNEL = 1  # of the journal's RAW records: the user's streams
+# How the engine's weight of a minute is split: reading the account, asking about orders, and actions over HTTP.
+READING_SHARE, ASKING_SHARE, HTTP_SHARE = 50, 35, 15
+READING_MIN = 120
+STATUS_WEIGHT, FILLS_WEIGHT = 2, 20  # venue reference section 7
+FILL_ASKS_PER_MINUTE = 4
+MESSAGES_MIN = 200  # a connection subscribes with hundreds
+_CAUSE_SHIFT = 8  # the store keeps one code: the breaker, and above it the cause of the halt
+
+
+def limits_of(config: Config, strategy: Strategy, markets: int) -> np.ndarray:
+    """LIMITS_DTYPE[1] of an engine."""
+    limits = np.zeros(1, LIMITS_DTYPE)
+    for name, value in limit_values(config).items():
+        limits[name] = value
+    limits["address_enforced"] = 1
+    limits["features"] = strategy.features
+    own = config.strategy.interval_ms
+    limits["interval_ns"] = strategy.interval_ns if own is None else whole(config, "strategy.interval_ms")
+    limits["decide_on_frame"] = int(strategy.on_frame)
+    limits["decide_on_fill"] = int(strategy.on_fill)
+    limits["markets"] = markets
+    return limits
+
+
+def brain_of(config: Config, strategy: Strategy, markets: tuple[Market, ...]) -> Brain:
+    """A brain that quotes snapshot books with our own orders in them. Raises StrategyError as `strategy` does."""
+    records = np.concatenate([market.record() for market in markets])
+    brain = Brain(records, limits_of(config, strategy, len(markets)))
+    brain.data.books["kind"] = BookKind.SNAPSHOT
+    brain.data.books["contains_own"] = 1
+    brain.lane.lane["strategy_address"] = strategy.address()
+    brain.lane.params[:] = strategy.params_bytes(config.strategy.params)
+    return brain
+
+
+def stored_halt(store: Store) -> Halt | None:
+    """The halt of an earlier session, as the supervisor knows it; None for an engine that may trade."""
+    halt = store.halt()
+    if halt.latches == 0 and halt.code == 0:
+        return None
+    cause, breaker = halt.code >> _CAUSE_SHIFT, halt.code & ((1 << _CAUSE_SHIFT) - 1)
+    known = HaltCause(cause) if cause in set(HaltCause) else HaltCause.OPERATOR
+    return Halt(known, halt.reason, halt.latches, breaker)
+
+
+@dataclass(kw_only=True)
+class Keeping(Keep):
+    """What outlives the process, in the store and the journal. Fills are counted once they are known to the fates."""
+
+    store: Store
+    keeper: Keeper
+    clock: Clock
+    signer: str
+    journal: Journal
+    _watermark_ms: int = field(default=0)
+
+    def halt(self, halt: Halt | None, reason: str) -> str:
+        """The halt is on disk when this returns."""
+        latches, code = 0, 0
+        if halt is not None:
+            latches, code = halt.latches, int(halt.cause) << _CAUSE_SHIFT | halt.breaker
+            reason = halt.reason
+        return self.keeper.now(lambda: self.store.write_halt(latches=latches, code=code, reason=reason))
+
+    def mark(self, mark: int) -> None:
+        """The mark of nonces is on disk when this returns."""
+        self.store.write_mark(self.signer, mark)
+
+    def fills(self, fills: Fills) -> None:
+        """These fills are known."""
+        known = [(fill.tid, ms_of(fill.ts_ns)) for fill in fills.fills]
+        if known:
+            self.keeper.later(lambda: self.store.write_fills(known))
+
+    def watermark(self, block_ms: int) -> None:
+        """All is known up to this block. The store's own watermark is that of the fills; this one is of the reading."""
+        self._watermark_ms = block_ms
+
+    def peak(self, equity_micro: int) -> None:
+        """The highest equity of the running minute."""
+        now_ns = self.clock.now_ns()
+        self.keeper.later(lambda: self.store.write_peak(equity_micro, now_ns))
+
+    def raw(self, frame: memoryview, now_ns: int) -> None:
+        """A frame of the user's streams, as it came. Where the journal is full, the core's way finds out."""
+        try:
+            self.journal.raw(USER_CHANNEL, frame, now_ns)
+        except JournalFull:
+            return
+
+    def trouble(self) -> str:
+        """What keeps the journal from going on."""
+        return self.journal.trouble or ""
+
+    def rotate(self) -> None:
+        """The state was changed by something but a step: what follows is replayed from here."""
+        try:
+            self.journal.rotate()
+        except JournalFull:
+            return  # the next step finds out
+
+
+def open_journal(
+    config: Config,
+    folder: Path,
+    brain: Brain,
+    *,
+    session: int,
+    strategy: Strategy,
+    markets: tuple[Market, ...],
+    shown: str,
+    compresses: bool = True,
+) -> Journal:
+    """The journal of this session; `shown` are the settings as `hlhft config` shows them. Raises JournalError."""
+    settings = JournalSettings(
+        segment_bytes=config.journal.segment_mib * MIB,
+        sync_ms=max(1, whole(config, "journal.sync_ms") // NS_PER_MS),
+        checkpoint_steps=config.journal.checkpoint_steps,
+        total_bytes_max=max(int(config.journal.total_gib_max * GIB), 4 * config.journal.segment_mib * MIB),
+        keep_days=min(config.journal.keep_days, 3650),
+    )
+    source = source_of(
+        brain, session=session, strategy=strategy, markets=markets, configuration=shown,
+        checkpoint_steps=settings.checkpoint_steps,
+    )  # fmt: skip
+    return Journal(folder, settings, source, session=session, compress=compresses)
+
+
+def newest_session(folder: Path) -> int:
+    """The newest session that the journal knows, 0 for none."""
+    return max((file.name.session for file in files(folder)), default=0) if folder.is_dir() else 0
+
+
+def gateway_settings(config: Config, address: str) -> GatewaySettings:
+    """The numbers of the gateway."""
+    weight = limit_values(config)["ip_weight_per_minute"]
+    posts = limit_values(config)["posts_in_flight_max"]
+    asking = max(weight * ASKING_SHARE // 100, 60)
+    return GatewaySettings(
+        account=address,
+        answer_ns=whole(config, "gateway.answer_ms"),
+        repeat_ns=min(whole(config, "gateway.cancel_repeat_ms"), whole(config, "gateway.answer_ms") - 1),
+        repeats_max=max(config.gateway.cancel_repeats_max, 1),
+        posts_max=max(posts * 3 // 4, 1),
+        posts_kept=max(posts // 4, 1),
+        asks_per_minute=max((asking - FILL_ASKS_PER_MINUTE * FILLS_WEIGHT) // STATUS_WEIGHT, 1),
+        fill_asks_per_minute=FILL_ASKS_PER_MINUTE,
+    )
+
+
+def parts_of(
+    config: Config,
+    *,
+    hub: Hub,
+    found: Found,
+    signer: Signer,
+    nonces: NonceAllocator,
+    brain: Brain,
+    journal: Journal,
+    store: Store,
+    base_url: str,
+) -> Parts:
+    """All machines of an engine, for the session that the store has begun. Raises ValueError (CloidError, SigningError,
+    EncodeError) for what cannot be, and RuntimeError when nothing can be signed."""
+    markets = tuple(found.markets)
+    session, owner = store.session, config.account.owner
+    mainnet = config.account.network == "mainnet"
+    limits = limit_values(config)
+    expires_ms = limits["expires_after_ns"] // NS_PER_MS
+    encoder = Encoder(
+        np.concatenate([market.record() for market in markets]), signer, owner=owner, session=session,
+        mainnet=mainnet, vault_address=config.account.vault_address or None, legs_max=int(limits["legs_max"]),
+        expires_after_ms=expires_ms,
+    )  # fmt: skip
+    fates = Fates(markets, owner=owner, session=session, begun_ms=None)
+    weight = limits["ip_weight_per_minute"]
+    gateway = Gateway(
+        gateway_settings(config, found.address), encoder=encoder, nonces=nonces, fates=fates, messages=hub.messages,
+        requests=Budget(max(weight * HTTP_SHARE // 100, 1)),
+    )  # fmt: skip
+    now_ns = hub.clock.now_ns()
+    watermark = store.watermark()
+    reconciliation = Reconciliation(
+        ReconcileSettings(
+            policy=Policy(config.engine.leftovers),
+            round_ns=whole(config, "engine.reconcile_ms"),
+            watermark_ms=watermark.time_ms,
+            questions=QuestionSettings(weight_per_minute=max(weight * READING_SHARE // 100, READING_MIN)),
+        ),
+        Account(markets, owner=owner, session=session, asset_ids=found.asset_ids, base_tokens=found.base_tokens),
+        user=found.address,
+    )
+    peak = store.peak(now_ns)
+    stop_ns_max = whole(config, "engine.stop_ms_max")
+    url = "ws" + base_url.removeprefix("http") + "/ws"
+    feed, *lanes = (
+        Connection(ConnectionSettings(url=url), connects=hub.connects, messages=hub.messages) for _ in range(LANES + 1)
+    )
+    return Parts(
+        hub=hub, markets=markets, address=found.address, brain=brain, journal=journal, fates=fates, gateway=gateway,
+        reconciliation=reconciliation,
+        supervisor=Supervisor(
+            lanes=LANES, stop_ns_max=stop_ns_max, halt=stored_halt(store), peak_micro=peak or 0,
+            peak_ns=now_ns if peak else 0,
+        ),
+        feed=feed, lanes=lanes, tick_to_trade_ns_max=int(limits["tick_to_trade_ns_max"]), stop_ns_max=stop_ns_max,
+        settled_ms=0 if store.has_ended_well else now_ns // NS_PER_MS + expires_ms,
+        transport=TransportSettings(),
+        keep=Keeping(
+            store=store, keeper=hub.keeper, clock=hub.clock, signer=signer.address, journal=journal
+        ),
+    )  # fmt: skip
+
+
+def budgets_of(config: Config) -> tuple[Budget, Budget]:
+    """The engine's parts of what an IP address may do in a minute: connects and messages."""
+    percent = config.limits.share.engine_percent
+    connects = Budget(max(CONNECTS_PER_MINUTE_MAX * percent // 100, 3))
+    return connects, Budget(max(limit_values(config)["messages_per_minute"], MESSAGES_MIN))
+
+
+def begin_session(store: Store, journal_folder: Path) -> int:
+    """A session of its own, on disk. Raises StoreError."""
+    return store.begin_session(running_key(), newest_elsewhere=newest_session(journal_folder))

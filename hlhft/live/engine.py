@@ -1,0 +1,425 @@
+"""The engine: machines, core and shells wired together, and what the supervisor demands performed.
+
+It is made of parts that are ready (`hlhft.live.assembly`), runs on one event loop, and ends with an `Exit`. Whatever
+raises in a callback is a broken invariant: the supervisor hears of it, cancels what is at the venue and ends; when that
+breaks as well, it ends at once and says that orders may be left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hlhft.core.brain import Brain
+from hlhft.core.risk import BREAKERS, Breaker
+from hlhft.events import EventFlag, EventKind
+from hlhft.hyperliquid import supervisor_events as told
+from hlhft.hyperliquid.connection import Connection
+from hlhft.hyperliquid.connection_events import Reconcile
+from hlhft.hyperliquid.decode import Row
+from hlhft.hyperliquid.fates import Fates
+from hlhft.hyperliquid.gateway import Gateway
+from hlhft.hyperliquid.gateway_events import BlockTime, CancelOwn, Gate, NonceEvidence, Resume, Start
+from hlhft.hyperliquid.gateway_events import Told as GatewayTold
+from hlhft.hyperliquid.messages import Fills, NonUserCancels, OrderUpdates
+from hlhft.hyperliquid.reconcile import Reconciliation
+from hlhft.hyperliquid.reconcile_events import CancelLeftovers
+from hlhft.hyperliquid.supervisor import Supervisor
+from hlhft.hyperliquid.supervisor_events import Exit, GateLevel, Halt, Verdict
+from hlhft.hyperliquid.supervisor_table import Stage
+from hlhft.live.accounts import Accounts
+from hlhft.live.control import Outcome, Reloaded
+from hlhft.live.dispatch import Dispatch, Recorder
+from hlhft.live.feed import Feed, OwnNews
+from hlhft.live.hub import Hub
+from hlhft.live.orders import Orders
+from hlhft.live.profit import ProfitTally
+from hlhft.live.pulse import Pulse
+from hlhft.live.transport import TransportSettings
+from hlhft.live.view import Status
+from hlhft.units import Market
+
+OWNER = "engine"  # of its timers
+STOP, SECOND = "stop", "second"
+SECOND_NS = 1_000_000_000
+LATE_TOLD_NS = 20_000_000  # lateness of the loop that the core hears of at once
+BREAKS_MAX = 3
+_VISIBLE = int(EventFlag.LOCAL_VISIBLE)
+_ACCOUNT_STATE = int(EventKind.ACCOUNT_STATE)
+_MONEY = frozenset({int(EventKind.ORDER_FILLED), int(EventKind.FUNDING_PAYMENT), int(EventKind.POSITION_STATE)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What an engine is made of; all of it is its own from now on."""
+
+    hub: Hub
+    markets: Sequence[Market]
+    address: str  # whose account is traded
+    brain: Brain
+    journal: Recorder
+    fates: Fates
+    gateway: Gateway
+    reconciliation: Reconciliation
+    supervisor: Supervisor
+    feed: Connection
+    lanes: Sequence[Connection]
+    tick_to_trade_ns_max: int
+    stop_ns_max: int
+    settled_ms: int  # orders of an earlier session may arrive until this block
+    transport: TransportSettings
+    keep: Keep
+
+
+class Keep:
+    """What outlives the process; each of these may fail, and says so in a sentence. The default keeps nothing."""
+
+    def halt(self, halt: Halt | None, reason: str) -> str:
+        """The halt is on disk when this returns; None: there is none any more."""
+        return ""
+
+    def mark(self, mark: int) -> None:
+        """The mark of nonces is on disk when this returns. Raises StoreError; called on the store's thread."""
+
+    def fills(self, fills: Fills) -> None:
+        """These fills are known."""
+
+    def watermark(self, block_ms: int) -> None:
+        """All is known up to this block."""
+
+    def peak(self, equity_micro: int) -> None:
+        """The highest equity of the running minute."""
+
+    def raw(self, frame: memoryview, now_ns: int) -> None:
+        """A frame of the user's streams, as it came."""
+
+    def trouble(self) -> str:
+        """What keeps the journal from going on; empty when nothing does."""
+        return ""
+
+    def rotate(self) -> None:
+        """The state was changed by something but a step."""
+
+
+class Engine:
+    """One engine. `every_second` is called once a second, for what surrounds it: heartbeats, service manager, pulses.
+
+    `ended` is done once the engine has ended; its result is why, and what is left at the venue.
+    """
+
+    def __init__(
+        self,
+        parts: Parts,
+        *,
+        status: Callable[[Engine], Status],
+        tally: ProfitTally | None = None,
+        reload: Callable[[Engine], Reloaded] | None = None,
+        ready: Callable[[], None] = lambda: None,
+        stopping: Callable[[], None] = lambda: None,
+        every_second: Callable[[Engine], None] = lambda engine: None,
+        leftovers: Callable[[CancelLeftovers], None] | None = None,
+        collects: bool = True,
+    ) -> None:
+        self.parts = parts
+        self.hub = parts.hub
+        self.loop = asyncio.get_running_loop()
+        self.ended: asyncio.Future[Exit] = self.loop.create_future()
+        self.started_ns = parts.hub.clock.now_ns()
+        self.supervisor = parts.supervisor
+        self.status_maker = status
+        self._tally = tally
+        self._opened: set[int] = set()  # markets whose position at the start of the session is known
+        self._reload = reload
+        self._ready = ready
+        self._stopping = stopping
+        self._every_second = every_second
+        self._collects = collects
+        self._requests = 0
+        self._answers: dict[int, told.Answer] = {}
+        self._breaks = 0
+        self._had_trouble = False
+        self._halt_code = 0
+        hub = parts.hub
+        hub.engine = self
+        hub.timers.own(OWNER, self._fired)
+        self.pulse = Pulse(self.loop, hub.clock, told_ns=min(LATE_TOLD_NS, parts.tick_to_trade_ns_max), late=self._late)
+        self.orders = Orders(
+            hub, parts.gateway, connections=parts.lanes, markets=parts.markets, user=parts.address,
+            write_mark=parts.keep.mark, budget=self._budget, transport=parts.transport,
+        )  # fmt: skip
+        self.dispatch = hub.dispatch = Dispatch(
+            parts.brain, journal=parts.journal, send=self.orders.send, listener=self, timers=hub.timers,
+            clock=hub.clock, loop=self.loop, watch=self._watch if tally is not None else None,
+        )  # fmt: skip
+        self.feed = Feed(
+            hub, parts.feed, markets=parts.markets, address=parts.address, pulse=self.pulse, news=self._news,
+            block=self._block, reconcile=self._reconcile, raw=parts.keep.raw, changed=self._feed_changed,
+            transport=parts.transport,
+        )  # fmt: skip
+        self.accounts = Accounts(
+            hub, parts.reconciliation, brain=parts.brain, fates=parts.fates, orders=self.orders,
+            settled_ms=parts.settled_ms, reconciled=self._reconciled,
+            leftovers=leftovers or self._leftovers, fills=parts.keep.fills, watermark=parts.keep.watermark,
+        )  # fmt: skip
+        self._effects: dict[type, Callable[[Any], None]] = {
+            told.TellCore: self._tell_core, told.SetGate: self._set_gate, told.CancelOwn: self._cancel_own,
+            told.ProveEmpty: self._prove_empty, told.SetStopTimer: self._set_stop_timer, told.Persist: self._persist,
+            told.Ready: lambda effect: self._ready(), told.Stopping: lambda effect: self._stopping(),
+            told.Answer: self._answer, told.Report: self._report, told.Exit: self._exit,
+        }  # fmt: skip
+
+    # Its life.
+
+    def start(self) -> None:
+        """All is loaded: begins to connect."""
+        self.loop.set_exception_handler(self._loop_failed)
+        self.pulse.start(collects=self._collects)
+        self.supervise(told.Warmed())
+        self.dispatch.known()
+        self.orders.on(Start())
+        # What the venue took of this key before is not told anywhere; a nonce that it refuses as used tells.
+        self.orders.on(NonceEvidence(0))
+        self.dispatch.start()
+        self.hub.timers.set(OWNER, SECOND, self.hub.clock.now_ns() + SECOND_NS)
+        self.feed.start()
+        self.orders.start()
+
+    def stop(self, reason: str) -> None:
+        """Ends it: gate closed, own orders cancelled, emptiness proven. Asked for again, without the proof."""
+        self.supervise(told.StopAsked(reason))
+
+    def rotate(self) -> None:
+        """Begins a new segment of the journal: something but a step changed the state."""
+        self.parts.keep.rotate()
+
+    def close(self) -> None:
+        """Lets go of sockets and timers, once it has ended."""
+        self.pulse.stop()
+        self.hub.timers.close()
+        for line in (self.feed.line, *self.orders.lines):
+            line.stop()
+
+    def broke(self, error: BaseException | None) -> None:
+        """An invariant does not hold: nothing more is placed, and the process ends."""
+        self._breaks += 1
+        text = f"{type(error).__name__}: {error}" if error is not None else "unknown"
+        self.hub.say(f"something broke, and the engine ends: {text}", "error")
+        if self._breaks > BREAKS_MAX:
+            self._give_up(text)
+            return
+        if self._breaks == 1:
+            self.loop.call_soon(self._fail, text)
+
+    def _fail(self, text: str) -> None:
+        self.supervise(told.Failed(text))
+
+    def _give_up(self, text: str) -> None:
+        if not self.ended.done():
+            self.ended.set_result(Exit(Verdict.NOT_EMPTY, self.supervisor.halt, text))
+
+    def _loop_failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        self.broke(error if error is not None else RuntimeError(str(context.get("message", ""))))
+
+    # The supervisor.
+
+    def supervise(self, event: told.Input) -> None:
+        """Something that the supervisor is to judge; does what it demands."""
+        for effect in self.supervisor.on(event, self.hub.clock.now_ns()):
+            self._effects[type(effect)](effect)
+
+    @property
+    def stage(self) -> Stage:
+        """How far it has come."""
+        return self.supervisor.stage
+
+    def _tell_core(self, effect: told.TellCore) -> None:
+        self.dispatch.tell(effect.rows)
+
+    def _set_gate(self, effect: told.SetGate) -> None:
+        level = effect.level
+        self.orders.on(Gate(is_open=level is GateLevel.OPEN, reductions=level is GateLevel.REDUCING))
+
+    def _cancel_own(self, effect: told.CancelOwn) -> None:
+        self.orders.on(CancelOwn())
+
+    def _prove_empty(self, effect: told.ProveEmpty) -> None:
+        self.accounts.prove_empty(
+            expiry_ms=self.parts.fates.last_expiry_ms, deadline_ns=self.hub.clock.now_ns() + self.parts.stop_ns_max
+        )
+
+    def _set_stop_timer(self, effect: told.SetStopTimer) -> None:
+        self.hub.timers.set(OWNER, STOP, effect.at_ns)
+
+    def _persist(self, effect: told.Persist) -> None:
+        fault = self.parts.keep.halt(effect.halt, effect.reason)
+        if fault:
+            self.hub.say(f"the halt could not be written: {fault}", "error")
+
+    def _answer(self, effect: told.Answer) -> None:
+        self._answers[effect.request] = effect
+
+    def _report(self, effect: told.Report) -> None:
+        detail = f": {effect.detail}" if effect.detail else ""
+        level: Any = "warning" if effect.code in (told.ReportCode.HALTED, told.ReportCode.STILL_HALTED) else "info"
+        self.hub.say(f"{effect.code.name.lower().replace('_', ' ')}{detail}", level)
+
+    def _exit(self, effect: Exit) -> None:
+        if not self.ended.done():
+            self.ended.set_result(effect)
+
+    # What the parts tell.
+
+    def tripped(self, latches: int, breaker: int) -> None:
+        """A breaker of the core latched."""
+        name = Breaker(breaker).name.lower().replace("_", " ")
+        self.supervise(told.Tripped(latches, breaker, f"breaker {name} tripped"))
+
+    def journal_full(self, sentence: str) -> None:
+        """The journal takes no more."""
+        self._had_trouble = True
+        self.supervise(told.JournalFailed(sentence))
+
+    def ticked(self, halt_code: int) -> None:
+        """What keeps the core from quoting now, told when it changes."""
+        if halt_code != self._halt_code:
+            self._halt_code = halt_code
+            if halt_code:
+                breaker = Breaker(halt_code)
+                name = breaker.name.lower().replace("_", " ")
+                self.hub.say(f"breaker {name}: {BREAKERS[breaker].meaning}", "warning")
+            else:
+                self.hub.say("no breaker keeps it from quoting")
+
+    def _feed_changed(self, is_live: bool) -> None:
+        self.supervise(told.FeedUp() if is_live else told.FeedDown())
+
+    def _reconcile(self, demand: Reconcile) -> None:
+        self.accounts.demand(demand)
+
+    def _reconciled(self, number: int) -> None:
+        self.feed.line.reconciled(number)
+
+    def _news(self, message: OwnNews) -> None:
+        if isinstance(message, OrderUpdates | Fills | NonUserCancels):
+            self.orders.on(GatewayTold(message))
+        if isinstance(message, Fills):
+            self.parts.keep.fills(message)
+        self.accounts.news(message)
+
+    def _block(self, block_ms: int) -> None:
+        self.orders.on(BlockTime(block_ms))
+
+    def _late(self, lateness_ns: int) -> None:
+        self.hub.say(f"the loop was {lateness_ns / 1e6:.0f} ms late", "warning")
+        self.dispatch.late(lateness_ns)
+
+    def _watch(self, rows: Sequence[Row]) -> None:
+        """What of the news makes or loses money, for the split of the profit that operators see."""
+        tally, books = self._tally, self.parts.brain.data.books
+        assert tally is not None, "only asked for with one"
+        for row in rows:
+            kind, market = row[7], row[9]
+            if kind not in _MONEY:
+                continue
+            book = books[market]
+            middle = int(book["best_bid_ticks"]) + int(book["best_ask_ticks"])
+            both = middle if int(book["best_bid_ticks"]) and int(book["best_ask_ticks"]) else 0
+            if kind == EventKind.ORDER_FILLED:
+                tally.filled(
+                    market, side=row[10], price_ticks=row[2], size_lots=row[3], mid_half_ticks=both, fee_micro=row[6]
+                )
+            elif kind == EventKind.FUNDING_PAYMENT:
+                tally.funded(market, amount_micro=row[5])
+            else:
+                tally.opened(market, position_lots=row[3], mark_ticks=row[2])
+                self._opened.add(market)
+
+    def _budget(self, used: int, allowed: int) -> None:
+        """The venue told the address' budget in a refusal: the next state of the account, with the margin as it was."""
+        lane = self.parts.brain.lane.lane
+        now_ns = self.hub.clock.now_ns()
+        value, margin, maintenance = (
+            int(lane[name][0]) for name in ("margin_value_micro", "margin_used_micro", "maintenance_micro")
+        )
+        self.dispatch.tell([(0, now_ns, value, margin, maintenance, used, allowed, _ACCOUNT_STATE, _VISIBLE, 0, 0, 0)])
+
+    def _leftovers(self, effect: CancelLeftovers) -> None:
+        self.hub.say("orders of an earlier session are left: nothing cancels them here", "error")
+
+    # Time.
+
+    def _fired(self, name: str, draw: int) -> None:
+        now_ns = self.hub.clock.now_ns()
+        self.dispatch.received_ns = now_ns
+        if name == STOP:
+            self.supervise(told.StopDue())
+            return
+        self.hub.timers.set(OWNER, SECOND, now_ns + SECOND_NS)
+        leap_ns = self.hub.clock.discipline()
+        if leap_ns:
+            self.hub.say(f"the wall clock leapt by {leap_ns / 1e9:+.3f} s", "warning")
+        self._look_at_journal()
+        lane = self.parts.brain.lane.lane
+        peak_micro = int(lane["equity_micro"][0])
+        if peak_micro > 0:
+            self.parts.keep.peak(peak_micro)
+        self._every_second(self)
+
+    def _look_at_journal(self) -> None:
+        trouble = self.parts.keep.trouble()
+        if trouble and not self._had_trouble:
+            self._had_trouble = True
+            self.supervise(told.JournalFailed(trouble))
+        elif self._had_trouble and not trouble and self.dispatch.has_journal:
+            self._had_trouble = False
+            self.supervise(told.JournalWorks())
+
+    # Operators: the handler of the control socket.
+
+    def status(self) -> Status:
+        """Everything that an operator sees."""
+        if self._tally is not None:
+            for row in self._opened:
+                book = self.parts.brain.data.books[row]
+                bid, ask = int(book["best_bid_ticks"]), int(book["best_ask_ticks"])
+                self._tally.moved(
+                    row, mid_half_ticks=bid + ask if bid and ask else 0, mark_ticks=int(book["mark_ticks"])
+                )
+        return self.status_maker(self)
+
+    def halt(self, reason: str) -> Outcome:
+        """Stops quoting and cancels all, until a resume; positions stay."""
+        return self._asked(told.HaltAsked(self._request(), reason or "an operator halted it"))
+
+    def resume(self, reason: str) -> Outcome:
+        """Clears halts and latches; it quotes again once it agrees with the venue."""
+        outcome = self._asked(told.ResumeAsked(self._request(), reason))
+        if outcome.is_done:
+            self.orders.on(Resume())
+        else:
+            self.accounts.read_again()
+        return outcome
+
+    def flatten(self, reason: str) -> Outcome:
+        """Cancels all and closes every position at market; halted from then on."""
+        return self._asked(told.FlattenAsked(self._request(), reason or "an operator flattened it"))
+
+    def reload(self) -> Reloaded:
+        """Reads the configuration again and takes of it what may change while it runs."""
+        if self._reload is None:
+            return Reloaded(is_done=False, sentence="this engine was not started from a file of settings")
+        return self._reload(self)
+
+    def _request(self) -> int:
+        self._requests += 1
+        return self._requests
+
+    def _asked(self, event: told.HaltAsked | told.ResumeAsked | told.FlattenAsked) -> Outcome:
+        self.dispatch.received_ns = self.hub.clock.now_ns()
+        self.supervise(event)
+        answer = self._answers.pop(event.request, None)
+        assert answer is not None, "the supervisor answers each request at once"
+        return Outcome(is_done=answer.is_done, sentence=answer.text)

@@ -1,0 +1,142 @@
+"""Requests to the venue over HTTP: `/info`, and `/exchange` where no socket is up.
+
+An answer is its body when it is JSON with status 200, and else nothing but a sentence that says what came instead: the
+venue's gateway answers HTML when it is overloaded (venue reference section 7), which no machine should try to read.
+Requests under way, the size of an answer and its time are bounded; redirects are not followed, proxies of the
+environment not used, cookies not kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import aiohttp
+from msgspec import Struct
+
+JSON_HEADERS = {"Content-Type": "application/json"}
+SHOWN_CHARACTERS_MAX = 120  # of a body that is no JSON, in the sentence about it
+_JSON_FIRST = b'{["0123456789-tfn'
+_OK = 200
+_READ_BYTES = 1 << 16
+
+
+class Answer(Struct, frozen=True):
+    """What came back. `body` is JSON, or None and `fault` says why; `status` is 0 when there was no answer."""
+
+    body: bytes | None
+    fault: str = ""
+    status: int = 0
+
+
+Told = Callable[[Answer], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpSettings:
+    """The bounds of the requests of this process."""
+
+    timeout_s: float = 10.0  # for one answer, all of it
+    connect_s: float = 5.0
+    body_bytes_max: int = 1 << 24  # 2,000 fills are one million bytes; the list of all markets less
+    requests_max: int = 16  # under way at one time; more are refused
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} of HTTP requests is {getattr(self, name)}, and must be more than 0")
+
+
+class Http:
+    """The requests of one process to one venue, with connections that are kept. Opened on a running event loop."""
+
+    def __init__(self, base_url: str, settings: HttpSettings | None = None) -> None:
+        self.settings = settings or HttpSettings()
+        self.counters: Counter[str] = Counter()
+        self.base_url = base_url.rstrip("/")
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._session = aiohttp.ClientSession(
+            timeout=aiohttp.ClientTimeout(total=self.settings.timeout_s, sock_connect=self.settings.connect_s),
+            connector=aiohttp.TCPConnector(limit=self.settings.requests_max),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+        )
+
+    @property
+    def under_way(self) -> int:
+        """Requests without an answer."""
+        return len(self._tasks)
+
+    def post(self, path: str, body: bytes, told: Told) -> None:
+        """Posts a body, and tells what comes back: once, and never within this call."""
+        self._spawn(path, body, told)
+
+    async def ask(self, path: str, body: bytes) -> Answer:
+        """The same for those who can wait."""
+        return await self._post(path, body)
+
+    async def close(self) -> None:
+        """Gives up what is under way, untold, and closes the connections."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        await self._session.close()
+
+    # Parts.
+
+    def _spawn(self, path: str, body: bytes, told: Told) -> None:
+        is_full = len(self._tasks) >= self.settings.requests_max
+        if is_full:
+            self.counters["requests refused"] += 1
+        if is_full and len(self._tasks) >= 2 * self.settings.requests_max:
+            # The refusals themselves have not been told yet: whoever asks so often asks in a loop.
+            raise AssertionError("requests are bounded by those who make them")
+
+        async def run() -> None:
+            if is_full:
+                told(Answer(None, f"{self.settings.requests_max} requests are under way already"))
+            else:
+                told(await self._post(path, body))
+
+        task = asyncio.get_running_loop().create_task(run())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _post(self, path: str, body: bytes) -> Answer:
+        url = self.base_url + path
+        self.counters["requests"] += 1
+        try:
+            async with self._session.post(url, data=body, headers=JSON_HEADERS, allow_redirects=False) as response:
+                answer = await self._read(response)
+        except TimeoutError:
+            answer = Answer(None, f"{path}: no answer within {self.settings.timeout_s:g} s")
+        except (aiohttp.ClientError, OSError) as error:
+            answer = Answer(None, f"{path}: {type(error).__name__}: {error}")
+        if answer.body is None:
+            self.counters["answers that are none"] += 1
+        return answer
+
+    async def _read(self, response: aiohttp.ClientResponse) -> Answer:
+        parts = bytearray()
+        async for part in response.content.iter_chunked(_READ_BYTES):
+            parts += part
+            if len(parts) > self.settings.body_bytes_max:
+                return Answer(None, f"an answer of more than {self.settings.body_bytes_max} bytes", response.status)
+        body = bytes(parts)
+        kind = response.headers.get("Content-Type", "no type").partition(";")[0]
+        if response.status != _OK:
+            return Answer(None, f"HTTP {response.status} ({kind}): {_shown(body)}", response.status)
+        if body.lstrip()[:1] not in {bytes((letter,)) for letter in _JSON_FIRST}:
+            self.counters["answers that are no JSON"] += 1
+            return Answer(None, f"the answer is no JSON but {kind}: {_shown(body)}", response.status)
+        return Answer(body, "", response.status)
+
+
+def _shown(body: bytes) -> str:
+    """The beginning of a body in one line."""
+    text = " ".join(body[: 4 * SHOWN_CHARACTERS_MAX].decode(errors="replace").split())
+    return text[:SHOWN_CHARACTERS_MAX] if text else "nothing"

@@ -1,0 +1,144 @@
+"""`hlhft run` without its command line: the loop, the exchange of a paper run, and what a reload changes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+import uvloop
+
+from hlhft.config.folders import folders_of
+from hlhft.config.load import ConfigError, Loaded, load
+from hlhft.config.reload import reload_of
+from hlhft.config.settings import Config, limit_values
+from hlhft.hyperliquid.signing import Signer
+from hlhft.hyperliquid.supervisor_events import Exit
+from hlhft.live import child
+from hlhft.live.control import Reloaded
+from hlhft.live.engine import Engine
+from hlhft.live.http import Http
+from hlhft.live.preflight import VenueError
+from hlhft.live.process import Orders, paper_key, run
+from hlhft.live.status import StatusMaker
+from hlhft.strategies import StrategyError
+from hlhft.strategies import load as load_strategy
+
+PAPER_FOLDER = "paper"  # in the state folder: paper has a store, a journal and a key of its own
+PAPER_USDC = 100_000
+EXCHANGE_START_S = 120.0  # the first start compiles
+EXCHANGE_STOP_S = 10.0
+
+
+def run_engine(loaded: Loaded, environment: Mapping[str, str], file: Path | None, *, is_paper: bool = False) -> Exit:
+    """Runs an engine with these settings, which came from `file`, until it ends. Raises what keeps it from starting."""
+    if not is_paper:
+        return _run(Orders(loaded=loaded, environment=environment, reload=_Reloading(loaded.config, file, environment)))
+    config = loaded.config
+    folder = folders_of(config, environment).state / PAPER_FOLDER
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    signer = paper_key(folder / "agent.key")
+    with tempfile.TemporaryDirectory(prefix="hlhft-paper-") as temporary:
+        exchange, url = _start_exchange(config, Path(temporary), folder)
+        try:
+            settings = on_paper(loaded, folder, url)
+            _deposit(url, signer)
+            return _run(
+                Orders(
+                    loaded=settings, environment=environment, is_paper=True, signer=signer,
+                    reload=_Reloading(settings.config, file, environment),
+                )
+            )  # fmt: skip
+        finally:
+            exchange.stop(within_s=EXCHANGE_STOP_S)
+
+
+def _run(orders: Orders) -> Exit:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(run(orders))
+
+
+# Paper.
+
+
+def on_paper(loaded: Loaded, folder: Path, url: str) -> Loaded:
+    """The same settings for a paper account on the exchange at `url`, with a folder of its own."""
+    config = loaded.config
+    account = msgspec.structs.replace(
+        config.account, network="local", base_url=url, address="", vault_address="", key_file=""
+    )
+    engine = msgspec.structs.replace(
+        config.engine, state_folder=str(folder), journal_folder=str(folder / "journal"), accept_host_loss_risk=True
+    )
+    return Loaded(msgspec.structs.replace(config, account=account, engine=engine), loaded.origins)
+
+
+def _start_exchange(config: Config, temporary: Path, folder: Path) -> tuple[child.Child, str]:
+    """An exchange that follows the live market, and where it listens. Raises VenueError when it does not come up."""
+    ready = temporary / "ready.json"
+    arguments = [
+        "exchange", "--flow", "live", "--coins", ",".join(config.engine.coins), "--port", "0",
+        "--ready-file", str(ready),
+    ]  # fmt: skip
+    exchange = child.start(arguments, log=folder / "exchange.log", name="exchange")
+    if not exchange.wait_for(ready, within_s=EXCHANGE_START_S):
+        words = exchange.last_words
+        exchange.stop(within_s=EXCHANGE_STOP_S)
+        raise VenueError(f"the exchange for paper trading does not come up: {words or 'it says nothing'}")
+    return exchange, str(json.loads(ready.read_text())["url"])
+
+
+def _deposit(url: str, signer: Signer) -> None:
+    """Paper money for the account. Raises VenueError."""
+
+    async def work() -> None:
+        http = Http(url)
+        try:
+            body = msgspec.json.encode({"address": signer.address.lower(), "usdc": PAPER_USDC})
+            answer = await http.ask("/admin", body)
+        finally:
+            await http.close()
+        if answer.body is None:
+            raise VenueError(f"the exchange for paper trading gives no money: {answer.fault}")
+
+    asyncio.run(work())
+
+
+# Reload.
+
+
+class _Reloading:
+    """Reads the settings again, and puts into a running engine what may change while it runs."""
+
+    def __init__(self, config: Config, file: Path | None, environment: Mapping[str, str]) -> None:
+        self._config = config
+        self._file = file
+        self._environment = environment
+
+    def __call__(self, engine: Engine) -> Reloaded:
+        try:
+            fresh = load(self._file, self._environment).config
+            changes = reload_of(self._config, _like(self._config, fresh))
+            params = load_strategy(changes.config.strategy.name).params_bytes(changes.config.strategy.params)
+        except (ConfigError, StrategyError, OSError) as error:
+            return Reloaded(is_done=False, sentence=f"nothing changed: {error}")
+        brain = engine.parts.brain
+        for name, value in limit_values(changes.config).items():
+            brain.limits[name] = value
+        brain.lane.params[:] = params
+        self._config = changes.config
+        if isinstance(engine.status_maker, StatusMaker):
+            engine.status_maker.config = changes.config
+        engine.rotate()
+        sentence = f"{len(changes.applied)} settings changed, {len(changes.refused)} need a restart"
+        return Reloaded(is_done=True, sentence=sentence, applied=changes.applied, refused=changes.refused)
+
+
+def _like(running: Config, fresh: Config) -> Config:
+    """The fresh settings with account and folders of the running ones where it is a paper run, which made its own."""
+    if running.account.network != "local" or fresh.account.network == "local":
+        return fresh
+    return msgspec.structs.replace(fresh, account=running.account, engine=running.engine)

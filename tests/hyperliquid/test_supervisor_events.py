@@ -1,0 +1,15 @@
+"""Every cause of a halt says what it means, and its number stays what it was: it is on disk."""
+
+from __future__ import annotations
+
+from hlhft.hyperliquid.supervisor_events import HALT_MEANING, HaltCause
+
+
+def test_every_cause_has_a_meaning() -> None:
+    assert set(HALT_MEANING) == set(HaltCause)
+    assert all(meaning and not meaning.endswith(".") for meaning in HALT_MEANING.values())
+
+
+def test_numbers_on_disk_do_not_change() -> None:
+    assert [int(cause) for cause in HaltCause] == [1, 2, 3, 4, 5, 6]
+    assert (HaltCause.BREAKER, HaltCause.NONCES) == (1, 6)
