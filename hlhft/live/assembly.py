@@ -38,7 +38,7 @@ from hlhft.live.keeper import Keeper
 from hlhft.live.preflight import Found
 from hlhft.live.store import Store
 from hlhft.live.transport import TransportSettings
-from hlhft.strategies import Strategy
+from hlhft.strategies import Strategy, pair_legs
 from hlhft.units import Market
 
 NS_PER_MS = 1_000_000
@@ -76,6 +76,7 @@ def brain_of(config: Config, strategy: Strategy, markets: tuple[Market, ...]) ->
     brain.data.books["contains_own"] = 1
     brain.lane.lane["strategy_address"] = strategy.address()
     brain.lane.params[:] = strategy.params_bytes(config.strategy.params)
+    pair_legs(strategy, config.strategy.params, markets, brain.lane.positions)
     return brain
 
 

@@ -47,6 +47,16 @@ def test_a_brain_quotes_snapshot_books_with_our_own_orders_in_them():
     assert brain.lane.lane["connected"][0] == 0
 
 
+def test_the_legs_of_a_carry_are_told_to_the_brain():
+    markets = (
+        Market.spot("HYPE/USDC", asset_id=10_107, size_decimals=2),
+        Market.perpetual("HYPE", asset_id=159, size_decimals=2),
+    )
+    brain = brain_of(Config(), load("funding"), markets)
+    assert brain.lane.positions["pair"].tolist() == [2, 1]
+    assert brain.lane.positions["unhedged_micro_max"].tolist() == [100_000_000] * 2
+
+
 def test_a_halt_in_the_store_comes_back_with_its_cause(tmp_path: Path):
     store = open_store(tmp_path)
     try:
