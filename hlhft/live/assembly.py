@@ -65,6 +65,7 @@ def limits_of(config: Config, strategy: Strategy, markets: int) -> np.ndarray:
     limits["decide_on_frame"] = int(strategy.on_frame)
     limits["decide_on_fill"] = int(strategy.on_fill)
     limits["markets"] = markets
+    limits["spot_held_only"] = 1
     return limits
 
 

@@ -33,6 +33,7 @@ def test_limits_are_those_of_the_settings_and_the_strategys_own_interval_unless_
     assert limits["clock_step_ns_max"][0] == 60_000_000_000
     assert limits["address_enforced"][0] == 1
     assert limits["markets"][0] == 3
+    assert limits["spot_held_only"][0] == 1
     assert limits["interval_ns"][0] == STRATEGY.interval_ns
     config = Config()
     config = Config(strategy=type(config.strategy)(name="two_sided", interval_ms=250))
