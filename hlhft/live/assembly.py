@@ -38,7 +38,7 @@ from hlhft.live.keeper import Keeper
 from hlhft.live.preflight import Found
 from hlhft.live.store import Store
 from hlhft.live.transport import TransportSettings
-from hlhft.strategies import Strategy
+from hlhft.strategies import Strategy, pair_legs
 from hlhft.units import Market
 
 NS_PER_MS = 1_000_000
@@ -65,6 +65,7 @@ def limits_of(config: Config, strategy: Strategy, markets: int) -> np.ndarray:
     limits["decide_on_frame"] = int(strategy.on_frame)
     limits["decide_on_fill"] = int(strategy.on_fill)
     limits["markets"] = markets
+    limits["spot_held_only"] = 1
     return limits
 
 
@@ -76,6 +77,7 @@ def brain_of(config: Config, strategy: Strategy, markets: tuple[Market, ...]) ->
     brain.data.books["contains_own"] = 1
     brain.lane.lane["strategy_address"] = strategy.address()
     brain.lane.params[:] = strategy.params_bytes(config.strategy.params)
+    pair_legs(strategy, config.strategy.params, markets, brain.lane.positions)
     return brain
 
 
