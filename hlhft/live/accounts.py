@@ -104,7 +104,8 @@ class Accounts:
             Ask: self._ask, TellListing: self._tell_listing, TellFills: self._tell_fills,
             FillsRead: self._fills_read, AskOwn: self._ask_own, Tell: self._tell,
             BeginSession: self._begin_session, Adopt: self._adopt, CancelLeftovers: self._cancel_leftovers,
-            Agreed: self._agree, Disagreed: self._disagree, Watermark: self._keep_watermark, Empty: self._empty, NotEmpty: self._not_empty,
+            Agreed: self._agree, Disagreed: self._disagree, Watermark: self._keep_watermark,
+            Empty: self._empty, NotEmpty: self._not_empty,
             SetTimer: self._set_timer, Report: self._report,
         }  # fmt: skip
 
