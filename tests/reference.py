@@ -17,6 +17,9 @@ from hlhft.exchange.limits import limits_table
 from hlhft.hyperliquid import (
     connection_events,
     connection_table,
+    gateway_events,
+    gateway_mode,
+    gateway_table,
     nonces,
     reading,
     reconcile_events,
@@ -131,6 +134,16 @@ def page() -> str:
             + reconcile_events.codes_table()
             + "\n\nWhat it reports:\n\n"
             + reconcile_events.reports_table()
+        ),
+        "The life of a signed action": (
+            "A missing entry is an error.\n\n"
+            + gateway_table.transitions_table()
+            + "\n\nWhether the venue works:\n\n"
+            + gateway_mode.transitions_table()
+            + "\n\nWhy a command does not leave:\n\n"
+            + gateway_events.refusals_table()
+            + "\n\nWhat the gateway reports:\n\n"
+            + gateway_events.reports_table()
         ),
         "The life of a signer's nonces": nonces.transitions_table(),
         "The life of a watchdog": "A missing entry is an error.\n\n" + watchdog_table.transitions_table(),
