@@ -9,10 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from hlhft.core.brain import Brain
+from hlhft.core.state import CommandKind
 from hlhft.events import empty
+from hlhft.hyperliquid.cloids import Cloid
 from hlhft.live.journal.brains import Copy, source_of
 from hlhft.live.journal.records import EVENT_BYTES, HEADER_BYTES, Action
 from hlhft.live.journal.retention import tidy
@@ -27,7 +30,8 @@ SECTION = "the journal"
 SIZES = (22, 42)  # events of a snapshot of ten and of twenty levels a side
 BATCH = 20
 PACE_NS = 1_000_000
-NS_PER_S = 1e9
+NS_PER_S, NS_PER_MS = 1e9, 1_000_000
+FIRST_VENUE_ID = 496_160_000_000
 MARKETS = 50
 BTC = Market.perpetual("BTC", asset_id=0, size_decimals=5)
 US, MS_PER_S = 1e3, 1e3
@@ -106,9 +110,28 @@ def heads(rounds: int) -> tuple[float, float, float]:
     return median(rotations) / US / MS_PER_S, median(copies) / US, median(hashes) / US / MS_PER_S
 
 
+def told(command: np.void, now_ns: int) -> bytes:
+    """A frame of the user's stream about one command, as the venue writes it (venue reference appendix C)."""
+    now_ms, number = now_ns // NS_PER_MS, int(command["order_id"])
+    cloid = Cloid(owner=1, session=1, order_id=number).number()
+    order = {
+        "coin": "BTC",
+        "side": "B" if command["side"] > 0 else "A",
+        "limitPx": BTC.price_text(int(command["price_ticks"])),
+        "sz": BTC.size_text(int(command["size_lots"])),
+        "oid": FIRST_VENUE_ID + number,
+        "timestamp": now_ms,
+        "origSz": BTC.size_text(int(command["size_lots"])),
+        "cloid": f"0x{cloid:032x}",
+    }
+    status = "open" if command["kind"] == CommandKind.PLACE else "canceled"
+    update = {"order": order, "status": status, "statusTimestamp": now_ms}
+    return msgspec.json.encode({"channel": "orderUpdates", "data": [update]})
+
+
 def on_disk(recording: Path) -> tuple[float, float, float]:
-    """GB a day at 1,000 books a second, as written and closed; bytes of the ledger for each command, with its action
-    and its answer, as the default strategy trades on these books."""
+    """GB a day at 1,000 books a second, as written and closed; bytes of the ledger for each command, with its action,
+    its answer and the frame that told it, as the default strategy trades on these books."""
     _, events, starts, counts = book_frames(recording)
     commands_in_all = 0
     with tempfile.TemporaryDirectory() as name:
@@ -123,6 +146,8 @@ def on_disk(recording: Path) -> tuple[float, float, float]:
                 if said:
                     ids = tuple(commands["order_id"].tolist())
                     journal.action(Action(journal.sequence, journal.sequence, 1, 0, 1, 0, ids))
+                    for command in commands:
+                        journal.raw(1, told(command, int(frame["ts_local_ns"][-1])), time.time_ns())
                     news = answers(commands, int(frame["ts_local_ns"][-1]))
                     journal.inputs(news, said)
                     brain.step(news, said)
@@ -156,6 +181,6 @@ def journal(folder: Path, *, short: bool) -> list[Figure]:
     figures += [
         Figure(SECTION, "a day of 1,000 books of twenty levels a second, as written", plain, "GB"),
         Figure(SECTION, "the same, closed", packed, "GB"),
-        Figure(SECTION, "ledger of a command, its action and its answer", ledger, "bytes"),
+        Figure(SECTION, "ledger of a command: with its action, its answer, and the frame that told it", ledger, "bytes"),
     ]
     return figures
