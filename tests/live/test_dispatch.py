@@ -197,14 +197,6 @@ def test_breakers_that_latch_are_told_once_but_not_what_an_operator_did():
     assert [what for what in bench.seen if what[0] == "tripped"] == [("tripped", 1 << 12, 12)]
 
 
-def test_what_was_latched_before_is_known():
-    bench = Bench()
-    bench.brain.lane.lane["latches"] = 1 << 2
-    bench.dispatch.known()
-    bench.dispatch.tell([bench.row(TIMER)])
-    assert "tripped" not in bench.kinds()
-
-
 def test_the_core_hears_the_time_and_of_what_batching_held_back():
     bench = Bench()
     bench.dispatch.start()

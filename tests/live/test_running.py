@@ -83,7 +83,9 @@ def test_a_paper_run_starts_its_exchange_gives_money_and_ends_it(
 
     def orders(**more: object) -> object:
         made = original(
-            **more, compresses=False, on_ready=lambda there: there.stop("seen enough")  # type: ignore[arg-type]
+            **more,
+            compresses=False,
+            on_ready=lambda there: there.stop("seen enough"),  # type: ignore[arg-type]
         )
         assert made.is_paper
         return made
