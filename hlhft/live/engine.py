@@ -102,6 +102,12 @@ class Keep:
     def rotate(self) -> None:
         """The state was changed by something but a step."""
 
+    def tend(self) -> None:
+        """A quiet moment, about once a second."""
+
+    def note(self, text: str) -> None:
+        """Something for people who read the journal."""
+
 
 class Engine:
     """One engine. `every_second` is called once a second, for what surrounds it: heartbeats, service manager, pulses.
@@ -144,6 +150,7 @@ class Engine:
         self._is_restoring = False
         hub = parts.hub
         hub.engine = self
+        hub.note = parts.keep.note
         hub.timers.own(OWNER, self._fired)
         self.pulse = Pulse(self.loop, hub.clock, told_ns=min(LATE_TOLD_NS, parts.tick_to_trade_ns_max), late=self._late)
         self.orders = Orders(
@@ -367,6 +374,7 @@ class Engine:
         if leap_ns:
             self.hub.say(f"the wall clock leapt by {leap_ns / 1e9:+.3f} s", "warning")
         self._look_at_journal()
+        self.parts.keep.tend()
         lane = self.parts.brain.lane.lane
         peak_micro = int(lane["equity_micro"][0])
         if peak_micro > 0:
