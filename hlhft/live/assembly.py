@@ -32,6 +32,7 @@ from hlhft.live.clock import Clock
 from hlhft.live.engine import Keep, Parts
 from hlhft.live.hub import Hub
 from hlhft.live.journal.brains import source_of
+from hlhft.live.journal.records import NoteKind
 from hlhft.live.journal.segments import JournalFull, files
 from hlhft.live.journal.writer import Journal, JournalSettings
 from hlhft.live.keeper import Keeper
@@ -139,6 +140,20 @@ class Keeping(Keep):
     def trouble(self) -> str:
         """What keeps the journal from going on."""
         return self.journal.trouble or ""
+
+    def tend(self) -> None:
+        """Begins a new segment where this one is nearly full: the snapshot at its head costs no reaction now."""
+        try:
+            self.journal.rotate_if_due()
+        except JournalFull:
+            return  # the next step finds out
+
+    def note(self, text: str) -> None:
+        """A line for people who read the journal."""
+        try:
+            self.journal.note(NoteKind.REPORT, text.encode())
+        except JournalFull:
+            return
 
     def rotate(self) -> None:
         """The state was changed by something but a step: what follows is replayed from here."""

@@ -102,6 +102,12 @@ class Keep:
     def rotate(self) -> None:
         """The state was changed by something but a step."""
 
+    def tend(self) -> None:
+        """A quiet moment, about once a second."""
+
+    def note(self, text: str) -> None:
+        """Something for people who read the journal."""
+
 
 class Engine:
     """One engine. `every_second` is called once a second, for what surrounds it: heartbeats, service manager, pulses.
@@ -141,8 +147,10 @@ class Engine:
         self._breaks = 0
         self._had_trouble = False
         self._halt_code = 0
+        self._is_restoring = False
         hub = parts.hub
         hub.engine = self
+        hub.note = parts.keep.note
         hub.timers.own(OWNER, self._fired)
         self.pulse = Pulse(self.loop, hub.clock, told_ns=min(LATE_TOLD_NS, parts.tick_to_trade_ns_max), late=self._late)
         self.orders = Orders(
@@ -176,8 +184,10 @@ class Engine:
         """All is loaded: begins to connect."""
         self.loop.set_exception_handler(self._loop_failed)
         self.pulse.start(collects=self._collects)
+        # What was latched before the restart is the supervisor's own news to the core.
+        self._is_restoring = True
         self.supervise(told.Warmed())
-        self.dispatch.known()
+        self._is_restoring = False
         self.orders.on(Start())
         # What the venue took of this key before is not told anywhere; a nonce that it refuses as used tells.
         self.orders.on(NonceEvidence(0))
@@ -274,6 +284,8 @@ class Engine:
 
     def tripped(self, latches: int, breaker: int) -> None:
         """A breaker of the core latched."""
+        if self._is_restoring:
+            return
         name = Breaker(breaker).name.lower().replace("_", " ")
         self.supervise(told.Tripped(latches, breaker, f"breaker {name} tripped"))
 
@@ -362,6 +374,7 @@ class Engine:
         if leap_ns:
             self.hub.say(f"the wall clock leapt by {leap_ns / 1e9:+.3f} s", "warning")
         self._look_at_journal()
+        self.parts.keep.tend()
         lane = self.parts.brain.lane.lane
         peak_micro = int(lane["equity_micro"][0])
         if peak_micro > 0:

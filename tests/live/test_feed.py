@@ -67,8 +67,8 @@ class Desk:
         self.seen: list[Any] = []
         clock = Clock()
         self.hub = Hub(
-            clock=clock, timers=Timers(loop, clock), http=None, keeper=None, connects=connect_budget(),  # type: ignore[arg-type]
-            messages=message_budget(),
+            clock=clock, timers=Timers(loop, clock), http=None, keeper=None,  # type: ignore[arg-type]
+            connects=connect_budget(), messages=message_budget(),
         )  # fmt: skip
         self.hub.dispatch = Dispatched(self.note)  # type: ignore[assignment]
         self.hub.engine = self  # type: ignore[assignment]
@@ -213,6 +213,13 @@ def test_touches_of_books_with_an_empty_side():
         for levels, touch in (
             (b'[[],[{"px":"4001","sz":"2","n":1}]]', (0, 400_100)),
             (b'[[{"px":"3999","sz":"1","n":1}],[]]', (399_900, 0)),
+            (b'[[{"px":"3999","sz":"1","n":1}],[{"px":"4001","sz":"2","n":1}]]', (399_900, 400_100)),
+            (
+                b'[[{"px":"3999","sz":"1","n":1}],[{"px":"4001","sz":"2","n":1},{"px":"4002","sz":"2","n":1},'
+                b'{"px":"4003","sz":"2","n":1}]]',
+                (399_900, 400_100),
+            ),
+            (b'[[],[{"px":"4001","sz":"2","n":1},{"px":"4002","sz":"2","n":1}]]', (0, 400_100)),
             (b"[[],[]]", (0, 0)),
         ):
             desk.hear(b'{"channel":"l2Book","data":{"coin":"ETH","time":%d,"levels":%b}}' % (TIME_MS, levels))
