@@ -34,6 +34,7 @@ from hlhft.live.control import Outcome, Reloaded
 from hlhft.live.dispatch import Dispatch, Recorder
 from hlhft.live.feed import Feed, OwnNews
 from hlhft.live.hub import Hub
+from hlhft.live.journal.records import Action
 from hlhft.live.orders import Orders
 from hlhft.live.profit import ProfitTally
 from hlhft.live.pulse import Pulse
@@ -95,6 +96,12 @@ class Keep:
     def raw(self, frame: memoryview, now_ns: int) -> None:
         """A frame of the user's streams, as it came."""
 
+    def action(self, action: Action) -> None:
+        """An action that leaves next."""
+
+    def rotate_early(self) -> None:
+        """A quiet moment: if a new segment of the journal is due soon, it may begin now."""
+
     def trouble(self) -> str:
         """What keeps the journal from going on; empty when nothing does."""
         return ""
@@ -147,7 +154,7 @@ class Engine:
         self.pulse = Pulse(self.loop, hub.clock, told_ns=min(LATE_TOLD_NS, parts.tick_to_trade_ns_max), late=self._late)
         self.orders = Orders(
             hub, parts.gateway, connections=parts.lanes, markets=parts.markets, user=parts.address,
-            write_mark=parts.keep.mark, budget=self._budget, transport=parts.transport,
+            write_mark=parts.keep.mark, budget=self._budget, record=parts.keep.action, transport=parts.transport,
         )  # fmt: skip
         self.dispatch = hub.dispatch = Dispatch(
             parts.brain, journal=parts.journal, send=self.orders.send, listener=self, timers=hub.timers,
@@ -362,6 +369,7 @@ class Engine:
         if leap_ns:
             self.hub.say(f"the wall clock leapt by {leap_ns / 1e9:+.3f} s", "warning")
         self._look_at_journal()
+        self.parts.keep.rotate_early()
         lane = self.parts.brain.lane.lane
         peak_micro = int(lane["equity_micro"][0])
         if peak_micro > 0:

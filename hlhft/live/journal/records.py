@@ -42,6 +42,7 @@ EVENT_BYTES = EVENT_DTYPE.itemsize
 DIGEST_BYTES = 16
 ORDER_IDS_MAX = 1024  # of one action; the venue takes fewer (venue reference appendix D)
 DETAIL_MAX = 2**16 - 1
+HTTP_LANE = 2**16 - 1  # of an action that went over no WebSocket
 _CHECKPOINT = struct.Struct(f"<q{DIGEST_BYTES}s")
 _ACTION = struct.Struct("<qqqqHH4x")
 _NOTHING = bytes(HEADER_BYTES)
@@ -118,8 +119,8 @@ class Action(NamedTuple):
     request_id: int
     batch_id: int
     expires_after_ms: int  # 0 none
-    kind: int  # hlhft.hyperliquid.packing.ActionKind or what the gateway numbers it
-    lane: int
+    kind: int  # hlhft.hyperliquid.packing.ActionKind
+    lane: int  # trading connection, or HTTP_LANE
     order_ids: tuple[int, ...]
 
 
