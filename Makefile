@@ -21,7 +21,7 @@ BIN := .venv/bin/
 READY := .venv/.ready-$(shell { cat pyproject.toml constraints.txt; echo '$(CURDIR)'; } | cksum | cut -d ' ' -f 1)
 endif
 
-.PHONY: help install demo exchange test coverage bench bench-short bench-flow day fuzz lint types format docs clean
+.PHONY: help install demo demo-backtest exchange test coverage bench bench-short bench-flow day fuzz lint types format docs clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -44,8 +44,11 @@ install: $(READY) ## Install the packages into .venv (every other target does it
 	  || { echo "hlhft: the packages could not be installed, for the reason above; the first time needs the network, so run the same command again once it is there" >&2; exit 1; }
 	@touch $@
 
-demo: $(READY) ## Backtest a two-sided quoter on the bundled recording, with a report in runs/demo
-	@$(RUN) -m hlhft backtest --output runs/demo $(ARGUMENTS)
+demo: $(READY) ## Rehearse live trading on this machine for a minute, and report it (ARGUMENTS='--seconds 0')
+	@$(RUN) -m hlhft demo $(ARGUMENTS)
+
+demo-backtest: $(READY) ## Backtest a two-sided quoter on the bundled recording, with a report in runs/demo-backtest
+	@$(RUN) -m hlhft backtest --output runs/demo-backtest $(ARGUMENTS)
 
 exchange: $(READY) ## Serve an exchange on this machine (ARGUMENTS='--coins BTC --speed 10')
 	@$(RUN) -m hlhft exchange $(ARGUMENTS)

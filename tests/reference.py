@@ -17,13 +17,18 @@ from hlhft.exchange.limits import limits_table
 from hlhft.hyperliquid import (
     connection_events,
     connection_table,
+    fates_records,
+    fates_table,
+    gateway_events,
+    gateway_mode,
+    gateway_table,
     nonces,
     reading,
     reconcile_events,
     reconcile_table,
     subscriptions,
+    watchdog_table,
 )
-from hlhft.hyperliquid import connection_events, connection_table, nonces, reading, subscriptions, watchdog_table
 from hlhft.strategies import BUILT_IN, load, parameter_table
 from hlhft.venue import refusals
 from hlhft.venue.chain import LEG_FIELDS
@@ -131,6 +136,22 @@ def page() -> str:
             + reconcile_events.codes_table()
             + "\n\nWhat it reports:\n\n"
             + reconcile_events.reports_table()
+        ),
+        "The fate of an order at the venue": (
+            "What is known of each placement, by evidence alone; in brackets what the core is told.\n\n"
+            + fates_table.transitions_table()
+            + "\n\nWhat is reported:\n\n"
+            + fates_records.reports_table()
+        ),
+        "The life of a signed action": (
+            "A missing entry is an error.\n\n"
+            + gateway_table.transitions_table()
+            + "\n\nWhether the venue works:\n\n"
+            + gateway_mode.transitions_table()
+            + "\n\nWhy a command does not leave:\n\n"
+            + gateway_events.refusals_table()
+            + "\n\nWhat the gateway reports:\n\n"
+            + gateway_events.reports_table()
         ),
         "The life of a signer's nonces": nonces.transitions_table(),
         "The life of a watchdog": "A missing entry is an error.\n\n" + watchdog_table.transitions_table(),

@@ -98,7 +98,7 @@ def test_inside_a_nix_shell_nothing_is_installed(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
     assert "pip" not in result.stdout
     assert ".venv" not in result.stdout
-    assert "python3 -m hlhft backtest --output runs/demo" in result.stdout
+    assert "python3 -m hlhft demo" in result.stdout
 
 
 def test_help_is_the_default_and_lists_the_targets(tmp_path: Path) -> None:

@@ -61,6 +61,8 @@ DECLARED: Mapping[str, ExitCode] = {
     "hlhft.hyperliquid.cloids.CloidError": ExitCode.DATA,
     "hlhft.hyperliquid.connection_table.ImpossibleEvent": ExitCode.FAILURE,
     "hlhft.hyperliquid.encode.EncodeError": ExitCode.FAILURE,
+    "hlhft.hyperliquid.fates_records.FatesError": ExitCode.FAILURE,
+    "hlhft.hyperliquid.gateway_table.ImpossibleEvent": ExitCode.FAILURE,
     "hlhft.hyperliquid.markets.MarketError": ExitCode.USAGE,
     "hlhft.hyperliquid.nonces.NonceError": ExitCode.FAILURE,
     "hlhft.hyperliquid.signing.SigningError": ExitCode.DATA,

@@ -119,21 +119,8 @@ class Gateway(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
                  scale=MS),
     ] = 250  # fmt: skip
     cancel_repeats_max: Annotated[
-        int, _setting("repeats of a cancel before the order itself is asked for", ge=0, le=20)
+        int, _setting("repeats of a cancel before the order itself is asked for", ge=1, le=20)
     ] = 3
-    question_ms: Annotated[
-        float,
-        _setting("shortest time between two questions for the same order", ge=100, le=60_000, scale=MS),
-    ] = 500
-    expiry_margin_ms: Annotated[
-        float,
-        _setting(
-            "an order unknown to the venue this long after its expiry, by the venue's clock, was never executed",
-            ge=0,
-            le=60_000,
-            scale=MS,
-        ),
-    ] = 500
 
 
 class Journal(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -168,6 +155,13 @@ class Watchdog(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         _setting(
             "where the engine says that it lives: a unix socket, or host:port on another host; nothing: heartbeat.sock "
             "in the state folder",
+            **_HEARTBEAT,
+        ),
+    ] = ""
+    remote_heartbeat: Annotated[
+        str,
+        _setting(
+            "host:port of a second watchdog, on another host, that the engine tells the same; nothing: there is none",
             **_HEARTBEAT,
         ),
     ] = ""

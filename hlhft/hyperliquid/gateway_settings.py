@@ -17,7 +17,7 @@ class GatewaySettings:
     account: str  # the address that is traded for, as orders are asked about
     answer_ns: int = 3 * SECOND_NS  # until an action's fate counts as unknown
     repeat_ns: int = 250 * MILLISECOND_NS  # until a cancel is sent again
-    repeats_max: int = 3  # of one cancel; then it is asked about
+    repeats_max: int = 3  # of one cancel, or none; then it is asked about
     late_ns: int = 30 * SECOND_NS  # how long an answer is waited for after the nonce is known to be used
     resend_margin_ms: int = 500  # an order is posted again only with so long to its expiry
     posts_max: int = 60  # in flight, of placements; the venue allows an address 100 (venue reference section 7)
@@ -34,7 +34,8 @@ class GatewaySettings:
     def __post_init__(self) -> None:
         for name in self.__slots__:
             value = getattr(self, name)
-            if isinstance(value, int) and value <= 0:
-                raise ValueError(f"{name} of the gateway is {value}, and must be more than 0")
+            least = 0 if name == "repeats_max" else 1
+            if isinstance(value, int) and value < least:
+                raise ValueError(f"{name} of the gateway is {value}, and must be at least {least}")
         if self.repeat_ns >= self.answer_ns:
             raise ValueError(f"repeat_ns is {self.repeat_ns}: a cancel is repeated before answer_ns, {self.answer_ns}")

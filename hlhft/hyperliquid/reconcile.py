@@ -315,8 +315,7 @@ class Reconciliation:
     def _advance(self) -> None:
         """The next questions when all are answered, or the end of the reading. Where somebody waits, what the round can
         do without is not waited for."""
-        is_hurried = self.is_seeded and self._is_gating
-        if self._questions.needed() if is_hurried else len(self._questions):
+        if self._questions.needed() if self._is_gating else len(self._questions):
             return
         if self._wave == 1:
             self._wave = 2

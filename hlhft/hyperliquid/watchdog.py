@@ -48,6 +48,7 @@ from hlhft.hyperliquid.watchdog_table import TRANSITIONS, Event, ImpossibleStep,
 from hlhft.hyperliquid.wire import ms_of
 
 DETAIL_CHARACTERS_MAX = 256  # of a report; the rest is cut off
+LOOKS_DOUBLED_MAX = 16  # beyond, doubling a wait changes nothing
 DERIVED_MAX = 8  # events that one event may lead to
 
 _WATCHED = frozenset({State.ARMED, State.GRACE, State.RETURNING})
@@ -87,6 +88,7 @@ class Watchdog:
         self._grace: EngineState | None = None  # what the grace is for
         self._expected_by_ns = 0  # the first beat, since the start
         self._found = 0  # own orders of the latest look
+        self._looks = 0  # since the latest proof
         self._is_clean = True
         self._due: dict[TimerName, int] = {}
         self._armed: dict[TimerName, int] = {}
@@ -298,13 +300,18 @@ class Watchdog:
         self._expected_by_ns = self._now_ns + self.settings.start_ns
 
     def _look(self) -> None:
-        self._sweep.begin(Mode.LOOK, self._now_ns)
+        # At the start the engine may be starting, too, and needs its part of the rate limit.
+        self._sweep.begin(Mode.LOOK, self._now_ns, is_urgent=self.state is State.EMPTY)
 
     def _look_later(self) -> None:
-        wait_until_ns = self._now_ns + self.settings.look_ns
-        if self.state is State.WAITING and self._now_ns < self._expected_by_ns:
-            wait_until_ns = self._expected_by_ns
-        self._due[TimerName.LOOK] = wait_until_ns
+        """Soon after a proof, as an engine whose beats alone were lost would go on sending orders; then less often."""
+        wait_ns = self.settings.look_ns
+        if self.state is State.EMPTY:
+            wait_ns = min(self.settings.look_first_ns << min(self._looks, LOOKS_DOUBLED_MAX), wait_ns)
+            self._looks += 1
+        elif self._now_ns < self._expected_by_ns:
+            wait_ns = self._expected_by_ns - self._now_ns
+        self._due[TimerName.LOOK] = self._now_ns + wait_ns
 
     def _note_beat(self) -> None:
         self._is_forgiven = False
@@ -334,7 +341,7 @@ class Watchdog:
         beat = self._beat
         if beat is not None:
             self._lost = (beat.session, beat.reconciliation)
-        self._back = 0
+        self._back = self._looks = 0
         self.proven = None
         flatten = self._cause in _FLATTENING
         self._sweep.begin(Mode.CANCEL, self._now_ns, bound_ms=self._bound_ms(), flatten=flatten)

@@ -38,6 +38,7 @@ class WatchdogSettings:
     flatten_grace_ns: int = 60 * SECOND_NS  # for one that closes its positions
     returns: int = 3  # beats in a row from an engine that was lost, before cancelling ends
     look_ns: int = 60 * SECOND_NS  # from one look for own orders to the next, without an engine
+    look_first_ns: int = 5 * SECOND_NS  # the first after a proof, each next after twice as long
     request_ns: int = SECOND_NS  # for an answer, before it is asked for on the other lane
     round_ns: int = SECOND_NS  # between two readings while there is progress
     end_ns: int = 2 * SECOND_NS  # for the switch to be cleared

@@ -91,6 +91,7 @@ class Sweep:
         self._plan: deque[tuple[Purpose, str]] = deque()
         self._bound_ms = 0
         self._flatten = False
+        self._is_urgent = True
         self._rounds = 0  # begun in this sweep
         self._failures = 0  # in a row
         self._state: AccountState | None = None
@@ -103,9 +104,13 @@ class Sweep:
 
     # Commands.
 
-    def begin(self, mode: Mode, now_ns: int, *, bound_ms: int = 0, flatten: bool = False) -> None:
-        """Begins, with the first round as soon as the rate limit allows."""
+    def begin(
+        self, mode: Mode, now_ns: int, *, bound_ms: int = 0, flatten: bool = False, is_urgent: bool = True
+    ) -> None:
+        """Begins, with the first round as soon as the rate limit allows: all of what is the engine's and ours, or our
+        part of it when it is not urgent."""
         self.cease()
+        self._is_urgent = is_urgent
         self.mode, self._bound_ms, self._flatten = mode, bound_ms, flatten
         self.cancelled = self._rounds = self._failures = 0
         self._tried.clear()
@@ -135,7 +140,7 @@ class Sweep:
     def _begin_round(self, now_ns: int) -> None:
         plan = self._round_plan()
         weight = sum(STATE_WEIGHT if purpose is Purpose.STATE else LIST_WEIGHT for purpose, _ in plan)
-        wait_ns = self._requests.wait_ns(weight, now_ns, is_urgent=self.mode is Mode.CANCEL)
+        wait_ns = self._requests.wait_ns(weight, now_ns, is_urgent=self._is_urgent)
         if wait_ns:
             self._report(ReportCode.NO_WEIGHT, f"the next reading waits {wait_ns // MILLISECOND_NS} ms")
             self.next_ns = now_ns + wait_ns

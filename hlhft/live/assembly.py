@@ -167,6 +167,7 @@ def open_journal(
     strategy: Strategy,
     markets: tuple[Market, ...],
     shown: str,
+    compresses: bool = True,
 ) -> Journal:
     """The journal of this session; `shown` are the settings as `hlhft config` shows them. Raises JournalError."""
     settings = JournalSettings(
@@ -180,7 +181,7 @@ def open_journal(
         brain, session=session, strategy=strategy, markets=markets, configuration=shown,
         checkpoint_steps=settings.checkpoint_steps,
     )  # fmt: skip
-    return Journal(folder, settings, source, session=session)
+    return Journal(folder, settings, source, session=session, compress=compresses)
 
 
 def newest_session(folder: Path) -> int:

@@ -11,17 +11,24 @@ SCHEDULE_VOLUME_MICRO = 1_000_000 * MICRO
 _LOOPBACK = ("127.", "localhost", "[::1]", "::1")
 
 
-def covers_of(config: Config, *, volume_micro: int | None = None) -> list[Cover]:
+def covers_of(
+    config: Config, *, volume_micro: int | None = None, heard_at: frozenset[str] | None = None
+) -> list[Cover]:
     """The losses of an engine with these settings. `volume_micro`: what the account traded, None unknown.
 
-    It says what the settings promise; whether a watchdog lives is told by its own heartbeat.
+    `heard_at` are the addresses of the settings at which a watchdog answers the engine's heartbeat, "" for the one that
+    is named nowhere; None where nobody has asked: then it says what the settings promise.
     """
     schedules = config.watchdog.schedule_cancel == "auto" and (volume_micro or 0) >= SCHEDULE_VOLUME_MICRO
-    remote = is_remote(config.watchdog.heartbeat)
-    where = f"the watchdog at {config.watchdog.heartbeat}" if remote else "the watchdog on this host"
+    named = [config.watchdog.heartbeat, *filter(None, [config.watchdog.remote_heartbeat])]
+    hearing = [address for address in named if heard_at is None or address in heard_at]
+    elsewhere = [address for address in hearing if is_remote(address)]
+    remote = bool(elsewhere)
+    where = f"the watchdog at {elsewhere[0]}" if remote else "the watchdog on this host"
     by_host = where if remote else "scheduleCancel" if schedules else "a watchdog on another host, or scheduleCancel"
+    by_engine = where if hearing else "scheduleCancel" if schedules else "a watchdog, and none answers"
     return [
-        Cover(loss="the engine dies or hangs", is_covered=True, by=where),
+        Cover(loss="the engine dies or hangs", is_covered=bool(hearing) or schedules, by=by_engine),
         Cover(loss="the host dies or loses its network", is_covered=remote or schedules, by=by_host),
         Cover(
             loss="engine and watchdog die together",
@@ -43,7 +50,7 @@ def host_loss_refusal(config: Config, *, volume_micro: int | None = None) -> str
         return ""
     return (
         "nothing cancels the orders of this host when it is lost: run a watchdog on another host and name it in "
-        "watchdog.heartbeat, or accept it with engine.accept_host_loss_risk = true"
+        "watchdog.remote_heartbeat, or accept it with engine.accept_host_loss_risk = true"
     )
 
 

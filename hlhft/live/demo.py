@@ -37,6 +37,8 @@ from hlhft.live.view import Status
 
 COINS = ("BTC", "ETH", "SOL", "WLFI")
 START_S = 300.0  # the first run compiles
+COMPILING_S = 5.0  # what takes longer compiles, or the machine is busy
+COMPILING = "Still starting: the first time, hlhft compiles for this machine, which takes a minute or so"
 STOP_S = 30.0
 EMPTY_TRIES = 3
 _POLL_S = 0.1
@@ -108,6 +110,8 @@ class Demo:
             "exchange", "--port", "0", "--seed", str(plan.seed), "--coins", ",".join(plan.coins),
             "--ready-file", str(ready_file), "--state", str(folder / "exchange.state"),
         )  # fmt: skip
+        if not exchange.wait_for(ready_file, within_s=COMPILING_S) and exchange.is_running:
+            self._say(COMPILING)
         if not exchange.wait_for(ready_file, within_s=START_S):
             raise _failed(exchange, "did not begin to answer")
         ready = msgspec.json.decode(ready_file.read_bytes(), type=Ready)
@@ -170,14 +174,17 @@ class Demo:
         )  # fmt: skip
 
     def _wait_for_engine(self, engine: Child) -> None:
-        end = time.monotonic() + START_S
+        began, was_told = time.monotonic(), False
         with ControlClient(self.control) as client:
-            while time.monotonic() < end:
+            while time.monotonic() < began + START_S:
                 if not engine.is_running:
                     raise _failed(engine, "ended before it traded")
                 with contextlib.suppress(ControlError):
                     client.status()
                     return
+                if not was_told and time.monotonic() > began + COMPILING_S:
+                    self._say(COMPILING)
+                    was_told = True
                 time.sleep(_POLL_S)
         raise _failed(engine, f"did not answer within {START_S:g} s")
 

@@ -14,7 +14,7 @@ import os
 import socket
 import stat
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,8 @@ from hlhft.hyperliquid.wire import ms_of
 
 DATAGRAMS_MAX = 64  # read in one go; more are a flood, and wait
 HEARINGS_MAX = 16  # the same at the sender
+HEARD_BEATS = 3  # the latest, of which a watchdog that hears has answered one
+WATCHDOGS_MAX = 4  # that one engine beats to
 SOCKET_MODE = 0o660  # what is sent is authenticated; a group may be given to engine and watchdog
 
 Target = str | tuple[str, int]
@@ -61,26 +63,25 @@ def _resolved(target: tuple[str, int]) -> tuple[socket.AddressFamily, Any]:
 
 
 class HeartbeatSender:
-    """Sends the beats of one session. Raises HeartbeatError or BeatError for an address or secret that is none, and
-    OSError when a host's name cannot be resolved; afterwards nothing."""
+    """Sends the beats of one session to each of a few watchdogs: one here, one on another host.
 
-    def __init__(self, address: str, secret: bytes, *, session: int) -> None:
+    Raises HeartbeatError or BeatError for an address or secret that is none, and OSError when a host's name cannot be
+    resolved; afterwards nothing.
+    """
+
+    def __init__(self, addresses: Sequence[str] | str, secret: bytes, *, session: int) -> None:
         self.counters: Counter[str] = Counter()
-        self.hearing: Hearing | None = None  # the newest that the watchdog has answered
         self._secret = require_secret(secret)
         self._session = session
         self._sequence = 0
-        target = read_address(address)
-        if isinstance(target, str):
-            family, self._target = socket.AF_UNIX, target
-            self._socket = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-            self._socket.bind("")  # the kernel gives it a name, to which the watchdog answers (unix(7), autobind)
-        else:
-            family, self._target = _resolved(target)
-            self._socket = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        named = (addresses,) if isinstance(addresses, str) else tuple(addresses)
+        if not 1 <= len(named) <= WATCHDOGS_MAX:
+            raise HeartbeatError(f"heartbeats go to 1 to {WATCHDOGS_MAX} watchdogs, not {len(named)}")
+        targets = [(address, read_address(address)) for address in named]
+        self._lines = {address: _Line(target) for address, target in targets}
 
     def __repr__(self) -> str:
-        return f"HeartbeatSender({self._target!r}, session={self._session}, sequence={self._sequence})"
+        return f"HeartbeatSender({', '.join(self._lines)}, session={self._session}, sequence={self._sequence})"
 
     def beat(
         self,
@@ -93,7 +94,8 @@ class HeartbeatSender:
         orders: int = -1,
         reconciliation: int = 0,
     ) -> bool:
-        """Sends one beat; whether it left. The fields are those of `Beat`. What goes wrong is counted, never raised."""
+        """Sends one beat; whether it left for every watchdog. The fields are those of `Beat`. What goes wrong is
+        counted, never raised."""
         self._sequence += 1
         beat = Beat(
             session=self._session,
@@ -108,37 +110,68 @@ class HeartbeatSender:
         )
         self._listen()
         try:
-            self._socket.sendto(encode_beat(beat, self._secret), self._target)
-        except OSError as error:
-            self.counters[f"beats not sent: {error.strerror}"] += 1
-            return False
+            message = encode_beat(beat, self._secret)
         except BeatError:
             self.counters["beats out of range"] += 1
+            return False
+        left = [self._send(line, message) for line in self._lines.values()]
+        return all(left)
+
+    def hearing(self, address: str) -> Hearing | None:
+        """What the watchdog at an address answered to one of the latest three beats; None when it did not."""
+        self._listen()
+        hearing = self._lines[address].hearing
+        return hearing if hearing is not None and self._sequence - hearing.sequence < HEARD_BEATS else None
+
+    def heard_at(self) -> frozenset[str]:
+        """The addresses whose watchdogs hear."""
+        return frozenset(address for address in self._lines if self.hearing(address) is not None)
+
+    def is_heard(self) -> bool:
+        """Whether every watchdog hears."""
+        return len(self.heard_at()) == len(self._lines)
+
+    def close(self) -> None:
+        """Ends it; nothing else must follow."""
+        for line in self._lines.values():
+            line.socket.close()
+
+    def _send(self, line: _Line, message: bytes) -> bool:
+        try:
+            line.socket.sendto(message, line.target)
+        except OSError as error:
+            self.counters[f"beats not sent: {error.strerror}"] += 1
             return False
         self.counters["beats"] += 1
         return True
 
-    def is_heard(self) -> bool:
-        """Whether the watchdog has answered one of the latest three beats."""
-        self._listen()
-        return self.hearing is not None and self._sequence - self.hearing.sequence < 3
-
-    def close(self) -> None:
-        """Ends it; `beat` and `is_heard` must not follow."""
-        self._socket.close()
-
     def _listen(self) -> None:
-        """Reads what the watchdog has answered."""
-        for _ in range(HEARINGS_MAX):
-            try:
-                message = self._socket.recv(MESSAGE_BYTES_MAX + 1)
-            except OSError:
-                return  # nothing there, or a port that nobody listens on
-            read = read_hearing(message, self._secret)
-            if isinstance(read, BeatFault):
-                self.counters["hearings refused"] += 1
-            elif read.session == self._session:
-                self.hearing = read
+        """Reads what the watchdogs have answered."""
+        for line in self._lines.values():
+            for _ in range(HEARINGS_MAX):
+                try:
+                    message = line.socket.recv(MESSAGE_BYTES_MAX + 1)
+                except OSError:
+                    break  # nothing there, or a port that nobody listens on
+                read = read_hearing(message, self._secret)
+                if isinstance(read, BeatFault):
+                    self.counters["hearings refused"] += 1
+                elif read.session == self._session:
+                    line.hearing = read
+
+
+class _Line:
+    """The way to one watchdog, and what it answered last."""
+
+    __slots__ = ("hearing", "socket", "target")
+
+    def __init__(self, target: Target) -> None:
+        self.hearing: Hearing | None = None
+        self.target: Any
+        family, self.target = (socket.AF_UNIX, target) if isinstance(target, str) else _resolved(target)
+        self.socket = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        if family is socket.AF_UNIX:
+            self.socket.bind("")  # the kernel gives it a name, to which the watchdog answers (unix(7), autobind)
 
 
 class HeartbeatReceiver:

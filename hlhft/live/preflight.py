@@ -21,6 +21,7 @@ from hlhft.hyperliquid.account_requests import InfoKind, InfoRequest
 from hlhft.hyperliquid.reading import MEANING, Fault
 from hlhft.hyperliquid.signing import Signer
 from hlhft.live.clock import Clock
+from hlhft.live.covers import host_loss_refusal
 from hlhft.live.http import Http
 from hlhft.live.private_files import read_signer
 from hlhft.units import Market
@@ -108,6 +109,7 @@ class Preflight:
         markets = listing.markets_of(meta, spot_meta, self._config.engine.coins, dexs)
         await self._relation()
         await self._money(markets)
+        await self._host_loss()
         return Found(
             address=self._address,
             markets=markets,
@@ -179,6 +181,15 @@ class Preflight:
             if balance.coin == USDC and total > 0:
                 return
         raise StartError(f"the account {self._address} has no money: deposit USDC before it can trade")
+
+    async def _host_loss(self) -> None:
+        """Whether something cancels the orders of a host that is lost, where real money trades."""
+        if not host_loss_refusal(self._config):
+            return
+        limit = await self._ask(requests.of_user(InfoKind.RATE_LIMIT, self._address), answers.rate_limit)
+        refusal = host_loss_refusal(self._config, volume_micro=limit.volume_micro)
+        if refusal:
+            raise StartError(refusal)
 
     async def _ask(self, request: InfoRequest, read: Callable[[bytes], _T | Fault]) -> _T:
         """The answer to a question, asked a few times. Raises VenueError."""

@@ -27,6 +27,7 @@ from hlhft.hyperliquid.watchdog_beats import EngineState
 from hlhft.live.assembly import Keeping, begin_session, brain_of, budgets_of, open_journal, parts_of
 from hlhft.live.clock import Clock
 from hlhft.live.control import ControlServer, Reloaded
+from hlhft.live.covers import covers_of
 from hlhft.live.engine import Engine, Parts
 from hlhft.live.heartbeat import HeartbeatSender
 from hlhft.live.http import Http
@@ -66,6 +67,7 @@ class Orders:
     loaded: Loaded
     environment: Mapping[str, str]
     is_paper: bool = False
+    compresses: bool = True  # closed segments of the journal
     signer: Signer | None = None  # None: the key file of the settings
     reload: Callable[[Engine], Reloaded] | None = None
     covers: Callable[[], list[Cover]] | None = None
@@ -132,6 +134,9 @@ class _Session:
         self._found = found
         self._notifier = Notifier(orders.environment)
         self._sender: HeartbeatSender | None = None
+        self._watchdogs = {self._config.watchdog.heartbeat: folders.heartbeat}  # addresses by how they are named
+        if self._config.watchdog.remote_heartbeat:
+            self._watchdogs[self._config.watchdog.remote_heartbeat] = self._config.watchdog.remote_heartbeat
         self._expires_ms = whole(self._config, "batch.expires_after_ms") // NS_PER_MS
 
     async def run(self) -> Exit:
@@ -144,7 +149,7 @@ class _Session:
         session = begin_session(self._store, self._folders.journal)
         journal = open_journal(
             self._config, self._folders.journal, brain, session=session, strategy=strategy, markets=markets,
-            shown=as_toml(self._orders.loaded),
+            shown=as_toml(self._orders.loaded), compresses=self._orders.compresses,
         )  # fmt: skip
         keeper = Keeper(loop)
         timers = Timers(loop, self._clock)
@@ -179,7 +184,7 @@ class _Session:
             parts,
             status=StatusMaker(
                 self._config, session=self._store.session, strategy=strategy.name, tally=tally,
-                covers=self._orders.covers or (list), is_paper=self._orders.is_paper,
+                covers=self._orders.covers or self._covers, is_paper=self._orders.is_paper,
             ),
             tally=tally, reload=self._orders.reload, ready=self._notifier.ready, stopping=self._notifier.stopping,
             every_second=self._every_second, leftovers=leftovers.cancel,
@@ -194,7 +199,7 @@ class _Session:
         try:
             await control.start()
             secret = read_or_make_secret(self._folders.secret_file)
-            self._sender = HeartbeatSender(self._folders.heartbeat, secret, session=self._store.session)
+            self._sender = HeartbeatSender(list(self._watchdogs.values()), secret, session=self._store.session)
             engine.start()
             self._beat(engine)
             if self._orders.on_ready is not None:
@@ -232,6 +237,14 @@ class _Session:
             orders=len(parts.fates.live_orders()),
             reconciliation=engine.accounts.agreed,
         )
+
+    def _covers(self) -> list[Cover]:
+        """Which losses are covered now: a watchdog that does not answer covers none."""
+        if self._sender is None:
+            return covers_of(self._config, heard_at=frozenset())
+        heard_at = self._sender.heard_at()
+        named = frozenset(name for name, address in self._watchdogs.items() if address in heard_at)
+        return covers_of(self._config, heard_at=named)
 
     def _every_second(self, engine: Engine) -> None:
         self._notifier.alive(f"{engine.stage}: session {self._store.session}")

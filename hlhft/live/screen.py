@@ -40,6 +40,7 @@ MARKETS_MAX = 24  # rows; the rest is counted
 COUNTERS_MAX = 12
 HAPPENINGS_MAX = 12
 EVERY_S = 0.5
+LOW = 32  # lines below which breakers that did not trip are counted only
 LINE_EVERY_S = 10.0  # where there is no terminal
 
 Read = Callable[[], Status]
@@ -57,7 +58,8 @@ class _Picture:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         signs = Signs(is_ascii=options.ascii_only)
-        parts = list(_parts(self.status, console, options, signs))
+        is_low = self.height is not None and self.height < LOW
+        parts = list(_parts(self.status, console, options, signs, is_low=is_low))
         yield from _fitting(self.status, parts, self.height, console, options)
 
 
@@ -85,14 +87,16 @@ def _drawn(lines: list[list[Segment]]) -> Iterator[Segment]:
         yield Segment.line()
 
 
-def _parts(status: Status, console: Console, options: ConsoleOptions, signs: Signs) -> Iterator[RenderableType]:
+def _parts(
+    status: Status, console: Console, options: ConsoleOptions, signs: Signs, *, is_low: bool
+) -> Iterator[RenderableType]:
     """What is shown, the most important first."""
     width = options.max_width
     yield _head(status, width, signs)
     yield Padding(_money(status, width), (1, 0, 0, 0))
     yield Padding(_markets(status, console, options, signs), (1, 0, 0, 0))
     blocks = [
-        _breakers(status, signs),
+        _breakers(status, signs, is_low=is_low),
         _latencies(status),
         _budgets(status, signs),
         _connections(status, signs),
@@ -262,12 +266,12 @@ def _block(title: str) -> Table:
     )  # fmt: skip
 
 
-def _breakers(status: Status, signs: Signs) -> Table:
-    """Those that tripped, then those that measure something; the others are counted."""
+def _breakers(status: Status, signs: Signs, *, is_low: bool) -> Table:
+    """Those that tripped, then those that measure something unless there is no room; the others are counted."""
     table = _block("Breakers")
     quiet = 0
     for one in sorted(status.breakers, key=lambda breaker: not breaker.is_tripped):
-        if not one.is_tripped and not one.value:
+        if not one.is_tripped and (is_low or not one.value):
             quiet += 1
             continue
         state = "LATCHED" if one.is_latched else "TRIPPED" if one.is_tripped else ""

@@ -13,10 +13,11 @@ import numpy as np
 from hlhft.core.brain import Brain
 from hlhft.events import EventFlag, EventKind, empty
 from hlhft.hyperliquid.decode import Decoder
-from hlhft.units import Market
+from hlhft.units import TICKS_MAX, Market
 
 NS = 1_000_000_000
 ROUNDS = 3
+PRICE = 1000  # where the ticks of a market allow it: those of spot are fine
 _BOOK = (
     '{"channel":"l2Book","data":{"coin":"%s","time":%d,"levels":[[{"px":"%s","sz":"%s","n":1}],'
     '[{"px":"%s","sz":"%s","n":1}]]%s}}'
@@ -41,6 +42,7 @@ def warm(brain: Brain, markets: Sequence[Market], *, now_ns: int) -> int:
     lane = brain.lane.lane
     lane["connected"] = 1
     lane["starting_equity_micro"] = lane["equity_micro"] = 10**15
+    lane["address_initial"] = lane["address_allowance"] = 10**9
     commands = 0
     for number in range(ROUNDS):
         at_ns = now_ns + number * NS
@@ -54,10 +56,9 @@ def warm(brain: Brain, markets: Sequence[Market], *, now_ns: int) -> int:
 
 
 def _frames(market: Market, time_ms: int) -> tuple[str, ...]:
-    record = market.record()[0]
-    step = max(int(record["whole_unit_ticks"]), int(record["grid_step_ticks"]), 1)
-    bid, ask = market.price_text(step * 1000), market.price_text(step * 1001)
-    size, name = market.size_text(10**market.size_decimals), market.name
+    middle = min(PRICE * 10**market.price_decimals, TICKS_MAX // 2)
+    bid, ask = (market.price_text(market.quantise(middle * far, side=side)) for far, side in ((0.999, 1), (1.001, -1)))
+    size, name = market.size_text(1000 * 10**market.size_decimals), market.name
     return (
         _BOOK % (name, time_ms, bid, size, ask, size, ""),
         _BOOK % (name, time_ms, bid, size, ask, size, ',"fast":true'),

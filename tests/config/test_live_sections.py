@@ -6,7 +6,9 @@ import msgspec
 import pytest
 
 from hlhft.config.live_sections import BASE_URLS, Account, Engine, Gateway, Journal, Watchdog
+from hlhft.config.setting import MS
 from hlhft.config.settings import LEGS, Config, fields, limit_values, whole
+from hlhft.hyperliquid.fates_records import FateSettings
 
 
 def test_nothing_is_traded_and_no_real_money_is_reached_unless_said() -> None:
@@ -26,7 +28,7 @@ def test_no_setting_is_a_key_itself() -> None:
 def test_a_cancel_is_repeated_long_before_its_order_is_asked_for_and_stops_outlast_an_expiry() -> None:
     config = Config()
     assert config.gateway.cancel_repeat_ms * config.gateway.cancel_repeats_max < config.gateway.answer_ms
-    expiry_ns = limit_values(config)["expires_after_ns"] + whole(config, "gateway.expiry_margin_ms")
+    expiry_ns = limit_values(config)["expires_after_ns"] + FateSettings().margin_ms * MS
     assert whole(config, "engine.stop_ms_max") > expiry_ns
     assert config.batch.legs_max == LEGS
 

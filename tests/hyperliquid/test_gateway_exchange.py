@@ -14,7 +14,7 @@ from hlhft.hyperliquid.gateway_events import HALTING, CancelOwn, Gate, ReportCod
 from hlhft.hyperliquid.reading import Fault
 from tests.hyperliquid.gateway_world import FROM_MS, MS, S, World
 
-SEEDS = range(8)
+SEEDS = range(5)
 
 
 def finish(world: World) -> None:

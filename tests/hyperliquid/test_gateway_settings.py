@@ -17,8 +17,14 @@ def test_the_defaults_are_those_of_the_design() -> None:
 
 
 def test_what_is_not_positive_is_refused() -> None:
-    with pytest.raises(ValueError, match="late_ns of the gateway is 0, and must be more than 0"):
+    with pytest.raises(ValueError, match="late_ns of the gateway is 0, and must be at least 1"):
         GatewaySettings(account=ACCOUNT, late_ns=0)
+
+
+def test_a_cancel_may_be_repeated_never() -> None:
+    assert GatewaySettings(account=ACCOUNT, repeats_max=0).repeats_max == 0
+    with pytest.raises(ValueError, match="repeats_max of the gateway is -1, and must be at least 0"):
+        GatewaySettings(account=ACCOUNT, repeats_max=-1)
 
 
 def test_a_cancel_is_repeated_before_its_answer_counts_as_missing() -> None:

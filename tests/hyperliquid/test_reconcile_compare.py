@@ -240,7 +240,7 @@ def test_nothing_counts_twice_and_memory_is_bounded(told: list[tuple[int, int]],
 def test_live_orders_become_our_own_side(state: FateState) -> None:
     live = LiveOrder(
         order_id=5, revision=0, session=SESSION, cloid=9, oid=7, market=1, side=1, price_ticks=3, left_lots=4,
-        state=state, sent_ns=0,
+        reduce_only=False, state=state, sent_ns=0,
     )  # fmt: skip
     (made,) = own_orders([live])
     assert (made.cloid, made.market, made.left_lots) == (9, 1, 4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -264,6 +265,27 @@ def test_orders_that_appear_after_the_proof_are_cancelled_too() -> None:
     assert ReportCode.FOUND in bench.codes
     bench.run(10 * SECOND)
     assert bench.machine.state is State.EMPTY
+
+
+def test_an_engine_whose_beats_alone_are_lost_is_found_soon_after_the_proof() -> None:
+    bench = lost()
+    bench.run(5 * SECOND)
+    assert bench.machine.state is State.EMPTY
+    bench.venue.place(50)
+    bench.run(6 * SECOND)
+    assert set(bench.venue.orders) == {3, 4}
+
+
+def test_looks_after_the_proof_come_after_ever_longer_waits() -> None:
+    bench = lost()
+    bench.run(5 * SECOND)
+    looked = []
+    for _ in range(200):
+        asked = len(bench.venue.asked)
+        bench.run(SECOND)
+        looked += [bench.now_ns // SECOND] if len(bench.venue.asked) > asked else []
+    waits = [after - before for before, after in pairwise(looked)]
+    assert waits[:4] == [10, 20, 40, 60] and set(waits[4:]) <= {60}
 
 
 def test_looks_after_the_proof_go_on_and_find_nothing() -> None:

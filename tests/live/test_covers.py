@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from typing import Any
 
@@ -10,7 +11,11 @@ import pytest
 
 from hlhft.config.settings import Config
 from hlhft.exchange.settings import ExchangeSettings
+from hlhft.hyperliquid.signing import Signer
+from hlhft.live.asking import Answer
+from hlhft.live.clock import Clock
 from hlhft.live.covers import SCHEDULE_VOLUME_MICRO, covers_of, host_loss_refusal, is_remote
+from hlhft.live.preflight import Preflight, StartError
 
 
 def config(network: str = "mainnet", **watchdog: Any) -> Config:
@@ -37,6 +42,28 @@ def test_a_watchdog_elsewhere_covers_the_host_and_the_venue_s_switch_covers_both
     assert covered(config(schedule_cancel="off"), SCHEDULE_VOLUME_MICRO) == [True, False, False]
 
 
+def test_a_second_watchdog_elsewhere_covers_the_host() -> None:
+    settings = config(remote_heartbeat="10.9.0.2:7000")
+    assert covered(settings) == [True, True, False]
+    assert host_loss_refusal(settings) == ""
+
+
+def test_a_watchdog_that_does_not_answer_covers_nothing() -> None:
+    settings = config(heartbeat="/a", remote_heartbeat="10.9.0.2:7000")
+
+    def heard(*addresses: str) -> list[bool]:
+        return [one.is_covered for one in covers_of(settings, heard_at=frozenset(addresses))]
+
+    assert heard() == [False, False, False]
+    assert heard("/a") == [True, False, False]
+    assert heard("10.9.0.2:7000") == heard("/a", "10.9.0.2:7000") == [True, True, False]
+    assert covers_of(settings, heard_at=frozenset())[0].by == "a watchdog, and none answers"
+    assert covers_of(config(), heard_at=frozenset([""]))[0].is_covered, "the one in the state folder"
+    switched = config(schedule_cancel="auto")
+    silent = covers_of(switched, heard_at=frozenset(), volume_micro=SCHEDULE_VOLUME_MICRO)
+    assert [(one.is_covered, one.by) for one in silent[:1]] == [(True, "scheduleCancel")]
+
+
 def test_real_money_does_not_begin_uncovered_unless_accepted() -> None:
     assert "watchdog on another host" in host_loss_refusal(config())
     assert host_loss_refusal(config(heartbeat="watch.example.org:7000")) == ""
@@ -58,3 +85,34 @@ def test_the_volume_is_the_one_that_the_exchange_asks_for() -> None:
         field.default for field in dataclasses.fields(ExchangeSettings) if field.name == "schedule_volume_micro"
     )
     assert asked == SCHEDULE_VOLUME_MICRO
+
+
+class Told:
+    """Answers every question with what the account traded."""
+
+    base_url = "http://venue"
+
+    def __init__(self, volume_usdc: int) -> None:
+        self.volume_usdc = volume_usdc
+        self.asked = 0
+
+    async def ask(self, path: str, body: bytes) -> Answer:
+        self.asked += 1
+        told = {"cumVlm": f"{self.volume_usdc}.0", "nRequestsUsed": 1, "nRequestsCap": 10_000}
+        return Answer(msgspec.json.encode(told), "", 0, 0)
+
+
+def look(settings: Config, told: Told) -> None:
+    asyncio.run(Preflight(settings, Signer(b"\x05" * 32), told, Clock())._host_loss())  # type: ignore[arg-type]
+
+
+def test_an_engine_does_not_start_on_mainnet_uncovered() -> None:
+    told = Told(999_999)
+    with pytest.raises(StartError, match="nothing cancels the orders of this host"):
+        look(config(), told)
+    with pytest.raises(StartError, match="nothing cancels the orders of this host"):
+        look(config(schedule_cancel="auto"), told)
+    look(config(schedule_cancel="auto"), Told(1_000_000))
+    assert told.asked == 2
+    look(config("testnet"), told)
+    assert told.asked == 2, "elsewhere nothing is asked"

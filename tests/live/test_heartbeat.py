@@ -87,7 +87,8 @@ def test_beats_go_over_a_unix_socket_and_are_answered(tmp_path: Path) -> None:
             beat = heard.beats[0]
             assert (beat.session, beat.sequence, beat.breaker, beat.last_expiry_ms) == (3, 1, 4, 9)
             assert (beat.expires_after_ms, beat.orders, beat.reconciliation) == (8, 7, 6)
-            assert sender.is_heard() and sender.hearing is not None and sender.hearing.state == "armed"
+            answer = sender.hearing(path)
+            assert sender.is_heard() and answer is not None and answer.state == "armed"
             assert sender.counters == {"beats": 1}
             for _ in range(3):
                 sender.beat(TRADING, now_ns=0, orders=-9)
@@ -113,6 +114,29 @@ def test_beats_go_over_udp(host: str) -> None:
             sender.close()
 
     asyncio.run(scenario())
+
+
+def test_two_watchdogs_hear_the_same_and_one_may_be_gone(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        here, there = str(tmp_path / "here"), f"127.0.0.1:{free_port()}"
+        async with hearing(there) as elsewhere:
+            sender = HeartbeatSender([here, there], SECRET, session=3)
+            assert not send(sender), "one of them is not there"
+            await eventually(lambda: sender.heard_at() == {there})
+            assert not sender.is_heard()
+            async with hearing(here) as heard:
+                assert send(sender)
+                await eventually(sender.is_heard)
+                assert heard.beats == elsewhere.beats[1:]
+            sender.close()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("count", [0, 5])
+def test_so_many_watchdogs_are_none(count: int) -> None:
+    with pytest.raises(HeartbeatError, match=f"1 to 4 watchdogs, not {count}"):
+        HeartbeatSender(["/x"] * count, SECRET, session=3)
 
 
 def test_nobody_there_is_no_reason_to_stop(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,21 +16,6 @@ from hlhft.live.engine import Engine
 from hlhft.live.preflight import StartError
 from hlhft.live.process import paper_key, pin
 from tests.live.engines import ETH, Exchange, Owner, Trader, engine, run_on_uvloop, until, write_settings
-
-
-@pytest.fixture(scope="module")
-def exchange() -> Iterator[Exchange]:
-    there = Exchange()
-    yield there
-    there.stop()
-
-
-@pytest.fixture(scope="module")
-def market(exchange: Exchange) -> Trader:
-    trader = Trader(exchange.url, 3)
-    for asset in (0, 1):
-        trader.make(asset)
-    return trader
 
 
 def both_sides(owner: Owner) -> bool:

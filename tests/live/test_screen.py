@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from hlhft.live.screen import COUNTERS_MAX, HAPPENINGS_MAX, MARKETS_MAX, follow, one_line, render
-from hlhft.live.view import Happening, Profit, Quote, Status
+from hlhft.live.view import BreakerView, Happening, Profit, Quote, Status
 from tests.live.samples import NOW_NS, full_status, market
 
 
@@ -53,6 +53,22 @@ def test_what_matters_most_stands_first_and_a_low_terminal_gets_that_much() -> N
         assert len(lines) <= height
         assert lines[0].split()[0] == "QUOTING"
     assert "64999" in picture(full_status(), 80, height=10)
+
+
+def test_a_low_terminal_counts_the_breakers_that_did_not_trip() -> None:
+    low, high = (picture(full_status(), 80, height=height) for height in (24, 60))
+    assert "stale data" in low and "drawdown       0.01 %" not in low and "2 more quiet" in low
+    assert "drawdown       0.01 %" in high and "quiet" not in high
+    calm = full_status(breakers=[BreakerView(name="budget", is_tripped=False)])
+    assert "1 of them quiet" in picture(calm, 80)
+
+
+def test_what_happened_fills_what_is_left_and_nothing_more() -> None:
+    many = full_status(happenings=[Happening(at_ns=NOW_NS, text=f"event {number:03}") for number in range(40)])
+    for height in range(44, 70):
+        lines = picture(many, 120, height=height).splitlines()
+        assert len(lines) <= height
+    assert "event 039" in picture(many, 120, height=40)
 
 
 def test_a_halt_is_said_in_words_before_everything_else() -> None:

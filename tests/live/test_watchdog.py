@@ -252,7 +252,8 @@ def test_the_switch_is_refused_to_an_account_without_volume(account: Account, tm
             await eventually(lambda: ReportCode.SWITCH_REFUSED in watch.codes)
             report = next(report for report in watch.reports if report.code is ReportCode.SWITCH_REFUSED)
             assert "enough volume traded" in report.detail
-            await eventually(lambda: watch.sender.is_heard() and "'refused'" in repr(watch.sender.hearing))
+            address = str(tmp_path / "heartbeat.sock")
+            await eventually(lambda: "'refused'" in repr(watch.sender.hearing(address)))
 
     asyncio.run(scenario())
 

@@ -1,0 +1,18 @@
+"""One house a module: its exchange compiles once, and its processes end with the module."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.endtoend.house import House
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """A house with a synthetic market in two coins; nothing but its exchange runs."""
+    os.environ.setdefault("NO_PROXY", "127.0.0.1")
+    with House(tmp_path_factory.mktemp("house")) as there:
+        yield there

@@ -1,0 +1,121 @@
+"""What an operator and misfortune do to a running engine."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from hlhft.hyperliquid.supervisor_events import HaltCause, Tripped, Verdict
+from hlhft.hyperliquid.supervisor_table import Stage
+from hlhft.live.engine import BREAKS_MAX, Engine
+from tests.live.engines import ETH, Exchange, Owner, Trader, engine, run_on_uvloop, until, write_settings
+
+
+def both_sides(owner: Owner) -> bool:
+    return all(owner.sides(coin) == {"A", "B"} for coin in ("BTC", "ETH"))
+
+
+def test_an_operator_halts_resumes_and_flattens_it_and_the_halt_survives(
+    exchange: Exchange, market: Trader, tmp_path: Path
+) -> None:
+    owner = Owner(exchange.url, 1)
+    path = write_settings(tmp_path, exchange, owner)
+
+    async def first() -> None:
+        async with engine(path) as (there, task):
+            await until(lambda: both_sides(owner))
+            assert not there.resume("nothing is wrong").is_done
+            halted = there.halt("lunch")
+            assert halted.is_done and "halted" in halted.sentence
+            await until(lambda: not owner.own_orders())
+            assert not there.resume(" ").is_done
+            assert there.resume("lunch is over").is_done
+            await until(lambda: both_sides(owner))
+            await asyncio.to_thread(market.orders, (ETH, True, "4003.9", "0.1", "Ioc"))
+            await until(lambda: owner.position("ETH") < 0)
+            assert there.flatten("").is_done
+            await until(lambda: owner.position("ETH") == 0 and not owner.own_orders())
+            assert there.supervisor.halt is not None
+            assert there.supervisor.halt.cause is HaltCause.FLATTEN
+            there.stop("the day is over")
+            ended = await asyncio.wait_for(task, 20)
+            assert ended.verdict is Verdict.EMPTY
+            assert ended.halt is not None and "an operator flattened it" in ended.halt.reason
+
+    async def second() -> None:
+        async with engine(path) as (there, _):
+            await until(lambda: there.feed.line.is_live)
+            assert there.stage is Stage.HALTED
+            assert not owner.own_orders()
+            assert not there.resume("").is_done
+            await until(lambda: there.resume("a new day").is_done)
+            await until(lambda: both_sides(owner))
+
+    run_on_uvloop(first)
+    run_on_uvloop(second)
+
+
+def test_what_breaks_cancels_all_and_ends_it(exchange: Exchange, market: Trader, tmp_path: Path) -> None:
+    owner = Owner(exchange.url, 2)
+    path = write_settings(tmp_path, exchange, owner)
+
+    async def work() -> None:
+        async with engine(path) as (there, task):
+            await until(lambda: both_sides(owner))
+            asyncio.get_running_loop().call_soon(fail)
+            ended = await asyncio.wait_for(task, 20)
+            assert "an invariant of this test" in ended.failure
+            assert ended.verdict is Verdict.EMPTY
+            assert not owner.own_orders()
+            assert there.stage is Stage.STOPPED
+
+    def fail() -> None:
+        raise AssertionError("an invariant of this test")
+
+    run_on_uvloop(work)
+
+
+def test_what_breaks_again_and_again_ends_it_at_once_and_says_that_orders_may_be_left(
+    exchange: Exchange, market: Trader, tmp_path: Path
+) -> None:
+    owner = Owner(exchange.url, 4)
+    path = write_settings(tmp_path, exchange, owner)
+
+    async def work() -> None:
+        async with engine(path) as (there, task):
+            for _ in range(BREAKS_MAX + 1):
+                there.broke(ValueError("again"))
+            ended = await asyncio.wait_for(task, 20)
+            assert ended.verdict is Verdict.NOT_EMPTY
+            assert ended.failure == "ValueError: again"
+
+    run_on_uvloop(work)
+
+
+def test_a_breaker_that_latches_is_kept_on_disk_and_a_reload_tightens_a_limit(
+    exchange: Exchange, market: Trader, tmp_path: Path
+) -> None:
+    owner = Owner(exchange.url, 5)
+    path = write_settings(tmp_path, exchange, owner)
+
+    async def work() -> None:
+        async with engine(path) as (there, _):
+            assert not there.reload().is_done
+            trouble(there)
+            assert there.stage is not Stage.TRADING
+            there.supervise(Tripped(1 << 7, 7, "too many rejections"))
+            assert there.supervisor.halt is not None
+
+    def trouble(there: Engine) -> None:
+        there.journal_full("there is no room on the disk")
+        there._look_at_journal()
+        assert there.supervisor.halt is not None and there.supervisor.halt.cause is HaltCause.JOURNAL
+
+    async def again() -> None:
+        async with engine(path) as (there, _):
+            assert there.supervisor.halt is not None
+            assert there.supervisor.halt.cause is HaltCause.JOURNAL
+            assert there.supervisor.halt.latches == 1 << 7
+
+    run_on_uvloop(work)
+    run_on_uvloop(again)

@@ -1,0 +1,100 @@
+"""Cancels of an earlier session's orders: signed once, sent until they are answered, bounded."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from hlhft.hyperliquid.backoff import Budget
+from hlhft.hyperliquid.cloids import Cloid
+from hlhft.hyperliquid.nonces import NonceAllocator
+from hlhft.hyperliquid.reconcile_events import CancelLeftovers, Leftover
+from hlhft.live import leftovers as module
+from hlhft.live.clock import Clock
+from hlhft.live.http import Answer, Http
+from hlhft.live.hub import Hub
+from hlhft.live.keeper import Keeper
+from hlhft.live.leftovers import WAITING_MAX, Leftovers
+from hlhft.live.timers import Timers
+from tests.live.engines import ETH, OWNER, Exchange, Owner, Trader, until
+from tests.live.watched import signer_of
+
+
+class Lost(Http):
+    """The first answers are lost on the way back."""
+
+    lost = 0
+
+    def post(self, path: str, body: bytes, told: Any) -> None:
+        def tell(answer: Answer) -> None:
+            if self.lost:
+                self.lost -= 1
+                answer = Answer(None, "lost")
+            told(answer)
+
+        super().post(path, body, tell)
+
+
+def made(http: Http, *, mark: int = 2**62) -> tuple[Leftovers, Hub, NonceAllocator]:
+    loop = asyncio.get_running_loop()
+    clock = Clock()
+    nonces = NonceAllocator(0)
+    now_ms = clock.now_ns() // 1_000_000
+    if mark:
+        reserved = nonces.reserve(now_ms, now_ms)
+        assert reserved is not None
+        nonces.reserved(reserved)
+    hub = Hub(
+        clock=clock, timers=Timers(loop, clock), http=http, keeper=Keeper(loop), connects=Budget(9), messages=Budget(9)
+    )
+    return Leftovers(hub, signer_of(254), nonces, mainnet=False, vault_address=None), hub, nonces
+
+
+def orders_of(owner: Owner) -> CancelLeftovers:
+    listed = [order for order in owner.ask("openOrders") if order.get("cloid")]
+    return CancelLeftovers(
+        tuple(Leftover(ETH, int(order["cloid"], 16), int(order["oid"]), order["coin"]) for order in listed)
+    )
+
+
+def test_they_are_cancelled_even_when_the_first_answer_is_lost(
+    exchange: Exchange, market: Trader, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(module, "AGAIN_NS", 1_000_000)
+    owner = Owner(exchange.url, 1)
+    ids = {owner.place() for _ in range(3)}
+
+    async def work() -> None:
+        http = Lost(exchange.url)
+        http.lost = 2
+        there, hub, nonces = made(http)
+        there.cancel(orders_of(owner))
+        await until(lambda: not ids & owner.open_ids())
+        await until(lambda: not nonces.unanswered)
+        assert not there._waiting
+        hub.timers.close()
+        hub.keeper.close()
+        await http.close()
+
+    asyncio.run(work())
+
+
+def test_without_a_nonce_and_beyond_the_bound_they_wait_for_the_next_listing(exchange: Exchange) -> None:
+    order = CancelLeftovers((Leftover(ETH, Cloid(OWNER, 1, 5).number(), 5, "ETH"),))
+
+    async def work() -> None:
+        http = Http("http://127.0.0.1:1")
+        poor, hub, _ = made(http, mark=0)
+        poor.cancel(order)
+        assert "UNRESERVED" in hub.happenings[-1].text
+        hub.keeper.close()
+        there, hub, nonces = made(http)
+        for _ in range(WAITING_MAX + 2):
+            there.cancel(order)
+        assert len(nonces.unanswered) == WAITING_MAX
+        assert hub.counters["cancels of leftovers that wait for the next listing"] == 2
+        hub.keeper.close()
+        await http.close()
+        hub.timers.close()
+
+    asyncio.run(work())
