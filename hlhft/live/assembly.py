@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,7 +33,7 @@ from hlhft.live.clock import Clock
 from hlhft.live.engine import Keep, Parts
 from hlhft.live.hub import Hub
 from hlhft.live.journal.brains import source_of
-from hlhft.live.journal.records import NoteKind
+from hlhft.live.journal.records import Action, NoteKind
 from hlhft.live.journal.segments import JournalFull, files
 from hlhft.live.journal.writer import Journal, JournalSettings
 from hlhft.live.keeper import Keeper
@@ -136,6 +137,11 @@ class Keeping(Keep):
             self.journal.raw(USER_CHANNEL, frame, now_ns)
         except JournalFull:
             return
+
+    def action(self, action: Action) -> None:
+        """An action that leaves next; where the journal is full, only what cancels leaves."""
+        with contextlib.suppress(JournalFull):
+            self.journal.action(action)
 
     def trouble(self) -> str:
         """What keeps the journal from going on."""

@@ -34,6 +34,7 @@ from hlhft.live.control import Outcome, Reloaded
 from hlhft.live.dispatch import Dispatch, Recorder
 from hlhft.live.feed import Feed, OwnNews
 from hlhft.live.hub import Hub
+from hlhft.live.journal.records import Action
 from hlhft.live.orders import Orders
 from hlhft.live.profit import ProfitTally
 from hlhft.live.pulse import Pulse
@@ -95,6 +96,9 @@ class Keep:
     def raw(self, frame: memoryview, now_ns: int) -> None:
         """A frame of the user's streams, as it came."""
 
+    def action(self, action: Action) -> None:
+        """An action that leaves next."""
+
     def trouble(self) -> str:
         """What keeps the journal from going on; empty when nothing does."""
         return ""
@@ -155,7 +159,7 @@ class Engine:
         self.pulse = Pulse(self.loop, hub.clock, told_ns=min(LATE_TOLD_NS, parts.tick_to_trade_ns_max), late=self._late)
         self.orders = Orders(
             hub, parts.gateway, connections=parts.lanes, markets=parts.markets, user=parts.address,
-            write_mark=parts.keep.mark, budget=self._budget, transport=parts.transport,
+            write_mark=parts.keep.mark, budget=self._budget, record=parts.keep.action, transport=parts.transport,
         )  # fmt: skip
         self.dispatch = hub.dispatch = Dispatch(
             parts.brain, journal=parts.journal, send=self.orders.send, listener=self, timers=hub.timers,

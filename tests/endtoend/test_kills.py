@@ -23,7 +23,7 @@ SWEEP_S = 5.0  # for its listing and cancels
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """A house in which everything runs; an engine that begins again every few seconds asks more than the venue allows."""
+    """A house in which everything runs, without limits: an engine that often begins again asks more than is allowed."""
     with House(tmp_path_factory.mktemp("kills"), exchange=("--no-limits",)) as there:
         there.start_watchdog()
         there.start_engine()
