@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from hlhft.report.results import Results
 
 SECONDS_MAX = 86_400
+STOPPING = (signal.SIGTERM, signal.SIGHUP)  # the last one comes when the terminal is closed
 
 
 @click.command()
@@ -61,7 +65,7 @@ def command(
     folder = output if output is not None else Path("runs", f"demo-{datetime.now(UTC):%Y%m%d-%H%M%S}")
     _check(folder)
     plan = Plan(folder=folder.absolute(), coins=names, seed=seed, strategy=strategy, params=_numbers(params))
-    with held(plan, lambda line: click.echo(line, err=True)) as demo:
+    with stops_as_ctrl_c(), held(plan, lambda line: click.echo(line, err=True)) as demo:
         _watch(demo, seconds, is_quiet=as_json, on_screen=not no_screen and not as_json)
         ending = demo.end()
     results = _report(plan, demo)
@@ -70,6 +74,17 @@ def command(
     else:
         _show(results, plan, ending)
     return _code(ending)
+
+
+@contextmanager
+def stops_as_ctrl_c() -> Iterator[None]:
+    """Within the block, a request to end and a terminal that is closed do what Ctrl-C does: end in order."""
+    before = {number: signal.signal(number, signal.default_int_handler) for number in STOPPING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _check(folder: Path) -> None:

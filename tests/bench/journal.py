@@ -181,6 +181,8 @@ def journal(folder: Path, *, short: bool) -> list[Figure]:
     figures += [
         Figure(SECTION, "a day of 1,000 books of twenty levels a second, as written", plain, "GB"),
         Figure(SECTION, "the same, closed", packed, "GB"),
-        Figure(SECTION, "ledger of a command: with its action, its answer, and the frame that told it", ledger, "bytes"),
+        Figure(
+            SECTION, "ledger of a command: with its action, its answer, and the frame that told it", ledger, "bytes"
+        ),
     ]
     return figures

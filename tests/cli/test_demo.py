@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from hlhft.cli import invoke
-from hlhft.cli.demo import _code
+from hlhft.cli.demo import _code, stops_as_ctrl_c
 from hlhft.cli.errors import ExitCode
 from hlhft.live.demo import Ending
 from hlhft.live.replay import replay
@@ -62,6 +62,14 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 from hlhft.cli import run
 run()
 """
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_request_to_end_is_what_ctrl_c_is(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt), stops_as_ctrl_c():
+        signal.raise_signal(number)
+    assert signal.getsignal(number) is before
 
 
 def test_a_folder_that_holds_something_is_not_written_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -168,7 +168,9 @@ async def engine(path: Path, **more: Any) -> AsyncIterator[tuple[Engine, asyncio
     """A running engine; it is stopped at the end unless it has ended."""
     loop = asyncio.get_running_loop()
     ready: asyncio.Future[Engine] = loop.create_future()
-    task = loop.create_task(run(Orders(loaded=loaded(path), environment={}, on_ready=ready.set_result, compresses=False, **more)))
+    task = loop.create_task(
+        run(Orders(loaded=loaded(path), environment={}, on_ready=ready.set_result, compresses=False, **more))
+    )
     await asyncio.wait((task, ready), return_when=asyncio.FIRST_COMPLETED)
     if not ready.done():
         ready.cancel()
