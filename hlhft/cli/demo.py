@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hlhft.report.results import Results
 
 SECONDS_MAX = 86_400
+QUOTES_WITHIN_S = 60.0  # an engine that does not quote by then is not waited for
 STOPPING = (signal.SIGTERM, signal.SIGHUP)  # the last one comes when the terminal is closed
 
 
@@ -100,23 +101,23 @@ def _numbers(params: tuple[str, ...]) -> dict[str, float]:
 
 
 def _watch(demo: Demo, seconds: int, *, is_quiet: bool, on_screen: bool) -> None:
-    """Follows the engine until the time is over or Ctrl-C; the time counts from its first quotes."""
+    """Follows the engine until Ctrl-C or the time is over, which counts from its first quotes where they come."""
     from rich.console import Console
 
     from hlhft.live.control import ControlClient
     from hlhft.live.screen import follow
     from hlhft.live.view import Status
 
-    ends: list[float] = []
+    ends: list[float] = [time.monotonic() + QUOTES_WITHIN_S + seconds]
 
     def read() -> Status:
         status = demo.status(client)
-        if not ends and any(market.quotes for market in status.markets):
+        if len(ends) == 1 and any(market.quotes for market in status.markets):
             ends.append(time.monotonic() + seconds)
         return status
 
     def is_over() -> bool:
-        return bool(seconds and ends and time.monotonic() >= ends[0])
+        return bool(seconds) and time.monotonic() >= min(ends)
 
     console = Console(
         highlight=False, file=sys.stderr if is_quiet else None, force_terminal=None if on_screen else False
@@ -133,7 +134,7 @@ def _report(plan: Plan, demo: Demo) -> Results:
     from hlhft.live.session_report import session_results
 
     click.echo("Reading the journal", err=True)
-    results = session_results(demo.journal)
+    results = session_results(demo.journal, title=plan.folder.name)
     write_run(plan.folder / "report", results)
     return results
 
