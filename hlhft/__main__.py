@@ -1,6 +1,6 @@
 """`python -m hlhft` is the command `hlhft`."""
 
-from hlhft.cli import run
+from hlhft.cli import console
 
 if __name__ == "__main__":
-    run()
+    console()

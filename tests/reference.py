@@ -17,6 +17,8 @@ from hlhft.exchange.limits import limits_table
 from hlhft.hyperliquid import (
     connection_events,
     connection_table,
+    fates_records,
+    fates_table,
     gateway_events,
     gateway_mode,
     gateway_table,
@@ -134,6 +136,12 @@ def page() -> str:
             + reconcile_events.codes_table()
             + "\n\nWhat it reports:\n\n"
             + reconcile_events.reports_table()
+        ),
+        "The fate of an order at the venue": (
+            "What is known of each placement, by evidence alone; in brackets what the core is told.\n\n"
+            + fates_table.transitions_table()
+            + "\n\nWhat is reported:\n\n"
+            + fates_records.reports_table()
         ),
         "The life of a signed action": (
             "A missing entry is an error.\n\n"

@@ -26,8 +26,9 @@ from hlhft.venue import rules as venue_rules
 LATENCY_HYPERLIQUID, LATENCY_ELSEWHERE = "blocks", "constant:10"
 PROFILE_HYPERLIQUID, PROFILE_ELSEWHERE = "2026", "recorded"
 AUTO = "auto"
-# What of the configuration's limits a replay cannot judge: its clock is the recording's and steps over the gaps.
-_LIVE_ONLY = frozenset({"clock_step_ns_max"})
+# What of the configuration's limits a replay does without: its clock is the recording's and steps over the gaps, and
+# its venue knows no modification.
+_LIVE_ONLY = frozenset({"clock_step_ns_max", "amend"})
 _DEFAULTS = Config()
 _LIMITS = limit_values(_DEFAULTS)
 # Interpreted, for a debugger, a strategy may take its time.
@@ -79,6 +80,7 @@ class Settings:
     batch_busy_ns_max: int = _LIMITS["batch_busy_ns_max"]
     legs_max: int = _LIMITS["legs_max"]
     expires_after_ns: int = _LIMITS["expires_after_ns"]
+    requote_e6_min: int = _LIMITS["requote_e6_min"]
 
     def record(self) -> dict[str, object]:
         """Everything that decides the outcome, for the run's record."""

@@ -81,7 +81,7 @@ def invoke(arguments: Sequence[str] | None = None, *, options: Options | None = 
     return int(result) if isinstance(result, int) else ExitCode.OK
 
 
-def run() -> NoReturn:
+def console() -> NoReturn:
     """The console script: never returns, never shows a traceback unless asked with --debug."""
     options = Options()
     sys.excepthook = report_internal_failure(lambda: options.debug)

@@ -296,6 +296,24 @@ class Batch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             limit="expires_after_ns",
         ),
     ] = 3000
+    amend: Annotated[
+        bool,
+        _setting(
+            "move a post-only order by one modification instead of a cancel and a placement: half of the actions; a "
+            "backtest always does the latter",
+            limit="amend",
+        ),
+    ] = False
+    requote_bp_min: Annotated[
+        float,
+        _setting(
+            "a working order nearer than this to a wanted price stays: a smaller move is not worth its action",
+            ge=0,
+            le=1000,
+            scale=100,
+            limit="requote_e6_min",
+        ),
+    ] = 0
 
 
 class Backtest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -405,8 +423,9 @@ class Field:
         return value
 
     def whole(self, config: Config) -> int:
-        """Its value, a number, in the whole unit inside."""
-        return exact(self.of(config), self.extra.get("scale", 1))
+        """Its value, a number, in the whole unit inside; 1 for true."""
+        value = self.of(config)
+        return int(value) if isinstance(value, bool) else exact(value, self.extra.get("scale", 1))
 
 
 def fields(section: type[Struct] = Config, prefix: str = "") -> Iterator[Field]:

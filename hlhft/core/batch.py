@@ -9,20 +9,21 @@ the position never wait. An action has at most `legs_max` legs. When the queue o
 once.
 
 A placement that waits is NEW and has not left: when trading stops, its market's data grow old or the strategy no longer
-quotes its price, it never does (`withdraw`).
+quotes its price, it never does (`withdraw`). No more does a modification, whose order then rests as it did.
 """
 
 from __future__ import annotations
 
 from hlhft.compiled import compiled
 from hlhft.core.budgets import is_scarce, spend
-from hlhft.core.orders import apply, is_new, mark_sent
+from hlhft.core.orders import apply, is_new, is_replacing, mark_sent
 from hlhft.core.quotes import is_wanted
 from hlhft.core.risk import is_stale
 
 NEVER = 2**62
 _CLASS_CANCEL, _CLASS_ALO, _CLASS_OTHER = 0, 1, 2
 _KIND_SEND_FAILED = 33
+_MODIFY = 3  # hlhft.core.state.CommandKind
 
 
 @compiled
@@ -42,14 +43,17 @@ def _copy(source, target):
 
 
 @compiled
-def _seal(lane, limits, commands, count, command_class, now_ns):
-    """Numbers the actions of one class among commands[:count], marks their orders and takes them out of the budgets."""
+def _seal(lane, limits, commands, count, command_class, modifies, now_ns):
+    """Numbers the actions of one class among commands[:count], marks their orders and takes them out of the budgets.
+
+    Modifications are an action of their own beside the placements of their class (venue reference section 4.2).
+    """
     lane_row = lane.lane[0]
     legs = 0
     total = 0
     for index in range(count):
         command = commands[index]
-        if command["command_class"] != command_class:
+        if command["command_class"] != command_class or (command["kind"] == _MODIFY) != modifies:
             continue
         if legs == 0:
             lane_row["batch_sequence"] += 1
@@ -72,7 +76,9 @@ def _seal(lane, limits, commands, count, command_class, now_ns):
 def seal_all(lane, limits, commands, count, now_ns):
     """Numbers the actions of commands[:count], class by class: they leave now."""
     for command_class in range(3):
-        _seal(lane, limits, commands, count, command_class, now_ns)
+        _seal(lane, limits, commands, count, command_class, False, now_ns)
+    if limits["amend"] != 0:
+        _seal(lane, limits, commands, count, _CLASS_ALO, True, now_ns)
 
 
 @compiled
@@ -177,6 +183,14 @@ def release_due(lane, limits, out, now_ns):
 
 
 @compiled
+def _take_back(lane_row, command):
+    if command["kind"] == _MODIFY:
+        lane_row["amended"] -= 1
+    else:
+        lane_row["placed"] -= 1
+
+
+@compiled
 def withdraw(lane, books, limits, quote_count, now_ns):
     """Takes back placements that wait and must not leave any more; their orders end without ever having been sent.
 
@@ -189,17 +203,16 @@ def withdraw(lane, books, limits, quote_count, now_ns):
         command = lane.waiting[index]
         market = command["market"]
         order_id = command["order_id"]
-        stays = (
-            quote_count >= 0 and is_new(lane.orders[market], order_id) and not is_stale(books[market], limits, now_ns)
-        )
+        is_waiting = is_new(lane.orders[market], order_id) or is_replacing(lane.orders[market], order_id)
+        stays = quote_count >= 0 and is_waiting and not is_stale(books[market], limits, now_ns)
         if stays and is_wanted(
             lane.quotes, quote_count, market, command["side"], command["price_ticks"], command["time_in_force"]
         ):
             if kept != index:
                 _copy(command, lane.waiting[kept])
             kept += 1
-        elif is_new(lane.orders[market], order_id):
-            lane_row["placed"] -= 1
+        elif is_waiting:
+            _take_back(lane_row, command)
             apply(
                 lane_row, lane.positions[market], lane.orders[market], lane.active[market], _KIND_SEND_FAILED, order_id,
                 0, 0, 0, 0, 0, 0, now_ns,

@@ -299,7 +299,8 @@ def own_lots_at(orders, active, active_count, side, ticks):
     for position in range(active_count):
         order = orders[active[position]]
         if order["price_ticks"] == ticks and order["side"] == side and order["acknowledged_ns"] > 0:
-            total += order["remaining_lots"]
+            # What takes its place is not there yet, as far as anybody knows.
+            total += order["remaining_lots"] - order["replacement_lots"]
     return total
 
 

@@ -97,6 +97,8 @@ def adopt(lane, position, orders, active, order_id, side, ticks, lots, venue_ord
     order["reduce_only"] = reduce_only
     order["batch_id"] = 0
     order["unknown_ns"] = 0
+    order["replacement_ticks"] = 0
+    order["replacement_lots"] = 0
     # Oldest first, as everywhere: what is adopted comes in the venue's order.
     place = position["active_count"]
     while place > 0 and orders[active[place - 1]]["order_id"] > order_id:

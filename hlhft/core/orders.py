@@ -5,6 +5,9 @@ stops counting as exposure only in a DONE state; what we merely have not heard o
 done stays readable until its slot is used again, so that late news can be told from a contradiction: a fill or an
 acknowledgement of an order that was filled, cancelled or expired is late, of one that was rejected it is a fault.
 
+While a modification is under way an order counts twice: what is left of it, and what takes its place. A fill says how
+much both can still fill; the acknowledgement says which of the two rests.
+
 Money is truth: a fill changes the position even when its order is no longer in the table. An event record has no room
 for the venue's trade id, so whoever feeds the core passes each fill once: a fill that comes twice is booked twice.
 """
@@ -139,7 +142,7 @@ _FREE, _NEW, _CANCEL_SENT, _REPLACING = 0, 1, 6, 7
 _IOC = 2
 _SLOT_MASK = (1 << SLOT_BITS) - 1
 _SEND, _SEND_FAILED, _ACKNOWLEDGE, _REJECT, _FILL_PART, _FILL_ALL = 0, 1, 2, 3, 4, 5
-_CANCEL_SEND, _CANCEL_DONE, _CANCEL_REJECT, _EXPIRE, _LOSE = 6, 7, 8, 9, 10
+_CANCEL_SEND, _CANCEL_DONE, _CANCEL_REJECT, _EXPIRE, _LOSE, _MODIFY_SEND = 6, 7, 8, 9, 10, 11
 _KIND_ACKNOWLEDGED, _KIND_REJECTED, _KIND_FILLED, _KIND_CANCELLED = 16, 17, 18, 19
 _KIND_EXPIRED, _KIND_UNKNOWN, _KIND_CANCEL_REJECTED = 20, 21, 22
 _KIND_SEND_FAILED, _KIND_REFUSED = 33, 34
@@ -177,6 +180,8 @@ def create(lane, position, orders, active, side, ticks, lots, time_in_force, red
     order["reduce_only"] = reduce_only
     order["batch_id"] = 0
     order["unknown_ns"] = 0
+    order["replacement_ticks"] = 0
+    order["replacement_lots"] = 0
     active[count] = slot
     position["active_count"] = count + 1
     lane["orders_open"] += 1
@@ -242,6 +247,49 @@ def may_cancel(orders, slot):
 def request_cancel(orders, slot):
     """Moves an order to CANCEL_SENT; the caller has seen that it `may_cancel`."""
     orders[slot]["state"] = TABLE[orders[slot]["state"], _CANCEL_SEND]
+
+
+@compiled
+def may_amend(orders, slot):
+    """Whether an order rests post-only with nothing under way that could change it."""
+    order = orders[slot]
+    rests = TABLE[order["state"], _MODIFY_SEND] != ILLEGAL and order["replacement_lots"] == 0
+    return rests and order["time_in_force"] == 0
+
+
+@compiled
+def request_amend(position, orders, slot, ticks, lots, expires_ns):
+    """Moves an order to REPLACING by one of `lots` at `ticks`; both count until the venue has said which of them is
+    there. The caller has seen that it `may_amend`."""
+    order = orders[slot]
+    order["state"] = TABLE[order["state"], _MODIFY_SEND]
+    order["replacement_ticks"] = ticks
+    order["replacement_lots"] = lots
+    order["remaining_lots"] += lots
+    order["expires_ns"] = expires_ns
+    if order["side"] > 0:
+        position["open_buy_lots"] += lots
+    else:
+        position["open_sell_lots"] += lots
+
+
+@compiled
+def is_replacing(orders, order_id):
+    """Whether the order exists and a modification of it is under way."""
+    slot = find(orders, order_id)
+    return slot >= 0 and orders[slot]["state"] == _REPLACING
+
+
+@compiled
+def _settle_amend(position, order, event, ticks):
+    """Ends a modification: by the order that rests now, as acknowledged, or because it was not carried out."""
+    if event == _ACKNOWLEDGE:
+        order["price_ticks"] = ticks if ticks > 0 else order["replacement_ticks"]
+        order["size_lots"] = order["remaining_lots"]
+    else:
+        _shrink(position, order, max(order["remaining_lots"] - order["replacement_lots"], 1))
+    order["replacement_ticks"] = 0
+    order["replacement_lots"] = 0
 
 
 @compiled
@@ -344,6 +392,8 @@ def apply(lane, position, orders, active, kind, order_id, side, ticks, lots, lef
         _shrink(position, order, lots)
     elif kind == _KIND_FILLED:
         _shrink(position, order, left)
+    if order["replacement_lots"] > 0 and (event == _ACKNOWLEDGE or event == _CANCEL_REJECT or event == _SEND_FAILED):
+        _settle_amend(position, order, event, ticks)
     _note_time(lane, order, kind, left, ts_ns)
     order["state"] = following
     if following >= _FIRST_DONE:

@@ -73,6 +73,51 @@ def resting_quote(quotes, count, start, market, side, ticks):
 
 
 @compiled
+def near_quote(quotes, count, market, side, ticks, distance, orders, active, active_count):
+    """The place of the nearest resting quote that no order holds, at most `distance` ticks away, -1 when there is none.
+
+    A quote at whose very price an order of ours stands, in whatever state, belongs to that order.
+    """
+    found = -1
+    for index in range(count):
+        quote = quotes[index]
+        apart = abs(quote["price_ticks"] - ticks)
+        if apart > distance or quote["side"] != side or quote["market"] != market:
+            continue
+        if quote["time_in_force"] == 2 or quote["size_lots"] <= 0:
+            continue
+        if works_at(orders, active, active_count, side, quote["price_ticks"]):
+            continue
+        if found < 0 or apart < abs(quotes[found]["price_ticks"] - ticks):
+            found = index
+    return found
+
+
+@compiled
+def free_quote(quotes, count, market, side, lots, orders, active, active_count):
+    """The place of the first post-only quote of at most `lots` that no order holds or will, -1 when there is none."""
+    for index in range(count):
+        quote = quotes[index]
+        if quote["market"] != market or quote["side"] != side or quote["time_in_force"] != 0:
+            continue
+        if quote["size_lots"] <= 0 or quote["size_lots"] > lots:
+            continue
+        if not works_at(orders, active, active_count, side, quote["price_ticks"]):
+            return index
+    return -1
+
+
+@compiled
+def works_at(orders, active, active_count, side, ticks):
+    """Whether an order of ours, in any state, occupies this price, or a modification of one will."""
+    for index in range(active_count):
+        order = orders[active[index]]
+        if order["side"] == side and (order["price_ticks"] == ticks or order["replacement_ticks"] == ticks):
+            return True
+    return False
+
+
+@compiled
 def is_wanted(quotes, count, market, side, ticks, time_in_force):
     """Whether the first `count` quotes hold one at this price; an immediate quote wants no resting order, and back."""
     for index in range(count):

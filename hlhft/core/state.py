@@ -176,6 +176,8 @@ ORDER_DTYPE = np.dtype(
         ("reduce_only", np.int64),
         ("batch_id", np.int64),  # action of its newest command while nobody answered it, 0 none
         ("unknown_ns", np.int64),  # since when its fate is unknown, 0 known
+        ("replacement_ticks", np.int64),  # price of a modification that nobody has answered yet, 0 none
+        ("replacement_lots", np.int64),  # its size, which `remaining_lots` counts beside what is left of the order
     ]
 )
 
@@ -264,6 +266,7 @@ LANE_DTYPE = np.dtype(
         ("stopping", np.int64),  # 1 once this process is to send nothing but cancels, for ever
         ("restored_peak_micro", np.int64),  # of an earlier session, until the first decision takes it over
         ("restored_peak_ns", np.int64),
+        ("amended", np.int64),
         ("equity_gap_micro", np.int64),  # the venue's equity less ours, transfers included, at the last check
     ]
 )
@@ -300,6 +303,8 @@ LIMITS_DTYPE = np.dtype(
         ("decide_on_frame", np.int64),
         ("decide_on_fill", np.int64),
         ("markets", np.int64),
+        ("amend", np.int64),  # 1: one modification instead of a cancel and a placement
+        ("requote_e6_min", np.int64),  # an order this near to a wanted price, 1e-6 of it, stays; 0: only at that price
     ]
 )
 

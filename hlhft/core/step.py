@@ -16,9 +16,9 @@ from hlhft.core.budgets import refresh as refresh_budgets
 from hlhft.core.closing import close_ticks, other_leg, pair_lots, single_lots
 from hlhft.core.features import on_frame, on_trade
 from hlhft.core.opening import adopt, restore, state_equity, state_position
-from hlhft.core.orders import answered_batch, create, may_cancel, request_cancel
+from hlhft.core.orders import answered_batch, create, may_amend, may_cancel, request_amend, request_cancel
 from hlhft.core.orders import apply as apply_order
-from hlhft.core.quotes import resting_quote, validate
+from hlhft.core.quotes import free_quote, near_quote, resting_quote, validate, works_at
 from hlhft.core.risk import (
     approve,
     assess,
@@ -32,12 +32,12 @@ from hlhft.core.risk import (
     strategy_failed,
     trip,
 )
-from hlhft.core.state import SLOT_BITS, VIEW_LEVELS
+from hlhft.core.state import SLOT_BITS, VIEW_LEVELS, OrderState
 from hlhft.core.view import fill_view, free_touch_ticks
 from hlhft.units import MarketKind, grid_step
 
 _ALO, _IOC = 0, 2
-_PLACE, _CANCEL = 1, 2
+_PLACE, _CANCEL, _MODIFY = 1, 2, 3
 _CLASS_CANCEL, _CLASS_ALO, _CLASS_OTHER = 0, 1, 2
 _ACTION_CANCEL_ALL, _ACTION_CLOSE, _ACTION_NO_QUOTES = 1, 2, 4
 _URGENCY_PLACEMENT, _URGENCY_REDUCTION, _URGENCY_CANCEL = 0, 1, 2
@@ -47,6 +47,7 @@ _ORDER_KINDS_FIRST, _ORDER_KINDS_LAST = 16, 34
 _KIND_SENT, _KIND_SEND_FAILED, _KIND_TIMER = 32, 33, 65
 _KIND_ADOPTED, _KIND_MARKET_STATE = 26, 70
 _SPOT = int(MarketKind.SPOT)
+_UNKNOWN, _CANCEL_SENT = int(OrderState.UNKNOWN), int(OrderState.CANCEL_SENT)
 
 
 @compiled
@@ -216,13 +217,61 @@ def _close_all(data, lane, limits, now_ns, out, count):
 
 
 @compiled
-def _works_at(orders, active, active_count, side, ticks):
-    """Whether an order of ours, in any state, occupies this price."""
-    for index in range(active_count):
-        order = orders[active[index]]
-        if order["price_ticks"] == ticks and order["side"] == side:
-            return True
-    return False
+def _near(quotes, count, market, order, limits, orders, active, active_count):
+    """The place of a quote that the order holds although it stands elsewhere, -1 when none is near enough.
+
+    An order that is on its way out, or that nobody knows of, holds none.
+    """
+    state = order["state"]
+    if state == _UNKNOWN or state == _CANCEL_SENT or order["time_in_force"] == _IOC:
+        return -1
+    distance = order["price_ticks"] * limits["requote_e6_min"] // 1_000_000
+    place = near_quote(
+        quotes, count, market, order["side"], order["price_ticks"], distance, orders, active, active_count
+    )
+    if place >= 0:
+        quotes[place]["size_lots"] = -quotes[place]["size_lots"]
+    return place
+
+
+@compiled
+def _amend(data, lane, limits, market, slot, count, now_ns, out, commands):
+    """Modifies an order into a quote that nothing holds yet, where there is one; returns the number of commands.
+
+    Never to more than what is left of the order: what is filled on the way is not quoted once more. The gate judges the
+    new order beside the old one, as it would a placement before its cancel is done.
+    """
+    position, orders, active = lane.positions[market], lane.orders[market], lane.active[market]
+    order = orders[slot]
+    if not may_amend(orders, slot) or commands >= len(out):
+        return commands
+    quotes = lane.quotes
+    place = free_quote(
+        quotes, count, market, order["side"], order["remaining_lots"], orders, active, position["active_count"]
+    )
+    if place < 0 or quotes[place]["reduce_only"] != order["reduce_only"]:
+        return commands
+    lane_row, book, row = lane.lane[0], data.books[market], data.markets[market]
+    ticks = quotes[place]["price_ticks"]
+    lots, code = approve(
+        lane_row, position, book, row, limits, order["side"], ticks, quotes[place]["size_lots"], _ALO,
+        order["reduce_only"],
+    )  # fmt: skip
+    if code != 0:
+        return commands
+    if limits["address_enforced"] != 0:
+        if check_budget(lane_row, limits, lane_row["waiting_count"] + commands + 1, _URGENCY_PLACEMENT) != 0:
+            return commands
+    before = market_exposure_micro(position, book, row, 0, 0)
+    expires_ns = now_ns + limits["expires_after_ns"] if limits["expires_after_ns"] > 0 else 0
+    request_amend(position, orders, slot, ticks, lots, expires_ns)
+    lane_row["exposure_micro"] += market_exposure_micro(position, book, row, 0, 0) - before
+    lane_row["amended"] += 1
+    quotes[place]["size_lots"] = -quotes[place]["size_lots"]
+    _command(out, commands, _MODIFY, _CLASS_ALO, market, order, expires_ns)
+    out[commands]["price_ticks"] = ticks
+    out[commands]["size_lots"] = lots
+    return commands + 1
 
 
 @compiled
@@ -230,8 +279,8 @@ def requote(data, lane, limits, count, now_ns, out, commands):
     """Turns the first `count` quotes into commands: cancels first, then placements.
 
     Matched by price: an order at a wanted price is never touched, so it keeps its place in the queue; a price that an
-    order of ours still occupies, whatever its state, gets no second one. Quotes that an order holds already have their
-    sizes turned negative on the way.
+    order of ours still occupies, whatever its state, gets no second one. A move by `requote_e6_min` or less is not
+    worth its action: the order stays. Quotes that an order holds already have their sizes turned negative on the way.
     """
     quotes = lane.quotes
     following = 0
@@ -242,10 +291,18 @@ def requote(data, lane, limits, count, now_ns, out, commands):
         for index in range(position["active_count"]):
             slot = active[index]
             order = orders[slot]
-            place = resting_quote(quotes, count, following, market, order["side"], order["price_ticks"])
+            ticks = order["price_ticks"] if order["replacement_ticks"] == 0 else order["replacement_ticks"]
+            place = resting_quote(quotes, count, following, market, order["side"], ticks)
             if place >= 0:
                 quotes[place]["size_lots"] = -abs(quotes[place]["size_lots"])
                 following = place + 1
+            elif limits["requote_e6_min"] > 0:
+                place = _near(quotes, count, market, order, limits, orders, active, position["active_count"])
+            if place < 0 and limits["amend"] != 0 and not stale:
+                before = commands
+                commands = _amend(data, lane, limits, market, slot, count, now_ns, out, commands)
+                if commands > before:
+                    continue
             if (stale or place < 0) and may_cancel(orders, slot):
                 commands = cancel_order(lane, limits, market, slot, out, commands)
     for index in range(count):
@@ -254,7 +311,7 @@ def requote(data, lane, limits, count, now_ns, out, commands):
         if quote["size_lots"] <= 0:
             continue
         position = lane.positions[market]
-        if _works_at(
+        if works_at(
             lane.orders[market], lane.active[market], position["active_count"], quote["side"], quote["price_ticks"]
         ):
             continue

@@ -103,17 +103,19 @@ class Actions:
 
     def _modified(self, action: Sent) -> tuple[Placement, ...]:
         expires_ms, ledger = _expiry(action), self._ledger
-        placements = []
+        placements, newest = [], []
         for leg in action.legs.tolist():
             target = ledger.current(leg[_ORDER_ID])
             if target is None or target.revision_last >= cloids.REVISION_MAX:
                 times = f"was modified {cloids.REVISION_MAX} times"
                 raise FatesError(f"order {leg[_ORDER_ID]} is over, or {times}: place it anew")
+            newest.append(ledger.newest(target))
             revision = target.revision_last + 1
-            placements.append(self._placement(leg, action.nonce, expires_ms, revision, ledger.newest(target)))
+            placements.append(self._placement(leg, action.nonce, expires_ms, revision, newest[-1]))
         entered = self._enter(placements)
-        for placement in placements:
-            for older in chain(placement.previous):
+        for placement, modified in zip(placements, newest, strict=True):
+            ledger.trim(modified)
+            for older in chain(modified):
                 older.revision_last = placement.revision
         return entered
 

@@ -84,6 +84,16 @@ class Ledger:
         """The placement of an order with this revision."""
         return next((one for one in chain(self.orders.get(order_id)) if one.revision == revision), None)
 
+    def trim(self, newest: Placement) -> None:
+        """Leaves out of an order's chain what is over, but for the newest, so that it does not grow with every
+        modification; what was left out is still found by its venue id."""
+        kept = newest
+        for older in list(chain(newest.previous)):
+            if not older.is_done:
+                kept.previous = older
+                kept = older
+        kept.previous = None
+
     def cloid_of(self, placement: Placement) -> int:
         """The client order id of a placement."""
         return Cloid(self.owner, placement.session, placement.order_id, placement.revision).number()

@@ -23,6 +23,7 @@ _HEARD = frozenset(
 )  # the venue took it, so what it modified is gone
 _UNSURE = frozenset({State.UNKNOWN, State.DOUBTED})
 _REFUSED = frozenset({State.REJECTED, State.NEVER, State.GONE})
+DENIALS_MAX = 3  # readings that show an order resting of which the venue said that it is over
 
 
 class Telling(NamedTuple):
@@ -52,7 +53,7 @@ class Life:
         assert step is not None, f"{evidence.name} of {placement}"
         was, (following, told) = placement.state, step
         if following is not was:
-            if was is State.UNKNOWN:
+            if was is State.UNKNOWN and following is State.LIVE:
                 self._ledger.calm(placement)
             placement.state = following
             if following in DONE:
@@ -77,6 +78,11 @@ class Life:
         RESTS or SEEN."""
         if placement.ended_ms and time_ms > placement.ended_ms:
             self._ledger.report(FateCode.CONTRADICTION, placement, f"it rests at {time_ms}, after its end")
+        elif evidence is Evidence.SEEN and placement.state is State.ENDING and not placement.ended_ms:
+            # A reading may be older than an end that names no block, but not one after the other.
+            placement.denials += 1
+            if placement.denials == DENIALS_MAX:
+                self._ledger.report(FateCode.CONTRADICTION, placement, "its end was told, and readings show it")
         placement.lived_ms = max(placement.lived_ms, time_ms)
         if not placement.reduce_only:
             # A reduce-only order shrinks with its position (venue reference section 4.5): that is no fill.

@@ -114,9 +114,9 @@ class LiveOrder(NamedTuple):
     side: int
     price_ticks: int
     left_lots: int  # the most that it can still fill, missing fills included
-    reduce_only: bool  # then less of it may rest: it shrinks with the position (venue reference section 4.5)
     state: State
     sent_ns: int
+    reduce_only: bool = False  # then less of it may rest: it shrinks with the position (venue reference section 4.5)
 
 
 class Identity(NamedTuple):
@@ -218,10 +218,10 @@ class Placement:
     """One order as the venue knows it. `previous` is the one that this modified."""
 
     __slots__ = (
-        "absent_ms", "acknowledged", "ask_ns", "chain", "code", "end_lots", "ended_ms", "expires_ms", "filled_lots",
-        "from_ms", "is_exact", "is_immediate", "key", "lived_ms", "lots", "market", "oid", "order_id", "previous",
-        "price_ticks", "reason", "reduce_only", "revision", "revision_last", "sent_ns", "session", "side", "state",
-        "told_lots",
+        "absent_ms", "acknowledged", "ask_ns", "chain", "code", "denials", "end_lots", "ended_ms", "expires_ms",
+        "filled_lots", "from_ms", "is_exact", "is_immediate", "key", "lived_ms", "lots", "market", "oid", "order_id",
+        "previous", "price_ticks", "reason", "reduce_only", "revision", "revision_last", "sent_ns", "session", "side",
+        "state", "told_lots",
     )  # fmt: skip
 
     def __init__(
@@ -265,6 +265,7 @@ class Placement:
         self.absent_ms = 0  # block time of the first listing that would have had to show it
         self.from_ms = 0  # fills up to this block were taken off before it was adopted
         self.chain = Chain.PENDING
+        self.denials = 0  # readings that showed it resting when it was over
         self.reason = Reason.NONE
         self.ask_ns = 0
 

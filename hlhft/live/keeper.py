@@ -6,6 +6,7 @@ What is written in order stays in order. A halt is waited for, as nothing may fo
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -13,6 +14,9 @@ from hlhft.live.store import StoreError
 
 WAITING_MAX = 256  # jobs; more mean a disk that does not keep up, and are refused
 WAIT_S = 5.0
+
+# A table that cannot be read is the disk's failure as well as one that cannot be written.
+_FAILURES = (StoreError, sqlite3.Error)
 
 Done = Callable[[str], None]  # the sentence of what failed, empty when nothing did
 
@@ -45,7 +49,7 @@ class Keeper:
         future = self._thread.submit(work)
         try:
             future.result(WAIT_S)
-        except StoreError as error:
+        except _FAILURES as error:
             self.failures += 1
             return str(error)
         except TimeoutError:
@@ -63,7 +67,7 @@ class Keeper:
         error = future.exception()
         if error is not None:
             self.failures += 1
-            if not isinstance(error, StoreError):
+            if not isinstance(error, _FAILURES):
                 raise error
         if done is not None:
             done("" if error is None else str(error))

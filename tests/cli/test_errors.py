@@ -104,9 +104,9 @@ def python(*arguments: str, **options: object) -> subprocess.CompletedProcess[st
 def test_an_internal_failure_ends_the_process_with_one_sentence(repository: Path) -> None:
     script = (
         "import hlhft.cli.doctor as d, sys\n"
-        "from hlhft.cli import run\n"
+        "from hlhft.cli import console\n"
         "d.command.callback = lambda **_: {}['nothing']\n"
-        "run()\n"
+        "console()\n"
     )
     result = python("-c", script, "doctor", cwd=repository)
     assert result.returncode == ExitCode.FAILURE
@@ -120,9 +120,9 @@ def test_an_internal_failure_ends_the_process_with_one_sentence(repository: Path
 def test_an_interrupted_command_says_so(repository: Path) -> None:
     script = (
         "import hlhft.cli.doctor as d, os, signal\n"
-        "from hlhft.cli import run\n"
+        "from hlhft.cli import console\n"
         "d.command.callback = lambda **_: os.kill(os.getpid(), signal.SIGINT)\n"
-        "run()\n"
+        "console()\n"
     )
     result = python("-c", script, "doctor", cwd=repository)
     assert result.returncode == ExitCode.INTERRUPTED

@@ -37,7 +37,7 @@ def test_an_unknown_command_suggests_the_nearest(said: str, meant: str, capsys: 
 
 def test_an_unknown_command_without_a_near_one_lists_them(capsys: pytest.CaptureFixture[str]) -> None:
     assert invoke(["zzz"]) == ExitCode.USAGE
-    assert "known are demo, backtest," in capsys.readouterr().err
+    assert "known are demo, backtest, sweep," in capsys.readouterr().err
 
 
 def test_a_command_that_is_not_installed_is_a_usage_error() -> None:

@@ -22,8 +22,8 @@ ON_THIS_TERMINAL = """
 import fcntl, signal, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from hlhft.cli import run
-run()
+from hlhft.cli import console
+console()
 """
 
 

@@ -111,8 +111,8 @@ def test_a_killed_engine_leaves_nothing(watched: Watched) -> None:
     watchdog.until("proven: no own order is left", is_log=True)
     took_s = time.monotonic() - killed
     assert watched.account.open_ids() == others
-    # Until silence was noticed an order may have been sent, which then had its time; and 2 s for the rest.
-    assert took_s < (SILENCE_MS + EXPIRES_AFTER_MS) / 1000 + 2
+    # Until silence was noticed an order may have been sent, which then had its time; the rest is this machine's.
+    assert (SILENCE_MS + EXPIRES_AFTER_MS) / 1000 - 0.5 < took_s < (SILENCE_MS + EXPIRES_AFTER_MS) / 1000 + 5
     again = watched.engine(session=2)
     watchdog.until("the engine has reconciled", is_log=True)
     again.until("trading")

@@ -345,3 +345,48 @@ def test_a_command_whose_order_is_gone_is_dropped():
     assert held(world.lane) == []
     # It was not taken back: it had ended before.
     assert world.row["placed"] == 2
+
+
+# Modifications.
+
+
+def test_modifications_are_an_action_of_their_own():
+    lane, limits = lane_of(), batched(amend=1)
+    made = commands(ALO, ALO, ALO)
+    made["kind"] = (3, 1, 3)
+    assert collect(lane, limits, made, START) == [(1, 2), (2, 1), (3, 2)]
+    assert lane.lane[0]["batch_sequence"] == 2
+
+
+def test_a_modification_that_waits_and_must_not_leave_any_more_never_does():
+    """Its order rests as it did; after a stop it is cancelled."""
+    for stop in (True, False):
+        world = World(amend=1, batch_window_ns=WINDOW)
+        world.quotes(Quote(BUY, 990), Quote(BUY, 980))
+        world.decide()
+        world.acknowledge(after_ns=MS)
+        world.row["batch_busy_until_ns"][:] = world.now + SECOND
+        world.quotes(Quote(BUY, 991), Quote(BUY, 980))
+        assert world.decide() == []
+        assert world.active()["state"].tolist() == [OrderState.REPLACING, OrderState.OPEN]
+        assert (world.row["amended"], world.position()["open_buy_lots"]) == (1, 3000)
+        if stop:
+            cancels = world.say(Kind.OPERATOR_COMMAND, aux0=0)
+            assert sorted(command.ticks for command in cancels) == [980, 990]
+        else:
+            world.quotes(Quote(BUY, 990), Quote(BUY, 980))
+            assert world.decide() == []
+            assert world.active()["state"].tolist() == [OrderState.OPEN] * 2
+        assert (world.row["amended"], world.position()["open_buy_lots"]) == (0, 2000)
+
+
+def test_a_modification_that_waits_leaves_when_it_is_due():
+    world = World(amend=1, batch_window_ns=WINDOW)
+    world.quotes(Quote(BUY, 990))
+    world.decide()
+    world.acknowledge(after_ns=MS)
+    world.row["batch_busy_until_ns"][:] = world.now + SECOND
+    world.quotes(Quote(BUY, 991))
+    assert world.decide() == []
+    (command,) = world.decide(after_ns=WINDOW)
+    assert (command.kind, command.ticks) == ("MODIFY", 991)

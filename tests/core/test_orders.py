@@ -176,7 +176,8 @@ def test_a_new_order_holds_nothing_of_the_one_before_it():
     expected = {
         "order_id": order_id, "price_ticks": 101, "size_lots": 10, "remaining_lots": 10, "sent_ns": 5,
         "acknowledged_ns": 0, "expires_ns": 8, "venue_order_id": 0, "state": OrderState.NEW, "side": SELL,
-        "time_in_force": TimeInForce.IOC, "reduce_only": 1, "batch_id": 0, "unknown_ns": 0,
+        "time_in_force": TimeInForce.IOC, "reduce_only": 1, "batch_id": 0, "unknown_ns": 0, "replacement_ticks": 0,
+        "replacement_lots": 0,
     }  # fmt: skip
     assert {name: int(table.orders[0][name]) for name in table.orders.dtype.names} == expected
 
@@ -486,3 +487,82 @@ def test_worst_case_and_position_are_sums_whatever_comes_in_whatever_order(actio
         table.check_sums()
         assert (table.position["position_lots"], table.position["cash_quanta"]) == (position, cash)
     assert np.count_nonzero(table.orders["state"] == OrderState.FREE) == ORDERS_PER_MARKET - len(ids)
+
+
+# Modifications.
+
+
+def amended(lots: int = 10, by: int = 6) -> tuple[Table, int]:
+    """An order of `lots` at 100 that is being replaced by one of `by` at 101."""
+    table = Table()
+    order_id = table.placed(lots=lots)
+    slot = order_id & ((1 << SLOT_BITS) - 1)
+    assert orders.may_amend(table.orders, slot)
+    orders.request_amend(table.position, table.orders, slot, 101, by, 99)
+    assert table.state(order_id) == OrderState.REPLACING
+    assert not orders.may_amend(table.orders, slot)
+    assert table.open_lots() == (lots + by, 0)
+    table.check_sums()
+    return table, order_id
+
+
+def test_both_count_until_the_venue_says_which_rests():
+    table, order_id = amended()
+    assert orders.is_replacing(table.orders, order_id)
+    assert not orders.is_replacing(table.orders, order_id + 1)
+    assert table.apply(Kind.ORDER_ACKNOWLEDGED, order_id, ticks=101, lots=6, left=8) == APPLIED
+    order = table.order(order_id)
+    assert (table.state(order_id), order["price_ticks"], order["remaining_lots"]) == (OrderState.OPEN, 101, 6)
+    assert (order["venue_order_id"], order["expires_ns"], order["size_lots"]) == (8, 99, 6)
+    assert table.open_lots() == (6, 0)
+    assert orders.may_amend(table.orders, order_id & 1023)
+
+
+def test_an_acknowledgement_without_a_price_is_that_of_the_new_order():
+    table, order_id = amended()
+    table.apply(Kind.ORDER_ACKNOWLEDGED, order_id, ticks=0, lots=6)
+    assert table.order(order_id)["price_ticks"] == 101
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [
+        (Kind.COMMAND_SEND_FAILED, 0),
+        (Kind.COMMAND_REFUSED, 0),
+        (Kind.CANCEL_REJECTED, Refusal.REQUEST_LOST),
+    ],
+)
+def test_a_modification_that_was_not_carried_out_leaves_the_order_as_it_was(kind, code):
+    table, order_id = amended()
+    table.apply(Kind.ORDER_FILLED, order_id, lots=3, left=13)
+    assert (table.state(order_id), table.open_lots()) == (OrderState.REPLACING, (13, 0))
+    assert table.apply(kind, order_id, left=code) == APPLIED
+    order = table.order(order_id)
+    assert (table.state(order_id), order["price_ticks"], order["remaining_lots"]) == (OrderState.OPEN, 100, 7)
+    assert (table.open_lots(), order["replacement_lots"]) == ((7, 0), 0)
+
+
+def test_a_modification_whose_fate_is_unknown_counts_twice_until_it_is_known():
+    table, order_id = amended()
+    assert table.apply(Kind.ORDER_UNKNOWN, order_id) == APPLIED
+    table.apply(Kind.ORDER_FILLED, order_id, lots=2, left=14)
+    assert (table.state(order_id), table.open_lots()) == (OrderState.PARTIAL, (14, 0))
+    assert not orders.may_amend(table.orders, order_id & 1023)
+    table.apply(Kind.ORDER_ACKNOWLEDGED, order_id, ticks=101, lots=4)
+    assert (table.order(order_id)["price_ticks"], table.open_lots()) == (101, (4, 0))
+
+
+@pytest.mark.parametrize("kind", [Kind.ORDER_REJECTED, Kind.ORDER_CANCELLED, Kind.ORDER_EXPIRED])
+def test_the_end_of_both_is_the_end(kind):
+    table, order_id = amended()
+    assert table.apply(kind, order_id) == APPLIED
+    assert (table.open_lots(), table.row["orders_open"]) == ((0, 0), 0)
+
+
+def test_what_does_not_rest_post_only_is_not_amended():
+    table = Table()
+    waiting = table.create()
+    assert not orders.may_amend(table.orders, waiting & 1023)
+    resting = table.placed()
+    table.order(resting)["time_in_force"] = TimeInForce.GTC
+    assert not orders.may_amend(table.orders, resting & 1023)

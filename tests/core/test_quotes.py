@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hlhft.core.quotes import MEANING, QuoteFault, is_wanted, resting_quote, validate
+from hlhft.core.quotes import MEANING, QuoteFault, free_quote, is_wanted, near_quote, resting_quote, validate
 from hlhft.core.state import QUOTE_DTYPE, TimeInForce
 from hlhft.units import LOTS_MAX, TICKS_MAX
+from tests.core.tables import Table
 
 INT_MIN = -(2**63)
 
@@ -129,3 +130,47 @@ def test_every_fault_has_its_sentence():
 
 def test_time_in_force_has_the_numbers_that_the_core_uses():
     assert [int(value) for value in (TimeInForce.ALO, TimeInForce.GTC, TimeInForce.IOC)] == [0, 1, 2]
+
+
+def near(prices: list[int], ticks: int, distance: int, *, standing: tuple[int, ...] = (), **fields: int) -> int:
+    """The place of the quote among `prices` that an order at `ticks` may hold; ours stand at `standing`."""
+    table, quotes = Table(), good(len(prices))
+    quotes["price_ticks"] = prices
+    for name, value in fields.items():
+        quotes[name][0] = value
+    for price in standing:
+        table.create(ticks=price)
+    return int(near_quote(quotes, len(prices), 0, 1, ticks, distance, table.orders, table.active, len(standing)))
+
+
+def test_the_nearest_quote_within_the_distance_is_near():
+    assert near([90, 98, 103], 100, 3) == 1
+    assert near([90, 98, 103], 100, 1) == -1
+    assert near([97, 103], 100, 3) == 0
+    assert near([95, 101], 100, 5) == 1
+
+
+def test_a_quote_that_is_held_or_meant_for_another_is_not_near():
+    assert near([99, 102], 100, 3) == 0
+    for fields in ({"size_lots": -1}, {"size_lots": 0}, {"side": -1}, {"market": 1}, {"time_in_force": 2}):
+        assert near([99, 102], 100, 3, **fields) == 1
+    assert near([99, 102], 100, 3, standing=(99, 100)) == 1
+    assert near([99, 102], 100, 3, standing=(99, 100, 102)) == -1
+
+
+def test_a_free_quote_is_post_only_held_by_nobody_and_not_too_large():
+    table, quotes = Table(), good()
+    quotes["price_ticks"], quotes["size_lots"] = (99, 98, 97), 5
+    order = table.create(ticks=99)
+
+    def free(lots: int = 5, side: int = 1, market: int = 0) -> int:
+        return int(free_quote(quotes, 3, market, side, lots, table.orders, table.active, 1))
+
+    assert (free(), free(4), free(side=-1), free(market=1)) == (1, -1, -1, -1)
+    # Where a modification leads is taken, too.
+    table.order(order)["replacement_ticks"] = 98
+    assert free() == 2
+    quotes["time_in_force"][2] = TimeInForce.GTC
+    assert free() == -1
+    quotes["time_in_force"][2], quotes["size_lots"][2] = TimeInForce.ALO, -5
+    assert free() == -1

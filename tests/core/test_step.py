@@ -143,6 +143,36 @@ def test_a_kept_price_is_never_touched():
     assert np.array_equal(world.active(), before)
 
 
+def test_a_move_that_is_not_worth_its_action_is_not_made():
+    """0.2 % of 999 and 1001 are a tick: an order stays where a quote is one tick away, and moves for two."""
+    world = resting(Quote(BUY, 999), Quote(SELL, 1001), requote_e6_min=2_000)
+    for shift in (1, -1, 0):
+        world.quotes(Quote(BUY, 999 + shift), Quote(SELL, 1001 + shift))
+        assert world.decide() == []
+    world.quotes(Quote(BUY, 997), Quote(SELL, 1001))
+    assert world.decide() == [Command("CANCEL", BUY, 999, 1000), Command("PLACE", BUY, 997, 1000)]
+    # What is on its way out holds nothing.
+    world.quotes(Quote(BUY, 998), Quote(SELL, 1001))
+    world.acknowledge()
+    assert world.decide() == []
+    world.quotes(Quote(BUY, 1000), Quote(SELL, 1002))
+    assert world.decide() == [Command("CANCEL", BUY, 997, 1000), Command("PLACE", BUY, 1000, 1000)]
+
+
+def test_a_ladder_that_shifts_by_less_than_that_costs_no_more_than_it_would():
+    """A price where an order of ours stands is that order's: nothing is placed twice."""
+    world = resting(*[Quote(BUY, 999 - level) for level in range(4)], requote_e6_min=2_000)
+    world.quotes(*[Quote(BUY, 998 - level) for level in range(4)])
+    assert world.decide() == [Command("CANCEL", BUY, 999, 1000), Command("PLACE", BUY, 995, 1000)]
+
+
+def test_an_order_that_nobody_knows_of_holds_no_neighbouring_quote():
+    world = resting(Quote(BUY, 999), requote_e6_min=2_000)
+    world.say(Kind.ORDER_UNKNOWN, order_id=world.active()[0]["order_id"])
+    world.quotes(Quote(BUY, 998))
+    assert world.decide() == [Command("PLACE", BUY, 998, 1000)]
+
+
 def test_a_quote_of_no_size_is_no_quote():
     world = resting(Quote(BUY, 999))
     world.quotes(Quote(BUY, 999, 0), Quote(SELL, 1001, 0))

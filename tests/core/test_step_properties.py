@@ -142,16 +142,17 @@ EVENTS = st.lists(
 
 
 @settings(max_examples=40)
-@given(st.lists(EVENTS, max_size=6), st.sampled_from([BookKind.SNAPSHOT, BookKind.LADDER]))
-def test_whatever_arrives_the_ledgers_agree(frames, kind):
+@given(st.lists(EVENTS, max_size=6), st.sampled_from([BookKind.SNAPSHOT, BookKind.LADDER]), st.integers(0, 1))
+def test_whatever_arrives_the_ledgers_agree(frames, kind, amend):
     """Contradictory, doubled and orphaned news: the position is the sum of fills, the worst case that of the living."""
-    world = ladder_world() if kind == BookKind.LADDER else World()
+    world = ladder_world(amend=amend) if kind == BookKind.LADDER else World(amend=amend)
     world.quotes(Quote(BUY, 999), Quote(SELL, 1001), Quote(BUY, 998))
     world.decide()
     bought = 0
     is_open = True  # until a position was stated or a fill booked
-    for rows in frames:
+    for turn, rows in enumerate(frames):
         world.now += MS
+        world.quotes(Quote(BUY, 999 - turn % 3), Quote(SELL, 1001 + turn % 2), Quote(BUY, 990))
         records = []
         for number, side, pick, market, lots, ticks in rows:
             orders = world.active()

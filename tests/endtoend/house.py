@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -23,17 +24,28 @@ from eth_account import Account
 from eth_account.signers.local import LocalAccount
 from hyperliquid.exchange import Exchange
 
+from hlhft.exchange.server import CLIENT_LABEL
 from hlhft.hyperliquid.cloids import parse
 from hlhft.live.control import ControlClient, ControlError
 from hlhft.live.view import Status
-from tests.conformance.desk import Desk, Trader, eventually
+from tests.conformance.desk import Desk, Trader
 
 ROOT = Path(__file__).resolve().parents[2]
 START_S = 300.0  # the first start compiles, on a machine that may be busy with other tests
 STOP_S = 30.0
 LINES_MAX = 5_000
+PAUSE_S = 0.1
+LABELS = 100  # a client may read the open orders sixty times a minute
 OWNER = 77
 EXPIRY_S = 3.0  # the default of batch.expires_after_ms
+
+
+def eventually(look: Callable[[], Any], *, within_s: float) -> None:
+    """Returns once `look` says something true; fails when the time is up. Looks less often than the venue minds."""
+    deadline = time.monotonic() + within_s
+    while not (found := look()):
+        assert time.monotonic() < deadline, f"still {found!r} after {within_s} s"
+        time.sleep(PAUSE_S)
 
 
 def free_port() -> int:
@@ -44,16 +56,29 @@ def free_port() -> int:
         return port
 
 
+def environment() -> dict[str, str]:
+    """That of a user of this checkout, compiled."""
+    found = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", "NO_PROXY": "127.0.0.1"}
+    found.pop("NUMBA_DISABLE_JIT", None)  # the venue cannot tell, but for the time it takes
+    return found
+
+
+def run(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """A command of hlhft that ends by itself."""
+    line = [sys.executable, "-m", "hlhft", *arguments]
+    return subprocess.run(
+        line, cwd=folder, env=environment(), capture_output=True, text=True, timeout=START_S, check=False
+    )
+
+
 class Process:
     """One command of hlhft; its output is read as it comes, so that it never waits for a reader."""
 
     def __init__(self, arguments: list[str], folder: Path) -> None:
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", "NO_PROXY": "127.0.0.1"}
-        environment.pop("NUMBA_DISABLE_JIT", None)  # the venue cannot tell, but for the time it takes
         self.arguments = arguments
         self.lines: deque[str] = deque(maxlen=LINES_MAX)
         self.popen = subprocess.Popen(
-            [sys.executable, "-m", "hlhft", *arguments], cwd=folder, env=environment,
+            [sys.executable, "-m", "hlhft", *arguments], cwd=folder, env=environment(),
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -116,7 +141,9 @@ class House:
         self.engine: Process | None = None
         self.watchdog: Process | None = None
         self.desk = Desk(self.url)
+        self._looks = 0
         self.trader = self.desk.trader(100_000)
+        self.trader.exchange.session.headers[CLIENT_LABEL] = "test"
         self.address = self.trader.address
         self.agents = [self._agent(name) for name in ("engine", "watchdog")]
         self._write_config()
@@ -133,6 +160,12 @@ class House:
                 process.kill()
             if kind is not None and process is not None:
                 print(f"--- {' '.join(process.arguments)}\n{process.output[-6000:]}")
+
+    def _look(self) -> None:
+        """Lets what is asked next count as another client's: a test looks more often than one client may."""
+        self._looks += 1
+        for client in (self.desk.http, self.desk.info.session):
+            client.headers[CLIENT_LABEL] = f"test {self._looks % LABELS}"
 
     # Processes.
 
@@ -189,6 +222,7 @@ class House:
 
     def own_orders(self) -> list[dict[str, Any]]:
         """The account's open orders that carry this engine's mark."""
+        self._look()
         return [order for order in self.trader.open_orders() if self._is_own(order)]
 
     def _is_own(self, order: dict[str, Any]) -> bool:
@@ -197,6 +231,7 @@ class House:
 
     def positions(self) -> dict[str, str]:
         """Signed sizes of the positions, by coin."""
+        self._look()
         held = [entry["position"] for entry in self.trader.state()["assetPositions"]]
         return {position["coin"]: position["szi"] for position in held}
 
@@ -257,4 +292,6 @@ secret_file = "{secret}"
     def second_client(self) -> Trader:
         """The same account in other hands: its orders are not the engine's."""
         wallet: LocalAccount = self.trader.exchange.wallet
-        return Trader(self.desk, Exchange(Account.from_key(wallet.key), self.url), self.address)
+        other = Exchange(Account.from_key(wallet.key), self.url)
+        other.session.headers[CLIENT_LABEL] = "other"
+        return Trader(self.desk, other, self.address)

@@ -13,8 +13,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.conformance.desk import eventually
-from tests.endtoend.house import EXPIRY_S, House
+from tests.endtoend.house import EXPIRY_S, House, eventually
 
 KILLS = int(os.environ.get("HLHFT_KILLS", "20"))
 SEED = int(os.environ.get("HLHFT_KILLS_SEED", "1"))

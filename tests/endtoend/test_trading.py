@@ -6,22 +6,19 @@ from __future__ import annotations
 import json
 import signal
 import stat
-import subprocess
-import sys
 import time
 from decimal import Decimal
 from pathlib import Path
 
-from tests.conformance.desk import ALO, eventually
-from tests.endtoend.house import House
+from tests.conformance.desk import ALO
+from tests.endtoend.house import House, eventually, run
 
 EMPTY_S = 2.0
 
 
 def command(house: House, *arguments: str) -> tuple[int, dict[str, object]]:
     """An operator's command as a process: its exit code, and what it answered."""
-    line = [sys.executable, "-m", "hlhft", *arguments, "--config", str(house.config), "--json"]
-    done = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False, cwd=house.folder)
+    done = run(*arguments, "--config", str(house.config), "--json", folder=house.folder)
     return done.returncode, json.loads(done.stdout) if done.stdout.strip() else {"error": done.stderr}
 
 
@@ -133,10 +130,9 @@ def test_a_stop_leaves_nothing_and_says_so(house: House) -> None:
 
 
 def test_the_journal_replays_to_the_same_commands_and_notices_a_flipped_bit(house: House) -> None:
-    journal = house.state / "journal"
-    line = [sys.executable, "-m", "hlhft", "replay", str(journal), "--json"]
-    done = subprocess.run(line, capture_output=True, text=True, timeout=300, check=False)
+    done = run("replay", str(house.state / "journal"), "--json", folder=house.folder)
     assert done.returncode == 0, done.stdout + done.stderr
+    print(done.stdout)
 
 
 def test_no_key_is_in_anything_that_it_wrote(house: House) -> None:

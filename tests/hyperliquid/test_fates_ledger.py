@@ -78,6 +78,24 @@ def test_revisions_of_an_order_are_found_each() -> None:
     assert books.current(1024) is None
 
 
+def test_what_is_over_leaves_the_chain_and_is_found_by_its_venue_id() -> None:
+    books = ledger()
+    newest: Placement | None = None
+    each = []
+    for revision in range(5):
+        newest = placement(1024, revision, previous=newest)
+        books.add(newest)
+        books.name(newest, 100 + revision)
+        each.append(newest)
+    for revision in (0, 2, 3, 4):
+        finish(books, each[revision])
+    books.trim(each[4])
+    assert list(chain(each[4])) == [each[4], each[1]]
+    assert books.current(1024) is each[1]
+    assert books.find(cloid(1024, 3), 103) is each[3]
+    assert books.find(cloid(1024, 3), 0) is None
+
+
 def test_a_name_is_kept_and_another_is_reported() -> None:
     books = ledger()
     one = placement(1024)

@@ -10,7 +10,7 @@ import pytest
 from hlhft.events import EventKind
 from hlhft.hyperliquid.fates import Fates
 from hlhft.hyperliquid.fates_ledger import Ledger
-from hlhft.hyperliquid.fates_life import Life, Telling
+from hlhft.hyperliquid.fates_life import DENIALS_MAX, Life, Telling
 from hlhft.hyperliquid.fates_records import DEFAULTS, HALTING, Chain, FateCode, Placement, Reason
 from hlhft.hyperliquid.fates_table import TRANSITIONS, Evidence, State, Told
 from hlhft.hyperliquid.fates_words import Code
@@ -165,6 +165,15 @@ def test_what_is_over_is_not_lost() -> None:
     assert books.ledger.doubtful == {}
 
 
+def test_a_reading_ends_a_doubt() -> None:
+    books = Books(State.LIVE, absent_ms=T0, acknowledged=True)
+    books.ledger.doubt(books.one, Reason.ABSENT, NOW)
+    telling = books.telling()
+    books.life.rests(books.one, Evidence.SEEN, T0 + 5, 0, telling)
+    assert telling.rows == []
+    assert (books.one.reason, books.one.absent_ms, books.one.lived_ms) == (Reason.NONE, 0, T0 + 5)
+
+
 def test_an_end_before_news_that_it_rests_contradicts() -> None:
     books = Books(State.LIVE)
     books.life.end(books.one, Code.REQUESTED, 0, books.telling(), time_ms=T0 + 5)
@@ -194,6 +203,27 @@ def test_missing_fills_are_asked_for_until_they_come() -> None:
     books.one.filled_lots = 6
     books.life.check_fills(books.one, NOW)
     assert books.one.reason is Reason.NONE
+
+
+def test_readings_may_lag_behind_an_end_but_not_for_ever() -> None:
+    books = Books(State.LIVE)
+    books.life.end(books.one, Code.REQUESTED, -1, books.telling())
+    for _ in range(DENIALS_MAX - 1):
+        books.life.rests(books.one, Evidence.SEEN, T0, 0, books.telling())
+    books.life.rests(books.one, Evidence.RESTS, T0, 0, books.telling())
+    assert books.codes == []
+    for _ in range(2):
+        books.life.rests(books.one, Evidence.SEEN, T0, 0, books.telling())
+    assert books.codes == [FateCode.CONTRADICTION]
+    assert books.one.state is State.ENDING
+
+
+@pytest.mark.parametrize(("evidence", "reason"), [(Evidence.RESTS, Reason.NONE), (Evidence.FILL, Reason.SILENT)])
+def test_a_sign_of_life_ends_a_doubt_when_it_says_that_it_rests(evidence: Evidence, reason: Reason) -> None:
+    books = Books()
+    books.life.lose(books.one, Reason.SILENT, books.telling(), ask_ns=NOW)
+    books.life.learn(books.one, evidence, books.telling())
+    assert books.one.reason is reason
 
 
 def test_what_is_refused_and_what_is_not_recognised() -> None:

@@ -6,8 +6,6 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from hlhft.hyperliquid.signing import Signer
 from hlhft.hyperliquid.watchdog import Watchdog
@@ -588,39 +586,3 @@ def test_its_status_is_one_line() -> None:
     assert "unknown orders" in bench.machine.status()
     bench.run(10 * SECOND)
     assert bench.machine.status().startswith("empty, proven at 1790")
-
-
-@given(data=st.data())
-def test_whatever_happens_no_order_of_others_is_touched_and_empty_is_true(data: st.DataObject) -> None:
-    bench = Bench()
-    bench.venue.place(3, owner=OTHER)
-    bench.venue.place(4, owner=None)
-    oid = 100
-    bench.feed(Start())
-    states = st.sampled_from(list(EngineState))
-    for _ in range(data.draw(st.integers(1, 25))):
-        match data.draw(st.sampled_from(["beat", "wait", "place", "up", "down", "dead", "alive", "restart"])):
-            case "beat":
-                fields = {"orders": data.draw(st.integers(-1, 2)), "reconciliation": data.draw(st.integers(0, 2))}
-                bench.beat(data.draw(states), **fields)
-            case "wait":
-                bench.run(data.draw(st.integers(1, 4000)) * MS)
-            case "place":
-                oid += 1
-                bench.venue.place(oid)
-            case "up":
-                bench.feed(SocketUp())
-            case "down":
-                bench.feed(SocketDown())
-            case "dead":
-                bench.venue.is_dead = True
-            case "alive":
-                bench.venue.is_dead = False
-            case _:
-                bench.session += 1
-    assert {3, 4} <= set(bench.venue.orders)
-    # Whatever it was, once the engine is gone for good and the venue answers, nothing of it is left.
-    bench.venue.is_dead = False
-    bench.run(200 * SECOND)
-    assert set(bench.venue.orders) == {3, 4}
-    assert bench.machine.state in (State.EMPTY, State.WAITING)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from random import Random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hlhft.hyperliquid.watchdog_beats import EngineState
 from hlhft.hyperliquid.watchdog_events import Lane, SocketDown, SocketUp, Start
@@ -106,3 +108,39 @@ def test_empty_is_never_said_too_early(group: int) -> None:
             kill_one(seed)
         except AssertionError as error:
             raise AssertionError(f"kill_one({seed}): {error}") from error
+
+
+@given(data=st.data())
+def test_whatever_happens_no_order_of_others_is_touched_and_empty_is_true(data: st.DataObject) -> None:
+    bench = Bench()
+    bench.venue.place(3, owner=OTHER)
+    bench.venue.place(4, owner=None)
+    oid = 100
+    bench.feed(Start())
+    states = st.sampled_from(list(EngineState))
+    for _ in range(data.draw(st.integers(1, 25))):
+        match data.draw(st.sampled_from(["beat", "wait", "place", "up", "down", "dead", "alive", "restart"])):
+            case "beat":
+                fields = {"orders": data.draw(st.integers(-1, 2)), "reconciliation": data.draw(st.integers(0, 2))}
+                bench.beat(data.draw(states), **fields)
+            case "wait":
+                bench.run(data.draw(st.integers(1, 4000)) * MS)
+            case "place":
+                oid += 1
+                bench.venue.place(oid)
+            case "up":
+                bench.feed(SocketUp())
+            case "down":
+                bench.feed(SocketDown())
+            case "dead":
+                bench.venue.is_dead = True
+            case "alive":
+                bench.venue.is_dead = False
+            case _:
+                bench.session += 1
+    assert {3, 4} <= set(bench.venue.orders)
+    # Whatever it was, once the engine is gone for good and the venue answers, nothing of it is left.
+    bench.venue.is_dead = False
+    bench.run(200 * SECOND)
+    assert set(bench.venue.orders) == {3, 4}
+    assert bench.machine.state in (State.EMPTY, State.WAITING)

@@ -21,7 +21,8 @@ from hlhft.live.http import Http
 from hlhft.live.preflight import Found, Preflight, StartError, VenueError, key_path, settings_faults, signer_of
 from hlhft.live.private_files import PrivateFileError
 from tests.live.engines import Exchange, Owner
-from tests.live.watched import Account, signer_of as key_of
+from tests.live.watched import Account
+from tests.live.watched import signer_of as key_of
 
 
 @dataclass

@@ -1,0 +1,90 @@
+"""The parts of an engine from its settings: numbers, shares, halts from the store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hlhft.config.live_sections import Gateway as GatewaySection
+from hlhft.config.settings import Config
+from hlhft.core.state import BookKind
+from hlhft.hyperliquid.supervisor_events import Halt, HaltCause
+from hlhft.live.assembly import (
+    begin_session,
+    brain_of,
+    budgets_of,
+    gateway_settings,
+    limits_of,
+    newest_session,
+    stored_halt,
+)
+from hlhft.live.store import open_store
+from hlhft.strategies import load
+from hlhft.units import Market
+
+ETH = Market.perpetual("ETH", asset_id=1, size_decimals=4, maximum_leverage=25)
+STRATEGY = load("two_sided")
+
+
+def test_limits_are_those_of_the_settings_and_the_strategys_own_interval_unless_set():
+    limits = limits_of(Config(), STRATEGY, 3)
+    assert limits["tick_to_trade_ns_max"][0] == 150_000_000
+    assert limits["clock_step_ns_max"][0] == 60_000_000_000
+    assert limits["address_enforced"][0] == 1
+    assert limits["markets"][0] == 3
+    assert limits["interval_ns"][0] == STRATEGY.interval_ns
+    config = Config()
+    config = Config(strategy=type(config.strategy)(name="two_sided", interval_ms=250))
+    assert limits_of(config, STRATEGY, 1)["interval_ns"][0] == 250_000_000
+
+
+def test_a_brain_quotes_snapshot_books_with_our_own_orders_in_them():
+    brain = brain_of(Config(), STRATEGY, (ETH, ETH))
+    assert brain.data.books["kind"].tolist() == [BookKind.SNAPSHOT] * 2
+    assert brain.data.books["contains_own"].tolist() == [1, 1]
+    assert brain.lane.lane["strategy_address"][0] == STRATEGY.address()
+    assert brain.lane.lane["connected"][0] == 0
+
+
+def test_a_halt_in_the_store_comes_back_with_its_cause(tmp_path: Path):
+    store = open_store(tmp_path)
+    try:
+        assert stored_halt(store) is None
+        store.write_halt(latches=4, code=int(HaltCause.BREAKER) << 8 | 2, reason="a loss")
+        assert stored_halt(store) == Halt(HaltCause.BREAKER, "a loss", 4, 2)
+        store.write_halt(latches=0, code=int(HaltCause.FLATTEN) << 8, reason="news")
+        assert stored_halt(store) == Halt(HaltCause.FLATTEN, "news", 0, 0)
+        # What the store itself latches when it is in doubt names no cause.
+        store.write_halt(latches=1 << 13, code=13, reason="an old copy")
+        assert stored_halt(store) == Halt(HaltCause.OPERATOR, "an old copy", 1 << 13, 13)
+    finally:
+        store.close()
+
+
+def test_sessions_begin_above_what_store_and_journal_know(tmp_path: Path):
+    store = open_store(tmp_path)
+    try:
+        assert newest_session(tmp_path / "journal") == 0
+        assert begin_session(store, tmp_path / "journal") == 1
+    finally:
+        store.close()
+
+
+@pytest.mark.parametrize("weight", [60, 1200])
+def test_the_gateways_numbers_fit_each_other_whatever_is_granted(weight: int):
+    config = Config()
+    config = Config(
+        limits=type(config.limits)(ip_weight_per_minute=weight, posts_in_flight_max=2),
+        gateway=GatewaySection(answer_ms=100, cancel_repeat_ms=60_000, cancel_repeats_max=0),
+    )
+    settings = gateway_settings(config, "0x" + "ab" * 20)
+    assert settings.repeat_ns < settings.answer_ns == 100_000_000
+    assert settings.posts_max >= 1 and settings.posts_kept >= 1
+    assert settings.asks_per_minute >= 1
+
+
+def test_budgets_of_an_address_are_shared():
+    connects, messages = budgets_of(Config())
+    assert connects.limit == 24
+    assert messages.limit == 1600

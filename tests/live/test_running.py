@@ -1,0 +1,116 @@
+"""A run without its command line: settings of paper, a reload, and the exchange that a paper run starts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from hlhft.config.load import Loaded, load
+from hlhft.config.settings import Config
+from hlhft.hyperliquid.supervisor_events import Verdict
+from hlhft.live import running
+from hlhft.live.preflight import VenueError
+from hlhft.live.running import _Reloading, on_paper, run_engine
+from tests.live.engines import Exchange, Owner, Trader, engine, run_on_uvloop, until, write_settings
+from tests.live.watched import signer_of
+
+
+def test_paper_has_its_own_account_and_folders(tmp_path: Path) -> None:
+    loaded = load(None, {"HLHFT__ACCOUNT__ADDRESS": "0x" + "ab" * 20})
+    config = on_paper(loaded, tmp_path, "http://127.0.0.1:5").config
+    assert (config.account.network, config.account.base_url) == ("local", "http://127.0.0.1:5")
+    assert (config.account.address, config.account.key_file) == ("", "")
+    assert config.engine.state_folder == str(tmp_path)
+    assert config.strategy == loaded.config.strategy
+
+
+def test_a_reload_tightens_and_sets_parameters_and_refuses_the_rest(
+    exchange: Exchange, market: Trader, tmp_path: Path
+) -> None:
+    owner = Owner(exchange.url, 1)
+    path = write_settings(tmp_path, exchange, owner)
+    loaded = load(path, {})
+
+    async def work() -> None:
+        async with engine(path, reload=_Reloading(loaded.config, path, {})) as (there, _):
+            await until(lambda: owner.sides("ETH") == {"A", "B"})
+            text = path.read_text()
+            path.write_text(
+                text.replace("half_spread_bp = 5", "half_spread_bp = 8").replace("owner = 7", "owner = 8")
+                + "tick_to_trade_ms_max = 100\n"
+            )
+            told = there.reload()
+            assert told.is_done
+            assert set(told.applied) == {"strategy.params", "risk.tick_to_trade_ms_max"}
+            assert len(told.refused) == 1 and told.refused[0].startswith("account.owner")
+            assert there.parts.brain.limits["tick_to_trade_ns_max"][0] == 100_000_000
+            assert there.status().breakers[0].limit == "100 ms"
+            path.write_text("[account]\nnonsense = 1\n")
+            refused = there.reload()
+            assert not refused.is_done
+            assert "nonsense" in refused.sentence
+
+    run_on_uvloop(work)
+
+
+def test_a_paper_run_starts_its_exchange_gives_money_and_ends_it(
+    exchange: Exchange, market: Trader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The exchange is the one of these tests: what is started in its place writes its address."""
+    stopped: list[float] = []
+
+    class Child:
+        last_words = ""
+
+        def wait_for(self, ready: Path, *, within_s: float) -> bool:
+            ready.write_text(json.dumps({"url": exchange.url}))
+            return True
+
+        def stop(self, *, within_s: float) -> int:
+            stopped.append(within_s)
+            return 0
+
+    monkeypatch.setattr(running.child, "start", lambda arguments, *, log, name: asked.extend(arguments) or Child())
+    asked: list[str] = []
+    config = Config()
+    config = Config(
+        engine=type(config.engine)(coins=("ETH",), state_folder=str(tmp_path), stop_ms_max=5000),
+        strategy=type(config.strategy)(name="two_sided"),
+    )
+    original = running.Orders
+
+    def orders(**more: object) -> object:
+        made = original(**more, compresses=False, on_ready=lambda there: there.stop("seen enough"))  # type: ignore[arg-type]
+        assert made.is_paper
+        return made
+
+    monkeypatch.setattr(running, "Orders", orders)
+    ended = run_engine(Loaded(config, {}), {}, None, is_paper=True)
+    assert ended.verdict in (Verdict.EMPTY, Verdict.UNSTARTED, Verdict.NOT_EMPTY)
+    assert asked[:5] == ["exchange", "--flow", "live", "--coins", "ETH"]
+    assert stopped
+    assert (tmp_path / "paper" / "agent.key").stat().st_mode & 0o777 == 0o600
+
+
+def test_an_exchange_that_does_not_come_up_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Child:
+        last_words = "hlhft: no network"
+
+        def wait_for(self, ready: Path, *, within_s: float) -> bool:
+            return False
+
+        def stop(self, *, within_s: float) -> int:
+            return 1
+
+    monkeypatch.setattr(running.child, "start", lambda arguments, *, log, name: Child())
+    config = Config()
+    config = Config(engine=type(config.engine)(coins=("ETH",), state_folder=str(tmp_path)))
+    with pytest.raises(VenueError, match="does not come up: hlhft: no network"):
+        run_engine(Loaded(config, {}), {}, None, is_paper=True)
+
+
+def test_money_that_is_not_given_is_said() -> None:
+    with pytest.raises(VenueError, match="gives no money"):
+        running._deposit("http://127.0.0.1:1", signer_of(1))
