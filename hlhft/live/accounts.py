@@ -99,12 +99,14 @@ class Accounts:
         self._watermark = watermark
         self._number = 0
         self._demand: tuple[int, int] | None = None  # number of the Begin, number of the connection's demand
+        self._is_proving = False
         hub.timers.own(OWNER, self._fired)
         self._effects: dict[type, Callable[[Any], None]] = {
             Ask: self._ask, TellListing: self._tell_listing, TellFills: self._tell_fills,
             FillsRead: self._fills_read, AskOwn: self._ask_own, Tell: self._tell,
             BeginSession: self._begin_session, Adopt: self._adopt, CancelLeftovers: self._cancel_leftovers,
-            Agreed: self._agree, Disagreed: self._disagree, Watermark: self._keep_watermark, Empty: self._empty, NotEmpty: self._not_empty,
+            Agreed: self._agree, Disagreed: self._disagree, Watermark: self._keep_watermark,
+            Empty: self._empty, NotEmpty: self._not_empty,
             SetTimer: self._set_timer, Report: self._report,
         }  # fmt: skip
 
@@ -114,7 +116,10 @@ class Accounts:
             self._perform(effect)
 
     def demand(self, demand: Reconcile) -> None:
-        """A connection wants the account to be read."""
+        """A connection wants the account to be read. While emptiness is being proven nothing is to be quoted any more,
+        and the proof goes on."""
+        if self._is_proving:
+            return
         self._number += 1
         self._demand = self._number, demand.number
         reason = Reason(str(demand.reason)) if self.reconciliation.is_seeded else Reason.START
@@ -122,7 +127,7 @@ class Accounts:
 
     def read_again(self) -> None:
         """An operator looks: reads the account once more, unless a connection waits for that already."""
-        if self._demand is None:
+        if self._demand is None and not self._is_proving:
             self._number += 1
             self.on(Begin(self._number, Reason.RESUMED, self._settled_ms))
 
@@ -130,6 +135,7 @@ class Accounts:
         """Finds out whether nothing of ours is open, nor can be; the gate is closed."""
         self._number += 1
         self._demand = None
+        self._is_proving = True
         self.on(ProveEmpty(self._number, expiry_ms, deadline_ns))
 
     def news(self, message: OwnNews) -> None:

@@ -241,10 +241,6 @@ class Dispatch:
         if news:
             self._listener.tripped(latches, int(self._halt_code[0]))
 
-    def known(self) -> None:
-        """What is latched now is known: a state from before a restart."""
-        self._known_latches = int(self._latches[0])
-
     def _wait_for_batch(self) -> None:
         deadline_ns = self._brain.next_deadline_ns()
         if deadline_ns != self._batch_ns:

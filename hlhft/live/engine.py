@@ -141,6 +141,7 @@ class Engine:
         self._breaks = 0
         self._had_trouble = False
         self._halt_code = 0
+        self._is_restoring = False
         hub = parts.hub
         hub.engine = self
         hub.timers.own(OWNER, self._fired)
@@ -176,8 +177,10 @@ class Engine:
         """All is loaded: begins to connect."""
         self.loop.set_exception_handler(self._loop_failed)
         self.pulse.start(collects=self._collects)
+        # What was latched before the restart is the supervisor's own news to the core.
+        self._is_restoring = True
         self.supervise(told.Warmed())
-        self.dispatch.known()
+        self._is_restoring = False
         self.orders.on(Start())
         # What the venue took of this key before is not told anywhere; a nonce that it refuses as used tells.
         self.orders.on(NonceEvidence(0))
@@ -274,6 +277,8 @@ class Engine:
 
     def tripped(self, latches: int, breaker: int) -> None:
         """A breaker of the core latched."""
+        if self._is_restoring:
+            return
         name = Breaker(breaker).name.lower().replace("_", " ")
         self.supervise(told.Tripped(latches, breaker, f"breaker {name} tripped"))
 

@@ -67,8 +67,8 @@ class Desk:
         self.seen: list[Any] = []
         clock = Clock()
         self.hub = Hub(
-            clock=clock, timers=Timers(loop, clock), http=None, keeper=None, connects=connect_budget(),  # type: ignore[arg-type]
-            messages=message_budget(),
+            clock=clock, timers=Timers(loop, clock), http=None, keeper=None,  # type: ignore[arg-type]
+            connects=connect_budget(), messages=message_budget(),
         )  # fmt: skip
         self.hub.dispatch = Dispatched(self.note)  # type: ignore[assignment]
         self.hub.engine = self  # type: ignore[assignment]

@@ -143,7 +143,7 @@ def test_a_socket_that_ends_is_followed_by_another():
 
 def test_a_server_that_is_not_there_is_tried_again():
     async def work(desk: Desk) -> None:
-        desk.line.connection.settings = ConnectionSettings(url="ws://127.0.0.1:1/ws", backoff=FAST)  # type: ignore[misc]
+        desk.line.connection.settings = ConnectionSettings(url="ws://127.0.0.1:1/ws", backoff=FAST)
         desk.line.start((STREAM,))
         await desk.owner.until("report", ReportCode.LOST, times=3)
         assert not desk.line.is_live

@@ -72,7 +72,11 @@ def test_answers_that_say_nothing_are_counted(exchange: Exchange, market: Trader
         async with engine(path) as (there, _):
             await until(lambda: both_sides(owner))
             bodies = iter((b'{"status":"nonsense"}', b"[5]", None, None))
-            there.hub.http.post = lambda path, body, tell: tell(Answer(next(bodies), "lost"))  # type: ignore[method-assign, assignment]
+
+            def answer(path: str, body: bytes, tell: Any) -> None:
+                tell(Answer(next(bodies), "lost"))
+
+            there.hub.http.post = answer  # type: ignore[method-assign, assignment]
             there.orders.perform([AskStatus(1, 0, b"{}"), AskFills(1), AskStatus(1, 0, b"{}"), PostHttp(10**9, b"{}")])
             counters = there.hub.counters
             assert counters["answers about orders that cannot be read"] == 1

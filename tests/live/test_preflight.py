@@ -106,7 +106,7 @@ def test_markets_that_are_none_are_refused_by_name(
 
 
 def test_a_builders_exchange_that_is_not_there_is_refused(exchange: Exchange, owner: Owner) -> None:
-    with pytest.raises((StartError, VenueError), match="exchange xyz|perpDexs|meta"):
+    with pytest.raises((StartError, VenueError), match=r"exchange xyz|perpDexs|meta"):
         Start(exchange.url, coins=("xyz:GOLD",)).look()
 
 
@@ -123,7 +123,7 @@ EMPTY = {
     '"totalMarginUsed":"0.0"},"crossMaintenanceMarginUsed":"0.0","withdrawable":"0.0","assetPositions":[],"time":1}',
     "spotClearinghouseState": '{"balances":[]}',
 }
-EXPIRED = {"extraAgents": '[{"name":"engine","address":"%s","validUntil":1}]' % key_of(254).address}
+EXPIRED = {"extraAgents": f'[{{"name":"engine","address":"{key_of(254).address}","validUntil":1}}]'}
 HTML = {"exchangeStatus": "<html>Bad Gateway</html>"}
 SHAPELESS = {"exchangeStatus": '{"time": "soon"}'}
 

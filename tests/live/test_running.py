@@ -82,7 +82,11 @@ def test_a_paper_run_starts_its_exchange_gives_money_and_ends_it(
     original = running.Orders
 
     def orders(**more: object) -> object:
-        made = original(**more, compresses=False, on_ready=lambda there: there.stop("seen enough"))  # type: ignore[arg-type]
+        made = original(
+            **more,
+            compresses=False,
+            on_ready=lambda there: there.stop("seen enough"),  # type: ignore[arg-type]
+        )
         assert made.is_paper
         return made
 
