@@ -95,7 +95,9 @@ class Bench:
         self.dispatch.received_ns = now_ns
         self.dispatch.frame(frame, len(frame), now_ns)
 
-    def row(self, kind: int, *, aux0: int = 0, aux1: int = 0, order_id: int = 0, at_ns: int | None = None) -> tuple[int, ...]:
+    def row(
+        self, kind: int, *, aux0: int = 0, aux1: int = 0, order_id: int = 0, at_ns: int | None = None
+    ) -> tuple[int, ...]:
         now_ns = self.loop.now_ns if at_ns is None else at_ns
         return (0, now_ns, 0, 0, order_id, aux0, aux1, kind, int(EventFlag.LOCAL_VISIBLE), 0, 0, 0)
 
