@@ -59,8 +59,8 @@ def test_it_quotes_until_ctrl_c_ends_empty_and_reports(tmp_path: Path) -> None:
 HEARS_CTRL_C = """
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from hlhft.cli import run
-run()
+from hlhft.cli import console
+console()
 """
 
 
