@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
     from hlhft.report.results import Results
 
 SECONDS_MAX = 86_400
+QUOTES_WITHIN_S = 60.0  # an engine that does not quote by then is not waited for
+STOPPING = (signal.SIGTERM, signal.SIGHUP)  # the last one comes when the terminal is closed
 
 
 @click.command()
@@ -61,7 +66,7 @@ def command(
     folder = output if output is not None else Path("runs", f"demo-{datetime.now(UTC):%Y%m%d-%H%M%S}")
     _check(folder)
     plan = Plan(folder=folder.absolute(), coins=names, seed=seed, strategy=strategy, params=_numbers(params))
-    with held(plan, lambda line: click.echo(line, err=True)) as demo:
+    with stops_as_ctrl_c(), held(plan, lambda line: click.echo(line, err=True)) as demo:
         _watch(demo, seconds, is_quiet=as_json, on_screen=not no_screen and not as_json)
         ending = demo.end()
     results = _report(plan, demo)
@@ -70,6 +75,17 @@ def command(
     else:
         _show(results, plan, ending)
     return _code(ending)
+
+
+@contextmanager
+def stops_as_ctrl_c() -> Iterator[None]:
+    """Within the block, a request to end and a terminal that is closed do what Ctrl-C does: end in order."""
+    before = {number: signal.signal(number, signal.default_int_handler) for number in STOPPING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _check(folder: Path) -> None:
@@ -85,23 +101,23 @@ def _numbers(params: tuple[str, ...]) -> dict[str, float]:
 
 
 def _watch(demo: Demo, seconds: int, *, is_quiet: bool, on_screen: bool) -> None:
-    """Follows the engine until the time is over or Ctrl-C; the time counts from its first quotes."""
+    """Follows the engine until Ctrl-C or the time is over, which counts from its first quotes where they come."""
     from rich.console import Console
 
     from hlhft.live.control import ControlClient
     from hlhft.live.screen import follow
     from hlhft.live.view import Status
 
-    ends: list[float] = []
+    ends: list[float] = [time.monotonic() + QUOTES_WITHIN_S + seconds]
 
     def read() -> Status:
         status = demo.status(client)
-        if not ends and any(market.quotes for market in status.markets):
+        if len(ends) == 1 and any(market.quotes for market in status.markets):
             ends.append(time.monotonic() + seconds)
         return status
 
     def is_over() -> bool:
-        return bool(seconds and ends and time.monotonic() >= ends[0])
+        return bool(seconds) and time.monotonic() >= min(ends)
 
     console = Console(
         highlight=False, file=sys.stderr if is_quiet else None, force_terminal=None if on_screen else False
@@ -118,7 +134,7 @@ def _report(plan: Plan, demo: Demo) -> Results:
     from hlhft.live.session_report import session_results
 
     click.echo("Reading the journal", err=True)
-    results = session_results(demo.journal)
+    results = session_results(demo.journal, title=plan.folder.name)
     write_run(plan.folder / "report", results)
     return results
 

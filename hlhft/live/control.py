@@ -129,7 +129,7 @@ class ControlServer:
         self.handler = handler
         self.refused = 0
         self._peer_uid = _peer_uid if peer_uid is None else peer_uid
-        self._open = 0
+        self._writers: set[asyncio.StreamWriter] = set()  # of the clients that are served
         self._server: asyncio.Server | None = None
         self._inode = 0
 
@@ -152,10 +152,12 @@ class ControlServer:
         self._inode = self.path.stat().st_ino
 
     async def stop(self) -> None:
-        """Stops listening, and removes the socket when it is still this one."""
+        """Stops listening, ends what is connected, and removes the socket when it is still this one."""
         if self._server is None:
             return
         self._server.close()
+        for writer in tuple(self._writers):
+            writer.close()
         self._server = None
         with contextlib.suppress(FileNotFoundError):
             if self.path.stat().st_ino == self._inode:
@@ -168,11 +170,11 @@ class ControlServer:
                 self.refused += 1
                 writer.write(_ENCODE({"error": refusal}) + b"\n")
                 return
-            self._open += 1
+            self._writers.add(writer)
             try:
                 await self._answer(reader, writer)
             finally:
-                self._open -= 1
+                self._writers.discard(writer)
         except (ConnectionError, TimeoutError):
             pass  # a client that went away or sleeps wants nothing more
         finally:
@@ -183,7 +185,7 @@ class ControlServer:
         uid = self._peer_uid(writer.get_extra_info("socket"))
         if uid not in (0, os.getuid()):
             return f"this engine is another user's: you are user {uid}, it runs as {os.getuid()}"
-        if self._open >= CONNECTIONS_MAX:
+        if len(self._writers) >= CONNECTIONS_MAX:
             return f"{CONNECTIONS_MAX} clients are connected already; end one of them"
         return ""
 

@@ -34,15 +34,15 @@ _FILLED, _FUNDING, _POSITION = (
 _TAKER_REASON, _UNSAID_REASON = 4, 0  # hlhft.report.markouts.REASONS; how a maker was reached, nobody says
 
 
-def session_results(journal: Path, session: int | None = None) -> Results:
-    """The results of a session, by default the newest of the folder.
+def session_results(journal: Path, session: int | None = None, *, title: str = "") -> Results:
+    """The results of a session, by default the newest of the folder; the title of its report, by default the folder's.
 
     Raises JournalError when it is not there or its market data are gone, RecordError when a head is of another schema.
     """
     log = SessionLog()
     for record in _records(journal, session):
         log.take(record)
-    return log.results(title=f"session of {journal.parent.name}")
+    return log.results(title=title or f"session of {journal.parent.name}")
 
 
 def _records(journal: Path, session: int | None) -> Iterator[Record]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from hlhft.cli import invoke
-from hlhft.cli.demo import _code
+from hlhft.cli.demo import _code, stops_as_ctrl_c
 from hlhft.cli.errors import ExitCode
 from hlhft.live.demo import Ending
 from hlhft.live.replay import replay
@@ -59,9 +59,17 @@ def test_it_quotes_until_ctrl_c_ends_empty_and_reports(tmp_path: Path) -> None:
 HEARS_CTRL_C = """
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from hlhft.cli import run
-run()
+from hlhft.cli import console
+console()
 """
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_request_to_end_is_what_ctrl_c_is(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt), stops_as_ctrl_c():
+        signal.raise_signal(number)
+    assert signal.getsignal(number) is before
 
 
 def test_a_folder_that_holds_something_is_not_written_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

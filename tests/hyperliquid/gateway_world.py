@@ -320,7 +320,16 @@ class World:
                 leg["price_ticks"] = PRICES[market] + self.random.randrange(-12, 13) * STEP
                 leg["size_lots"] = self.random.randrange(100, 300)
                 self.placed[int(leg["order_id"])] = False
+            self.reduce(legs)
             self.perform(self.gateway.send(legs, self.now_ns, self.now_ns))
+
+    def reduce(self, legs: np.ndarray) -> None:
+        """Immediate orders may only reduce what is held: they are posted again as they are."""
+        if legs[0]["time_in_force"] == IOC and all(self.position) and self.chance(0.7):
+            legs["reduce_only"] = 1
+            for leg in legs:
+                leg["side"] = -1 if self.position[leg["market"]] > 0 else 1
+                leg["price_ticks"] = PRICES[leg["market"]] + leg["side"] * 20 * STEP
 
     def others(self) -> None:
         """Somebody else takes and gives."""

@@ -129,6 +129,7 @@ def test_settings_that_changed_go_on_from_the_next_head(tmp_path: Path) -> None:
 def test_the_report_is_written_and_says_what_it_is(tmp_path: Path) -> None:
     session(tmp_path)
     results = session_results(tmp_path / "journal")
+    assert session_results(tmp_path / "journal", title="rehearsal").title == "rehearsal"
     write_run(tmp_path / "report", results)
     page = (tmp_path / "report" / "report.html").read_text()
     assert f"hlhft live session</b> · session of {tmp_path.name}" in page
