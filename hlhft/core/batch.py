@@ -77,7 +77,8 @@ def seal_all(lane, limits, commands, count, now_ns):
     """Numbers the actions of commands[:count], class by class: they leave now."""
     for command_class in range(3):
         _seal(lane, limits, commands, count, command_class, False, now_ns)
-    if limits["amend"] != 0:
+    # By what was made, not by the limit: it may be turned off while one waits.
+    if lane.lane[0]["amended"] != 0:
         _seal(lane, limits, commands, count, _CLASS_ALO, True, now_ns)
 
 

@@ -10,6 +10,7 @@ the cap unhedged.
 from __future__ import annotations
 
 from hlhft.compiled import compiled
+from hlhft.core.commands import place_order
 from hlhft.core.state import LEVELS, OrderState
 from hlhft.core.view import next_free
 from hlhft.units import MarketKind, quantise
@@ -21,7 +22,7 @@ _SPOT = int(MarketKind.SPOT)
 
 
 @compiled
-def close_ticks(book, row, limits, side):
+def _close_ticks(book, row, limits, side):
     """The limit of a close on `side`: 5 % beyond the touch, or the gate's band where that is the nearer.
 
     The book must have two sides. Rounded away from the touch, as every float price is: the limit is a bound, the fill
@@ -92,12 +93,12 @@ def _depth_lots(data, lane, limits, market):
     if lots == 0 or book["best_bid_ticks"] == 0 or book["best_ask_ticks"] == 0:
         return 0
     side = -1 if lots > 0 else 1
-    visible = _visible_lots(data, lane, market, side, close_ticks(book, row, limits, side))
+    visible = _visible_lots(data, lane, market, side, _close_ticks(book, row, limits, side))
     return max(visible, minimum_lots(book, row))
 
 
 @compiled
-def single_lots(data, lane, limits, market, now_ns):
+def _single_lots(data, lane, limits, market, now_ns):
     """Lots of a market's position to close now, by itself."""
     lots = lane.positions[market]["position_lots"]
     side = -1 if lots > 0 else 1
@@ -107,7 +108,7 @@ def single_lots(data, lane, limits, market, now_ns):
 
 
 @compiled
-def other_leg(positions, market):
+def _other_leg(positions, market):
     """The market that holds the other leg of the pair, -1 when there is none: a pair names both its legs."""
     other = positions[market]["pair"] - 1
     if other < 0 or other >= len(positions) or other == market or positions[other]["pair"] - 1 != market:
@@ -125,11 +126,11 @@ def _scale(row, other):
 
 
 @compiled
-def pair_lots(data, lane, limits, first, second, now_ns):
+def _pair_lots(data, lane, limits, first, second, now_ns):
     """Lots of both legs' positions to close now; legs that do not hedge each other are closed each by itself."""
     held, other = lane.positions[first]["position_lots"], lane.positions[second]["position_lots"]
     if held == 0 or other == 0 or (held > 0) == (other > 0):
-        return single_lots(data, lane, limits, first, now_ns), single_lots(data, lane, limits, second, now_ns)
+        return _single_lots(data, lane, limits, first, now_ns), _single_lots(data, lane, limits, second, now_ns)
     side = -1 if held > 0 else 1
     if _is_on_its_way(lane, first, side, True, now_ns) or _is_on_its_way(lane, second, -side, True, now_ns):
         return 0, 0
@@ -157,3 +158,28 @@ def pair_lots(data, lane, limits, first, second, now_ns):
     if slice_units >= both:
         return abs(held), abs(other)
     return slice_units * scale, slice_units * other_scale
+
+
+@compiled
+def _close_market(data, lane, limits, market, lots, now_ns, out, count):
+    """A reduce-only order that takes `lots` of a market's position, none for 0."""
+    if lots <= 0:
+        return count
+    side = -1 if lane.positions[market]["position_lots"] > 0 else 1
+    ticks = _close_ticks(data.books[market], data.markets[market], limits, side)
+    return place_order(data, lane, limits, market, side, ticks, lots, _IOC, 1, now_ns, out, count)
+
+
+@compiled
+def close_all(data, lane, limits, now_ns, out, count):
+    """Closes what can be closed now of every market's position; the legs of a pair together."""
+    for market in range(len(data.books)):
+        other = _other_leg(lane.positions, market)
+        if other < 0:
+            lots = _single_lots(data, lane, limits, market, now_ns)
+            count = _close_market(data, lane, limits, market, lots, now_ns, out, count)
+        elif market < other:
+            lots, other_lots = _pair_lots(data, lane, limits, market, other, now_ns)
+            count = _close_market(data, lane, limits, market, lots, now_ns, out, count)
+            count = _close_market(data, lane, limits, other, other_lots, now_ns, out, count)
+    return count

@@ -17,7 +17,7 @@ from hlhft.compiled import compiled
 from hlhft.core.budgets import check as check_budget
 from hlhft.core.budgets import on_volume
 from hlhft.core.peak import restart_peak, update_peak
-from hlhft.units import grid_step
+from hlhft.units import MarketKind, grid_step
 
 PAUSE_NS = 1_000_000_000  # how long a breaker that does not latch keeps us out
 NOTIONAL_TOLERANCE = 10  # a position may outgrow its cap in money by one part in so many: the price may do that alone
@@ -148,6 +148,7 @@ _POST_ONLY_REJECTION = 5
 _SENT_STATE, _UNKNOWN_STATE = 2, 3
 _ALO = 0
 _STALE = 1  # hlhft.core.state.MarketState
+_SPOT = int(MarketKind.SPOT)
 
 
 @compiled
@@ -479,6 +480,9 @@ def approve(lane, position, book, market, limits, side, ticks, lots, time_in_for
     lots = min(lots, _largest_order(limits, market, ticks))
     if not closing:
         lots = _shrink_to_position(position, limits, market, side, ticks, lots)
+        if limits["spot_held_only"] != 0 and market["kind"] == _SPOT and side < 0:
+            # The venue refuses the rest for want of a balance, and refusals in a row halt.
+            lots = min(lots, position["position_lots"] - position["open_sell_lots"])
     if lots <= 0:
         return 0, 6
     if limits["exposure_micro_max"] > 0 and lots > closable:

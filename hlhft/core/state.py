@@ -303,6 +303,10 @@ LIMITS_DTYPE = np.dtype(
         ("decide_on_frame", np.int64),
         ("decide_on_fill", np.int64),
         ("markets", np.int64),
+        (
+            "spot_held_only",
+            np.int64,
+        ),  # 1: spot is sold as far as it is held (live); 0: also short, as in recordings
         ("amend", np.int64),  # 1: one modification instead of a cancel and a placement
         ("requote_e6_min", np.int64),  # an order this near to a wanted price, 1e-6 of it, stays; 0: only at that price
     ]

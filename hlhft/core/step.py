@@ -8,45 +8,40 @@ alone: risk first, then the strategy's quotes, the gate, the match against worki
 from __future__ import annotations
 
 from hlhft.compiled import call_strategy, compiled
+from hlhft.core.amend import amend_order
 from hlhft.core.batch import collect, release_due, withdraw
 from hlhft.core.book import apply_event, read_levels, refresh_touch, without_own
-from hlhft.core.budgets import check as check_budget
 from hlhft.core.budgets import on_account, on_answer
 from hlhft.core.budgets import refresh as refresh_budgets
-from hlhft.core.closing import close_ticks, other_leg, pair_lots, single_lots
+from hlhft.core.closing import close_all
+from hlhft.core.commands import cancel_order, place_order, refuse
 from hlhft.core.features import on_frame, on_trade
 from hlhft.core.opening import adopt, restore, state_equity, state_position
-from hlhft.core.orders import answered_batch, create, may_amend, may_cancel, request_amend, request_cancel
+from hlhft.core.orders import answered_batch, may_cancel
 from hlhft.core.orders import apply as apply_order
-from hlhft.core.quotes import free_quote, near_quote, resting_quote, validate, works_at
+from hlhft.core.quotes import near_quote, resting_quote, validate, works_at
 from hlhft.core.risk import (
-    approve,
     assess,
     check_answers,
     exposure_micro,
     is_stale,
-    market_exposure_micro,
     on_rejection,
     on_sent,
     resume,
     strategy_failed,
     trip,
 )
-from hlhft.core.state import SLOT_BITS, VIEW_LEVELS, OrderState
+from hlhft.core.state import VIEW_LEVELS, OrderState
 from hlhft.core.view import fill_view, free_touch_ticks
-from hlhft.units import MarketKind, grid_step
+from hlhft.units import grid_step
 
-_ALO, _IOC = 0, 2
-_PLACE, _CANCEL, _MODIFY = 1, 2, 3
-_CLASS_CANCEL, _CLASS_ALO, _CLASS_OTHER = 0, 1, 2
+_IOC = 2
 _ACTION_CANCEL_ALL, _ACTION_CLOSE, _ACTION_NO_QUOTES = 1, 2, 4
-_URGENCY_PLACEMENT, _URGENCY_REDUCTION, _URGENCY_CANCEL = 0, 1, 2
 _FAULT_EXCEPTION = 1
 _MARKET_KINDS = 8  # event kinds below this are market data
 _ORDER_KINDS_FIRST, _ORDER_KINDS_LAST = 16, 34
 _KIND_SENT, _KIND_SEND_FAILED, _KIND_TIMER = 32, 33, 65
 _KIND_ADOPTED, _KIND_MARKET_STATE = 26, 70
-_SPOT = int(MarketKind.SPOT)
 _UNKNOWN, _CANCEL_SENT = int(OrderState.UNKNOWN), int(OrderState.CANCEL_SENT)
 
 
@@ -105,114 +100,11 @@ def step_at(market, ticks):
 
 
 @compiled
-def _command(out, count, kind, command_class, market, order, expires_ns):
-    command = out[count]
-    command["ts_ns"] = 0
-    command["batch_id"] = 0
-    command["kind"] = kind
-    command["command_class"] = command_class
-    command["market"] = market
-    command["order_id"] = order["order_id"]
-    command["price_ticks"] = order["price_ticks"]
-    command["size_lots"] = order["remaining_lots"]
-    command["side"] = order["side"]
-    command["time_in_force"] = order["time_in_force"]
-    command["reduce_only"] = order["reduce_only"]
-    command["expires_ns"] = expires_ns
-    return count + 1
-
-
-@compiled
-def _refuse(lane_row, code):
-    lane_row["refused"] += 1
-    lane_row["refusals"][code] += 1
-
-
-@compiled
-def place_order(data, lane, limits, market, side, ticks, lots, time_in_force, reduce_only, now_ns, out, count):
-    """Asks the gate; when it approves, creates the order and its command. Returns the number of commands."""
-    lane_row = lane.lane[0]
-    position, book, row = lane.positions[market], data.books[market], data.markets[market]
-    lots, code = approve(lane_row, position, book, row, limits, side, ticks, lots, time_in_force, reduce_only)
-    if code == 0 and limits["address_enforced"] != 0:
-        urgency = _URGENCY_REDUCTION if lots <= -side * position["position_lots"] else _URGENCY_PLACEMENT
-        # Used up, the address may still send one action in ten seconds: the venue decides whether it is this one.
-        urgency = _URGENCY_CANCEL if lane_row["close_at_market"] != 0 else urgency
-        if check_budget(lane_row, limits, lane_row["waiting_count"] + count + 1, urgency) != 0:
-            code = 10
-    if code == 0 and count >= len(out):
-        code = 11
-    if code != 0:
-        _refuse(lane_row, code)
-        return count
-    before = market_exposure_micro(position, book, row, 0, 0) if limits["exposure_micro_max"] > 0 else 0
-    expires_ns = now_ns + limits["expires_after_ns"] if limits["expires_after_ns"] > 0 else 0
-    order_id = create(
-        lane_row, position, lane.orders[market], lane.active[market], side, ticks, lots, time_in_force, reduce_only,
-        now_ns, expires_ns,
-    )  # fmt: skip
-    if order_id == 0:
-        _refuse(lane_row, 11)
-        return count
-    if limits["exposure_micro_max"] > 0:
-        # The orders of one decision count against the cap together.
-        lane_row["exposure_micro"] += market_exposure_micro(position, book, row, 0, 0) - before
-    lane_row["placed"] += 1
-    order = lane.orders[market][order_id & ((1 << SLOT_BITS) - 1)]
-    command_class = _CLASS_ALO if time_in_force == _ALO else _CLASS_OTHER
-    _command(out, count, _PLACE, command_class, market, order, expires_ns)
-    if row["kind"] == _SPOT:
-        # Nothing can be short there, and the venue knows no reduce-only order of it; the order's own row keeps it.
-        out[count]["reduce_only"] = 0
-    return count + 1
-
-
-@compiled
-def cancel_order(lane, limits, market, slot, out, count):
-    """Cancels an order that is open; returns the number of commands. An immediate order ends by itself."""
-    lane_row = lane.lane[0]
-    if count >= len(out) or not may_cancel(lane.orders[market], slot):
-        return count
-    if limits["address_enforced"] != 0:
-        if check_budget(lane_row, limits, lane_row["waiting_count"] + count + 1, _URGENCY_CANCEL) != 0:
-            _refuse(lane_row, 10)
-            return count
-    request_cancel(lane.orders[market], slot)
-    lane_row["cancelled"] += 1
-    return _command(out, count, _CANCEL, _CLASS_CANCEL, market, lane.orders[market][slot], 0)
-
-
-@compiled
 def _cancel_market(lane, limits, market, out, count):
     position = lane.positions[market]
     active = lane.active[market]
     for index in range(position["active_count"]):
         count = cancel_order(lane, limits, market, active[index], out, count)
-    return count
-
-
-@compiled
-def _close_market(data, lane, limits, market, lots, now_ns, out, count):
-    """A reduce-only order that takes `lots` of a market's position, none for 0."""
-    if lots <= 0:
-        return count
-    side = -1 if lane.positions[market]["position_lots"] > 0 else 1
-    ticks = close_ticks(data.books[market], data.markets[market], limits, side)
-    return place_order(data, lane, limits, market, side, ticks, lots, _IOC, 1, now_ns, out, count)
-
-
-@compiled
-def _close_all(data, lane, limits, now_ns, out, count):
-    """Closes what can be closed now of every market's position; the legs of a pair together."""
-    for market in range(len(data.books)):
-        other = other_leg(lane.positions, market)
-        if other < 0:
-            lots = single_lots(data, lane, limits, market, now_ns)
-            count = _close_market(data, lane, limits, market, lots, now_ns, out, count)
-        elif market < other:
-            lots, other_lots = pair_lots(data, lane, limits, market, other, now_ns)
-            count = _close_market(data, lane, limits, market, lots, now_ns, out, count)
-            count = _close_market(data, lane, limits, other, other_lots, now_ns, out, count)
     return count
 
 
@@ -232,46 +124,6 @@ def _near(quotes, count, market, order, limits, orders, active, active_count):
     if place >= 0:
         quotes[place]["size_lots"] = -quotes[place]["size_lots"]
     return place
-
-
-@compiled
-def _amend(data, lane, limits, market, slot, count, now_ns, out, commands):
-    """Modifies an order into a quote that nothing holds yet, where there is one; returns the number of commands.
-
-    Never to more than what is left of the order: what is filled on the way is not quoted once more. The gate judges the
-    new order beside the old one, as it would a placement before its cancel is done.
-    """
-    position, orders, active = lane.positions[market], lane.orders[market], lane.active[market]
-    order = orders[slot]
-    if not may_amend(orders, slot) or commands >= len(out):
-        return commands
-    quotes = lane.quotes
-    place = free_quote(
-        quotes, count, market, order["side"], order["remaining_lots"], orders, active, position["active_count"]
-    )
-    if place < 0 or quotes[place]["reduce_only"] != order["reduce_only"]:
-        return commands
-    lane_row, book, row = lane.lane[0], data.books[market], data.markets[market]
-    ticks = quotes[place]["price_ticks"]
-    lots, code = approve(
-        lane_row, position, book, row, limits, order["side"], ticks, quotes[place]["size_lots"], _ALO,
-        order["reduce_only"],
-    )  # fmt: skip
-    if code != 0:
-        return commands
-    if limits["address_enforced"] != 0:
-        if check_budget(lane_row, limits, lane_row["waiting_count"] + commands + 1, _URGENCY_PLACEMENT) != 0:
-            return commands
-    before = market_exposure_micro(position, book, row, 0, 0)
-    expires_ns = now_ns + limits["expires_after_ns"] if limits["expires_after_ns"] > 0 else 0
-    request_amend(position, orders, slot, ticks, lots, expires_ns)
-    lane_row["exposure_micro"] += market_exposure_micro(position, book, row, 0, 0) - before
-    lane_row["amended"] += 1
-    quotes[place]["size_lots"] = -quotes[place]["size_lots"]
-    _command(out, commands, _MODIFY, _CLASS_ALO, market, order, expires_ns)
-    out[commands]["price_ticks"] = ticks
-    out[commands]["size_lots"] = lots
-    return commands + 1
 
 
 @compiled
@@ -300,7 +152,7 @@ def requote(data, lane, limits, count, now_ns, out, commands):
                 place = _near(quotes, count, market, order, limits, orders, active, position["active_count"])
             if place < 0 and limits["amend"] != 0 and not stale:
                 before = commands
-                commands = _amend(data, lane, limits, market, slot, count, now_ns, out, commands)
+                commands = amend_order(data, lane, limits, market, slot, count, now_ns, out, commands)
                 if commands > before:
                     continue
             if (stale or place < 0) and may_cancel(orders, slot):
@@ -316,7 +168,7 @@ def requote(data, lane, limits, count, now_ns, out, commands):
         ):
             continue
         if is_stale(data.books[market], limits, now_ns):
-            _refuse(lane.lane[0], 12)
+            refuse(lane.lane[0], 12)
             continue
         commands = place_order(
             data, lane, limits, market, quote["side"], quote["price_ticks"], quote["size_lots"],
@@ -349,7 +201,7 @@ def decide(data, lane, limits, now_ns, out):
         if fault != 0:
             lane_row["quote_fault"] = fault
             if fault != _FAULT_EXCEPTION:
-                _refuse(lane_row, 13)
+                refuse(lane_row, 13)
             strategy_failed(lane_row)
             actions = _ACTION_CANCEL_ALL | _ACTION_NO_QUOTES
         else:
@@ -366,7 +218,7 @@ def decide(data, lane, limits, now_ns, out):
         for market in range(len(data.books)):
             commands = _cancel_market(lane, limits, market, fresh, commands)
         if actions & _ACTION_CLOSE:
-            commands = _close_all(data, lane, limits, now_ns, fresh, commands)
+            commands = close_all(data, lane, limits, now_ns, fresh, commands)
     else:
         commands = requote(data, lane, limits, quotes, now_ns, fresh, commands)
     if commands == 0:

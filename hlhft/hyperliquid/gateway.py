@@ -62,7 +62,7 @@ from hlhft.hyperliquid.gateway_events import (
     WriteMark,
     Written,
 )
-from hlhft.hyperliquid.gateway_flights import NEVER_NS, Flight
+from hlhft.hyperliquid.gateway_flights import NEVER_NS, Flight, Request
 from hlhft.hyperliquid.gateway_mode import Mode
 from hlhft.hyperliquid.gateway_send import CANCELS, Sender
 from hlhft.hyperliquid.gateway_settings import GatewaySettings
@@ -166,6 +166,10 @@ class Gateway:
     def posts_in_flight(self) -> int:
         """Posts on sockets that nobody answered."""
         return self._flights.posts
+
+    def carried(self, request_id: int) -> tuple[Flight, Request] | None:
+        """The action that a Post or PostHttp carries, and the request; None once it is settled."""
+        return self._flights.find(request_id)
 
     def _flush(self) -> list[Effect]:
         sender = self._sender

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,13 +33,14 @@ from hlhft.live.clock import Clock
 from hlhft.live.engine import Keep, Parts
 from hlhft.live.hub import Hub
 from hlhft.live.journal.brains import source_of
+from hlhft.live.journal.records import Action, NoteKind
 from hlhft.live.journal.segments import JournalFull, files
 from hlhft.live.journal.writer import Journal, JournalSettings
 from hlhft.live.keeper import Keeper
 from hlhft.live.preflight import Found
 from hlhft.live.store import Store
 from hlhft.live.transport import TransportSettings
-from hlhft.strategies import Strategy
+from hlhft.strategies import Strategy, pair_legs
 from hlhft.units import Market
 
 NS_PER_MS = 1_000_000
@@ -65,6 +67,7 @@ def limits_of(config: Config, strategy: Strategy, markets: int) -> np.ndarray:
     limits["decide_on_frame"] = int(strategy.on_frame)
     limits["decide_on_fill"] = int(strategy.on_fill)
     limits["markets"] = markets
+    limits["spot_held_only"] = 1
     return limits
 
 
@@ -76,6 +79,7 @@ def brain_of(config: Config, strategy: Strategy, markets: tuple[Market, ...]) ->
     brain.data.books["contains_own"] = 1
     brain.lane.lane["strategy_address"] = strategy.address()
     brain.lane.params[:] = strategy.params_bytes(config.strategy.params)
+    pair_legs(strategy, config.strategy.params, markets, brain.lane.positions)
     return brain
 
 
@@ -134,9 +138,28 @@ class Keeping(Keep):
         except JournalFull:
             return
 
+    def action(self, action: Action) -> None:
+        """An action that leaves next; where the journal is full, only what cancels leaves."""
+        with contextlib.suppress(JournalFull):
+            self.journal.action(action)
+
     def trouble(self) -> str:
         """What keeps the journal from going on."""
         return self.journal.trouble or ""
+
+    def tend(self) -> None:
+        """Begins a new segment where this one is nearly full: the snapshot at its head costs no reaction now."""
+        try:
+            self.journal.rotate_if_due()
+        except JournalFull:
+            return  # the next step finds out
+
+    def note(self, text: str) -> None:
+        """A line for people who read the journal."""
+        try:
+            self.journal.note(NoteKind.REPORT, text.encode())
+        except JournalFull:
+            return
 
     def rotate(self) -> None:
         """The state was changed by something but a step: what follows is replayed from here."""

@@ -34,6 +34,7 @@ from hlhft.live.control import Outcome, Reloaded
 from hlhft.live.dispatch import Dispatch, Recorder
 from hlhft.live.feed import Feed, OwnNews
 from hlhft.live.hub import Hub
+from hlhft.live.journal.records import Action
 from hlhft.live.orders import Orders
 from hlhft.live.profit import ProfitTally
 from hlhft.live.pulse import Pulse
@@ -95,12 +96,21 @@ class Keep:
     def raw(self, frame: memoryview, now_ns: int) -> None:
         """A frame of the user's streams, as it came."""
 
+    def action(self, action: Action) -> None:
+        """An action that leaves next."""
+
     def trouble(self) -> str:
         """What keeps the journal from going on; empty when nothing does."""
         return ""
 
     def rotate(self) -> None:
         """The state was changed by something but a step."""
+
+    def tend(self) -> None:
+        """A quiet moment, about once a second."""
+
+    def note(self, text: str) -> None:
+        """Something for people who read the journal."""
 
 
 class Engine:
@@ -144,11 +154,12 @@ class Engine:
         self._is_restoring = False
         hub = parts.hub
         hub.engine = self
+        hub.note = parts.keep.note
         hub.timers.own(OWNER, self._fired)
         self.pulse = Pulse(self.loop, hub.clock, told_ns=min(LATE_TOLD_NS, parts.tick_to_trade_ns_max), late=self._late)
         self.orders = Orders(
             hub, parts.gateway, connections=parts.lanes, markets=parts.markets, user=parts.address,
-            write_mark=parts.keep.mark, budget=self._budget, transport=parts.transport,
+            write_mark=parts.keep.mark, budget=self._budget, record=parts.keep.action, transport=parts.transport,
         )  # fmt: skip
         self.dispatch = hub.dispatch = Dispatch(
             parts.brain, journal=parts.journal, send=self.orders.send, listener=self, timers=hub.timers,
@@ -367,6 +378,7 @@ class Engine:
         if leap_ns:
             self.hub.say(f"the wall clock leapt by {leap_ns / 1e9:+.3f} s", "warning")
         self._look_at_journal()
+        self.parts.keep.tend()
         lane = self.parts.brain.lane.lane
         peak_micro = int(lane["equity_micro"][0])
         if peak_micro > 0:

@@ -49,7 +49,7 @@ _MARKET_STATE = int(EventKind.MARKET_STATE)
 _SNAPSHOT, _BBO, _TRADE = int(EventKind.SNAPSHOT_BEGIN), int(EventKind.BBO), int(EventKind.TRADE)
 _SELL = -1
 # Places in an event as a tuple.
-_TS, _PRICE, _AUX1, _KIND, _MARKET = 0, 2, 6, 7, 9
+_TS, _PRICE, _AUX1, _KIND, _MARKET, _SIDE = 0, 2, 6, 7, 9, 10
 OF_MARKETS = (StreamKind.FAST_BOOK, StreamKind.BOOK, StreamKind.BBO, StreamKind.TRADES, StreamKind.CONTEXT)
 OF_USER = (
     StreamKind.ORDER_UPDATES, StreamKind.USER_FILLS, StreamKind.USER_EVENTS, StreamKind.USER_FUNDINGS,
@@ -224,13 +224,18 @@ def say_report(hub: Hub, name: str, report: Report) -> None:
 
 def _touch(events: np.ndarray, count: int) -> tuple[int, int]:
     """(best bid, best ask) of a snapshot's events, 0 for an empty side: levels stand bids first, the best first."""
-    if count < 3:
+    levels = count - 2
+    if levels <= 0:
         return 0, 0
-    sides = events["side"][1 : count - 1]
-    asks = int(np.argmax(sides == _SELL)) if sides[-1] == _SELL else -1
-    bid = int(events["price_ticks"][1]) if sides[0] != _SELL else 0
-    ask = int(events["price_ticks"][1 + asks]) if asks >= 0 else 0
-    return bid, ask
+    first = events[1].item()
+    bid = first[_PRICE] if first[_SIDE] != _SELL else 0
+    # Mostly both sides have as many levels.
+    middle = 1 + levels // 2
+    before, ask = events[middle - 1].item(), events[middle].item()
+    if ask[_SIDE] == _SELL and (before[_SIDE] != _SELL or middle == 1):
+        return bid, ask[_PRICE]
+    asks = np.flatnonzero(events["side"][1 : count - 1] == _SELL)
+    return bid, int(events["price_ticks"][1 + asks[0]]) if len(asks) else 0
 
 
 def _stream_of(message: Message) -> StreamKind | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -46,6 +47,7 @@ class Hub:
     messages: Budget
     happenings: deque[Happening] = field(default_factory=lambda: deque(maxlen=HAPPENINGS_MAX))
     counters: Counter[str] = field(default_factory=Counter)
+    note: Callable[[str], None] = lambda text: None  # writes it into the journal
     block_ms: int = 0  # the newest block of the venue that was told
     dispatch: Dispatch = field(init=False)
     engine: Supervised = field(init=False)
@@ -55,4 +57,5 @@ class Hub:
         text = text[:TEXT_CHARACTERS_MAX]
         _LOG.log(_LEVELS[level], "%s", text)
         if level != "debug":
+            self.note(f"{level}: {text}")
             self.happenings.append(Happening(at_ns=self.clock.now_ns(), text=text, level=level))

@@ -63,6 +63,8 @@ from hlhft.live.feed import say_report
 from hlhft.live.histogram import Histogram
 from hlhft.live.http import Answer
 from hlhft.live.hub import Hub, Level
+from hlhft.live.journal.actions import action_of
+from hlhft.live.journal.records import Action
 from hlhft.live.line import Line
 from hlhft.live.transport import TransportSettings
 from hlhft.units import Market
@@ -76,7 +78,8 @@ _QUIET = frozenset({ReportCode.LATE_ANSWER, ReportCode.LANDED, ReportCode.DEADMA
 class Orders:
     """The way to the venue of one signer, with a trading connection for each of `connections`.
 
-    `budget(used, allowed)` hears what the venue says of the address' actions; `write_mark(mark)` writes one durably.
+    `budget(used, allowed)` hears what the venue says of the address' actions; `write_mark(mark)` writes one durably;
+    `record(action)` hears of each request before it is sent.
     """
 
     def __init__(
@@ -89,6 +92,7 @@ class Orders:
         user: str,
         write_mark: Callable[[int], object],
         budget: Callable[[int, int], None],
+        record: Callable[[Action], None] = lambda action: None,
         transport: TransportSettings | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
@@ -110,6 +114,7 @@ class Orders:
         self._user = user
         self._write_mark = write_mark
         self._budget = budget
+        self._record = record
         self._written_ns: dict[int, int] = {}  # by request: when it was written, until it is answered
         self._waiting: list[deque[Post]] = [deque() for _ in self.lines]  # written, but for the socket's buffer
         hub.timers.own(OWNER, self._fired)
@@ -192,7 +197,14 @@ class Orders:
 
     # Effects: what is sent.
 
+    def _record_action(self, request_id: int) -> None:
+        """Into the journal, before its bytes leave."""
+        found = self.gateway.carried(request_id)
+        if found is not None:
+            self._record(action_of(request_id, *found))
+
     def _post(self, effect: Post) -> None:
+        self._record_action(effect.request_id)
         line = self.lines[effect.lane]
         if not line.transport.send(effect.socket, effect.payload):
             self.on(NotWritten(effect.request_id))
@@ -218,6 +230,7 @@ class Orders:
             if answer.body is None:
                 self._hub.say(f"an action over HTTP got no answer: {answer.fault}", "warning")
 
+        self._record_action(effect.request_id)
         self._hub.http.post("/exchange", effect.body, told)
         self._written(effect)
 

@@ -14,6 +14,7 @@ import socket as sockets
 import ssl
 import sys
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -115,7 +116,7 @@ class Transport:
     def _ended(self, attempt: _Attempt, code: int, reason: str) -> None:
         if self._attempt is attempt:
             self._attempt = None
-            self._told.closed(attempt.socket, code, reason[:REASON_CHARACTERS_MAX])
+            attempt.guarded(self._told.closed, code, reason[:REASON_CHARACTERS_MAX])
 
 
 class _Attempt(WSListener):
@@ -177,7 +178,13 @@ class _Attempt(WSListener):
                 tcp.close()
                 raise
             else:
-                self._guarded(self._told.up)
+                is_told = False
+                try:
+                    self.guarded(self._told.up)
+                    is_told = True
+                finally:
+                    if not is_told:
+                        tcp.close()
                 return tcp
         raise error
 
@@ -191,7 +198,7 @@ class _Attempt(WSListener):
         # Anything at all that waits is pressure.
         transport.underlying_transport.set_write_buffer_limits(high=0, low=0)
         self.wire = transport
-        self._guarded(self._told.upgraded)
+        self.guarded(self._told.upgraded)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """A frame came."""
@@ -246,12 +253,13 @@ class _Attempt(WSListener):
 
     def _press(self, *, is_waiting: bool) -> None:
         if not self._is_over and self.wire is not None:
-            self._told.pressed(self.socket, is_waiting=is_waiting)
+            self.guarded(self._told.pressed, is_waiting=is_waiting)
 
-    def _guarded(self, tell: Any) -> None:
+    def guarded(self, tell: Callable[..., None], *values: Any, **named: Any) -> None:
+        """Tells; what raises is told as broken, as picows would log it and go on."""
         is_done = False
         try:
-            tell(self.socket)
+            tell(self.socket, *values, **named)
             is_done = True
         finally:
             if not is_done:

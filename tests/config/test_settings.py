@@ -33,7 +33,9 @@ from hlhft.strategies import BUILT_IN, DEFAULT
 from hlhft.venue import rules
 
 # What a run, its strategy or the kind of recording decides.
-NOT_SET_BY_LIMITS = {"address_enforced", "features", "interval_ns", "decide_on_frame", "decide_on_fill", "markets"}
+NOT_SET_BY_LIMITS = {
+    "address_enforced", "features", "interval_ns", "decide_on_frame", "decide_on_fill", "markets", "spot_held_only",
+}  # fmt: skip
 
 
 def test_every_limit_of_the_core_is_set_by_one_setting() -> None:

@@ -70,13 +70,11 @@ def test_a_modification_needs_room_for_both():
     assert [command.kind for command in moved(world)] == ["CANCEL"]
 
 
-def test_a_used_up_budget_leaves_the_cancel():
-    world = resting(Quote(BUY, 999), amend=1, address_enforced=1)
-    world.limits["address_reserve"] = 10
-    world.row["address_actions"] = world.row["address_allowance"] - 10
-    world.row["reducing_until_ns"] = 0
-    world.row["mode"] = 0
-    assert [command.kind for command in moved(world)] == ["CANCEL"]
+def test_a_budget_for_one_leaves_the_other_a_cancel():
+    world = resting(Quote(BUY, 999), Quote(BUY, 990), amend=1, address_enforced=1)
+    world.row["address_actions"] = world.row["address_allowance"] - 1
+    world.quotes(Quote(BUY, 998), Quote(BUY, 989))
+    assert [command.kind for command in world.decide()] == ["MODIFY", "CANCEL"]
 
 
 def test_an_answer_array_that_is_full_holds_no_modification():

@@ -351,7 +351,8 @@ def test_a_command_whose_order_is_gone_is_dropped():
 
 
 def test_modifications_are_an_action_of_their_own():
-    lane, limits = lane_of(), batched(amend=1)
+    lane, limits = lane_of(), batched()
+    lane.lane["amended"] = 2
     made = commands(ALO, ALO, ALO)
     made["kind"] = (3, 1, 3)
     assert collect(lane, limits, made, START) == [(1, 2), (2, 1), (3, 2)]
@@ -388,5 +389,7 @@ def test_a_modification_that_waits_leaves_when_it_is_due():
     world.row["batch_busy_until_ns"][:] = world.now + SECOND
     world.quotes(Quote(BUY, 991))
     assert world.decide() == []
+    world.limits["amend"] = 0
     (command,) = world.decide(after_ns=WINDOW)
     assert (command.kind, command.ticks) == ("MODIFY", 991)
+    assert world.raw[0]["batch_id"] == world.active()[0]["batch_id"] > 1

@@ -10,7 +10,7 @@ from hlhft.core import risk
 from hlhft.core.risk import Breaker, RiskRefusal
 from hlhft.core.state import Mode
 from hlhft.events import EventKind as Kind
-from hlhft.units import Market
+from hlhft.units import Market, MarketKind
 from tests.core.worlds import ALO, BUY, GTC, IOC, SELL, USDC, Quote, World, approve
 
 BTC = Market.perpetual("BTC", asset_id=0, size_decimals=5)
@@ -105,6 +105,20 @@ def test_the_worst_case_stays_within_the_cap_in_lots(side, left):
     assert approve(world, side, lots=1000) == (left, 0)
     world.position()["open_buy_lots" if side == BUY else "open_sell_lots"] += left
     assert approve(world, side, lots=1000) == refused(RiskRefusal.POSITION_LIMIT)
+
+
+@pytest.mark.parametrize(("held_only", "left"), [(1, 7), (0, 30)])
+def test_live_spot_is_sold_only_as_far_as_it_is_held(held_only, left):
+    """10 held, 3 of them offered already; there is nothing to borrow."""
+    world = World(spot_held_only=held_only)
+    world.data.markets["kind"] = int(MarketKind.SPOT)
+    world.position()["position_lots"], world.position()["open_sell_lots"] = 10, 3
+    assert approve(world, SELL, lots=30) == (left, 0)
+    assert approve(world, BUY, lots=30) == (30, 0)
+    world.position()["open_sell_lots"] = 10
+    assert approve(world, SELL, lots=30) == (refused(RiskRefusal.POSITION_LIMIT) if held_only else (30, 0))
+    world.data.markets["kind"] = int(MarketKind.PERPETUAL)
+    assert approve(world, SELL, lots=30) == (30, 0)
 
 
 def test_the_worst_case_stays_within_the_cap_in_money():

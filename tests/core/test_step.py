@@ -8,20 +8,19 @@ import numpy as np
 import pytest
 
 from hlhft.core.risk import Breaker, RiskRefusal
-from hlhft.core.state import ORDERS_PER_MARKET, BookKind, CommandClass, Feature, OrderState
+from hlhft.core.state import BookKind, CommandClass, Feature, OrderState
 from hlhft.core.step import step
 from hlhft.events import EventKind as Kind
 from hlhft.ladder import ASK_NONE, BID_NONE
 from hlhft.strategies import failures
 from hlhft.units import Market
 from tests.core.worlds import (
-    ALO,
     BUY,
-    GTC,
     IOC,
     MS,
     SECOND,
     SELL,
+    USDC,
     Command,
     Quote,
     World,
@@ -166,6 +165,37 @@ def test_a_ladder_that_shifts_by_less_than_that_costs_no_more_than_it_would():
     assert world.decide() == [Command("CANCEL", BUY, 999, 1000), Command("PLACE", BUY, 995, 1000)]
 
 
+def test_where_it_is_set_a_move_is_one_modification_and_what_cannot_be_one_is_two_commands():
+    world = resting(Quote(BUY, 999), Quote(SELL, 1001), amend=1)
+    world.quotes(Quote(BUY, 998), Quote(SELL, 1002, 5000))
+    assert world.decide() == [
+        Command("MODIFY", BUY, 998, 1000),
+        Command("CANCEL", SELL, 1001, 1000),
+        Command("PLACE", SELL, 1002, 5000),
+    ]
+
+
+def test_a_quote_of_a_stale_market_is_refused_and_what_waited_is_taken_back():
+    world = World(markets=2, batch_window_ns=2 * MS, exposure_micro_max=10 * USDC)
+    world.row["batch_busy_until_ns"][:] = world.now + SECOND
+    world.quotes(Quote(BUY, 999), Quote(BUY, 999, market=1))
+    assert world.decide() == []
+    assert world.row["exposure_micro"] == 2 * 1001 * 1000
+    world.say(Kind.MARKET_STATE, market=1, aux0=1)
+    assert [len(world.active(market)) for market in (0, 1)] == [1, 0]
+    assert world.row["refusals"][RiskRefusal.NO_BOOK] == 1
+    assert world.decide(after_ns=2 * MS) == [Command("PLACE", BUY, 999, 1000)]
+
+
+def test_a_flatten_cancels_and_closes_and_an_old_answer_is_looked_for():
+    world = resting(Quote(BUY, 999), unknown_age_ns_max=SECOND)
+    world.hold(300)
+    assert world.say(Kind.OPERATOR_COMMAND, aux0=2) == [
+        Command("CANCEL", BUY, 999, 1000),
+        Command("PLACE", SELL, 950, 300),
+    ]
+
+
 def test_an_order_that_nobody_knows_of_holds_no_neighbouring_quote():
     world = resting(Quote(BUY, 999), requote_e6_min=2_000)
     world.say(Kind.ORDER_UNKNOWN, order_id=world.active()[0]["order_id"])
@@ -221,26 +251,6 @@ def test_two_quotes_at_one_price_are_one_order():
     assert world.decide() == [Command("PLACE", BUY, 999, 1000)]
 
 
-def test_commands_carry_what_the_wire_needs():
-    world = World(expires_after_ns=14 * SECOND)
-    world.quotes(Quote(BUY, 999), Quote(SELL, 1002, 7, time_in_force=GTC))
-    world.decide()
-    alo, other = world.raw
-    assert (alo["command_class"], alo["time_in_force"]) == (CommandClass.ALO, ALO)
-    assert (other["command_class"], other["time_in_force"]) == (CommandClass.OTHER, GTC)
-    for command, order in zip(world.raw, world.active(), strict=True):
-        assert command["order_id"] == order["order_id"] != 0
-        assert command["batch_id"] == order["batch_id"] != 0
-        assert command["expires_ns"] == order["expires_ns"] == world.now + 14 * SECOND
-        assert command["ts_ns"] == order["sent_ns"] == world.now
-    world.acknowledge()
-    world.quotes()
-    world.decide()
-    assert world.raw["command_class"].tolist() == [CommandClass.CANCEL] * 2
-    assert world.raw["expires_ns"].tolist() == [0, 0]
-    assert world.row["cancelled"] == 2
-
-
 def test_an_immediate_order_is_no_resting_one():
     """It is sent once while it is under way, never cancelled, and its price may be taken again after its end."""
     world = resting(Quote(BUY, 999))
@@ -258,14 +268,6 @@ def test_an_immediate_order_is_no_resting_one():
     assert world.say(Kind.ORDER_EXPIRED, order_id=order["order_id"]) == []
     assert world.position()["open_buy_lots"] == 1000
     assert world.position()["position_lots"] == 100
-
-
-def test_reduce_only_quotes_become_reduce_only_orders():
-    world = World()
-    world.position()["position_lots"] = 50
-    world.quotes(Quote(SELL, 1001, 80, reduce_only=1))
-    assert world.decide() == [Command("PLACE", SELL, 1001, 50)]
-    assert (world.raw[0]["reduce_only"], world.active()[0]["reduce_only"]) == (1, 1)
 
 
 def test_markets_are_quoted_by_themselves():
@@ -289,67 +291,6 @@ def test_frames_of_several_markets_are_finished_each():
     world.feed(first, second)
     assert [float(features["mid_price"]) for features in world.data.features] == [1000.0, 900.0]
     assert world.row["decisions"] == 1
-
-
-def test_the_orders_of_one_decision_share_the_exposure_cap():
-    """2.5 USDC, an order of 1 USDC each: the first two pass, bids and offers apart."""
-    world = World(markets=2, exposure_micro_max=2_500_000)
-    quotes = [Quote(BUY, 999 - level, market=market) for level in range(3) for market in range(2)]
-    world.quotes(*quotes)
-    assert [command.ticks for command in world.decide()] == [999, 999]
-    assert world.row["refusals"][RiskRefusal.EXPOSURE_LIMIT] == 4
-    assert world.row["exposure_micro"] == 2 * 1001 * 1000
-    # Offers are another worst case: all bought or all sold.
-    world.acknowledge(0)
-    world.acknowledge(1)
-    world.quotes(*quotes, Quote(SELL, 1001), Quote(SELL, 1002))
-    assert world.decide() == [Command("PLACE", SELL, 1001, 1000)]
-
-
-def test_what_does_not_fit_into_the_answer_is_refused_or_comes_later():
-    world = World()
-    world.out = world.out[:2]
-    world.quotes(*[Quote(BUY, 999 - level) for level in range(3)])
-    assert len(world.decide()) == 2
-    assert world.row["refusals"][RiskRefusal.TABLE_FULL] == 1
-    assert len(world.decide()) == 1
-    world.acknowledge()
-    world.quotes()
-    assert [command.ticks for command in world.decide()] == [999, 998]
-    assert [command.ticks for command in world.decide()] == [997]
-
-
-def test_a_full_order_table_refuses():
-    world = World()
-    world.position()["active_count"] = ORDERS_PER_MARKET
-    world.quotes(Quote(BUY, 999))
-    assert world.decide() == []
-    assert world.row["refusals"][RiskRefusal.TABLE_FULL] == 1
-
-
-# Budgets.
-
-
-def test_a_close_is_tried_even_with_a_used_up_budget():
-    world = World(address_enforced=1)
-    world.hold(500)
-    world.decide()
-    world.row["address_actions"] = 10_000
-    assert world.say(Kind.OPERATOR_COMMAND, aux0=2) == [Command("PLACE", SELL, 950, 500)]
-
-
-def test_even_cancels_end_with_the_budget():
-    world = resting(Quote(BUY, 999), address_enforced=1)
-    world.row["address_actions"] = 20_000
-    world.quotes()
-    assert world.decide() == []
-    assert world.row["refusals"][RiskRefusal.BUDGET] == 1
-    assert world.active()[0]["state"] == OrderState.OPEN
-    world.row["address_actions"] = 10_000
-    world.hold(50)
-    world.quotes(Quote(BUY, 999), Quote(SELL, 1001))
-    assert world.decide() == []
-    assert world.row["refusals"][RiskRefusal.BUDGET] == 2
 
 
 # Actions and their answers.

@@ -16,10 +16,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import msgspec
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
 from hyperliquid.exchange import Exchange
@@ -28,7 +30,7 @@ from hlhft.exchange.server import CLIENT_LABEL
 from hlhft.hyperliquid.cloids import parse
 from hlhft.live.control import ControlClient, ControlError
 from hlhft.live.view import Status
-from tests.conformance.desk import Desk, Trader
+from tests.conformance.desk import IOC, Desk, Trader
 
 ROOT = Path(__file__).resolve().parents[2]
 START_S = 300.0  # the first start compiles, on a machine that may be busy with other tests
@@ -126,20 +128,26 @@ class House:
     """An exchange with a funded account, and room for its engine and watchdog. To be used as a context."""
 
     def __init__(
-        self, folder: Path, *, coins: tuple[str, ...] = ("BTC", "ETH"), flow: str = "synthetic", settings: str = ""
+        self,
+        folder: Path,
+        *,
+        coins: tuple[str, ...] = ("BTC", "ETH"),
+        exchange: tuple[str, ...] = (),
+        settings: str = "",
     ) -> None:
-        """`settings` is TOML that goes behind the generated sections."""
+        """`exchange` are further options of the exchange, `settings` TOML that goes behind the generated sections."""
         self.folder = folder
         self.coins = coins
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.config = folder / "config.toml"
         self.state = folder / "state"
-        self._flow = flow
+        self._options = exchange
         self._settings = settings
         self.exchange = self._start_exchange()
         self.engine: Process | None = None
         self.watchdog: Process | None = None
+        self._taker: Trader | None = None
         self.desk = Desk(self.url)
         self._looks = 0
         self.trader = self.desk.trader(100_000)
@@ -170,11 +178,9 @@ class House:
     # Processes.
 
     def _start_exchange(self) -> Process:
-        state = self.folder / "exchange.state"
-        process = Process(
-            ["exchange", "--coins", ",".join(self.coins), "--flow", self._flow, "--seed", "7", "--port", str(self.port),
-             "--state", str(state)], self.folder,
-        )  # fmt: skip
+        where = ["--port", str(self.port), "--state", str(self.folder / "exchange.state")]
+        line = ["exchange", "--coins", ",".join(self.coins), "--seed", "7", *where, *self._options]
+        process = Process(line, self.folder)
         eventually(lambda: not process.is_running or self._listens(), within_s=START_S)
         assert process.is_running, process.output
         return process
@@ -239,6 +245,28 @@ class House:
         """Whether every market has an own bid and an own ask at the venue."""
         sides = {(order["coin"], order["side"]) for order in self.own_orders()}
         return sides >= {(coin, side) for coin in self.coins for side in "AB"}
+
+    def quotes_within(self, seconds: float) -> None:
+        """Waits until both sides of every market are quoted; shows what the engine says when they are not."""
+        deadline = time.monotonic() + seconds
+        while not self.quotes_both_sides():
+            if time.monotonic() > deadline:
+                told = self.status()
+                shown = "no answer" if told is None else msgspec.json.format(msgspec.json.encode(told)).decode()
+                raise AssertionError(f"after {seconds} s {self.own_orders()}, and the engine says {shown}")
+            time.sleep(PAUSE_S)
+
+    def hit(self, coin: str) -> None:
+        """Sells into the engine's best bid of a coin, and through all that stands before it."""
+        if self._taker is None:
+            self._taker = self.desk.trader(1_000_000_000)
+            self._taker.exchange.session.headers[CLIENT_LABEL] = "taker"
+        bids = [order for order in self.own_orders() if order["coin"] == coin and order["side"] == "B"]
+        if not bids:
+            return
+        price = max(Decimal(order["limitPx"]) for order in bids)
+        before = sum(size for at, size, _ in self.desk.book(coin)[0] if at >= price)
+        self._taker.order(coin, False, float(before), float(price), IOC)
 
     def empty_within(self, seconds: float) -> float:
         """Waits until the venue has no own order, stays so for longer than a late one could come; returns the seconds

@@ -33,6 +33,7 @@ def test_limits_are_those_of_the_settings_and_the_strategys_own_interval_unless_
     assert limits["clock_step_ns_max"][0] == 60_000_000_000
     assert limits["address_enforced"][0] == 1
     assert limits["markets"][0] == 3
+    assert limits["spot_held_only"][0] == 1
     assert limits["interval_ns"][0] == STRATEGY.interval_ns
     config = Config()
     config = Config(strategy=type(config.strategy)(name="two_sided", interval_ms=250))
@@ -45,6 +46,16 @@ def test_a_brain_quotes_snapshot_books_with_our_own_orders_in_them():
     assert brain.data.books["contains_own"].tolist() == [1, 1]
     assert brain.lane.lane["strategy_address"][0] == STRATEGY.address()
     assert brain.lane.lane["connected"][0] == 0
+
+
+def test_the_legs_of_a_carry_are_told_to_the_brain():
+    markets = (
+        Market.spot("HYPE/USDC", asset_id=10_107, size_decimals=2),
+        Market.perpetual("HYPE", asset_id=159, size_decimals=2),
+    )
+    brain = brain_of(Config(), load("funding"), markets)
+    assert brain.lane.positions["pair"].tolist() == [2, 1]
+    assert brain.lane.positions["unhedged_micro_max"].tolist() == [100_000_000] * 2
 
 
 def test_a_halt_in_the_store_comes_back_with_its_cause(tmp_path: Path):

@@ -32,6 +32,8 @@ BOOK = (
     b'{"channel":"l2Book","data":{"coin":"ETH","time":%d,"levels":[[{"px":"3999","sz":"1","n":1},'
     b'{"px":"3998","sz":"1","n":1}],[{"px":"4001","sz":"2","n":1}]],"fast":true}}'
 )
+MORE = b',{"px":"4003","sz":"2","n":1}'
+BOTH = (399_900, 400_100)
 BBO = b'{"channel":"bbo","data":{"coin":"BTC","time":%d,"bbo":[{"px":"109999","sz":"1","n":1},null]}}'
 TRADES = (
     b'{"channel":"trades","data":[{"coin":"ETH","side":"B","px":"4001","sz":"0.1","time":%d,"hash":"0x00","tid":5,'
@@ -213,6 +215,13 @@ def test_touches_of_books_with_an_empty_side():
         for levels, touch in (
             (b'[[],[{"px":"4001","sz":"2","n":1}]]', (0, 400_100)),
             (b'[[{"px":"3999","sz":"1","n":1}],[]]', (399_900, 0)),
+            (b'[[{"px":"3999","sz":"1","n":1}],[{"px":"4001","sz":"2","n":1}]]', (399_900, 400_100)),
+            (
+                b'[[{"px":"3999","sz":"1","n":1}],[{"px":"4001","sz":"2","n":1},{"px":"4002","sz":"2","n":1}%b]]'
+                % MORE,
+                BOTH,
+            ),
+            (b'[[],[{"px":"4001","sz":"2","n":1},{"px":"4002","sz":"2","n":1}]]', (0, 400_100)),
             (b"[[],[]]", (0, 0)),
         ):
             desk.hear(b'{"channel":"l2Book","data":{"coin":"ETH","time":%d,"levels":%b}}' % (TIME_MS, levels))

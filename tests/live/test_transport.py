@@ -375,6 +375,38 @@ def test_an_error_in_a_callback_is_told_at_once():
     run(work)
 
 
+@pytest.mark.parametrize("kind", ["up", "upgraded", "closed"])
+def test_an_error_of_whoever_is_told_of_the_socket_is_no_secret(kind: str):
+    async def close(connection: ServerConnection) -> None:
+        await connection.close(1000)
+
+    async def work() -> None:
+        heard = Heard()
+
+        def fail(*what: Any) -> None:
+            raise AssertionError(kind)
+
+        setattr(heard, kind, fail)
+        async with served(close) as url:
+            transport = Transport(heard)
+            transport.open(url, 1)
+            await heard.until(lambda: heard.of("broke"))
+            assert str(heard.of("broke")[0][1]) == kind
+            transport.close(1, 1000)
+
+    run(work)
+
+
+def test_an_address_that_is_none_is_told_as_a_close():
+    async def work() -> None:
+        heard = Heard()
+        Transport(heard).open("ws://nowhere.invalid/ws", 1)
+        await heard.until(lambda: heard.of("closed"))
+        assert heard.of("closed")[0][2] == CLOSE_ABNORMAL
+
+    run(work)
+
+
 def test_bounds_are_bounds():
     with pytest.raises(ValueError, match="message_bytes_max of a transport is 0, and must be more than 0"):
         TransportSettings(message_bytes_max=0)

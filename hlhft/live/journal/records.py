@@ -14,7 +14,8 @@ A segment is a run of records. Each is a header of 32 bytes and its payload, pad
 
 All numbers are little-endian. What has not been written yet is zeros. A record is taken only whole: right checksum, the
 expected sequence, the segment's session, zeros as padding. The first byte that fails ends the segment there; what
-stands behind it is never read, because nobody can say what belongs to it. Pure: bytes in, records out.
+stands behind it is never read, because nobody can say what belongs to it. The checksum is written last and is zeros
+before: a last record that nobody finished to append is none, and no damage. Pure: bytes in, records out.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ EVENT_BYTES = EVENT_DTYPE.itemsize
 DIGEST_BYTES = 16
 ORDER_IDS_MAX = 1024  # of one action; the venue takes fewer (venue reference appendix D)
 DETAIL_MAX = 2**16 - 1
+HTTP_LANE = 2**16 - 1  # of an action that went over no WebSocket
 _CHECKPOINT = struct.Struct(f"<q{DIGEST_BYTES}s")
 _ACTION = struct.Struct("<qqqqHH4x")
 _NOTHING = bytes(HEADER_BYTES)
@@ -118,8 +120,8 @@ class Action(NamedTuple):
     request_id: int
     batch_id: int
     expires_after_ms: int  # 0 none
-    kind: int  # hlhft.hyperliquid.packing.ActionKind or what the gateway numbers it
-    lane: int
+    kind: int  # hlhft.hyperliquid.packing.ActionKind
+    lane: int  # trading connection, or HTTP_LANE
     order_ids: tuple[int, ...]
 
 
@@ -146,7 +148,7 @@ class Tail(IntEnum):
     """How a segment ends."""
 
     ENDED = 0  # with an END
-    OPEN = 1  # with zeros, or nothing, behind its last record: whoever wrote it died, or is still writing
+    OPEN = 1  # with room behind its last record, or one that was not finished: the writer died, or is still writing
     TORN = 2  # with something that is no record
 
 
@@ -260,6 +262,7 @@ class Parser:
         self.sequence = 0  # of the last record
         self._held = bytearray()
         self._is_over = False
+        self._unfinished = 0  # bytes of a last record that are still to be passed over
         self._is_gapless = is_gapless
 
     def feed(self, piece: bytes | memoryview) -> list[Record]:
@@ -307,11 +310,15 @@ class Parser:
         if len(held) < end:
             return None
         with memoryview(held) as view:
-            if zlib.crc32(view[at + CHECKED_FROM : end]) != checksum:
-                self._stop("a checksum does not match")
-                return None
+            is_whole = zlib.crc32(view[at + CHECKED_FROM : end]) == checksum
             payload = bytes(view[at + HEADER_BYTES : at + HEADER_BYTES + length])
         reason = self._misfit(kind, sequence, session, any(held[at + HEADER_BYTES + length : end]))
+        if not is_whole and checksum == 0 and not reason:
+            # Written last: whoever wrote it died within the append, before anybody could act on the record.
+            self._is_over, self._unfinished = True, end - at
+            return None
+        if not is_whole:
+            reason = "a checksum does not match"
         if reason:
             self._stop(reason)
             return None
@@ -342,6 +349,9 @@ class Parser:
 
     def _behind(self, piece: bytes | bytearray | memoryview) -> None:
         """What stands behind the end: zeros, or the remains of something."""
+        passed = min(self._unfinished, len(piece))
+        self._unfinished -= passed
+        piece = piece[passed:]
         if self.tail is Tail.TORN:
             self.bytes_behind += len(piece)
         elif _is_something(piece):

@@ -189,10 +189,12 @@ class Journal:
             at = self._at
             end = at + HEADER_BYTES + length
         known = self._arrays.get(id(events))
+        content = known[1] if known is not None else self._remember(events)
         view = self._view
-        view[at + HEADER_BYTES : end] = (known[1] if known is not None else self._remember(events))[:length]
         self.sequence = sequence = self.sequence + 1
+        # The checksum comes last, so that a reader knows an append that was not finished.
         HEADER.pack_into(view, at, 0, length, sequence, self._clock_ns(), _INPUTS, 0, self.session)
+        view[at + HEADER_BYTES : end] = content[:length]
         CHECKSUM.pack_into(view, at, zlib.crc32(view[at + CHECKED_FROM : end]))
         self._at = end
         self.step += 1
@@ -291,10 +293,10 @@ class Journal:
             self._make_room(needed)
         at, view = self._at, self._view
         end = at + needed
-        view[at + HEADER_BYTES : at + HEADER_BYTES + len(payload)] = payload
         self.sequence += 1
         when = self._clock_ns() if ts_ns is None else ts_ns
         HEADER.pack_into(view, at, 0, len(payload), self.sequence, when, kind, detail, self.session)
+        view[at + HEADER_BYTES : at + HEADER_BYTES + len(payload)] = payload
         CHECKSUM.pack_into(view, at, zlib.crc32(view[at + CHECKED_FROM : end]))
         self._at = end
 

@@ -139,6 +139,21 @@ def test_something_behind_an_end_or_behind_zeros_is_told(room: int) -> None:
         assert parser.bytes_behind > 0
 
 
+@pytest.mark.parametrize("piece", [1, 7, 1 << 20])
+def test_an_append_that_was_not_finished_is_none_and_no_damage(piece: int) -> None:
+    """The header first, with zeros for the checksum; then the payload; the checksum last."""
+    record = pack(K.INPUTS, events(2).tobytes(), sequence=8, ts_ns=NOW, session=7)
+    for length in range(HEADER_BYTES, len(record) + 1, 8):
+        unfinished = bytes(4) + record[4:length] + bytes(len(record) - length)
+        parser, found = parse(WHOLE + unfinished + bytes(100), piece)
+        assert found == READ
+        assert (parser.tail, parser.fault, parser.end, parser.bytes_behind) == (Tail.OPEN, "", len(WHOLE), 0)
+        parser, found = parse(WHOLE + unfinished + b"\1", piece)
+        assert found == READ and parser.tail is Tail.TORN and parser.fault == "something follows the last record"
+    other = pack(K.INPUTS, b"", sequence=9, ts_ns=NOW, session=7)
+    assert parse(WHOLE + bytes(4) + other[4:], piece)[0].fault == "a checksum does not match"
+
+
 def one(**changes: int) -> bytes:
     """A record behind a head, changed and with a checksum that is right."""
     fields = {"kind": K.NOTE, "sequence": 2, "session": 7} | changes
