@@ -163,7 +163,8 @@ class Engine:
         )  # fmt: skip
         self.dispatch = hub.dispatch = Dispatch(
             parts.brain, journal=parts.journal, send=self.orders.send, listener=self, timers=hub.timers,
-            clock=hub.clock, loop=self.loop, lateness=self.pulse.lateness_ns, watch=self._watch if tally is not None else None,
+            clock=hub.clock, loop=self.loop, lateness=self.pulse.lateness_ns,
+            watch=self._watch if tally is not None else None,
         )  # fmt: skip
         self.feed = Feed(
             hub, parts.feed, markets=parts.markets, address=parts.address, pulse=self.pulse, news=self._news,
