@@ -24,7 +24,9 @@ SETTINGS = replace(SMALL, checkpoint_steps=10)
 
 def new_brain(strategy: Strategy, market: Market = COIN) -> Brain:
     """One that may trade: a snapshot book, the strategy's defaults, money, a connection."""
-    limits = limits_of(features=strategy.features, expires_after_ns=3000 * MS)
+    limits = limits_of(
+        features=strategy.features, decide_on_fill=int(strategy.on_fill), expires_after_ns=3000 * MS
+    )  # fmt: skip
     brain = Brain(np.concatenate([market.record()]), limits)
     brain.data.books["kind"] = int(BookKind.SNAPSHOT)
     brain.data.books["contains_own"] = 1
@@ -41,7 +43,7 @@ def frame(now_ns: int, middle: int, *, levels: int = 5) -> np.ndarray:
     """A snapshot of a book around a price, as the decoder gives it."""
     rows = np.zeros(2 * levels + 2, EVENT_DTYPE)
     rows["ts_exch_ns"], rows["ts_local_ns"] = now_ns - 50 * MS, now_ns
-    rows["flags"] = int(EventFlag.LOCAL_VISIBLE)
+    rows["flags"] = int(EventFlag.EXCHANGE_VISIBLE | EventFlag.LOCAL_VISIBLE)
     rows[0]["kind"], rows[0]["aux0"], rows[0]["aux1"] = int(EventKind.SNAPSHOT_BEGIN), levels, 1
     for level in range(levels):
         for side, place in ((1, level + 1), (-1, levels + level + 1)):
@@ -93,14 +95,13 @@ class Session:
             self.commands.append(commands.tobytes())
         return commands
 
-    def run(self, frames: int, *, seed: int = 1) -> None:
+    def run(self, frames: int, *, seed: int = 1, every_ns: int = 10 * MS) -> None:
         """Books that wander, and each placement acknowledged, each cancel confirmed."""
         for middle in wandering(frames, seed):
-            self.now_ns += 10 * MS
+            self.now_ns += every_ns
             commands = self.step(frame(self.now_ns, middle))
             if len(commands):
-                self.now_ns += MS
-                self.step(answers(commands, self.now_ns))
+                self.step(answers(commands, self.now_ns + MS))
 
 
 def wandering(frames: int, seed: int) -> Iterator[int]:

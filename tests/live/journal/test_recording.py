@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hlhft.backtest.recordings import compile_recording
+from hlhft.backtest.session import Settings, run_backtest
 from hlhft.data.errors import DataError
 from hlhft.data.files import ProgressMeter
 from hlhft.data.sources import open_source
@@ -16,9 +18,11 @@ from hlhft.live.journal.reader import market_data
 from hlhft.live.journal.recording import ROWS_AT_ONCE, JournalSource, export
 from hlhft.live.journal.retention import tidy
 from hlhft.live.journal.segments import Form, JournalError, Name
+from hlhft.strategies import load
 from tests.core.worlds import COIN, MS, SECOND
 from tests.live.journal.brains import Session, frame
 
+NOTING = Path(__file__).with_name("noting.py")
 VISIBLE = int(EventFlag.EXCHANGE_VISIBLE | EventFlag.LOCAL_VISIBLE)
 
 
@@ -56,6 +60,25 @@ def test_what_the_core_saw_is_what_a_reader_of_recordings_gives(tmp_path: Path) 
     assert list(source.markets) == [COIN] and source.snapshot_markets == (True,)
     assert np.array_equal(np.concatenate(list(source.chunks())), expected)
     assert examine(source).ok
+
+
+def test_a_backtest_of_the_recording_decides_as_the_engine_did(tmp_path: Path) -> None:
+    """The same frames at the same times, the same quotes, the same orders: another world around the same core."""
+    made = Session(tmp_path / "journal", name=str(NOTING), now_ns=START)
+    made.run(99, every_ns=100 * MS)
+    memory, lane = made.brain.lane.memory.copy(), made.brain.lane.lane[0].copy()
+    made.run(1, every_ns=100 * MS)  # a backtest ends with the last frame, and decides on it no more
+    made.journal.close()
+    target = tmp_path / "session.events.npz"
+    export(tmp_path / "journal", target)
+    recording = compile_recording(open_source(target), profile="recorded")
+    settings = Settings(strategy=load(str(NOTING)), latency="1", address_enforced=False, batch_window_ns=0)
+    tested = run_backtest(settings, recording).outputs[0].lanes
+    assert int(memory[:8].view(np.int64)[0]) == 99, "one decision a frame"
+    assert np.array_equal(tested.memory[0], memory)
+    assert lane["placed"] > 100
+    for name in ("placed", "cancelled", "decisions", "order_sequence"):
+        assert tested.lane[0, 0][name] == lane[name], name
 
 
 def test_repeated_trades_early_trades_and_silences_are_marked_as_in_every_recording(tmp_path: Path) -> None:
