@@ -18,7 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = ("core", "venue", "backtest", "hyperliquid", "exchange", "live/journal")
+ROOMS = ("core", "venue", "config", "backtest", "hyperliquid", "exchange", "live/journal")
+# Of a room that performs effects, what decides or draws only.
+ALSO = ("live/covers.py", "live/profit.py", "live/screen.py", "live/screen_parts.py", "live/view.py")
 # What talks over sockets is tested over sockets, and the order flow by what it looks like as a whole.
 LEFT_OUT = ("exchange/server.py", "exchange/flow")
 PERCENT_MIN = 95.0
@@ -44,7 +46,8 @@ class Result:
 
 def modules(wanted: list[str]) -> list[Path]:
     """The modules to measure, from the repository's root, sorted; those of `wanted` only, when it names any."""
-    found = (path.relative_to(ROOT) for room in ROOMS for path in (ROOT / "hlhft" / room).rglob("*.py"))
+    rooms = [path for room in ROOMS for path in (ROOT / "hlhft" / room).rglob("*.py")]
+    found = (path.relative_to(ROOT) for path in (*rooms, *(ROOT / "hlhft" / name for name in ALSO)))
     left_out = tuple(f"hlhft/{name}" for name in LEFT_OUT)
     measured = sorted(path for path in found if path.name != "__init__.py" and not str(path).startswith(left_out))
     if not wanted:

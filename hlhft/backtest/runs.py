@@ -22,6 +22,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from hlhft.backtest.loop import RECORD_DTYPE
 from hlhft.backtest.mids import mids_at
 from hlhft.backtest.session import Backtest
 from hlhft.report.blotter import blotter, records, write_columns
@@ -30,6 +31,7 @@ from hlhft.report.metrics import LaneLog
 from hlhft.report.numbers import recording_title
 from hlhft.report.page import render
 from hlhft.report.results import Results, scenario_result
+from hlhft.venue.recorded import REPLY_DTYPE
 
 FILES = ("run.json", "results.json", "blotter.parquet", "records.parquet", "report.html")
 LIBRARIES = ("numpy", "numba", "llvmlite", "plotly", "pyarrow")
@@ -77,6 +79,16 @@ def results_of(backtest: Backtest, *, snapshots: bool = False, failures: Sequenc
         levels_outside=backtest.outputs[0].levels_outside,
         counts=recording.counts,
     )
+
+
+def empty_log(entries: int) -> np.ndarray:
+    """Room for so many fills and funding payments, REPLY_DTYPE, all zero: what `LaneLog.log` is made of."""
+    return np.zeros(entries, REPLY_DTYPE)
+
+
+def empty_records(count: int) -> np.ndarray:
+    """Room for so many samples of the state, RECORD_DTYPE, all zero: what `LaneLog.records` is made of."""
+    return np.zeros(count, RECORD_DTYPE)
 
 
 def library_versions() -> dict[str, str]:

@@ -251,8 +251,7 @@ class Accounts:
             self.on(Timer(TimerName(name), draw))
 
     def _turn(self) -> None:
-        """Something that no frame caused begins now."""
-        self._hub.dispatch.received_ns = self._clock.now_ns()
+        self._hub.dispatch.turn()
 
 
 def _whole(column: np.ndarray) -> tuple[int, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -102,7 +102,6 @@ class Keeping(Keep):
     clock: Clock
     signer: str
     journal: Journal
-    _watermark_ms: int = field(default=0)
 
     def halt(self, halt: Halt | None, reason: str) -> str:
         """The halt is on disk when this returns."""
@@ -123,8 +122,8 @@ class Keeping(Keep):
             self.keeper.later(lambda: self.store.write_fills(known))
 
     def watermark(self, block_ms: int) -> None:
-        """All is known up to this block. The store's own watermark is that of the fills; this one is of the reading."""
-        self._watermark_ms = block_ms
+        """All is known up to this block."""
+        self.keeper.later(lambda: self.store.write_watermark(block_ms))
 
     def peak(self, equity_micro: int) -> None:
         """The highest equity of the running minute."""

@@ -273,7 +273,8 @@ class ControlClient:
 
     def _exchange(self, line: bytes) -> bytes:
         connected = self._connect()
-        connected.sendall(line)
+        with contextlib.suppress(BrokenPipeError):  # it refused us before it heard us, and its reason can be read
+            connected.sendall(line)
         read = self._rest
         while b"\n" not in read:
             piece = connected.recv(1 << 16)

@@ -76,10 +76,11 @@ class Dispatch:
         timers: Timers,
         clock: Clock,
         loop: asyncio.AbstractEventLoop,
+        lateness: Callable[[int], int] = lambda now_ns: 0,
         watch: Callable[[Sequence[Row]], None] | None = None,
     ) -> None:
         self.counters: Counter[str] = Counter()
-        self.received_ns = 0  # when what is dealt with now was received; whoever begins a turn sets it
+        self.received_ns = 0  # when what is dealt with now was received
         self.has_journal = True
         self._brain = brain
         self._commands = brain.commands
@@ -89,6 +90,7 @@ class Dispatch:
         self._timers = timers
         self._clock = clock
         self._loop = loop
+        self._lateness = lateness
         self._watch = watch  # hears of rows before they are stepped over
         self._rows = empty(ROWS_MAX)
         self._waiting: deque[Sequence[Row]] = deque()
@@ -110,6 +112,17 @@ class Dispatch:
     def start(self) -> None:
         """Begins to tell the core the time."""
         self._timers.set(OWNER, TICK, self._clock.now_ns() + TICK_NS)
+
+    def turn(self) -> int:
+        """Something begins that a socket, a timer or an operator caused; returns the time.
+
+        When the loop stood still before it, the core hears of that first, and decides about what stands before
+        anything new is decided on.
+        """
+        late_ns = self._lateness(self._clock.now_ns())
+        now_ns = self._clock.now_ns()
+        self.received_ns = now_ns - late_ns
+        return now_ns
 
     def frame(self, events: np.ndarray, count: int, now_ns: int) -> None:
         """Steps over one frame: the first `count` of EVENT_DTYPE `events`, all received at `now_ns`."""
@@ -147,8 +160,7 @@ class Dispatch:
     # Parts.
 
     def _fired(self, name: str, draw: int) -> None:
-        now_ns = self._clock.now_ns()
-        self.received_ns = now_ns
+        now_ns = self.turn()
         if name == TICK:
             self._timers.set(OWNER, TICK, now_ns + TICK_NS)
             timer = _TICK_ID

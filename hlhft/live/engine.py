@@ -163,7 +163,8 @@ class Engine:
         )  # fmt: skip
         self.dispatch = hub.dispatch = Dispatch(
             parts.brain, journal=parts.journal, send=self.orders.send, listener=self, timers=hub.timers,
-            clock=hub.clock, loop=self.loop, watch=self._watch if tally is not None else None,
+            clock=hub.clock, loop=self.loop, lateness=self.pulse.lateness_ns,
+            watch=self._watch if tally is not None else None,
         )  # fmt: skip
         self.feed = Feed(
             hub, parts.feed, markets=parts.markets, address=parts.address, pulse=self.pulse, news=self._news,
@@ -368,8 +369,7 @@ class Engine:
     # Time.
 
     def _fired(self, name: str, draw: int) -> None:
-        now_ns = self.hub.clock.now_ns()
-        self.dispatch.received_ns = now_ns
+        now_ns = self.dispatch.turn()
         if name == STOP:
             self.supervise(told.StopDue())
             return
@@ -435,7 +435,7 @@ class Engine:
         return self._requests
 
     def _asked(self, event: told.HaltAsked | told.ResumeAsked | told.FlattenAsked) -> Outcome:
-        self.dispatch.received_ns = self.hub.clock.now_ns()
+        self.dispatch.turn()
         self.supervise(event)
         answer = self._answers.pop(event.request, None)
         assert answer is not None, "the supervisor answers each request at once"

@@ -115,10 +115,7 @@ class Feed:
     def heard(self, line: Line, frame: memoryview) -> None:
         """A frame came: the hot path."""
         dispatch = self._hub.dispatch
-        # When it is late, the core hears of that first: the frame is of a moment after.
-        late_ns = self._pulse.lateness_ns(self._clock.now_ns())
-        now_ns = self._clock.now_ns()
-        dispatch.received_ns = now_ns - late_ns
+        now_ns = dispatch.turn()
         self._pulse.busy_ns = line.heard_ns = now_ns
         count = self._decoder.decode(frame, now_ns)
         if count > 0:

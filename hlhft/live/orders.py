@@ -146,8 +146,7 @@ class Orders:
 
     def heard(self, line: Line, frame: memoryview) -> None:
         """An answer, or something of the connection itself."""
-        now_ns = self._clock.now_ns()
-        line.heard_ns = self._hub.dispatch.received_ns = now_ns
+        now_ns = line.heard_ns = self._turn()
         if self._decoder.decode(frame, now_ns) < 0:
             self._hub.counters[f"{line.name}: frames that cannot be decoded"] += 1
             return
@@ -310,6 +309,5 @@ class Orders:
         elif effect.code in HALTING:
             self._hub.engine.supervise(Disagreed(text))
 
-    def _turn(self) -> None:
-        """Something that no frame caused begins now."""
-        self._hub.dispatch.received_ns = self._clock.now_ns()
+    def _turn(self) -> int:
+        return self._hub.dispatch.turn()

@@ -14,8 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from hlhft.backtest.loop import RECORD_DTYPE
-from hlhft.backtest.runs import library_versions
+from hlhft.backtest.runs import empty_log, empty_records, library_versions
 from hlhft.core.brain import Brain
 from hlhft.events import EVENT_DTYPE, EventFlag, EventKind
 from hlhft.live.journal.brains import brain_of
@@ -25,7 +24,6 @@ from hlhft.live.journal.segments import Form, JournalError
 from hlhft.report.markouts import HORIZONS_NS
 from hlhft.report.metrics import LaneLog
 from hlhft.report.results import Results, scenario_result
-from hlhft.venue.recorded import REPLY_DTYPE
 
 RECORD_INTERVAL_NS = 1_000_000_000
 _FILLED, _FUNDING, _POSITION = (
@@ -176,7 +174,7 @@ class SessionLog:
             )  # fmt: skip
 
     def _append(self, row: np.void, **values: Any) -> None:
-        entry = np.zeros(1, REPLY_DTYPE)
+        entry = empty_log(1)
         for name in ("ts_exch_ns", "ts_local_ns", "price_ticks", "market"):
             entry[name] = row[name]
         for name, value in values.items():
@@ -209,7 +207,7 @@ class SessionLog:
         brain = self._brain
         assert brain is not None
         books, positions = brain.data.books, brain.lane.positions
-        records = np.zeros(len(positions), RECORD_DTYPE)
+        records = empty_records(len(positions))
         records["ts_ns"], records["market"] = self._now_ns, np.arange(len(positions))
         for name in ("best_bid_ticks", "best_ask_ticks", "mark_ticks"):
             records[name] = np.maximum(books[name], 0)
@@ -222,7 +220,7 @@ class SessionLog:
         self._samples.append(records)
 
     def _log(self) -> np.ndarray:
-        return np.concatenate([np.zeros(0, REPLY_DTYPE), *self._entries])
+        return np.concatenate([empty_log(0), *self._entries])
 
     def _later_mids(self, log: np.ndarray) -> np.ndarray:
         """Twice the mid that we knew so long after each entry, int64[F, H]; 0 beyond the session's end."""

@@ -200,6 +200,11 @@ class Store:
                 (TIDS_MAX,),
             )
 
+    def write_watermark(self, time_ms: int) -> None:
+        """All fills and transfers up to this venue time are known, also where there was none."""
+        with self._writing(durable=False) as connection:
+            connection.execute("UPDATE watermark SET time_ms = max(time_ms, ?)", (time_ms,))
+
     def close(self) -> None:
         """Gives the folder back; once."""
         self.connection.close()

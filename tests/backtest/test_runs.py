@@ -14,7 +14,16 @@ from pyarrow import parquet
 from hlhft.backtest import runs
 from hlhft.backtest.recordings import RowFile
 from hlhft.backtest.rows import EXCHANGE_BIT, LEVEL, LOCAL_BIT, LOTS_SHIFT, ROW_DTYPE, SELL_BIT
-from hlhft.backtest.runs import FILES, RunError, check_folder, replace_folder, results_of, write_run
+from hlhft.backtest.runs import (
+    FILES,
+    RunError,
+    check_folder,
+    empty_log,
+    empty_records,
+    replace_folder,
+    results_of,
+    write_run,
+)
 from hlhft.backtest.session import Backtest, run_backtest
 from hlhft.core.state import new_lanes
 from hlhft.report.markouts import HORIZONS_NS
@@ -196,3 +205,10 @@ def test_a_link_to_what_is_no_run_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "real")
     with pytest.raises(RunError, match=r"thesis\.tex"):
         check_folder(tmp_path / "link")
+
+
+def test_room_for_a_log_and_its_records_is_empty() -> None:
+    log, records = empty_log(2), empty_records(3)
+    assert (len(log), len(records)) == (2, 3)
+    assert not any(log.tobytes()) and not any(records.tobytes())
+    assert {"kind", "mid_half_ticks"} <= set(log.dtype.names or ()) and "cash_quanta" in (records.dtype.names or ())

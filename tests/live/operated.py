@@ -62,8 +62,6 @@ def serving(server: ControlServer) -> Iterator[None]:
 
 
 async def _finish() -> None:
-    for _ in range(10):  # who has just connected is let in, and finds the door closed
-        await asyncio.sleep(0)
     others = asyncio.all_tasks() - {asyncio.current_task()}
     for task in others:
         task.cancel()

@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 from hlhft.hyperliquid.messages import Liquidation
+from hlhft.hyperliquid.reconcile_events import AskOwn
 from hlhft.hyperliquid.supervisor_events import HaltCause
 from hlhft.hyperliquid.supervisor_table import Stage
 from tests.live.engines import ETH, Exchange, Owner, Trader, engine, run_on_uvloop, until, write_settings
@@ -35,6 +36,46 @@ def test_what_an_earlier_session_left_is_cancelled_before_anything_is_quoted_and
 
     run_on_uvloop(work)
     assert owner.open_ids() == {foreign}
+
+
+def test_what_an_earlier_session_left_is_adopted_where_that_is_the_policy(
+    exchange: Exchange, market: Trader, tmp_path: Path
+) -> None:
+    owner = Owner(exchange.url, 4)
+    path = write_settings(tmp_path, exchange, owner, engine='leftovers = "adopt"\n')
+    left = owner.place()
+
+    async def work() -> None:
+        async with engine(path) as (there, _):
+            await until(lambda: both_sides(owner))
+            assert there.hub.counters["reconcile: ADOPTED"] == 1
+            assert there.hub.counters["reconcile: LEFTOVERS"] == 0
+            # No quote is at its price: the core itself cancels it, by the venue's id.
+            await until(lambda: left not in owner.open_ids())
+            assert there.supervisor.halt is None
+
+    run_on_uvloop(work)
+
+
+def test_a_question_about_our_own_side_waits_for_what_was_told(
+    exchange: Exchange, market: Trader, tmp_path: Path
+) -> None:
+    owner = Owner(exchange.url, 5)
+    path = write_settings(tmp_path, exchange, owner)
+
+    async def work() -> None:
+        async with engine(path) as (there, _):
+            await until(lambda: both_sides(owner))
+            told: list[object] = []
+            there.accounts.on = told.append  # type: ignore[method-assign, assignment]
+            there.dispatch._waiting.append([])
+            there.accounts._ask_own(AskOwn(5))
+            assert not told
+            there.dispatch._waiting.clear()
+            await until(lambda: told)
+            del there.accounts.on
+
+    run_on_uvloop(work)
 
 
 def test_a_position_that_somebody_else_makes_disagrees_and_halts(

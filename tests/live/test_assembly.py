@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hlhft.config.live_sections import Gateway as GatewaySection
 from hlhft.config.settings import Config
 from hlhft.core.state import BookKind
+from hlhft.hyperliquid.messages import Fill, Fills
+from hlhft.hyperliquid.reading import Fault
 from hlhft.hyperliquid.supervisor_events import Halt, HaltCause
 from hlhft.live.assembly import (
+    Keeping,
     begin_session,
     brain_of,
     budgets_of,
@@ -19,6 +25,9 @@ from hlhft.live.assembly import (
     newest_session,
     stored_halt,
 )
+from hlhft.live.clock import Clock
+from hlhft.live.journal.segments import JournalFull
+from hlhft.live.keeper import Keeper
 from hlhft.live.store import open_store
 from hlhft.strategies import load
 from hlhft.units import Market
@@ -71,6 +80,60 @@ def test_a_halt_in_the_store_comes_back_with_its_cause(tmp_path: Path):
         assert stored_halt(store) == Halt(HaltCause.OPERATOR, "an old copy", 1 << 13, 13)
     finally:
         store.close()
+
+
+class FullJournal:
+    """A journal without room."""
+
+    trouble = "there is no room"
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        def full(*what: object) -> None:
+            self.asked.append(name)
+            raise JournalFull("there is no room")
+
+        return full
+
+
+def test_what_outlives_the_process_is_kept_and_a_full_journal_breaks_nothing(tmp_path: Path):
+    async def work() -> None:
+        loop = asyncio.get_running_loop()
+        store, clock, keeper, journal = open_store(tmp_path), Clock(), Keeper(loop), FullJournal()
+        keeping = Keeping(store=store, keeper=keeper, clock=clock, signer="0x1", journal=journal)  # type: ignore[arg-type]
+        assert keeping.halt(Halt(HaltCause.BREAKER, "a loss", 4, 2), "a loss") == ""
+        assert stored_halt(store) == Halt(HaltCause.BREAKER, "a loss", 4, 2)
+        assert keeping.halt(None, "found and mended") == ""
+        assert stored_halt(store) is None
+        assert store.halt().reason == "found and mended"
+        keeping.mark(5)
+        keeping.peak(77)
+        keeping.fills(Fills(fills=()))
+        keeping.fills(Fills(fills=(fill(tid=9, ts_ns=5_000_000),)))
+        keeping.watermark(6)
+        for work in (lambda: keeping.raw(memoryview(b"x"), 1), keeping.tend, keeping.rotate, lambda: keeping.note("x")):
+            work()
+        assert journal.asked == ["raw", "rotate_if_due", "rotate", "note"]
+        assert keeping.trouble() == "there is no room"
+        keeper.close()
+        assert store.mark("0x1") == 5
+        assert store.peak(clock.now_ns()) == 77
+        assert store.watermark().time_ms == 6 and store.watermark().tids == {9}
+        store.close()
+
+    asyncio.run(work())
+
+
+def fill(**changes: Any) -> Fill:
+    values: dict[str, Any] = {
+        "coin": "ETH", "market": 0, "side": 1, "price_ticks": 1, "size_lots": 1, "start_lots": 0, "fee_micro": 0,
+        "closed_micro": 0, "fee_token": "USDC", "oid": 1, "tid": 1, "cloid": None, "is_taker": False,
+        "is_liquidation": False, "direction": "", "hash": "", "ts_ns": 1, "price_text": "", "size_text": "",
+        "fault": Fault.NONE,
+    }  # fmt: skip
+    return Fill(**{**values, **changes})
 
 
 def test_sessions_begin_above_what_store_and_journal_know(tmp_path: Path):

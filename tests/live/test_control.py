@@ -149,6 +149,8 @@ def test_an_engine_that_answers_is_not_replaced_nor_is_a_file(path: Path, tmp_pa
     with pytest.raises(ControlError, match=f"an engine answers at {path} already") as refused:
         asyncio.run(ControlServer(path, engine).start())
     assert refused.value.fault == ControlFault.OCCUPIED
+    with ControlClient(path) as client:
+        assert client.status().session == 12, "it answers as before"
     file = tmp_path / "notes"
     file.write_text("mine")
     with pytest.raises(ControlError, match="notes is no socket; remove it, or set"):

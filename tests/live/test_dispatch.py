@@ -151,6 +151,24 @@ def test_lateness_is_judged_like_an_action_and_before_what_was_read():
     assert bench.kinds()[0] == "COMMAND_SENT"
 
 
+def test_whatever_begins_a_turn_lateness_is_judged_before_it_and_counts_from_when_it_could_be_read():
+    bench = Bench()
+    bench.book(0)
+    bench.acknowledge()
+    late = [200_000_000]
+
+    def lateness(now_ns: int) -> int:
+        if late:
+            bench.dispatch.late(late[0])
+        return late.pop() if late else 0
+
+    bench.dispatch._lateness = lateness
+    bench.dispatch._fired(TICK, 0)
+    assert bench.kinds() == ["COMMAND_SENT", "commands", "send", "TIMER", "ticked"]
+    assert bench.dispatch.received_ns == bench.loop.now_ns - 200_000_000
+    assert bench.dispatch.turn() == bench.dispatch.received_ns == bench.loop.now_ns
+
+
 def test_time_only_goes_on_for_the_core():
     bench = Bench()
     bench.brain.limits["clock_step_ns_max"] = 10**12

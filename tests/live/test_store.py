@@ -254,3 +254,15 @@ def test_a_disk_that_refuses_is_told(opened: Opener) -> None:
     with pytest.raises(StoreError, match="cannot be written"):
         store.write_fills([(number, number) for number in range(5000)])
     assert store.watermark() == Watermark(), "nothing of it is there"
+
+
+def test_a_watermark_rises_without_fills_and_never_falls(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    try:
+        store.write_watermark(50)
+        store.write_watermark(20)
+        assert store.watermark().time_ms == 50
+        store.write_fills([(7, 60)])
+        assert store.watermark().time_ms == 60
+    finally:
+        store.close()
