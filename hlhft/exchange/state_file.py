@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-MAGIC = b"hlhft exchange state 1\n"
+MAGIC = b"hlhft exchange state 2\n"
 STATE_BYTES_MAX = 1 << 30
 
 

@@ -50,6 +50,15 @@ def test_draws_follow_the_seed_and_go_on(seed: int) -> None:
     assert [third.publish_ns() for _ in range(3)] == [first.publish_ns() for _ in range(3)]
 
 
+def test_what_is_told_delays_no_action() -> None:
+    alone, heard = DelayDraws(Delays(), seed=3), DelayDraws(Delays(), seed=3)
+    delays = []
+    for _ in range(20):
+        heard.publish_ns()
+        delays.append((alone.inclusion_ns(TAKE), heard.inclusion_ns(TAKE)))
+    assert all(one == other for one, other in delays)
+
+
 @given(st.sampled_from(DELAY_PROBABILITIES), st.integers(0, 1000))
 def test_no_draw_leaves_its_table(probability: int, seed: int) -> None:
     table = tuple(range(0, 9 * probability, probability)) if probability else (5,) * 9
