@@ -24,8 +24,22 @@ if TYPE_CHECKING:
     metavar="FILE.npz",
     help="Write the market data as a recording for hlhft backtest, instead of replaying.",
 )
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Write there what the session made, as a backtest's run, instead of replaying.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of lines.")
-def command(journal: Path, session: int | None, target: Path | None, *, ignore_versions: bool, as_json: bool) -> None:
+def command(
+    journal: Path,
+    session: int | None,
+    target: Path | None,
+    report: Path | None,
+    *,
+    ignore_versions: bool,
+    as_json: bool,
+) -> None:
     """Let the core decide once more on what JOURNAL, a folder or one of its files, says it was told.
 
     Its commands are compared byte by byte with those in the journal, and its state with the checkpoints. Ends with 0
@@ -35,8 +49,13 @@ def command(journal: Path, session: int | None, target: Path | None, *, ignore_v
 
     if not journal.exists():
         raise CommandError(f"{journal}: there is no such journal, give a folder or a file of one", ExitCode.DATA)
+    if target is not None and report is not None:
+        raise click.UsageError("--export and --report are two works, choose one of them.")
     if target is not None:
         _export(journal, target, session, as_json=as_json)
+        return
+    if report is not None:
+        _report(journal, report, session, as_json=as_json)
         return
     from hlhft.live.replay import replay
 
@@ -62,6 +81,26 @@ def _export(journal: Path, target: Path, session: int | None, *, as_json: bool) 
     events = export(journal, target, session)
     written = {"file": str(target), "events": events}
     click.echo(msgspec.json.encode(written).decode() if as_json else f"{target}: {events} events")
+
+
+def _report(journal: Path, folder: Path, session: int | None, *, as_json: bool) -> None:
+    import msgspec
+    from rich.console import Console
+
+    from hlhft.backtest.runs import check_folder, write_run
+    from hlhft.cli.summary import summary
+    from hlhft.live.session_report import session_results
+
+    check_folder(folder)
+    results = session_results(journal, session)
+    write_run(folder, results)
+    if as_json:
+        click.echo(msgspec.json.encode(results.plain()).decode())
+        return
+    console = Console(highlight=False)
+    for part in summary(results):
+        console.print(part)
+    console.print(f"Report: [bold]{folder / 'report.html'}[/]")
 
 
 def _summary(result: Replayed) -> str:

@@ -7,7 +7,8 @@ first, and what finds no room is left out. Colour says nothing that a sign or wo
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 
@@ -21,10 +22,12 @@ from rich.table import Table
 from rich.text import Text
 
 from hlhft.live.screen_parts import (
+    CURVE_CELLS,
     Signs,
     age,
     bar,
     clock,
+    curve,
     duration,
     latency,
     leaning,
@@ -40,26 +43,31 @@ MARKETS_MAX = 24  # rows; the rest is counted
 COUNTERS_MAX = 12
 HAPPENINGS_MAX = 12
 EVERY_S = 0.5
+CURVE_EVERY = 5  # statuses between two points of the curve
 LOW = 32  # lines below which breakers that did not trip are counted only
 LINE_EVERY_S = 10.0  # where there is no terminal
 
 Read = Callable[[], Status]
 
 
-def render(status: Status, *, height: int | None = None) -> RenderableType:
-    """The picture of a status, drawn for whatever width it is printed at; `height` in lines, None: as tall as it is."""
-    return _Picture(status, height)
+def render(status: Status, *, height: int | None = None, profits: Sequence[float] = ()) -> RenderableType:
+    """The picture of a status, drawn for whatever width it is printed at; `height` in lines, None: as tall as it is.
+
+    `profits`: what the profit was before, oldest first, for a small curve.
+    """
+    return _Picture(status, height, profits)
 
 
 @dataclass(frozen=True, slots=True)
 class _Picture:
     status: Status
     height: int | None
+    profits: Sequence[float]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         signs = Signs(is_ascii=options.ascii_only)
         is_low = self.height is not None and self.height < LOW
-        parts = list(_parts(self.status, console, options, signs, is_low=is_low))
+        parts = list(_parts(self.status, console, options, signs, profits=self.profits, is_low=is_low))
         yield from _fitting(self.status, parts, self.height, console, options)
 
 
@@ -88,12 +96,18 @@ def _drawn(lines: list[list[Segment]]) -> Iterator[Segment]:
 
 
 def _parts(
-    status: Status, console: Console, options: ConsoleOptions, signs: Signs, *, is_low: bool
+    status: Status,
+    console: Console,
+    options: ConsoleOptions,
+    signs: Signs,
+    *,
+    profits: Sequence[float],
+    is_low: bool,
 ) -> Iterator[RenderableType]:
     """What is shown, the most important first."""
     width = options.max_width
     yield _head(status, width, signs)
-    yield Padding(_money(status, width), (1, 0, 0, 0))
+    yield Padding(_money(status, width, curve(profits, signs)), (1, 0, 0, 0))
     yield Padding(_markets(status, console, options, signs), (1, 0, 0, 0))
     blocks = [
         _breakers(status, signs, is_low=is_low),
@@ -147,7 +161,7 @@ def _head(status: Status, width: int, signs: Signs) -> RenderableType:
     return Group(line, Text(f"{signs.bad} halted: {status.halt}", style="bold red"))
 
 
-def _money(status: Status, width: int) -> RenderableType:
+def _money(status: Status, width: int, drawn: Text) -> RenderableType:
     """Equity, the profit and where it came from."""
     facts: list[tuple[str, Text]] = []
     equity, profit = status.equity, status.profit
@@ -165,6 +179,8 @@ def _money(status: Status, width: int) -> RenderableType:
             facts.append((name, Text(money(value), style=money_style(value))))
         if abs(profit.residual) >= 1e-6:
             facts.append(("UNEXPLAINED", Text(money(profit.residual), style="bold red")))
+    if drawn and width >= MIDDLE:
+        facts.append(("profit so far", drawn))
     table = Table.grid(padding=(0, 2 if width < MIDDLE else 4, 0, 0))
     if not facts:
         table.add_row(Text("no account yet", style="dim"))
@@ -372,11 +388,14 @@ def follow(
     live = Live(console=console, screen=True, auto_refresh=False) if console.is_terminal else None
     lines_every = max(round(LINE_EVERY_S / every_s), 1)
     count = 0
+    profits: deque[float] = deque(maxlen=CURVE_CELLS * CURVE_EVERY)
     with live if live is not None else nullcontext():
         while not is_over():
             status = read()
             if live is not None:
-                live.update(render(status, height=console.size.height), refresh=True)
+                profits.append(status.profit.total if status.profit is not None else 0.0)
+                before = list(profits)[::-CURVE_EVERY][::-1]
+                live.update(render(status, height=console.size.height, profits=before), refresh=True)
             elif count % lines_every == 0:
                 console.print(one_line(status), soft_wrap=True)
             count += 1

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from rich.text import Text
 
 BAR_CELLS = 12
+CURVE_CELLS = 24
 LEANING_CELLS = 5  # on either side of the middle
 
 _STAGE_STYLES = {"quoting": "bold white on green", "reducing": "bold black on yellow", "halted": "bold white on red"}
@@ -43,6 +45,11 @@ class Signs:
     def none(self) -> str:
         """Nothing there."""
         return "-" if self.is_ascii else "·"
+
+    @property
+    def steps(self) -> str:
+        """The heights of a small curve, the lowest first."""
+        return "_.-=^" if self.is_ascii else "▁▂▃▄▅▆▇█"
 
     @property
     def cells(self) -> tuple[str, str]:
@@ -123,3 +130,15 @@ def leaning(signed_usdc: float | None, largest_usdc: float | None, signs: Signs)
     if signed_usdc < 0:
         return Text.assemble(rest, filled, "|", right)
     return Text.assemble(left, "|", filled, rest)
+
+
+def curve(values: Sequence[float], signs: Signs) -> Text:
+    """A small curve of at most CURVE_CELLS values, the newest last; green where it ends above its beginning."""
+    shown = list(values)[-CURVE_CELLS:]
+    if len(shown) < 2:
+        return Text("")
+    low, high = min(shown), max(shown)
+    last = len(signs.steps) - 1
+    scale = last / (high - low) if high > low else 0.0
+    cells = "".join(signs.steps[round((value - low) * scale)] for value in shown)
+    return Text(cells, style=money_style(shown[-1] - shown[0]))

@@ -109,3 +109,15 @@ def test_what_is_not_there_is_told(tmp_path: Path, capsys: pytest.CaptureFixture
     assert code == ExitCode.DATA and "there is no journal in this folder" in err
     code, _, err = call(capsys, tmp_path, "--session", "0")
     assert code == ExitCode.USAGE
+
+
+def test_what_a_session_made_is_written_as_a_run(journal: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = journal / "report"
+    code, out, err = call(capsys, journal, "--report", folder)
+    assert (code, err) == (ExitCode.OK, "")
+    assert "It did not trade at all" in out and str(folder / "report.html") in "".join(out.split("\n"))
+    assert {path.name for path in folder.iterdir()} >= {"run.json", "results.json", "report.html"}
+    code, out, _ = call(capsys, journal, "--report", folder, "--json")
+    assert code == ExitCode.OK and json.loads(out)["scenarios"][0]["name"].startswith("session 7, ")
+    code, _, err = call(capsys, journal, "--report", folder, "--export", journal / "a.npz")
+    assert code == ExitCode.USAGE and "choose one of them" in err

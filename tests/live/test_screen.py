@@ -11,8 +11,11 @@ import pytest
 from rich.console import Console
 
 from hlhft.live.screen import COUNTERS_MAX, HAPPENINGS_MAX, MARKETS_MAX, follow, one_line, render
+from hlhft.live.screen_parts import Signs, curve
 from hlhft.live.view import BreakerView, Happening, Profit, Quote, Status
 from tests.live.samples import NOW_NS, full_status, market
+
+PROFIT = Profit(total=0.0, spread=0.0, inventory=0.0, basis=0.0, fees=0.0, funding=0.0)
 
 
 def picture(status: Status, width: int, *, height: int | None = None, encoding: str = "utf-8", **options: Any) -> str:
@@ -157,6 +160,17 @@ def test_on_a_terminal_it_is_drawn_in_place_and_the_terminal_is_given_back() -> 
     text = file.getvalue()
     assert "QUOTING" in text and "STOPPING" in text
     assert text.index("\x1b[?1049h") < text.index("QUOTING") < text.index("\x1b[?1049l")
+
+
+def test_the_profit_is_drawn_as_it_went() -> None:
+    file = io.StringIO()
+    console = Console(file=file, width=140, height=40, force_terminal=True, color_system=None)
+    totals = [float(number % 7) for number in range(30)]
+    states = iter([full_status(profit=msgspec.structs.replace(PROFIT, total=total)) for total in totals])
+    follow(lambda: next(states), console=console, is_over=over_after(30), wait=lambda _: None)
+    text = file.getvalue()
+    assert "profit so far" in text
+    assert curve(totals[4::5], Signs()).plain in text, "every fifth, up to the newest"
 
 
 def test_what_reading_raises_comes_through_with_the_terminal_as_it_was() -> None:

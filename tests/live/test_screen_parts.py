@@ -8,11 +8,13 @@ from hypothesis import strategies as st
 
 from hlhft.live.screen_parts import (
     BAR_CELLS,
+    CURVE_CELLS,
     LEANING_CELLS,
     Signs,
     age,
     bar,
     clock,
+    curve,
     duration,
     latency,
     leaning,
@@ -66,6 +68,7 @@ def test_names_and_stages() -> None:
 
 
 def test_every_sign_is_ascii_where_it_must_be() -> None:
+    assert ASCII.steps.isascii()
     for name in ("good", "old", "bad", "waiting", "none"):
         assert getattr(ASCII, name).isascii() and len(getattr(ASCII, name)) == len(getattr(PLAIN, name)) == 1
     assert "".join(ASCII.cells).isascii()
@@ -93,3 +96,12 @@ def test_a_position_leans_to_its_side_and_nothing_is_drawn_without_a_cap() -> No
     assert leaning(0, 20_000, ASCII).plain == ".....|....."
     assert leaning(90_000, 20_000, ASCII).plain == "." * LEANING_CELLS + "|" + "#" * LEANING_CELLS
     assert leaning(None, 1, ASCII).plain == leaning(1, None, ASCII).plain == leaning(1, 0, ASCII).plain == ""
+
+
+def test_a_curve_spans_from_its_lowest_to_its_highest() -> None:
+    drawn = curve([0.0, 1.0, 0.5, 2.0], ASCII)
+    assert (drawn.plain, drawn.style) == ("_-.^", "green")
+    assert (curve([2.0, 1.0], ASCII).plain, curve([2.0, 1.0], ASCII).style) == ("^_", "red")
+    assert curve([3.0, 3.0, 3.0], ASCII).plain == "___"
+    assert curve([1.0], ASCII).plain == curve([], ASCII).plain == ""
+    assert len(curve(list(range(200)), PLAIN).plain) == CURVE_CELLS
