@@ -215,6 +215,9 @@ class Engine:
         self.hub.timers.close()
         for line in (self.feed.line, *self.orders.lines):
             line.stop()
+        # What still comes is of no session any more.
+        self.loop.set_exception_handler(None)
+        self.hub.note = lambda text: None
 
     def broke(self, error: BaseException | None) -> None:
         """An invariant does not hold: nothing more is placed, and the process ends."""
