@@ -9,6 +9,7 @@ from hlhft.hyperliquid.messages import Fills
 from hlhft.hyperliquid.supervisor_events import HaltCause, Tripped, Verdict
 from hlhft.hyperliquid.supervisor_table import Stage
 from hlhft.live.engine import BREAKS_MAX, Engine, Keep
+from hlhft.live.store import open_store
 from tests.live.engines import ETH, Exchange, Owner, Trader, engine, run_on_uvloop, until, write_settings
 
 
@@ -41,6 +42,7 @@ def test_an_operator_halts_resumes_and_flattens_it_and_the_halt_survives(
             there.stop("the day is over")
             ended = await asyncio.wait_for(task, 20)
             assert ended.verdict is Verdict.EMPTY
+            assert there.parts.keep.store.session == 1  # type: ignore[attr-defined]
             assert ended.halt is not None and "an operator flattened it" in ended.halt.reason
 
     async def second() -> None:
@@ -52,7 +54,15 @@ def test_an_operator_halts_resumes_and_flattens_it_and_the_halt_survives(
             await until(lambda: there.resume("a new day").is_done)
             await until(lambda: both_sides(owner))
 
+    def ended_well() -> bool:
+        store = open_store(tmp_path / "state")
+        try:
+            return store.has_ended_well
+        finally:
+            store.close()
+
     run_on_uvloop(first)
+    assert ended_well()
     run_on_uvloop(second)
 
 
@@ -91,6 +101,9 @@ def test_what_breaks_again_and_again_ends_it_at_once_and_says_that_orders_may_be
             assert ended.failure == "ValueError: again"
 
     run_on_uvloop(work)
+    store = open_store(tmp_path / "state")
+    assert not store.has_ended_well
+    store.close()
 
 
 def test_a_breaker_that_latches_is_kept_on_disk_and_a_reload_tightens_a_limit(
