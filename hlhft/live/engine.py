@@ -218,7 +218,8 @@ class Engine:
         self.hub.timers.close()
         for line in (self.feed.line, *self.orders.lines):
             line.stop()
-        # What still comes is of no session any more.
+        # What still comes is of no session any more, and the journal is about to be closed.
+        self.dispatch.has_journal = False
         self.loop.set_exception_handler(None)
         self.hub.note = lambda text: None
 

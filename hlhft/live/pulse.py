@@ -61,6 +61,7 @@ class Pulse:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self.due_ns = 0
         if self._is_collecting:
             self._is_collecting = False
             gc.enable()
