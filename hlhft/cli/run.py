@@ -14,6 +14,7 @@ from hlhft.cli.errors import CommandError, ExitCode
 
 if TYPE_CHECKING:
     from hlhft.hyperliquid.supervisor_events import Exit
+    from hlhft.live.engine import Engine
 
 
 @click.command()
@@ -31,8 +32,19 @@ def command(*, config: Path | None, paper: bool, as_json: bool) -> int:
     """
     from hlhft.live.running import run_engine
 
-    ended = run_engine(loaded_settings(config), os.environ, config, is_paper=paper)
+    ended = run_engine(
+        loaded_settings(config), os.environ, config, is_paper=paper, on_ready=None if as_json else introduce
+    )
     return _told(ended, as_json=as_json)
+
+
+def introduce(engine: Engine) -> None:
+    """Prints what trades where, and how to look at it."""
+    status = engine.status()
+    click.echo(f"Trading       {', '.join(market.name for market in status.markets)} with {status.strategy}")
+    where = "paper money" if status.is_paper else status.network
+    click.echo(f"On            {where}, {status.base_url}, account {status.account}, session {status.session}")
+    click.echo("Watch it      hlhft status --watch, with the same --config; Ctrl-C stops it")
 
 
 def _told(ended: Exit, *, as_json: bool) -> int:

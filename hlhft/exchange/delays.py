@@ -1,7 +1,7 @@
 """How long requests are under way to the block that includes them, and what the exchange tells to its clients.
 
-Draws are whole-number arithmetic on seeded generators: one for what arrives, in that order, and one for what is told, so
-that nobody's action is included earlier or later because somebody listens.
+Draws are whole-number arithmetic on seeded generators: one for what arrives, in that order, and one for what is told,
+so that nobody's action is included earlier or later because somebody listens.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ NS_PER_MS = 1_000_000
 MIB, GIB = 1 << 20, 1 << 30
 USER_CHANNEL = 1  # of the journal's RAW records: the user's streams
 # How the engine's weight of a minute is split: reading the account, asking about orders, and actions over HTTP.
-READING_SHARE, ASKING_SHARE, HTTP_SHARE = 50, 35, 15
+READING_SHARE, ASKING_SHARE, HTTP_SHARE = 70, 20, 10
 READING_MIN = 120
 STATUS_WEIGHT, FILLS_WEIGHT = 2, 20  # venue reference section 7
 FILL_ASKS_PER_MINUTE = 4

@@ -43,7 +43,9 @@ from hlhft.live.view import Status
 from hlhft.units import Market
 
 OWNER = "engine"  # of its timers
-STOP, SECOND = "stop", "second"
+STOP, SECOND, PROVE = "stop", "second", "prove"
+SETTLE_NS = 1_000_000_000  # for the answers to what is under way when it stops
+PROVE_EVERY_NS = 20_000_000
 SECOND_NS = 1_000_000_000
 LATE_TOLD_NS = 20_000_000  # lateness of the loop that the core hears of at once
 BREAKS_MAX = 3
@@ -151,6 +153,7 @@ class Engine:
         self._breaks = 0
         self._had_trouble = False
         self._halt_code = 0
+        self._settle_ns = self._proof_ns = 0
         self._is_restoring = False
         hub = parts.hub
         hub.engine = self
@@ -215,6 +218,9 @@ class Engine:
         self.hub.timers.close()
         for line in (self.feed.line, *self.orders.lines):
             line.stop()
+        # What still comes is of no session any more.
+        self.loop.set_exception_handler(None)
+        self.hub.note = lambda text: None
 
     def broke(self, error: BaseException | None) -> None:
         """An invariant does not hold: nothing more is placed, and the process ends."""
@@ -261,9 +267,18 @@ class Engine:
         self.orders.on(CancelOwn())
 
     def _prove_empty(self, effect: told.ProveEmpty) -> None:
-        self.accounts.prove_empty(
-            expiry_ms=self.parts.fates.last_expiry_ms, deadline_ns=self.hub.clock.now_ns() + self.parts.stop_ns_max
-        )
+        now_ns = self.hub.clock.now_ns()
+        self._settle_ns, self._proof_ns = now_ns + SETTLE_NS, now_ns + self.parts.stop_ns_max
+        self._prove()
+
+    def _prove(self) -> None:
+        """Begins the proof once the answers to what is under way are there: what nobody has answered could arrive until
+        its expiry, and the proof would have to wait for that."""
+        now_ns, expiry_ms = self.hub.clock.now_ns(), self.parts.fates.last_expiry_ms
+        if expiry_ms and now_ns < self._settle_ns:
+            self.hub.timers.set(OWNER, PROVE, now_ns + PROVE_EVERY_NS)
+            return
+        self.accounts.prove_empty(expiry_ms=expiry_ms, deadline_ns=self._proof_ns)
 
     def _set_stop_timer(self, effect: told.SetStopTimer) -> None:
         self.hub.timers.set(OWNER, STOP, effect.at_ns)
@@ -372,6 +387,9 @@ class Engine:
         now_ns = self.dispatch.turn()
         if name == STOP:
             self.supervise(told.StopDue())
+            return
+        if name == PROVE:
+            self._prove()
             return
         self.hub.timers.set(OWNER, SECOND, now_ns + SECOND_NS)
         leap_ns = self.hub.clock.discipline()

@@ -21,7 +21,7 @@ from hlhft.core.brain import Brain
 from hlhft.core.state import Mode
 from hlhft.hyperliquid.nonces import NonceAllocator
 from hlhft.hyperliquid.signing import Signer
-from hlhft.hyperliquid.supervisor_events import Exit
+from hlhft.hyperliquid.supervisor_events import Exit, Verdict
 from hlhft.hyperliquid.supervisor_table import Stage
 from hlhft.hyperliquid.watchdog_beats import EngineState
 from hlhft.live.assembly import Keeping, begin_session, brain_of, budgets_of, open_journal, parts_of
@@ -164,7 +164,8 @@ class _Session:
             timers.close()
             keeper.close()
             journal.close()
-        if ended.halt is None and not ended.failure:
+        if ended.verdict is not Verdict.NOT_EMPTY:
+            # Nothing of it can arrive any more: the next session need not wait for what expires.
             self._store.end_session()
         return ended
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -33,10 +33,21 @@ EXCHANGE_START_S = 120.0  # the first start compiles
 EXCHANGE_STOP_S = 10.0
 
 
-def run_engine(loaded: Loaded, environment: Mapping[str, str], file: Path | None, *, is_paper: bool = False) -> Exit:
-    """Runs an engine with these settings, which came from `file`, until it ends. Raises what keeps it from starting."""
+def run_engine(
+    loaded: Loaded,
+    environment: Mapping[str, str],
+    file: Path | None,
+    *,
+    is_paper: bool = False,
+    on_ready: Callable[[Engine], None] | None = None,
+) -> Exit:
+    """Runs an engine with these settings, which came from `file`, until it ends. Raises what keeps it from starting.
+
+    `on_ready` is called once it runs, before it is connected.
+    """
     if not is_paper:
-        return _run(Orders(loaded=loaded, environment=environment, reload=_Reloading(loaded.config, file, environment)))
+        reload = _Reloading(loaded.config, file, environment)
+        return _run(Orders(loaded=loaded, environment=environment, reload=reload, on_ready=on_ready))
     config = loaded.config
     folder = folders_of(config, environment).state / PAPER_FOLDER
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -44,12 +55,12 @@ def run_engine(loaded: Loaded, environment: Mapping[str, str], file: Path | None
     with tempfile.TemporaryDirectory(prefix="hlhft-paper-") as temporary:
         exchange, url = _start_exchange(config, Path(temporary), folder)
         try:
-            settings = on_paper(loaded, folder, url)
+            settings = on_paper(loaded, folder, url, folders_of(config, environment).control_socket)
             _deposit(url, signer)
             return _run(
                 Orders(
                     loaded=settings, environment=environment, is_paper=True, signer=signer,
-                    reload=_Reloading(settings.config, file, environment),
+                    reload=_Reloading(settings.config, file, environment), on_ready=on_ready,
                 )
             )  # fmt: skip
         finally:
@@ -64,15 +75,17 @@ def _run(orders: Orders) -> Exit:
 # Paper.
 
 
-def on_paper(loaded: Loaded, folder: Path, url: str) -> Loaded:
-    """The same settings for a paper account on the exchange at `url`, with a folder of its own."""
+def on_paper(loaded: Loaded, folder: Path, url: str, control_socket: Path) -> Loaded:
+    """The same settings for a paper account on the exchange at `url`, with a folder of its own; operators find it where
+    they would find the other."""
     config = loaded.config
     account = msgspec.structs.replace(
         config.account, network="local", base_url=url, address="", vault_address="", key_file=""
     )
     engine = msgspec.structs.replace(
-        config.engine, state_folder=str(folder), journal_folder=str(folder / "journal"), accept_host_loss_risk=True
-    )
+        config.engine, state_folder=str(folder), journal_folder=str(folder / "journal"),
+        control_socket=str(control_socket), accept_host_loss_risk=True,
+    )  # fmt: skip
     return Loaded(msgspec.structs.replace(config, account=account, engine=engine), loaded.origins)
 
 

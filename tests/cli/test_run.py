@@ -13,6 +13,7 @@ from hlhft.cli import run as runs
 from hlhft.cli.errors import CommandError, ExitCode
 from hlhft.hyperliquid.supervisor_events import Exit, Halt, HaltCause, Verdict
 from hlhft.live import running
+from tests.live.samples import full_status
 
 HALT = Halt(HaltCause.BREAKER, "breaker drawdown tripped", 4, 2)
 
@@ -32,7 +33,8 @@ def test_the_end_is_told_by_sentence_and_code(
 ) -> None:
     asked: list[Any] = []
 
-    def run_engine(loaded: Any, environment: Any, file: Any, *, is_paper: bool) -> Exit:
+    def run_engine(loaded: Any, environment: Any, file: Any, *, is_paper: bool, on_ready: Any) -> Exit:
+        assert on_ready is None
         asked.append((file, is_paper))
         return ended
 
@@ -54,6 +56,18 @@ def test_the_end_is_one_line_for_people(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(running, "run_engine", lambda *_, **__: Exit(Verdict.EMPTY, None))
     done = CliRunner().invoke(runs.command, [], standalone_mode=False)
     assert done.stdout == "Ended         the venue has no order of ours, and can get none any more\n"
+
+
+def test_it_says_what_it_trades_and_how_to_look_at_it(capsys: pytest.CaptureFixture[str]) -> None:
+    class Engine:
+        def status(self) -> Any:
+            return full_status(is_paper=False)
+
+    runs.introduce(Engine())
+    told = capsys.readouterr().out.splitlines()
+    assert told[0] == "Trading       BTC, ETH with glft"
+    assert "local, http://127.0.0.1:3001, account 0xab" in told[1] and "session 12" in told[1]
+    assert "hlhft status --watch" in told[2]
 
 
 def test_without_markets_or_a_key_it_does_not_start(tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def test_a_position_that_somebody_else_makes_disagrees_and_halts(
     exchange: Exchange, market: Trader, tmp_path: Path
 ) -> None:
     owner = Owner(exchange.url, 2)
-    path = write_settings(tmp_path, exchange, owner, engine="reconcile_ms = 1000\n")
+    path = write_settings(tmp_path, exchange, owner, engine="reconcile_ms = 2000\n")
 
     async def work() -> None:
         async with engine(path) as (there, _):
@@ -94,6 +94,7 @@ def test_a_position_that_somebody_else_makes_disagrees_and_halts(
             assert any("a liquidation was told" in one.text for one in there.hub.happenings)
             order = {"a": ETH, "b": True, "p": "4100", "s": "0.5", "r": False, "t": {"limit": {"tif": "Ioc"}}}
             await asyncio.to_thread(owner.act, {"type": "order", "orders": [order], "grouping": "na"})
+            await until(lambda: owner.position("ETH") > 0)
             await until(lambda: there.stage is Stage.HALTED)
             assert there.supervisor.halt is not None
             assert there.supervisor.halt.cause is HaltCause.DISAGREEMENT

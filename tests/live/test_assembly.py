@@ -102,7 +102,13 @@ def test_what_outlives_the_process_is_kept_and_a_full_journal_breaks_nothing(tmp
     async def work() -> None:
         loop = asyncio.get_running_loop()
         store, clock, keeper, journal = open_store(tmp_path), Clock(), Keeper(loop), FullJournal()
-        keeping = Keeping(store=store, keeper=keeper, clock=clock, signer="0x1", journal=journal)  # type: ignore[arg-type]
+        keeping = Keeping(
+            store=store,
+            keeper=keeper,
+            clock=clock,
+            signer="0x1",
+            journal=journal,  # type: ignore[arg-type]
+        )
         assert keeping.halt(Halt(HaltCause.BREAKER, "a loss", 4, 2), "a loss") == ""
         assert stored_halt(store) == Halt(HaltCause.BREAKER, "a loss", 4, 2)
         assert keeping.halt(None, "found and mended") == ""

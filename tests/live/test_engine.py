@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+from hlhft.hyperliquid.messages import Fills
 from hlhft.hyperliquid.supervisor_events import HaltCause, Tripped, Verdict
 from hlhft.hyperliquid.supervisor_table import Stage
-from hlhft.live.engine import BREAKS_MAX, Engine
+from hlhft.live.engine import BREAKS_MAX, Engine, Keep
+from hlhft.live.store import open_store
 from tests.live.engines import ETH, Exchange, Owner, Trader, engine, run_on_uvloop, until, write_settings
 
 
@@ -40,6 +42,7 @@ def test_an_operator_halts_resumes_and_flattens_it_and_the_halt_survives(
             there.stop("the day is over")
             ended = await asyncio.wait_for(task, 20)
             assert ended.verdict is Verdict.EMPTY
+            assert there.parts.keep.store.session == 1  # type: ignore[attr-defined]
             assert ended.halt is not None and "an operator flattened it" in ended.halt.reason
 
     async def second() -> None:
@@ -51,7 +54,15 @@ def test_an_operator_halts_resumes_and_flattens_it_and_the_halt_survives(
             await until(lambda: there.resume("a new day").is_done)
             await until(lambda: both_sides(owner))
 
+    def ended_well() -> bool:
+        store = open_store(tmp_path / "state")
+        try:
+            return store.has_ended_well
+        finally:
+            store.close()
+
     run_on_uvloop(first)
+    assert ended_well()
     run_on_uvloop(second)
 
 
@@ -90,6 +101,9 @@ def test_what_breaks_again_and_again_ends_it_at_once_and_says_that_orders_may_be
             assert ended.failure == "ValueError: again"
 
     run_on_uvloop(work)
+    store = open_store(tmp_path / "state")
+    assert not store.has_ended_well
+    store.close()
 
 
 def test_a_breaker_that_latches_is_kept_on_disk_and_a_reload_tightens_a_limit(
@@ -119,3 +133,62 @@ def test_a_breaker_that_latches_is_kept_on_disk_and_a_reload_tightens_a_limit(
 
     run_on_uvloop(work)
     run_on_uvloop(again)
+
+
+def test_a_journal_in_trouble_halts_and_one_that_works_again_may_be_resumed(
+    exchange: Exchange, market: Trader, tmp_path: Path
+) -> None:
+    owner = Owner(exchange.url, 8)
+    path = write_settings(tmp_path, exchange, owner)
+
+    async def work() -> None:
+        async with engine(path) as (there, _):
+            await until(lambda: both_sides(owner))
+            keep = there.parts.keep
+            keep.trouble = lambda: "the disk is full"  # type: ignore[method-assign]
+            there._fired("second", 0)
+            assert there.supervisor.halt is not None and there.supervisor.halt.cause is HaltCause.JOURNAL
+            await until(lambda: not owner.own_orders())
+            refused = there.resume("hope")
+            assert not refused.is_done and "the journal cannot be written" in refused.sentence
+            keep.trouble = lambda: ""  # type: ignore[method-assign]
+            there._fired("second", 0)
+            assert there.resume("there is room again").is_done
+            await until(lambda: both_sides(owner))
+
+    run_on_uvloop(work)
+
+
+def test_a_clock_that_leaps_is_said_and_a_stop_that_is_due_ends_it(
+    exchange: Exchange, market: Trader, tmp_path: Path
+) -> None:
+    owner = Owner(exchange.url, 9)
+    path = write_settings(tmp_path, exchange, owner)
+
+    async def work() -> None:
+        async with engine(path) as (there, task):
+            there.hub.clock.discipline = lambda: 2_500_000_000  # type: ignore[method-assign]
+            there._fired("second", 0)
+            assert there.hub.happenings[-1].text == "the wall clock leapt by +2.500 s"
+            there._budget(7, 99)
+            assert there.parts.brain.lane.lane["address_allowance"][0] == 99
+            there.stop("now")
+            there.stop("at once")
+            ended = await asyncio.wait_for(task, 20)
+            assert ended.verdict is Verdict.NOT_EMPTY
+            there._fired("stop", 0)
+            there._exit(ended)
+            there._loop_failed(asyncio.get_running_loop(), {"message": "something that is no exception"})
+            assert "RuntimeError: something that is no exception" in there.hub.happenings[-1].text
+
+    run_on_uvloop(work)
+
+
+def test_what_keeps_nothing_is_enough_for_an_engine() -> None:
+    keep = Keep()
+    assert keep.halt(None, "") == keep.trouble() == ""
+    for work in (
+        lambda: keep.mark(1), lambda: keep.watermark(1), lambda: keep.peak(1), keep.rotate, keep.tend,
+        lambda: keep.raw(memoryview(b""), 1), lambda: keep.note("x"), lambda: keep.fills(Fills(fills=())),
+    ):  # fmt: skip
+        work()

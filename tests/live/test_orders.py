@@ -7,7 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from hlhft.hyperliquid.fates_records import FateCode, FateReport
-from hlhft.hyperliquid.gateway_events import AskFills, AskStatus, BudgetTold, Found, Post, PostHttp, Report, ReportCode
+from hlhft.hyperliquid.gateway_events import (
+    AskFills,
+    AskStatus,
+    BudgetTold,
+    Found,
+    Post,
+    PostHttp,
+    Report,
+    ReportCode,
+    WriteMark,
+)
 from hlhft.hyperliquid.supervisor_events import HaltCause
 from hlhft.hyperliquid.supervisor_table import Stage
 from hlhft.live.engine import Engine
@@ -137,6 +147,7 @@ def test_a_disk_that_takes_no_mark_stops_placements_and_says_so(
         async with engine(path) as (there, _):
             await until(lambda: both_sides(owner))
             there.parts.keep.store.connection.execute("DROP TABLE nonce_mark")  # type: ignore[attr-defined]
+            there.orders.perform([WriteMark(2**62)])
             await until(lambda: there.hub.counters["gateway: MARK_FAILED"] > 0)
             there.parts.keep.store.connection.execute("DROP TABLE halt")  # type: ignore[attr-defined]
             there.halt("the disk")

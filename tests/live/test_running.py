@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,10 +20,11 @@ from tests.live.watched import signer_of
 
 def test_paper_has_its_own_account_and_folders(tmp_path: Path) -> None:
     loaded = load(None, {"HLHFT__ACCOUNT__ADDRESS": "0x" + "ab" * 20})
-    config = on_paper(loaded, tmp_path, "http://127.0.0.1:5").config
+    config = on_paper(loaded, tmp_path, "http://127.0.0.1:5", Path("/run/control.sock")).config
     assert (config.account.network, config.account.base_url) == ("local", "http://127.0.0.1:5")
     assert (config.account.address, config.account.key_file) == ("", "")
     assert config.engine.state_folder == str(tmp_path)
+    assert config.engine.control_socket == "/run/control.sock"
     assert config.strategy == loaded.config.strategy
 
 
@@ -81,17 +83,13 @@ def test_a_paper_run_starts_its_exchange_gives_money_and_ends_it(
     )
     original = running.Orders
 
-    def orders(**more: object) -> object:
-        made = original(
-            **more,
-            compresses=False,
-            on_ready=lambda there: there.stop("seen enough"),  # type: ignore[arg-type]
-        )
+    def orders(**more: Any) -> Any:
+        made = original(**more, compresses=False)
         assert made.is_paper
         return made
 
     monkeypatch.setattr(running, "Orders", orders)
-    ended = run_engine(Loaded(config, {}), {}, None, is_paper=True)
+    ended = run_engine(Loaded(config, {}), {}, None, is_paper=True, on_ready=lambda there: there.stop("seen enough"))
     assert ended.verdict in (Verdict.EMPTY, Verdict.UNSTARTED, Verdict.NOT_EMPTY)
     assert asked[:5] == ["exchange", "--flow", "live", "--coins", "ETH"]
     assert stopped
