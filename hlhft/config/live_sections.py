@@ -183,7 +183,7 @@ class Watchdog(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             le=600_000,
             scale=MS,
         ),
-    ] = 30_000
+    ] = 5000
     breaker_grace_ms: Annotated[
         float,
         _setting(

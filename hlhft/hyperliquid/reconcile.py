@@ -113,6 +113,7 @@ class Reconciliation:
         self._mode = Abstraction.UNRECOGNISED
         self._begin = Begin(0, Reason.SLOW)
         self._is_gating = False  # whether somebody waits for this round
+        self._is_first_reading = False  # of such a round; further ones take the time that they take
         self._wave = 0
         self._standing = Standings(settings)
         self._before: frozenset[tuple[int, int]] | None = None  # adoptable orders of the reading before
@@ -200,7 +201,8 @@ class Reconciliation:
 
     def _arm(self) -> None:
         """Asks what is due, and sets the timers that are missing or changed."""
-        for number, question in self._questions.due(self._now_ns, urgent=self.state is State.PROVING):
+        is_proving = self.state is State.PROVING
+        for number, question in self._questions.due(self._now_ns, urgent=is_proving, awaited=self._is_first_reading):
             self._effects.append(Ask(number, question.request.body, question.request.weight))
         next_ns = self._questions.next_ns()
         if next_ns is None:
@@ -221,11 +223,11 @@ class Reconciliation:
     def _begin_round(self, event: Input) -> None:
         assert isinstance(event, Begin), "the step of one event"
         self._begin = event
-        self._is_gating = True
+        self._is_gating = self._is_first_reading = True
         self._start()
 
     def _begin_slow(self, event: Input) -> None:
-        self._is_gating = False
+        self._is_gating = self._is_first_reading = False
         self._start()
 
     def _start(self) -> None:
@@ -238,6 +240,7 @@ class Reconciliation:
         self._rounds += 1
 
     def _read_again(self, event: Input) -> None:
+        self._is_first_reading = False
         # What was asked aside is not asked again, and what it said still holds.
         self._reading.states.clear()
         self._reading.orders.clear()

@@ -24,11 +24,14 @@ class QuestionSettings:
 
     answer_ns: int = 5 * SECOND_NS  # until an answer counts as lost
     weight_per_minute: int = 600  # our share of what the IP address may spend on questions
+    weight_kept: int = 300  # on top, for what must be answered before anything is quoted
     backoff: BackoffSettings = _BACKOFF
 
     def __post_init__(self) -> None:
         if self.answer_ns <= 0:
             raise ValueError(f"answer_ns of questions is {self.answer_ns}, and must be more than 0")
+        if self.weight_kept < 0:
+            raise ValueError(f"weight_kept of questions is {self.weight_kept}, and must not be below 0")
         if not 60 <= self.weight_per_minute <= WEIGHT_PER_MINUTE_MAX:
             # The dearest question costs 60.
             raise ValueError(
@@ -55,9 +58,9 @@ class Weights:
             self._sum -= self._spent.popleft()[1]
         return self._sum
 
-    def wait_ns(self, weight: int, now_ns: int) -> int:
-        """After how long so much fits, 0 for now."""
-        excess = self.used(now_ns) + weight - self.limit
+    def wait_ns(self, weight: int, now_ns: int, *, kept: int = 0) -> int:
+        """After how long so much fits, 0 for now; `kept` may be used on top of the limit."""
+        excess = self.used(now_ns) + weight - self.limit - kept
         for at_ns, spent in self._spent:
             if excess <= 0:
                 break
@@ -126,11 +129,13 @@ class Questions:
         self._open.clear()
         return dropped
 
-    def due(self, now_ns: int, *, urgent: bool = False) -> list[tuple[int, Question]]:
-        """The questions to be asked now, each with its number; what is `urgent` does not wait for the weight."""
+    def due(self, now_ns: int, *, urgent: bool = False, awaited: bool = False) -> list[tuple[int, Question]]:
+        """The questions to be asked now, each with its number. What is `urgent` does not wait for the weight; while
+        somebody waits for what must be answered (`awaited`), it may use what is kept for that."""
         asked: list[tuple[int, Question]] = []
         for question in [one for one in self._waiting if one.due_ns <= now_ns]:
-            wait = 0 if urgent else self.weights.wait_ns(question.request.weight, now_ns)
+            kept = self.settings.weight_kept if awaited and question.is_needed else 0
+            wait = 0 if urgent else self.weights.wait_ns(question.request.weight, now_ns, kept=kept)
             if wait:
                 question.due_ns = now_ns + wait
                 continue

@@ -253,7 +253,10 @@ def parts_of(
             policy=Policy(config.engine.leftovers),
             round_ns=whole(config, "engine.reconcile_ms"),
             watermark_ms=watermark.time_ms,
-            questions=QuestionSettings(weight_per_minute=max(weight * READING_SHARE // 100, READING_MIN)),
+            questions=QuestionSettings(
+                weight_per_minute=max(weight * READING_SHARE // 100, READING_MIN),
+                weight_kept=weight * ASKING_SHARE // 100,  # nothing is asked of single orders while nothing is sent
+            ),
         ),
         Account(markets, owner=owner, session=session, asset_ids=found.asset_ids, base_tokens=found.base_tokens),
         user=found.address,

@@ -157,7 +157,7 @@ class Exchange:
 class Unlimited(Weights):
     """Rounds follow each other without a pause here; weights are for the tests of the desk."""
 
-    def wait_ns(self, weight: int, now_ns: int) -> int:
+    def wait_ns(self, weight: int, now_ns: int, *, kept: int = 0) -> int:
         return 0
 
 

@@ -82,6 +82,19 @@ def test_what_does_not_fit_the_weight_waits_unless_it_is_urgent() -> None:
     assert len(questions.due(S + WINDOW_NS, urgent=True)) == 3
 
 
+def test_what_somebody_waits_for_may_use_what_is_kept() -> None:
+    questions = Questions(QuestionSettings(weight_kept=40), Weights(60))
+    for _ in range(6):
+        questions.want(ORDERS, 0)
+    questions.want(ORDERS, 0, is_needed=False)
+    assert len(questions.due(0)) == 3
+    for _ in range(6):
+        questions.want(ORDERS, 0)
+    assert [question.is_needed for _, question in questions.due(1, awaited=True)] == [True, True]
+    with pytest.raises(ValueError, match="weight_kept of questions is -1"):
+        QuestionSettings(weight_kept=-1)
+
+
 def test_what_an_answer_costs_counts() -> None:
     weights = Weights(100)
     weights.spend(0, 0)
