@@ -94,10 +94,9 @@ def step_at(handle, events, count, out):  # pragma: no cover - only compiled cod
 
 
 @compiled
-def deadline_at(handle):  # pragma: no cover - only compiled code follows addresses
-    """`hlhft.core.batch.next_deadline_ns` of the state behind `handle`."""
-    limits = array_at(handle[_LIMITS], (1,), LIMITS_DTYPE)
-    return next_deadline_ns(_lane_at(handle).lane[0], limits[0])
+def deadline_of(lane, limits):
+    """`hlhft.core.batch.next_deadline_ns` of LANE_DTYPE[1] and LIMITS_DTYPE[1]."""
+    return next_deadline_ns(lane[0], limits[0])
 
 
 class Brain:
@@ -125,9 +124,7 @@ class Brain:
     def next_deadline_ns(self) -> int:
         """When what batching holds back must leave; `hlhft.core.batch.NEVER` when it holds nothing back. A TIMER event
         then lets it go."""
-        if JIT_DISABLED:
-            return int(next_deadline_ns(self.lane.lane[0], self.limits[0]))
-        return int(deadline_at(self.handle))  # pragma: no cover - as above
+        return int(deadline_of(self.lane.lane, self.limits))
 
     def snapshot(self) -> bytes:
         """All of the state; equal bytes decide equally from here on."""

@@ -11,6 +11,7 @@ step leave, and its reserve takes what still cancels.
 from __future__ import annotations
 
 import asyncio
+import struct
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -18,7 +19,7 @@ from typing import Protocol
 import numpy as np
 
 from hlhft.core.brain import Brain
-from hlhft.events import EventFlag, EventKind, empty
+from hlhft.events import EVENT_DTYPE, EventFlag, EventKind, empty
 from hlhft.hyperliquid.decode import Row
 from hlhft.live.clock import Clock
 from hlhft.live.journal.segments import JournalFull
@@ -33,6 +34,10 @@ TICK_NS = 100_000_000
 _TICK_ID, _BATCH_ID = 0, 1
 _OPERATOR_BIT = 1 << 13  # hlhft.core.risk.Breaker.OPERATOR: whoever halted knows of it
 _FRAME_END = int(EventFlag.FRAME_END)
+# Written so, a row costs a tenth of what an assignment to a structured array does.
+_EVENT = struct.Struct("<7q3H2b")
+assert _EVENT.size == EVENT_DTYPE.itemsize
+_LOCAL, _FLAGS = 1, 8  # places in a row
 _VISIBLE = int(EventFlag.LOCAL_VISIBLE)
 _TIMER, _SENT = int(EventKind.TIMER), int(EventKind.COMMAND_SENT)
 
@@ -93,6 +98,7 @@ class Dispatch:
         self._lateness = lateness
         self._watch = watch  # hears of rows before they are stepped over
         self._rows = empty(ROWS_MAX)
+        self._bytes = memoryview(self._rows.view(np.uint8).data)
         self._waiting: deque[Sequence[Row]] = deque()
         self._is_busy = False
         self._is_resuming = False
@@ -185,16 +191,22 @@ class Dispatch:
             if self._watch is not None:
                 self._watch(rows)
             for first in range(0, len(rows), ROWS_MAX):
-                part = list(rows[first : first + ROWS_MAX])
-                count = len(part)
-                self._rows[:count] = part
-                self._rows[count - 1]["flags"] |= _FRAME_END
-                # A machine stamps what it tells with the time that it was asked at, and what followed meanwhile may
-                # have been stepped over before; for the core time only goes on.
-                times_ns = self._rows["ts_local_ns"][:count]
-                np.maximum(times_ns, self._stepped_ns, out=times_ns)
-                self._stepped_ns = int(times_ns.max())
-                self._step(self._rows, count)
+                self._step(self._rows, self._write(rows[first : first + ROWS_MAX]))
+
+    def _write(self, rows: Sequence[Row]) -> int:
+        """Makes the rows one frame; returns how many they are.
+
+        A machine stamps what it tells with the time that it was asked at, and what followed meanwhile may have been
+        stepped over before; for the core time only goes on.
+        """
+        stepped_ns, last = self._stepped_ns, len(rows) - 1
+        for place, row in enumerate(rows):
+            stepped_ns = max(stepped_ns, row[_LOCAL])
+            flags = row[_FLAGS] | _FRAME_END if place == last else row[_FLAGS]
+            before, behind = row[_LOCAL + 1 : _FLAGS], row[_FLAGS + 1 :]
+            _EVENT.pack_into(self._bytes, place * _EVENT.size, row[0], stepped_ns, *before, flags, *behind)
+        self._stepped_ns = stepped_ns
+        return last + 1
 
     def _resume(self) -> None:
         self._is_resuming = False

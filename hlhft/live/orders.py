@@ -116,6 +116,7 @@ class Orders:
         self._budget = budget
         self._record = record
         self._written_ns: dict[int, int] = {}  # by request: when it was written, until it is answered
+        self._just_written: list[Written] = []  # of the effects that are being performed
         self._waiting: list[deque[Post]] = [deque() for _ in self.lines]  # written, but for the socket's buffer
         hub.timers.own(OWNER, self._fired)
         self._effects: dict[type, Callable[[Any], None]] = {
@@ -138,9 +139,13 @@ class Orders:
         self.perform(self.gateway.on(event, self._clock.now_ns()))
 
     def perform(self, effects: list[Effect]) -> None:
-        """Does what the gateway demands, in its order."""
+        """Does what the gateway demands, in its order; of what was written it hears once all of it has left."""
         for effect in effects:
             self._effects[type(effect)](effect)
+        while self._just_written:
+            written, self._just_written = self._just_written, []
+            for one in written:
+                self.on(one)
 
     # What the lines tell.
 
@@ -167,6 +172,7 @@ class Orders:
             waiting = self._waiting[lane]
             while waiting and not line.is_waiting:
                 self._written(waiting.popleft())
+            self.perform([])
 
     def reconcile(self, line: Line, demand: Reconcile) -> None:
         """A trading connection brings no news of the account; what it left unanswered is the gateway's to settle."""
@@ -219,7 +225,7 @@ class Orders:
         if len(self._written_ns) >= UNANSWERED_MAX:
             del self._written_ns[next(iter(self._written_ns))]
         self._written_ns[effect.request_id] = now_ns
-        self.perform(self.gateway.on(Written(effect.request_id, now_ns), now_ns))
+        self._just_written.append(Written(effect.request_id, now_ns))
 
     def _post_http(self, effect: PostHttp) -> None:
         def told(answer: Answer) -> None:

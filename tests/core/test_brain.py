@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from hlhft.backtest.session import Settings, limits_of
+from hlhft.core.batch import NEVER
 from hlhft.core.brain import Brain
 from hlhft.core.state import LEVEL_DTYPE, LEVELS, BookKind
 from hlhft.core.step import step
@@ -88,3 +89,13 @@ def test_a_snapshot_brings_a_brain_back() -> None:
 def test_a_snapshot_of_another_shape_is_refused() -> None:
     with pytest.raises(ValueError, match="bytes"):
         new_brain().restore(new_brain(2).snapshot())
+
+
+def test_the_brain_says_when_what_batching_holds_back_must_leave() -> None:
+    brain = new_brain()
+    brain.limits["batch_window_ns"] = 2_000_000
+    assert brain.next_deadline_ns() == NEVER
+    brain.lane.lane["batch_busy_until_ns"] = 2**62
+    frame = book_frame(1_000_000, number=0)
+    assert brain.step(frame, len(frame)) == 0
+    assert brain.next_deadline_ns() == int(frame["ts_local_ns"][-1]) + 2_000_000

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hlhft.core.state import MarketState, OrderState
-from hlhft.events import EventFlag, EventKind
+from hlhft.events import EVENT_DTYPE, EventFlag, EventKind
 from hlhft.live import dispatch as dispatches
 from hlhft.live.dispatch import BATCH, OWNER, ROWS_MAX, TICK, TICK_NS, Dispatch
 from hlhft.live.journal.segments import JournalFull
@@ -203,6 +203,16 @@ def test_more_rows_than_a_frame_holds_become_several():
     bench.dispatch.tell([])
     bench.dispatch.tell([bench.row(STATE)] * (ROWS_MAX + 1))
     assert [what[2:] for what in bench.seen if what[0] == "inputs"] == [(ROWS_MAX, 4), (1, 4)]
+
+
+def test_a_row_is_written_as_the_event_that_it_is():
+    bench = Bench()
+    row = (1, START_NS + 2, -3, 4, 5, -(2**63), 2**63 - 1, TIMER, 2, 65535, -1, 0)
+    assert bench.dispatch._write([row, row]) == 2
+    expected = np.array([row, (*row[:8], row[8] | EventFlag.FRAME_END, *row[9:])], EVENT_DTYPE)
+    assert bench.dispatch._rows[:2].tobytes() == expected.tobytes()
+    assert bench.dispatch._write([(*row[:1], START_NS, *row[2:])]) == 1
+    assert bench.dispatch._rows["ts_local_ns"][0] == START_NS + 2
 
 
 def test_breakers_that_latch_are_told_once_but_not_what_an_operator_did():
