@@ -35,13 +35,14 @@ class Start:
     coins: tuple[str, ...] = ("ETH", "BTC")
     vault: str = ""
     ahead_ns: int = 0
+    network: str = "local"
 
     def look(self) -> Found:
         return asyncio.run(self._look())
 
     async def _look(self) -> Found:
         config = Config()
-        account = {"network": "local", "base_url": self.url, "address": self.address, "vault_address": self.vault}
+        account = {"network": self.network, "base_url": self.url, "address": self.address, "vault_address": self.vault}
         config = type(config)(
             account=AccountSettings(**account),  # type: ignore[arg-type]
             engine=type(config.engine)(coins=self.coins),
@@ -105,6 +106,11 @@ def test_markets_that_are_none_are_refused_by_name(
         Start(exchange.url, coins=coins).look()
 
 
+def test_real_money_wants_something_that_cancels_for_a_lost_host(exchange: Exchange, owner: Owner) -> None:
+    with pytest.raises(StartError, match="nothing cancels the orders of this host"):
+        Start(exchange.url, network="mainnet").look()
+
+
 def test_a_builders_exchange_that_is_not_there_is_refused(exchange: Exchange, owner: Owner) -> None:
     with pytest.raises((StartError, VenueError), match=r"exchange xyz|perpDexs|meta"):
         Start(exchange.url, coins=("xyz:GOLD",)).look()
@@ -115,6 +121,18 @@ def test_money_on_the_spot_side_is_money(exchange: Exchange) -> None:
     chain = {"signatureChainId": "0x66eee", "hyperliquidChain": "Testnet"}
     saver.act({"type": "usdClassTransfer", **chain, "amount": "100000", "toPerp": False})
     assert Start(exchange.url, signer=5).look().address == saver.address.lower()
+
+
+DEX = {
+    "perpDexs": '[null,{"name":"xyz"}]',
+    "meta xyz": '{"universe":[{"name":"xyz:GOLD","szDecimals":2,"maxLeverage":10}]}',
+}
+
+
+def test_markets_of_a_builders_exchange_are_found_where_they_are_asked_for(exchange: Exchange, owner: Owner) -> None:
+    found = asked(exchange, DEX, address=owner.address, signer=254, coins=("xyz:GOLD", "ETH"))
+    assert [market.name for market in found.markets] == ["xyz:GOLD", "ETH"]
+    assert found.asset_ids["xyz:GOLD"] == 110_000
 
 
 EMPTY = {
@@ -140,16 +158,25 @@ SHAPELESS = {"exchangeStatus": '{"time": "soon"}'}
 def test_what_the_venue_says_decides(
     exchange: Exchange, owner: Owner, instead: dict[str, str], error: type[Exception], part: str
 ) -> None:
+    with pytest.raises(error) as refused:
+        asked(exchange, instead, address=owner.address, signer=254)
+    assert part in str(refused.value)
+
+
+def asked(exchange: Exchange, instead: dict[str, str], **start: Any) -> Found:
+    """What is found at a venue that answers as the exchange does, but for some questions."""
+
     async def answer(request: web.Request) -> web.Response:
         body = await request.read()
-        kind = json.loads(body)["type"]
+        question = json.loads(body)
+        kind = f"{question['type']} {question.get('dex', '')}".strip()
         if kind in instead:
             html = instead[kind].startswith("<")
             return web.Response(text=instead[kind], content_type="text/html" if html else "application/json")
         async with aiohttp.ClientSession() as session, session.post(exchange.url + "/info", data=body) as told:
             return web.Response(body=await told.read(), content_type="application/json")
 
-    async def work() -> None:
+    async def work() -> Found:
         application = web.Application()
         application.router.add_post("/info", answer)
         runner = web.AppRunner(application)
@@ -158,13 +185,11 @@ def test_what_the_venue_says_decides(
         await site.start()
         port = site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
         try:
-            with pytest.raises(error) as refused:
-                await Start(f"http://127.0.0.1:{port}", address=owner.address, signer=254)._look()
-            assert part in str(refused.value)
+            return await Start(f"http://127.0.0.1:{port}", **start)._look()
         finally:
             await runner.cleanup()
 
-    asyncio.run(work())
+    return asyncio.run(work())
 
 
 def test_the_key_is_in_the_file_of_the_settings_else_in_the_credential(tmp_path: Path) -> None:
