@@ -21,7 +21,7 @@ BIN := .venv/bin/
 READY := .venv/.ready-$(shell { cat pyproject.toml constraints.txt; echo '$(CURDIR)'; } | cksum | cut -d ' ' -f 1)
 endif
 
-.PHONY: help install demo demo-backtest exchange test coverage bench bench-short bench-flow day fuzz lint types format docs clean
+.PHONY: help install demo demo-backtest exchange test end-to-end coverage bench bench-short bench-flow day fuzz lint types format docs clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -54,7 +54,10 @@ exchange: $(READY) ## Serve an exchange on this machine (ARGUMENTS='--coins BTC 
 	@$(RUN) -m hlhft exchange $(ARGUMENTS)
 
 test: $(READY) ## Run the tests (ARGUMENTS='-k book' passes options on)
-	@$(RUN) -m pytest --numprocesses=2 --dist=loadfile $(ARGUMENTS)
+	@$(RUN) -m pytest --numprocesses=2 --dist=loadfile -m 'not processes' $(ARGUMENTS)
+
+end-to-end: $(READY) ## Run the tests of whole processes: conformance, engines that trade and are killed
+	@$(RUN) -m pytest --numprocesses=2 --dist=loadfile -m processes $(ARGUMENTS)
 
 coverage: $(READY) ## Measure the branch coverage of each pure module from its own test file
 	@$(RUN) tests/coverage_by_module.py $(ARGUMENTS)

@@ -11,6 +11,9 @@ from hypothesis import settings
 # Tests with these marks need what a machine may lack; any other skip is a failure where HLHFT_STRICT_SKIPS is 1.
 MARKS_THAT_MAY_SKIP = frozenset({"gpu", "network"})
 
+# All tests in these folders are of processes; elsewhere a test or module is marked itself.
+OF_PROCESSES = frozenset({"conformance", "endtoend"})
+
 settings.register_profile("default", deadline=None, print_blob=True)
 settings.register_profile("ci", deadline=None, print_blob=True, derandomize=True, database=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
@@ -70,6 +73,12 @@ class StrictSkips:
             terminalreporter.write_line(
                 f"SKIPPED, which counts as failed where HLHFT_STRICT_SKIPS is 1: {name}", red=True
             )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if OF_PROCESSES.intersection(item.path.parts):
+            item.add_marker(pytest.mark.processes)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -17,6 +17,8 @@ from hlhft.cli.errors import ExitCode
 from hlhft.live.demo import Ending
 from hlhft.live.replay import replay
 
+pytestmark = pytest.mark.processes
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

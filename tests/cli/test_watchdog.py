@@ -19,6 +19,8 @@ from hlhft.cli.errors import ExitCode
 from tests.conformance.process import COMMAND, FREE, ExchangeProcess
 from tests.live.watched import OTHER, OWNER, WITHIN_S, Account, signer_of
 
+pytestmark = pytest.mark.processes
+
 ROOT = Path(__file__).resolve().parents[2]
 SILENCE_MS, EXPIRES_AFTER_MS = 400, 500
 

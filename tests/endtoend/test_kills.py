@@ -32,9 +32,9 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 
 
 def agrees(house: House) -> bool:
-    """Whether the engine is quoting, and its positions are the venue's."""
+    """Whether the engine is quoting under the eyes of a watchdog, and its positions are the venue's."""
     told = house.status()
-    if told is None or told.stage != "quoting":
+    if told is None or told.stage != "quoting" or not told.covers[0].is_covered:
         return False
     held = house.positions()
     return all(Decimal(market.position) == Decimal(held.get(market.name, "0")) for market in told.markets)

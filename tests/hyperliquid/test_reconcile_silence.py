@@ -179,7 +179,7 @@ def test_more_pages_than_the_venue_tells_are_no_whole_reading() -> None:
 def test_reading_keeps_within_its_weight() -> None:
     """Rounds that follow each other at once: within any minute no more is asked for than the share and what is kept."""
     desk = begun()
-    for number in range(2, 12):
+    for number in range(2, 32):
         desk.tell(Begin(number, Reason.CONNECTED))
         desk.answer()
     asked = [(at_ns, effect.weight) for at_ns, effect in desk.history if isinstance(effect, Ask)]

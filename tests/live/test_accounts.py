@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from hlhft.hyperliquid.messages import Liquidation
 from hlhft.hyperliquid.reconcile_events import AskOwn
 from hlhft.hyperliquid.supervisor_events import HaltCause
 from hlhft.hyperliquid.supervisor_table import Stage
 from tests.live.engines import ETH, Exchange, Owner, Trader, engine, run_on_uvloop, until, write_settings
+
+pytestmark = pytest.mark.processes
 
 
 def both_sides(owner: Owner) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from hlhft.events import EventKind
 from hlhft.hyperliquid.messages import Fills
 from hlhft.hyperliquid.reconcile_events import CancelLeftovers
@@ -13,6 +15,8 @@ from hlhft.hyperliquid.supervisor_table import Stage
 from hlhft.live.engine import BREAKS_MAX, Engine, Keep
 from hlhft.live.store import open_store
 from tests.live.engines import ETH, Exchange, Owner, Trader, engine, run_on_uvloop, until, write_settings
+
+pytestmark = pytest.mark.processes
 
 
 def both_sides(owner: Owner) -> bool:

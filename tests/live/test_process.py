@@ -17,6 +17,8 @@ from hlhft.live.preflight import StartError
 from hlhft.live.process import paper_key, pin
 from tests.live.engines import ETH, Exchange, Owner, Trader, engine, run_on_uvloop, until, write_settings
 
+pytestmark = pytest.mark.processes
+
 
 def both_sides(owner: Owner) -> bool:
     return all(owner.sides(coin) == {"A", "B"} for coin in ("BTC", "ETH"))

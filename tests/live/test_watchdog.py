@@ -25,6 +25,8 @@ from hlhft.live.watchdog import WatchdogPlace, WatchdogShell
 from tests.conformance.process import COMMAND, FREE, ExchangeProcess
 from tests.live.watched import OTHER, OWNER, WITHIN_S, Account, eventually
 
+pytestmark = pytest.mark.processes
+
 SECRET = b"s" * SECRET_BYTES_MIN
 MS = MILLISECOND_NS
 
