@@ -180,7 +180,8 @@ def test_a_clock_that_leaps_is_said_and_a_stop_that_is_due_ends_it(
             there._late(30_000_000)
             assert there.hub.happenings[-1].text == "the loop was 30 ms late"
             there._watch([(0, 0, 0, 0, 0, 2_500_000, 0, int(EventKind.FUNDING_PAYMENT), 0, ETH, 0, 0)])
-            assert there.status().profit is not None and there.status().profit.funding == 2.5  # type: ignore[union-attr]
+            profit = there.status().profit
+            assert profit is not None and profit.funding == 2.5
             there._leftovers(CancelLeftovers(()))
             assert "nothing cancels them here" in there.hub.happenings[-1].text
             assert there.parts.brain.lane.lane["address_allowance"][0] == 99
