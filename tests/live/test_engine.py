@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from hlhft.events import EventKind
 from hlhft.hyperliquid.messages import Fills
+from hlhft.hyperliquid.reconcile_events import CancelLeftovers
 from hlhft.hyperliquid.supervisor_events import HaltCause, Tripped, Verdict
 from hlhft.hyperliquid.supervisor_table import Stage
 from hlhft.live.engine import BREAKS_MAX, Engine, Keep
@@ -175,6 +177,13 @@ def test_a_clock_that_leaps_is_said_and_a_stop_that_is_due_ends_it(
             there._fired("second", 0)
             assert there.hub.happenings[-1].text == "the wall clock leapt by +2.500 s"
             there._budget(7, 99)
+            there._late(30_000_000)
+            assert there.hub.happenings[-1].text == "the loop was 30 ms late"
+            there._watch([(0, 0, 0, 0, 0, 2_500_000, 0, int(EventKind.FUNDING_PAYMENT), 0, ETH, 0, 0)])
+            profit = there.status().profit
+            assert profit is not None and profit.funding == 2.5
+            there._leftovers(CancelLeftovers(()))
+            assert "nothing cancels them here" in there.hub.happenings[-1].text
             assert there.parts.brain.lane.lane["address_allowance"][0] == 99
             there.stop("now")
             there.stop("at once")
