@@ -133,6 +133,7 @@ class Engine:
         every_second: Callable[[Engine], None] = lambda engine: None,
         leftovers: Callable[[CancelLeftovers], None] | None = None,
         collects: bool = True,
+        polls: bool = False,
     ) -> None:
         self.parts = parts
         self.hub = parts.hub
@@ -147,7 +148,7 @@ class Engine:
         self._ready = ready
         self._stopping = stopping
         self._every_second = every_second
-        self._collects = collects
+        self._collects, self._polls = collects, polls
         self._requests = 0
         self._answers: dict[int, told.Answer] = {}
         self._breaks = 0
@@ -191,7 +192,7 @@ class Engine:
     def start(self) -> None:
         """All is loaded: begins to connect."""
         self.loop.set_exception_handler(self._loop_failed)
-        self.pulse.start(collects=self._collects)
+        self.pulse.start(collects=self._collects, polls=self._polls)
         # What was latched before the restart is the supervisor's own news to the core.
         self._is_restoring = True
         self.supervise(told.Warmed())
