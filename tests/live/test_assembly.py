@@ -28,7 +28,7 @@ from hlhft.live.assembly import (
 from hlhft.live.clock import Clock
 from hlhft.live.journal.segments import JournalFull
 from hlhft.live.keeper import Keeper
-from hlhft.live.store import open_store
+from hlhft.live.store import Moved, open_store
 from hlhft.strategies import load
 from hlhft.units import Market
 
@@ -115,7 +115,9 @@ def test_what_outlives_the_process_is_kept_and_a_full_journal_breaks_nothing(tmp
         assert stored_halt(store) is None
         assert store.halt().reason == "found and mended"
         keeping.mark(5)
-        keeping.peak(77)
+        keeping.begin_peaks(3, 4)
+        keeping.peak(70)
+        keeping.moved(7, 5)
         keeping.fills(Fills(fills=()))
         keeping.fills(Fills(fills=(fill(tid=9, ts_ns=5_000_000),)))
         keeping.watermark(6)
@@ -125,7 +127,7 @@ def test_what_outlives_the_process_is_kept_and_a_full_journal_breaks_nothing(tmp
         assert keeping.trouble() == "there is no room"
         keeper.close()
         assert store.mark("0x1") == 5
-        assert store.peak(clock.now_ns()) == 77
+        assert (store.peak(clock.now_ns()), store.moved()) == (77, Moved(amount_micro=7, time_ms=5))
         assert store.watermark().time_ms == 6 and store.watermark().tids == {9}
         store.close()
 

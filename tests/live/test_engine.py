@@ -202,6 +202,7 @@ def test_what_keeps_nothing_is_enough_for_an_engine() -> None:
     assert keep.halt(None, "") == keep.trouble() == ""
     for work in (
         lambda: keep.mark(1), lambda: keep.watermark(1), lambda: keep.peak(1), keep.rotate, keep.tend,
-        lambda: keep.raw(memoryview(b""), 1), lambda: keep.note("x"), lambda: keep.fills(Fills(fills=())),
+        lambda: keep.begin_peaks(0, 1), lambda: keep.moved(1, 1), lambda: keep.raw(memoryview(b""), 1),
+        lambda: keep.note("x"), lambda: keep.fills(Fills(fills=())),
     ):  # fmt: skip
         work()
