@@ -39,6 +39,13 @@ HALT_MEANING: dict[HaltCause, str] = {
 }
 
 
+def causes_table() -> str:
+    """Why an engine is halted, as a Markdown table, for the documentation."""
+    rows = ["| code | cause | meaning |", "| ---: | --- | --- |"]
+    rows += [f"| {int(cause)} | {cause.name} | {meaning} |" for cause, meaning in HALT_MEANING.items()]
+    return "\n".join(rows)
+
+
 class Halt(Struct, frozen=True):
     """A halt as it is kept on disk: `latches` are bits of hlhft.core.risk.Breaker, `breaker` the first that tripped."""
 
