@@ -116,7 +116,7 @@ class Keep:
 
 
 class Engine:
-    """One engine. `every_second` is called once a second, for what surrounds it: heartbeats, service manager, pulses.
+    """One engine. `every_second` is called once a second, for what surrounds it: the service manager's watchdog.
 
     `ended` is done once the engine has ended; its result is why, and what is left at the venue.
     """
