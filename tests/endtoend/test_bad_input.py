@@ -131,6 +131,15 @@ def test_keys_and_accounts(
     assert all(part in sentence_of(done) for part in parts), done.stderr
 
 
+def test_a_watchdog_whose_key_could_cancel_nothing(house: House, tmp_path: Path) -> None:
+    path = key_file(tmp_path / "new.key", house.desk.wallet().key.hex())
+    config = settings(house, tmp_path, (str(house.agents[1]), str(path)))
+    done = run("watchdog", "--config", str(config), folder=tmp_path)
+    assert done.returncode == USAGE
+    assert "this watchdog could cancel nothing" in sentence_of(done) and "approve it" in done.stderr
+    assert path.read_text() not in done.stderr
+
+
 # Settings.
 
 
