@@ -134,9 +134,7 @@ class Preflight:
         wanted = sorted({coin.partition(":")[0] for coin in self._config.engine.coins if ":" in coin})
         if not wanted:
             return ()
-        names = await self._ask(
-            InfoRequest(InfoKind.META, b'{"type":"perpDexs"}', requests.weight_of(InfoKind.META)), listing.read_dexs
-        )
+        names = await self._ask(requests.dexs(), listing.read_dexs)
         found = []
         for name in wanted:
             if name not in names:
