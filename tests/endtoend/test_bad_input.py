@@ -268,7 +268,7 @@ def loosened(house: House) -> None:
     assert done.returncode != 0 and "risk.drawdown_share_max" in done.stderr, done.stderr
     told = house.status()
     assert told is not None
-    (drawdown,) = (breaker for breaker in told.breakers if breaker.name == "DRAWDOWN")
+    (drawdown,) = (breaker for breaker in told.breakers if breaker.name == "drawdown")
     assert drawdown.limit == "3 %", drawdown
 
 
