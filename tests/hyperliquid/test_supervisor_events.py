@@ -11,7 +11,7 @@ def test_every_cause_has_a_meaning() -> None:
 
 
 def test_numbers_on_disk_do_not_change() -> None:
-    assert [int(cause) for cause in HaltCause] == [1, 2, 3, 4, 5, 6]
+    assert [int(cause) for cause in HaltCause] == [1, 2, 3, 4, 5, 6, 7]
     assert (HaltCause.BREAKER, HaltCause.NONCES) == (1, 6)
 
 
