@@ -287,7 +287,7 @@ class Engine:
     def _persist(self, effect: told.Persist) -> None:
         fault = self.parts.keep.halt(effect.halt, effect.reason)
         if fault:
-            self.hub.say(f"the halt could not be written: {fault}", "error")
+            self.hub.say(f"the halt could not be written, do not restart before it can be: {fault}", "error")
 
     def _answer(self, effect: told.Answer) -> None:
         self._answers[effect.request] = effect
