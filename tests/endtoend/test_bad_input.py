@@ -232,11 +232,11 @@ def test_a_running_engine(house: House, between: Between) -> None:
     counted_within(house, "frames that cannot be decoded", len(GARBAGE))
     assert house.stage() == "quoting"
     house.quotes_within(10)
-    told = house.status()
-    assert told is not None and any("a frame cannot be decoded" in happening.text for happening in told.happenings)
+    assert said(house, "a frame cannot be decoded")
     loosened(house)
     between.is_html = True
     counted_within(house, "questions without an answer", 2)
+    assert said(house, "a question got no answer: HTTP 502 (text/html)")
     engine.signal(signal.SIGTERM)
     assert engine.ended() == ORDERS_LEFT
     assert "orders of ours may be left at the venue" in engine.output and "hlhft watchdog --sweep" in engine.output
@@ -245,6 +245,11 @@ def test_a_running_engine(house: House, between: Between) -> None:
     assert swept.returncode == 0, swept.stderr
     assert not house.own_orders()
     quiet(house, engine)
+
+
+def said(house: House, text: str) -> bool:
+    told = house.status()
+    return told is not None and any(text in happening.text for happening in told.happenings)
 
 
 def counted_within(house: House, counter: str, least: int, seconds: float = 20.0) -> None:
