@@ -122,7 +122,7 @@ class Keep:
 
 
 class Engine:
-    """One engine. `every_second` is called once a second, for what surrounds it: heartbeats, service manager, pulses.
+    """One engine. `every_second` is called once a second, for what surrounds it: the service manager's watchdog.
 
     `ended` is done once the engine has ended; its result is why, and what is left at the venue.
     """
@@ -295,7 +295,7 @@ class Engine:
     def _persist(self, effect: told.Persist) -> None:
         fault = self.parts.keep.halt(effect.halt, effect.reason)
         if fault:
-            self.hub.say(f"the halt could not be written: {fault}", "error")
+            self.hub.say(f"the halt could not be written, do not restart before it can be: {fault}", "error")
 
     def _answer(self, effect: told.Answer) -> None:
         self._answers[effect.request] = effect
