@@ -211,13 +211,11 @@ tools_percent = 0
 
 
 @contextlib.contextmanager
-def serving(markets: int, cpu: int) -> Iterator[int]:
-    """The exchange on one processor; its port."""
+def serving(markets: int) -> Iterator[int]:
+    """The exchange, on the processors of this process; its port."""
     port = free_port()
-    command = ["taskset", "--cpu-list", str(cpu), sys.executable, "-m", "tests.bench.fifty_exchange"]
-    process = subprocess.Popen(
-        [*command, str(port), str(markets)], stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment()
-    )
+    command = [sys.executable, "-m", "tests.bench.fifty_exchange", str(port), str(markets)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment())
     assert process.stdout is not None
     try:
         assert process.stdout.readline(), "the exchange did not start"
@@ -261,14 +259,14 @@ def main() -> int:
     if len(cpus) < 2:
         print("NOT MEASURED: the exchange and the engine need a processor each, and there is one")
         return 1
-    os.sched_setaffinity(0, {cpus[0]})  # the engine has the last one for itself, but for what the machine does
-    with tempfile.TemporaryDirectory() as temporary, serving(given.markets, cpus[0]) as port:
+    os.sched_setaffinity(0, {cpus[0]})  # and the exchange's, which inherits it; the engine goes to the last one
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary,
+        serving(given.markets) as port,
+    ):
         folder = Path(temporary)
         settings = write_settings(folder, f"http://127.0.0.1:{port}", given.markets, cpus[-1])
-        # A child begins where its parent may run, and engine.cpu may name another one only where it may.
-        os.sched_setaffinity(0, set(cpus))
         engine = Process(["run", "--config", str(settings)], folder)
-        os.sched_setaffinity(0, {cpus[0]})
         try:
             with ControlClient(folder / "state" / "control.sock") as control:
                 samples = watch(engine, control, port, 60 * given.minutes)

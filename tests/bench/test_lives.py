@@ -48,8 +48,9 @@ def test_a_trip_ends_with_the_cancel_that_it_led_to() -> None:
         action(trip_ns + 1, ActionKind.CANCEL_BY_CLOID, batch=7),
         inputs(trip_ns + 700_000, batch=7, received_ns=trip_ns - 200 * MS, written_ns=trip_ns + 600_000),
     ]
-    assert trip_to_cancel_ns(records) == 600_000
-    with pytest.raises(AssertionError, match="no trip"):
-        trip_to_cancel_ns(records[:-1])
+    assert trip_to_cancel_ns(records, trip_ns) == 600_000
+    for less, since_ns in ((records[:-1], trip_ns), (records, trip_ns + 1)):
+        with pytest.raises(AssertionError, match="no trip"):
+            trip_to_cancel_ns(less, since_ns)
     with pytest.raises(AssertionError, match="the first thing that left"):
-        trip_to_cancel_ns([late, action(trip_ns + 1, ActionKind.ORDER, batch=7)])
+        trip_to_cancel_ns([late, action(trip_ns + 1, ActionKind.ORDER, batch=7)], trip_ns)

@@ -17,7 +17,7 @@ INTERVAL_NS = 0
 ON_FRAME = True
 ON_FILL = True
 PARAMS = {
-    "wave_ms": Parameter(280, 10, 60_000, "ms", "time between two waves"),
+    "wave_ms": Parameter(260, 10, 60_000, "ms", "time between two waves"),
     "away_bp": Parameter(3, 0, 100, "bp", "from the mid, outward"),
     "order_notional_usdc": Parameter(100, 1, 1e7, "USDC", "size of an order"),
     "position_notional_usdc": Parameter(5_000, 1, 1e9, "USDC", "position at which a side stops"),
