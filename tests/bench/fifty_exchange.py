@@ -31,7 +31,7 @@ from hlhft.units import MICRO
 
 COUNT = 50
 WIDTH_TICKS = 1 << 17
-FAST_BOOK_NS = 80_000_000  # with it a market sends about twenty messages a second
+FAST_BOOK_NS = 50_000_000  # with it a market sends about twenty messages a second
 SEED = 1
 FUNDS_MICRO = 100_000_000 * MICRO
 ADDRESS_ACTIONS = 10**9

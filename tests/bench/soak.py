@@ -47,6 +47,7 @@ QUEUES = ("posts in flight", "received and not read", "written and not sent")
 FLOORS = {"posts in flight": 4.0, "received and not read": 65_536.0, "written and not sent": 65_536.0}
 LATER_MAX, LATER_FLOOR_US = 1.5, 1_000.0
 LATE = "times the loop was late"
+FRAMES = "frames scanned"  # books, touches and trades
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ def missed(samples: Sequence[Sample], markets: int) -> list[str]:
     first, last = samples[0], samples[-1]
     share = (last.cpu_s - first.cpu_s) / (last.at_s - first.at_s)
     growth = last.anonymous_bytes / first.anonymous_bytes - 1
-    orders, messages = rate(samples, "orders placed"), rate(samples, "messages") / markets
+    orders, messages = rate(samples, "orders placed"), rate(samples, FRAMES) / markets
     found = [
         f"a queue grows: {name}" for name in QUEUES
         if grows([sample.queues[name] for sample in samples], FLOORS[name])
@@ -151,7 +152,7 @@ def tally(samples: Sequence[Sample], markets: int) -> str:
     resident = last.resident_bytes / first.resident_bytes - 1
     lines = [
         f"{markets} markets, {median([sample.quoted for sample in samples]):.0f} of them quoted, for {seconds:.0f} s",
-        f"a second: {rate(samples, 'messages') / markets:.1f} messages a market; {counted}",
+        f"a second: {rate(samples, FRAMES) / markets:.1f} messages a market; {counted}",
         f"processor: {(last.cpu_s - first.cpu_s) / seconds:.1%} of a core",
         f"memory: {first.anonymous_bytes / mib:.1f} MiB, {anonymous:+.2%} since",
         f"memory with mapped files: {first.resident_bytes / mib:.1f} MiB, {resident:+.2%} since",
@@ -255,7 +256,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=MINUTES, help="how long; the first is not measured")
     parser.add_argument("--markets", type=int, default=COUNT)
     given = parser.parse_args()
-    cpus = sorted(os.sched_getaffinity(0))
+    cpus, about = sorted(os.sched_getaffinity(0)), facts()
     if len(cpus) < 2:
         print("NOT MEASURED: the exchange and the engine need a processor each, and there is one")
         return 1
@@ -274,7 +275,7 @@ def main() -> int:
         finally:
             if engine.is_running:
                 engine.kill()
-    print(", ".join(f"{name} {value}" for name, value in facts().items()))
+    print(", ".join(f"{name} {value}" for name, value in about.items()))
     print(tally(samples, given.markets))
     failed = missed(samples, given.markets)
     if code != 0:

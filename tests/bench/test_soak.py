@@ -29,7 +29,7 @@ def steady() -> list[Sample]:
     return [
         replace(
             first, at_s=float(second), cpu_s=10.0 + 0.4 * second,
-            counters={"messages": 1_000 * second, "orders placed": 220 * second},
+            counters={"frames scanned": 1_000 * second, "orders placed": 220 * second},
         )
         for second in range(10)
     ]  # fmt: skip
@@ -48,7 +48,7 @@ def test_each_promise_is_judged() -> None:
         "of a core": replace(last, cpu_s=10.0 + 0.7 * 9),
         "memory grew": replace(last, anonymous_bytes=103 << 20),
         "orders a second": replace(last, counters={**last.counters, "orders placed": 199 * 9}),
-        "messages a second": replace(last, counters={**last.counters, "messages": 850 * 9}),
+        "messages a second": replace(last, counters={**last.counters, "frames scanned": 850 * 9}),
         "p99": replace(last, latencies_us={"loop lateness": (100.0, 2_500.0)}),
         "did not quote": replace(last, stage="halted"),
     }
