@@ -219,8 +219,11 @@ class Watchdog:
         self._found = found.own
         if not found.own:
             return Event.NONE_FOUND
-        is_late = self.state is State.WAITING and self._now_ns >= self._expected_by_ns
-        return Event.ORPHANED if is_late else Event.FOUND
+        return Event.ORPHANED if self._is_engine_late() else Event.FOUND
+
+    def _is_engine_late(self) -> bool:
+        """Whether the first beat has not come in time."""
+        return self.state is State.WAITING and self._now_ns >= self._expected_by_ns
 
     def _settle(self) -> None:
         """Runs what follows from what is known, until nothing does."""
@@ -298,10 +301,13 @@ class Watchdog:
 
     def _expect(self) -> None:
         self._expected_by_ns = self._now_ns + self.settings.start_ns
+        # Also where the first look waits in vain: the next is urgent.
+        self._due[TimerName.LOOK] = self._expected_by_ns
 
     def _look(self) -> None:
-        # At the start the engine may be starting, too, and needs its part of the rate limit.
-        self._sweep.begin(Mode.LOOK, self._now_ns, is_urgent=self.state is State.EMPTY)
+        # At the start the engine may be starting, too, and needs its part of the rate limit; one that is late does not.
+        is_urgent = self.state is State.EMPTY or self._is_engine_late()
+        self._sweep.begin(Mode.LOOK, self._now_ns, is_urgent=is_urgent)
 
     def _look_later(self) -> None:
         """Soon after a proof, as an engine whose beats alone were lost would go on sending orders; then less often."""

@@ -148,6 +148,18 @@ def test_an_answer_in_html_is_told_and_asked_for_again() -> None:
     assert bench.machine.state is State.EMPTY
 
 
+def test_a_venue_that_is_down_at_the_start_does_not_keep_the_lost_hosts_orders_for_a_minute() -> None:
+    bench = Bench()
+    bench.venue.place(1)
+    bench.venue.is_dead = True
+    bench.feed(Start())
+    bench.run(bench.settings.start_ns - SECOND)
+    bench.venue.is_dead = False
+    bench.run(5 * SECOND)
+    assert not bench.venue.orders
+    assert ReportCode.ORPHANS in bench.codes
+
+
 def test_orders_and_no_beat_at_the_start_are_the_lost_hosts() -> None:
     bench = Bench()
     bench.venue.place(1)
