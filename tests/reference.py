@@ -27,6 +27,8 @@ from hlhft.hyperliquid import (
     reconcile_events,
     reconcile_table,
     subscriptions,
+    supervisor_events,
+    supervisor_table,
     watchdog_table,
 )
 from hlhft.strategies import BUILT_IN, load, parameter_table
@@ -154,6 +156,12 @@ def page() -> str:
             + gateway_events.reports_table()
         ),
         "The life of a signer's nonces": nonces.transitions_table(),
+        "The life of an engine": (
+            "A missing entry is an error.\n\n"
+            + supervisor_table.transitions_table()
+            + "\n\nWhy it is halted, until an operator resumes:\n\n"
+            + supervisor_events.causes_table()
+        ),
         "The life of a watchdog": "A missing entry is an error.\n\n" + watchdog_table.transitions_table(),
         "The legs of an action": (
             "What the venue kernel executes. Action, arrival, expiry, kind and account are common to all.\n\n"

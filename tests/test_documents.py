@@ -37,6 +37,12 @@ def test_commands_and_targets_exist(document: Path) -> None:
     assert made <= targets()
 
 
+def test_the_readme_names_every_command() -> None:
+    text = (ROOT / "README.md").read_text()
+    code = "\n".join([*re.findall(r"```console\n(.*?)```", text, re.DOTALL), *re.findall(r"`([^`\n]+)`", text)])
+    assert {command for command in COMMANDS if re.search(rf"\b{command}\b", code)} == set(COMMANDS)
+
+
 def test_the_readme_lists_the_exit_codes() -> None:
     rows = dict(re.findall(r"^\| (\d+) \| (.+) \|$", (ROOT / "README.md").read_text(), re.MULTILINE))
     assert rows == {str(int(code)): meaning for code, meaning in MEANING.items()}

@@ -13,6 +13,7 @@ from hlhft.cli.errors import ExitCode
 
 if TYPE_CHECKING:
     from hlhft.config.load import Loaded
+    from hlhft.config.settings import Config
 
 _FILE = click.Path(path_type=Path)
 
@@ -92,7 +93,12 @@ def loaded_settings(file: Path | None) -> Loaded:
     from hlhft.config.load import load
 
     loaded = load(file, os.environ)
+    set_levels(loaded.config)
+    return loaded
+
+
+def set_levels(config: Config) -> None:
+    """Gives the running command's logs the levels of these settings; HLHFT_LOG, where it is set, goes before them."""
     options = click.get_current_context().find_object(Options)
     if options is not None and options.logs is not None:
-        options.logs.configure(loaded.config.log.level, loaded.config.log.modules)
-    return loaded
+        options.logs.configure(config.log.level, config.log.modules)

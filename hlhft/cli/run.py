@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hlhft.cli.config import loaded_settings
+from hlhft.cli.config import loaded_settings, set_levels
 from hlhft.cli.errors import CommandError, ExitCode
 
 if TYPE_CHECKING:
@@ -30,10 +30,11 @@ def command(*, config: Path | None, paper: bool, as_json: bool) -> int:
 
     Ends with exit code 0 when nothing of ours is left, 4 when it was halted, 5 when orders may be left at the venue.
     """
+    loaded = loaded_settings(config)  # before what takes seconds to load: a typing error is told at once
     from hlhft.live.running import run_engine
 
     ended = run_engine(
-        loaded_settings(config), os.environ, config, is_paper=paper, on_ready=None if as_json else introduce
+        loaded, os.environ, config, is_paper=paper, on_ready=None if as_json else introduce, set_levels=set_levels
     )
     return _told(ended, as_json=as_json)
 

@@ -43,16 +43,20 @@ def command(*, config: Path | None, sweep: bool, seconds: float) -> int:
     from hlhft.live.clock import Clock
     from hlhft.live.notify import Notifier
     from hlhft.live.watchdog import WatchdogShell
-    from hlhft.live.watchdog_setup import place_of, settings_of, signer_of
+    from hlhft.live.watchdog_setup import key_refusal, place_of, settings_of, signer_of
 
     settings = loaded_settings(config).config
     try:
         numbers = settings_of(settings)
     except ValueError as error:
         raise CommandError(str(error), ExitCode.USAGE) from None
+    signer = signer_of(settings, os.environ)
+    refusal = asyncio.run(key_refusal(settings, signer))
+    if refusal:
+        raise CommandError(f"this watchdog could cancel nothing: {refusal}", ExitCode.USAGE)
     shell = WatchdogShell(
         numbers,
-        signer_of(settings, os.environ),
+        signer,
         place_of(settings, os.environ, hears=not sweep),
         clock=Clock(),
         notifier=Notifier(os.environ),

@@ -23,6 +23,7 @@ class InfoKind(StrEnum):
     """What is asked; the value is the venue's name."""
 
     META = "meta"
+    DEXS = "perpDexs"
     SPOT_META = "spotMeta"
     OPEN_ORDERS = "openOrders"
     FRONTEND_OPEN_ORDERS = "frontendOpenOrders"
@@ -96,6 +97,11 @@ def asset_data(user: str, coin: str) -> InfoRequest:
 def meta(dex: str = "") -> InfoRequest:
     """The perpetuals of a dex, "" for the main one."""
     return _request(InfoKind.META, {"dex": dex})
+
+
+def dexs() -> InfoRequest:
+    """The list of builders' exchanges, whose places are part of their markets' numbers."""
+    return _request(InfoKind.DEXS, {})
 
 
 def spot_meta() -> InfoRequest:

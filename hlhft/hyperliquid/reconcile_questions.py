@@ -13,7 +13,6 @@ from hlhft.hyperliquid.account_requests import InfoKind, InfoRequest
 from hlhft.hyperliquid.backoff import SECOND_NS, WINDOW_NS, BackoffSettings, wait_ns
 
 WEIGHT_PER_MINUTE_MAX = 1_200  # of an IP address, venue reference section 7
-WEIGHT_MIN = 2  # of a question
 QUESTIONS_MAX = 1_000  # at once; markets are at most this many
 _BACKOFF = BackoffSettings(longest_ns=10 * SECOND_NS)
 

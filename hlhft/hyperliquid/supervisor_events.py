@@ -27,6 +27,7 @@ class HaltCause(IntEnum):
     DISAGREEMENT = 4
     JOURNAL = 5
     NONCES = 6
+    STATE = 7
 
 
 HALT_MEANING: dict[HaltCause, str] = {
@@ -36,7 +37,15 @@ HALT_MEANING: dict[HaltCause, str] = {
     HaltCause.DISAGREEMENT: "the account at the venue is not what the engine's own records say",
     HaltCause.JOURNAL: "the journal cannot be written: what cannot be replayed is not traded",
     HaltCause.NONCES: "the venue knows nonces of this key that we did not give out: an old backup, or another user",
+    HaltCause.STATE: "what the state folder holds does not fit its journal: an old copy, or parts of two",
 }
+
+
+def causes_table() -> str:
+    """Why an engine is halted, as a Markdown table, for the documentation."""
+    rows = ["| code | cause | meaning |", "| ---: | --- | --- |"]
+    rows += [f"| {int(cause)} | {cause.name} | {meaning} |" for cause, meaning in HALT_MEANING.items()]
+    return "\n".join(rows)
 
 
 class Halt(Struct, frozen=True):

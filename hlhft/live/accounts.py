@@ -108,6 +108,7 @@ class Accounts:
         self._number = 0
         self._demand: tuple[int, int] | None = None  # number of the Begin, number of the connection's demand
         self._is_proving = False
+        self._fault = ""  # of the newest answer; empty when it was one
         hub.timers.own(OWNER, self._fired)
         self._effects: dict[type, Callable[[Any], None]] = {
             Ask: self._ask, TellListing: self._tell_listing, TellFills: self._tell_fills,
@@ -165,7 +166,10 @@ class Accounts:
             self._turn()
             if answer.body is None:
                 self._hub.counters["questions without an answer"] += 1
-                self._hub.say(f"a question got no answer: {answer.fault}", "debug")
+                # What is wrong with the venue is told when it begins and when it changes, not with every question.
+                is_news = answer.fault != self._fault
+                self._hub.say(f"a question got no answer: {answer.fault}", "warning" if is_news else "debug")
+            self._fault = answer.fault
             self.on(ReadingAnswer(effect.request_id, answer.body, self._hub.timers.draw()))
 
         self._hub.http.post("/info", effect.body, told)

@@ -89,7 +89,7 @@ def stored_halt(store: Store) -> Halt | None:
     if halt.latches == 0 and halt.code == 0:
         return None
     cause, breaker = halt.code >> _CAUSE_SHIFT, halt.code & ((1 << _CAUSE_SHIFT) - 1)
-    known = HaltCause(cause) if cause in set(HaltCause) else HaltCause.OPERATOR
+    known = HaltCause(cause) if cause in set(HaltCause) else HaltCause.STATE  # the store's own doubt names none
     return Halt(known, halt.reason, halt.latches, breaker)
 
 

@@ -20,6 +20,7 @@ from hlhft.config.settings import Config
 from hlhft.hyperliquid import account, account_requests, markets
 from hlhft.hyperliquid.account import AccountReader
 from hlhft.hyperliquid.account_requests import InfoKind, InfoRequest
+from hlhft.hyperliquid.markets import Dex
 from hlhft.hyperliquid.reading import MEANING, Fault
 from hlhft.hyperliquid.signing import Signer, recover_address
 from hlhft.live.asking import Answer, Venue
@@ -257,11 +258,32 @@ class _Look:
         spot, spot_fault, _ = self._read(account_requests.spot_meta(), markets.read_spot_meta)
         if meta is None or spot is None:
             return Check(name, Level.UNSEEN, fault or spot_fault)
+        dexs = self._dexs()
+        if isinstance(dexs, Check):
+            return dexs
         try:
-            found = markets.markets_of(meta, spot, self._config.engine.coins)
+            found = markets.markets_of(meta, spot, self._config.engine.coins, dexs)
         except markets.MarketError as error:
             return Check(name, Level.FAIL, str(error), "mend engine.coins")
         return Check(name, Level.OK, f"{len(found)} traded there: {', '.join(market.name for market in found)}")
+
+    def _dexs(self) -> list[Dex] | Check:
+        """The builders' exchanges that the coins are of, or why they are not known."""
+        wanted = sorted({coin.partition(":")[0] for coin in self._config.engine.coins if ":" in coin})
+        if not wanted:
+            return []
+        names, fault, _ = self._read(account_requests.dexs(), markets.read_dexs)
+        if names is None:
+            return Check("markets", Level.UNSEEN, fault)
+        found = []
+        for name in wanted:
+            if name not in names:
+                return Check("markets", Level.FAIL, f"there is no builder's exchange {name}", "mend engine.coins")
+            meta, fault, _ = self._read(account_requests.meta(name), markets.read_meta)
+            if meta is None:
+                return Check("markets", Level.UNSEEN, fault)
+            found.append(Dex(name, names.index(name), meta))
+        return found
 
     def account(self) -> Check:
         """Whether the account is there and has money."""
@@ -273,13 +295,22 @@ class _Look:
             return Check("account", Level.UNSEEN, fault)
         value = state.account_value_micro / MICRO
         if value <= 0:
-            found, advice = (
-                f"{self._address} has nothing at the venue",
-                "deposit, or name the account in account.address",
-            )
-            return Check("account", Level.FAIL, found, advice)
+            return self._spot_money()
         held = f"{len(state.positions)} positions"
         return Check("account", Level.OK, f"{self._address} is worth {value:,.2f} USDC in perpetuals, {held}")
+
+    def _spot_money(self) -> Check:
+        """Whether an account without money in perpetuals has USDC beside."""
+        request = account_requests.of_user(InfoKind.SPOT_STATE, self._address)
+        spot, fault, _ = self._read(request, AccountReader((), user=self._address).spot_state)
+        if spot is None:
+            return Check("account", Level.UNSEEN, fault)
+        micro = sum(balance.total(6)[0] for balance in spot.balances if balance.coin == "USDC")
+        if micro <= 0:
+            advice = "deposit, or name the account in account.address"
+            return Check("account", Level.FAIL, f"{self._address} has nothing at the venue", advice)
+        found = f"{self._address} has {micro / MICRO:,.2f} USDC for spot and none for perpetuals"
+        return Check("account", Level.WARN, found, "transfer what perpetuals need as margin")
 
     def agent(self, whose: str, signer: Signer | None) -> Check:
         """Whether a key may sign for the account, and for how long."""
@@ -321,10 +352,9 @@ class _Look:
             return Check("abstraction mode", Level.UNSEEN, fault)
         if mode in (account.Abstraction.DEFAULT, account.Abstraction.DISABLED):
             return Check("abstraction mode", Level.OK, mode.value)
-        found = f"{mode.value or 'a mode that is not known'}: balances are read at another place"
-        return Check(
-            "abstraction mode", Level.WARN, found, "look whether the engine names the right equity at its start"
-        )
+        found = f"{mode.value or 'a mode that is not known'}: the engine halts before its first quote"
+        advice = "switch the account's abstraction off: balances that hang together are not supported"
+        return Check("abstraction mode", Level.FAIL, found, advice)
 
     def fees(self) -> Check:
         """What a fill costs."""

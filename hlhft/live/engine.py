@@ -122,7 +122,7 @@ class Keep:
 
 
 class Engine:
-    """One engine. `every_second` is called once a second, for what surrounds it: heartbeats, service manager, pulses.
+    """One engine. `every_second` is called once a second, for what surrounds it: the service manager's watchdog.
 
     `ended` is done once the engine has ended; its result is why, and what is left at the venue.
     """
@@ -139,6 +139,7 @@ class Engine:
         every_second: Callable[[Engine], None] = lambda engine: None,
         leftovers: Callable[[CancelLeftovers], None] | None = None,
         collects: bool = True,
+        polls: bool = False,
     ) -> None:
         self.parts = parts
         self.hub = parts.hub
@@ -153,7 +154,7 @@ class Engine:
         self._ready = ready
         self._stopping = stopping
         self._every_second = every_second
-        self._collects = collects
+        self._collects, self._polls = collects, polls
         self._requests = 0
         self._answers: dict[int, told.Answer] = {}
         self._breaks = 0
@@ -198,7 +199,7 @@ class Engine:
     def start(self) -> None:
         """All is loaded: begins to connect."""
         self.loop.set_exception_handler(self._loop_failed)
-        self.pulse.start(collects=self._collects)
+        self.pulse.start(collects=self._collects, polls=self._polls)
         # What was latched before the restart is the supervisor's own news to the core.
         self._is_restoring = True
         self.supervise(told.Warmed())
@@ -294,7 +295,7 @@ class Engine:
     def _persist(self, effect: told.Persist) -> None:
         fault = self.parts.keep.halt(effect.halt, effect.reason)
         if fault:
-            self.hub.say(f"the halt could not be written: {fault}", "error")
+            self.hub.say(f"the halt could not be written, do not restart before it can be: {fault}", "error")
 
     def _answer(self, effect: told.Answer) -> None:
         self._answers[effect.request] = effect

@@ -1,14 +1,18 @@
 """Orders of an earlier session, cancelled by their client order ids: those that nobody in this process answers for.
 
 They are in no table of the core nor of the fates, so the gateway does not know them. Each action is signed once and
-sent over HTTP, again and again with the same bytes, until the venue has answered it: a cancel does no harm twice. What
-it led to shows in the next listing, which is what the reconciliation believes.
+sent over HTTP, again with the same bytes after waits that grow, until the venue has answered it: a cancel does no
+harm twice, and an overloaded venue is not asked every second. What it led to shows in the next listing, which is what
+the reconciliation believes.
 """
 
 from __future__ import annotations
 
+from collections import Counter
+
 import msgspec
 
+from hlhft.hyperliquid.backoff import BackoffSettings, wait_ns
 from hlhft.hyperliquid.nonces import NonceAllocator, NonceRefusal
 from hlhft.hyperliquid.reconcile_events import CancelLeftovers
 from hlhft.hyperliquid.signing import Signer, action_hash, l1_digest
@@ -18,7 +22,7 @@ from hlhft.live.hub import Hub
 
 OWNER = "leftovers"  # of its timers
 WAITING_MAX = 8  # actions without an answer; what is beyond shows in the next listing, and is asked for again
-AGAIN_NS = 1_000_000_000
+WAITS = BackoffSettings()
 NS_PER_MS = 1_000_000
 
 
@@ -34,6 +38,7 @@ class Leftovers:
         self._mainnet = mainnet
         self._vault = vault_address
         self._waiting: dict[int, bytes] = {}  # by nonce
+        self._failures: Counter[int] = Counter()  # by nonce, of what waits
         hub.timers.own(OWNER, self._fired)
 
     def cancel(self, effect: CancelLeftovers) -> None:
@@ -64,10 +69,13 @@ class Leftovers:
     def _post(self, nonce: int) -> None:
         def told(answer: Answer) -> None:
             if answer.body is None:
-                self._hub.timers.set(OWNER, str(nonce), self._hub.clock.now_ns() + AGAIN_NS)
+                again_ns = wait_ns(self._failures[nonce], self._hub.timers.draw(), WAITS)
+                self._failures[nonce] += 1
+                self._hub.timers.set(OWNER, str(nonce), self._hub.clock.now_ns() + again_ns)
                 return
             self._nonces.answered(nonce)
             self._waiting.pop(nonce, None)
+            self._failures.pop(nonce, None)
 
         self._hub.http.post("/exchange", self._waiting[nonce], told)
 

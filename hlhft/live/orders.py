@@ -257,6 +257,7 @@ class Orders:
         def told(answer: Answer) -> None:
             self._turn()
             if answer.body is None:
+                self._hub.counters["questions without an answer"] += 1
                 return
             status = self._reader.order_status(answer.body)
             if isinstance(status, Fault):
@@ -273,8 +274,11 @@ class Orders:
 
         def told(answer: Answer) -> None:
             self._turn()
-            fills = None if answer.body is None else self._reader.fills(answer.body)
-            if fills is None or isinstance(fills, Fault):
+            if answer.body is None:
+                self._hub.counters["questions without an answer"] += 1
+                return
+            fills = self._reader.fills(answer.body)
+            if isinstance(fills, Fault):
                 self._hub.counters["answers about fills that cannot be read"] += 1
                 return
             self.on(Told(Fills(fills=fills, is_snapshot=True, user=self._user)))

@@ -134,9 +134,7 @@ class Preflight:
         wanted = sorted({coin.partition(":")[0] for coin in self._config.engine.coins if ":" in coin})
         if not wanted:
             return ()
-        names = await self._ask(
-            InfoRequest(InfoKind.META, b'{"type":"perpDexs"}', requests.weight_of(InfoKind.META)), listing.read_dexs
-        )
+        names = await self._ask(requests.dexs(), listing.read_dexs)
         found = []
         for name in wanted:
             if name not in names:
@@ -159,8 +157,9 @@ class Preflight:
         if signer in (self._master, self._address):
             return
         role = await self._ask(requests.of_user(InfoKind.ROLE, signer), answers.role)
-        if role.kind != "agent" or (role.of or "").lower() != self._master:
-            raise StartError(_stranger(signer, self._master, role))
+        refusal = stranger(signer, self._master, role)
+        if refusal:
+            raise StartError(refusal)
         agents = await self._ask(requests.of_user(InfoKind.AGENTS, self._master), answers.agents)
         self._check_agent(agents, signer)
 
@@ -208,7 +207,11 @@ class Preflight:
         )
 
 
-def _stranger(signer: str, master: str, role: Role) -> str:
+def stranger(signer: str, master: str, role: Role) -> str:
+    """Why a key may not sign for an account, in one sentence, by what the venue says of its address; empty when it may.
+    Addresses in small letters."""
+    if role.kind == "agent" and (role.of or "").lower() == master:
+        return ""
     if role.kind == "missing":
         return f"the venue does not know the key's address {signer}; approve it as an API wallet of {master}"
     of = f" of {role.of}" if role.of else ""

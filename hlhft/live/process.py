@@ -24,7 +24,7 @@ from hlhft.hyperliquid.signing import Signer
 from hlhft.hyperliquid.supervisor_events import Exit, Verdict
 from hlhft.hyperliquid.supervisor_table import Stage
 from hlhft.hyperliquid.watchdog_beats import EngineState
-from hlhft.live.assembly import Keeping, begin_session, brain_of, budgets_of, open_journal, parts_of
+from hlhft.live.assembly import begin_session, brain_of, budgets_of, open_journal, parts_of
 from hlhft.live.clock import Clock
 from hlhft.live.control import ControlServer, Reloaded
 from hlhft.live.covers import covers_of
@@ -37,7 +37,7 @@ from hlhft.live.keeper import Keeper
 from hlhft.live.leftovers import Leftovers
 from hlhft.live.notify import Notifier
 from hlhft.live.preflight import Found, Preflight, StartError, settings_faults, signer_of
-from hlhft.live.private_files import read_or_make_secret
+from hlhft.live.private_files import read_or_make_secret, read_signer
 from hlhft.live.profit import ProfitTally
 from hlhft.live.status import StatusMaker
 from hlhft.live.store import Store, open_store
@@ -47,7 +47,7 @@ from hlhft.live.warming import warm
 from hlhft.strategies import Strategy, load
 
 STOPPING = (signal.SIGINT, signal.SIGTERM)
-BEAT_NS = 200_000_000  # a tenth of the shortest default silence that a watchdog takes for death
+BEAT_NS = 200_000_000  # a third of the shortest silence that a watchdog may be told to take for death
 NS_PER_MS = 1_000_000
 _OWNER = "process"  # of the timers here
 _STATES = {
@@ -188,7 +188,7 @@ class _Session:
                 covers=self._orders.covers or self._covers, is_paper=self._orders.is_paper,
             ),
             tally=tally, reload=self._orders.reload, ready=self._notifier.ready, stopping=self._notifier.stopping,
-            every_second=self._every_second, leftovers=leftovers.cancel,
+            every_second=self._every_second, leftovers=leftovers.cancel, polls=self._config.engine.busy_poll,
         )  # fmt: skip
         return engine
 
@@ -253,14 +253,9 @@ class _Session:
 
 def paper_key(path: Path) -> Signer:
     """The key of a paper account, made where there is none; it never belongs to real money."""
-    from hlhft.live.private_files import read_signer
-
     if not path.exists():
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:
             file.write(os.urandom(32).hex() + "\n")
     return read_signer(path)
-
-
-__all__ = ["Keeping", "Orders", "paper_key", "pin", "run"]

@@ -40,13 +40,15 @@ def run_engine(
     *,
     is_paper: bool = False,
     on_ready: Callable[[Engine], None] | None = None,
+    set_levels: Callable[[Config], None] = lambda config: None,
 ) -> Exit:
     """Runs an engine with these settings, which came from `file`, until it ends. Raises what keeps it from starting.
 
-    `on_ready` is called once it runs, before it is connected.
+    `on_ready` is called once it runs, before it is connected; `set_levels` gives the logs the levels of settings that
+    were read again.
     """
     if not is_paper:
-        reload = _Reloading(loaded.config, file, environment)
+        reload = _Reloading(loaded.config, file, environment, set_levels)
         return _run(Orders(loaded=loaded, environment=environment, reload=reload, on_ready=on_ready))
     config = loaded.config
     folder = folders_of(config, environment).state / PAPER_FOLDER
@@ -60,7 +62,7 @@ def run_engine(
             return _run(
                 Orders(
                     loaded=settings, environment=environment, is_paper=True, signer=signer,
-                    reload=_Reloading(settings.config, file, environment), on_ready=on_ready,
+                    reload=_Reloading(settings.config, file, environment, set_levels), on_ready=on_ready,
                 )
             )  # fmt: skip
         finally:
@@ -126,10 +128,17 @@ def _deposit(url: str, signer: Signer) -> None:
 class _Reloading:
     """Reads the settings again, and puts into a running engine what may change while it runs."""
 
-    def __init__(self, config: Config, file: Path | None, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        file: Path | None,
+        environment: Mapping[str, str],
+        set_levels: Callable[[Config], None] = lambda config: None,
+    ) -> None:
         self._config = config
         self._file = file
         self._environment = environment
+        self._set_levels = set_levels
 
     def __call__(self, engine: Engine) -> Reloaded:
         try:
@@ -141,12 +150,13 @@ class _Reloading:
             # The cap on what stands unhedged is a parameter that the core's gate holds.
             pair_legs(strategy, chosen.params, engine.parts.markets, engine.parts.brain.lane.positions)
         except (ConfigError, StrategyError, OSError) as error:
-            return Reloaded(is_done=False, sentence=f"nothing changed: {error}")
+            return Reloaded(is_done=False, sentence=str(error))
         brain = engine.parts.brain
         for name, value in limit_values(changes.config).items():
             brain.limits[name] = value
         brain.lane.params[:] = params
         self._config = changes.config
+        self._set_levels(changes.config)
         if isinstance(engine.status_maker, StatusMaker):
             engine.status_maker.config = changes.config
         engine.rotate()

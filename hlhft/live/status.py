@@ -247,9 +247,12 @@ def _counters(engine: Engine) -> dict[str, int]:
             "orders cancelled": int(lane["cancelled"]),
             "quotes refused": int(lane["refused"]),
             "fills": int(engine.parts.brain.lane.positions["fills"].sum()),
+            "writes to the store that failed": engine.hub.keeper.failures,
         }
     )
     for more in (engine.hub.counters, engine.dispatch.counters, engine.parts.gateway.counters, engine.pulse.counters,
                  engine.parts.fates.counters, engine.feed.counters, engine.hub.http.counters):  # fmt: skip
         counters.update(more)
+    for line in (engine.feed.line, *engine.orders.lines):
+        counters.update(line.transport.counters)
     return dict(counters.most_common(COUNTERS_MAX))

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 
 from hlhft.config.folders import base_url, folders_of
 from hlhft.config.load import ConfigError
 from hlhft.config.settings import Config, whole
+from hlhft.hyperliquid import account as answers
+from hlhft.hyperliquid import account_requests as requests
+from hlhft.hyperliquid.account_requests import InfoKind
 from hlhft.hyperliquid.backoff import MILLISECOND_NS
+from hlhft.hyperliquid.reading import MEANING, Fault
 from hlhft.hyperliquid.signing import Signer
 from hlhft.hyperliquid.watchdog_events import LOOK_WEIGHT_MIN, WatchdogSettings
+from hlhft.live.http import Http, HttpSettings
+from hlhft.live.preflight import stranger
 from hlhft.live.private_files import read_or_make_secret, read_signer
 from hlhft.live.watchdog import WatchdogPlace
 
 CREDENTIAL = "watchdog-key"
 PUSHES = 3  # of the dead man's switch within the time that it is set ahead
+_LOG = logging.getLogger(__name__)
+_ASKING = HttpSettings(timeout_s=2.0, connect_s=1.0)  # orders may stand meanwhile
 
 
 def settings_of(config: Config) -> WatchdogSettings:
@@ -64,6 +73,28 @@ def signer_of(config: Config, environment: Mapping[str, str]) -> Signer:
     else:
         raise ConfigError(("watchdog.key_file is not set; set it to the file of an API wallet's key for the watchdog",))
     return read_signer(path)
+
+
+async def key_refusal(config: Config, signer: Signer) -> str:
+    """Why the venue would refuse this key's cancels, in one sentence; empty when it would take them.
+
+    Also empty when the venue does not say so within two seconds: that it is down is no reason not to watch.
+    """
+    master, address = config.account.address.lower(), signer.address.lower()
+    if address == master or not master:
+        return ""
+    http = Http(base_url(config), _ASKING)
+    try:
+        answer = await http.ask("/info", requests.of_user(InfoKind.ROLE, address).body)
+    finally:
+        await http.close()
+    role = Fault.UNREADABLE if answer.body is None else answers.role(answer.body)
+    if isinstance(role, Fault):
+        _LOG.warning(
+            "the venue does not say whether it takes this watchdog's cancels: %s", answer.fault or MEANING[role]
+        )
+        return ""
+    return stranger(address, master, role)
 
 
 def place_of(config: Config, environment: Mapping[str, str], *, hears: bool) -> WatchdogPlace:

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from hlhft.cli import run as runs
+from hlhft.cli.config import set_levels as set_levels_of_the_command
 from hlhft.cli.errors import CommandError, ExitCode
 from hlhft.hyperliquid.supervisor_events import Exit, Halt, HaltCause, Verdict
 from hlhft.live import running
@@ -33,8 +34,8 @@ def test_the_end_is_told_by_sentence_and_code(
 ) -> None:
     asked: list[Any] = []
 
-    def run_engine(loaded: Any, environment: Any, file: Any, *, is_paper: bool, on_ready: Any) -> Exit:
-        assert on_ready is None
+    def run_engine(loaded: Any, environment: Any, file: Any, *, is_paper: bool, on_ready: Any, set_levels: Any) -> Exit:
+        assert on_ready is None and set_levels is set_levels_of_the_command
         asked.append((file, is_paper))
         return ended
 

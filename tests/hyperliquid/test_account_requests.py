@@ -43,6 +43,7 @@ CLOID = "0x00030050c6301a2b00000100000000d2"
         ),
         (requests.asset_data(USER, "BTC"), {"type": "activeAssetData", "user": LOWER, "coin": "BTC"}, 20),
         (requests.meta(), {"type": "meta", "dex": ""}, 20),
+        (requests.dexs(), {"type": "perpDexs"}, 20),
         (requests.spot_meta(), {"type": "spotMeta"}, 20),
         (requests.exchange_status(), {"type": "exchangeStatus"}, 2),
     ],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hlhft.hyperliquid.supervisor_events import HALT_MEANING, HaltCause
+from hlhft.hyperliquid.supervisor_events import HALT_MEANING, HaltCause, causes_table
 
 
 def test_every_cause_has_a_meaning() -> None:
@@ -11,5 +11,11 @@ def test_every_cause_has_a_meaning() -> None:
 
 
 def test_numbers_on_disk_do_not_change() -> None:
-    assert [int(cause) for cause in HaltCause] == [1, 2, 3, 4, 5, 6]
+    assert [int(cause) for cause in HaltCause] == [1, 2, 3, 4, 5, 6, 7]
     assert (HaltCause.BREAKER, HaltCause.NONCES) == (1, 6)
+
+
+def test_the_table_for_people() -> None:
+    lines = causes_table().splitlines()
+    assert len(lines) == 2 + len(HaltCause)
+    assert f"| 2 | OPERATOR | {HALT_MEANING[HaltCause.OPERATOR]} |" in lines

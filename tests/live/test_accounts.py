@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from hlhft.hyperliquid.messages import Liquidation
-from hlhft.hyperliquid.reconcile_events import AskOwn
+from hlhft.hyperliquid.reconcile_events import Ask, AskOwn
 from hlhft.hyperliquid.supervisor_events import HaltCause
 from hlhft.hyperliquid.supervisor_table import Stage
+from hlhft.live.http import Answer
 from hlhft.live.store import FILE
 from hlhft.units import MICRO
 from tests.endtoend.house import Process
@@ -155,6 +156,31 @@ def test_a_question_about_our_own_side_waits_for_what_was_told(
             there.dispatch._waiting.clear()
             await until(lambda: told)
             del there.accounts.on
+
+    run_on_uvloop(work)
+
+
+def test_why_questions_get_no_answer_is_told_when_it_begins_and_when_it_changes(
+    exchange: Exchange, market: Trader, tmp_path: Path
+) -> None:
+    owner = Owner(exchange.url, 6)
+    path = write_settings(tmp_path, exchange, owner)
+
+    async def work() -> None:
+        async with engine(path) as (there, _):
+            await until(lambda: both_sides(owner))
+            answers = iter(
+                [Answer(None, "HTTP 502"), Answer(None, "HTTP 502"), Answer(None, "HTTP 429"), Answer(b"{}"),
+                 Answer(None, "HTTP 429")]
+            )  # fmt: skip
+            there.hub.http.post = lambda path, body, told: told(next(answers))  # type: ignore[method-assign]
+            there.accounts.on = lambda event: None  # type: ignore[method-assign]
+            told_before = len(there.hub.happenings)
+            for number in range(5):
+                there.accounts._ask(Ask(number, b"{}", 2))
+            told = [one.text for one in there.hub.happenings][told_before:]
+            assert told == [f"a question got no answer: HTTP {status}" for status in (502, 429, 429)]
+            del there.accounts.on, there.hub.http.post
 
     run_on_uvloop(work)
 

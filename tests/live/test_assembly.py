@@ -90,7 +90,7 @@ def test_a_halt_in_the_store_comes_back_with_its_cause(tmp_path: Path):
         assert stored_halt(store) == Halt(HaltCause.FLATTEN, "news", 0, 0)
         # What the store itself latches when it is in doubt names no cause.
         store.write_halt(latches=1 << 13, code=13, reason="an old copy")
-        assert stored_halt(store) == Halt(HaltCause.OPERATOR, "an old copy", 1 << 13, 13)
+        assert stored_halt(store) == Halt(HaltCause.STATE, "an old copy", 1 << 13, 13)
     finally:
         store.close()
 

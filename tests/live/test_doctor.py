@@ -183,11 +183,13 @@ class World:
         self.owner = hall().owner if owner is None else owner
         self.delay_ms = delay_ms
         self.changed: dict[str, Callable[[bytes], bytes | None]] = {}
+        self.asked: dict[str, Any] = {}  # the newest question
 
     def ask(self, body: bytes) -> Answer:
         answer = self.machine.info(body, ("127.0.0.1", "1"), self.machine.time_ns)
         found: bytes | None = answer.body if answer.status == 200 else None
-        change = self.changed.get(msgspec.json.decode(body)["type"])
+        self.asked = msgspec.json.decode(body)
+        change = self.changed.get(self.asked["type"])
         if change is not None:
             found = change(found or b"")
         now_ns = self.machine.time_ns + self.delay_ms * 1_000_000
@@ -262,6 +264,35 @@ def test_markets_that_are_none() -> None:
     assert World().look(engine={"coins": []})["markets"].level is Level.UNSEEN
 
 
+GOLD = b'{"universe":[{"name":"xyz:GOLD","szDecimals":2,"maxLeverage":10}]}'
+
+
+def test_markets_of_builders_exchanges() -> None:
+    world = World()
+    world.changed["perpDexs"] = lambda _: b'[null,{"name":"abc"},{"name":"xyz"}]'
+    plain = world.changed["meta"] = lambda body: GOLD if world.asked.get("dex") else body
+    coins = {"coins": ["BTC", "xyz:GOLD"]}
+    assert world.look(engine=coins)["markets"].found == "2 traded there: BTC, xyz:GOLD"
+    world.changed["meta"] = lambda body: None if world.asked.get("dex") else body
+    assert world.look(engine=coins)["markets"].level is Level.UNSEEN
+    world.changed["meta"] = plain
+    world.changed["perpDexs"] = lambda _: b"[null]"
+    gone = world.look(engine=coins)["markets"]
+    assert gone.level is Level.FAIL and "there is no builder's exchange xyz" in gone.found
+    world.changed["perpDexs"] = lambda _: None
+    assert world.look(engine=coins)["markets"].level is Level.UNSEEN
+
+
+def test_money_on_the_spot_side() -> None:
+    world = World(hall().poor)
+    balance = b'{"balances":[{"coin":"USDC","token":0,"hold":"0.0","total":"12.5","entryNtl":"0.0"}]}'
+    world.changed["spotClearinghouseState"] = lambda _: balance
+    check = world.look(keys=Keys())["account"]
+    assert check.level is Level.WARN and "12.50 USDC for spot" in check.found
+    world.changed["spotClearinghouseState"] = lambda _: None
+    assert world.look(keys=Keys())["account"].level is Level.UNSEEN
+
+
 def test_an_account_without_money_or_name() -> None:
     assert World(hall().poor).look(keys=Keys())["account"].level is Level.FAIL
     world = World()
@@ -287,7 +318,8 @@ def test_keys_of_another_account_of_the_account_itself_or_that_end_soon() -> Non
 def test_modes_rebates_and_budgets() -> None:
     world = World()
     world.changed["userAbstraction"] = lambda _: b'"unifiedAccount"'
-    assert world.look()["abstraction mode"].level is Level.WARN
+    check = world.look()["abstraction mode"]
+    assert check.level is Level.FAIL and "halts before its first quote" in check.found
     world.changed["userAbstraction"] = lambda _: b'"somethingNew"'
     assert "not known" in world.look()["abstraction mode"].found
     world.changed["userFees"] = lambda body: body.replace(b'"0.00015"', b'"-0.00003"')

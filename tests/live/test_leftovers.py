@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from hlhft.hyperliquid.backoff import Budget
+import pytest
+
+from hlhft.hyperliquid.backoff import BackoffSettings, Budget
 from hlhft.hyperliquid.cloids import Cloid
 from hlhft.hyperliquid.nonces import NonceAllocator
 from hlhft.hyperliquid.reconcile_events import CancelLeftovers, Leftover
@@ -60,7 +62,7 @@ def orders_of(owner: Owner) -> CancelLeftovers:
 def test_they_are_cancelled_even_when_the_first_answer_is_lost(
     exchange: Exchange, market: Trader, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(module, "AGAIN_NS", 1_000_000)
+    monkeypatch.setattr(module, "WAITS", BackoffSettings(first_ns=1_000_000))
     owner = Owner(exchange.url, 1)
     ids = {owner.place() for _ in range(3)}
 
@@ -73,6 +75,35 @@ def test_they_are_cancelled_even_when_the_first_answer_is_lost(
         await until(lambda: not nonces.unanswered)
         assert not there._waiting
         hub.timers.close()
+        hub.keeper.close()
+        await http.close()
+
+    asyncio.run(work())
+
+
+def test_a_venue_that_does_not_answer_is_asked_after_waits_that_grow(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bytes] = []
+
+    async def work() -> None:
+        http = Http("http://127.0.0.1:1")
+        there, hub, _ = made(http)
+        waits: list[int] = []
+
+        def post(path: str, body: bytes, told: Any) -> None:
+            asked.append(body)
+            told(Answer(None, "HTTP 502", 502))
+
+        def wait(owner: str, name: str, at_ns: int) -> None:
+            waits.append(at_ns - hub.clock.now_ns())
+
+        monkeypatch.setattr(http, "post", post)
+        monkeypatch.setattr(hub.timers, "set", wait)
+        there.cancel(CancelLeftovers((Leftover(ETH, Cloid(OWNER, 1, 5).number(), 5, "ETH"),)))
+        (nonce,) = there._waiting
+        for _ in range(9):
+            there._fired(str(nonce), 0)
+        assert len(set(asked)) == 1 and len(asked) == 10, "the same bytes"
+        assert waits[0] < 250_000_000 and waits[-1] > 10_000_000_000
         hub.keeper.close()
         await http.close()
 

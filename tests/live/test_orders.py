@@ -81,14 +81,17 @@ def test_answers_that_say_nothing_are_counted(exchange: Exchange, market: Trader
     async def work() -> None:
         async with engine(path) as (there, _):
             await until(lambda: both_sides(owner))
-            bodies = iter((b'{"status":"nonsense"}', b"[5]", None, None))
+            bodies = iter((b'{"status":"nonsense"}', b"[5]", None, None, None))
 
             def answer(path: str, body: bytes, tell: Any) -> None:
                 tell(Answer(next(bodies), "lost"))
 
             there.hub.http.post = answer  # type: ignore[method-assign, assignment]
-            there.orders.perform([AskStatus(1, 0, b"{}"), AskFills(1), AskStatus(1, 0, b"{}"), PostHttp(10**9, b"{}")])
             counters = there.hub.counters
+            unanswered = counters["questions without an answer"]
+            there.orders.perform([AskStatus(1, 0, b"{}"), AskFills(1), AskStatus(1, 0, b"{}"), AskFills(1)])
+            there.orders.perform([PostHttp(10**9, b"{}")])
+            assert counters["questions without an answer"] == unanswered + 2
             assert counters["answers about orders that cannot be read"] == 1
             assert counters["answers about fills that cannot be read"] == 1
             assert "an action over HTTP got no answer: lost" in there.hub.happenings[-1].text

@@ -40,18 +40,21 @@ def test_a_reload_tightens_and_sets_parameters_and_refuses_the_rest(
     owner = Owner(exchange.url, 1)
     path = write_settings(tmp_path, exchange, owner)
     loaded = load(path, {})
+    levels: list[str] = []
 
     async def work() -> None:
-        async with engine(path, reload=_Reloading(loaded.config, path, {})) as (there, _):
+        reload = _Reloading(loaded.config, path, {}, lambda config: levels.append(config.log.level))
+        async with engine(path, reload=reload) as (there, _):
             await until(lambda: owner.sides("ETH") == {"A", "B"})
             text = path.read_text()
             path.write_text(
                 text.replace("half_spread_bp = 5", "half_spread_bp = 8").replace("owner = 7", "owner = 8")
-                + "tick_to_trade_ms_max = 100\n"
+                + 'tick_to_trade_ms_max = 100\n[log]\nlevel = "debug"\n'
             )
             told = there.reload()
             assert told.is_done
-            assert set(told.applied) == {"strategy.params", "risk.tick_to_trade_ms_max"}
+            assert set(told.applied) == {"strategy.params", "risk.tick_to_trade_ms_max", "log.level"}
+            assert levels == ["debug"]
             assert len(told.refused) == 1 and told.refused[0].startswith("account.owner")
             assert there.parts.brain.limits["tick_to_trade_ns_max"][0] == 100_000_000
             assert there.status().breakers[0].limit == "100 ms"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from hlhft.live.store import StoreError
 from hlhft.live.view import STAGES, Status
 from tests.live.engines import ETH, Exchange, Owner, Trader, engine, run_on_uvloop, until, write_settings
 
@@ -26,7 +27,12 @@ def test_a_status_of_a_trading_engine_is_whole_and_goes_over_the_wire(
             await asyncio.to_thread(market.orders, (ETH, True, "4003.9", "0.05", "Ioc"))
             await until(lambda: there.status().counters["fills"] > 0)
             await until(lambda: there.status().latencies[1].count > 0)
+            lane = there.orders.lines[0]
+            assert not lane.transport.send(lane.socket + 1, b"to a socket that is gone")
+            await asyncio.to_thread(there.hub.keeper.now, no_disk)
             status = there.status()
+            assert status.counters["messages without a socket"] == 1
+            assert status.counters["writes to the store that failed"] == 1
             assert msgspec.convert(msgspec.json.decode(msgspec.json.encode(status)), Status) == status
             check(status, owner)
             there.halt("a look")
@@ -57,3 +63,7 @@ def test_a_status_of_a_trading_engine_is_whole_and_goes_over_the_wire(
         assert not any(one.is_latched for one in status.breakers)
 
     run_on_uvloop(work)
+
+
+def no_disk() -> None:
+    raise StoreError("no disk")

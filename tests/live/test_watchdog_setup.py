@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,10 @@ from hlhft.config.settings import Config
 from hlhft.hyperliquid.signing import Signer
 from hlhft.hyperliquid.watchdog_events import WatchdogSettings
 from hlhft.live.private_files import PrivateFileError
-from hlhft.live.watchdog_setup import CREDENTIAL, place_of, settings_of, signer_of
+from hlhft.live.watchdog_setup import CREDENTIAL, key_refusal, place_of, settings_of, signer_of
+from tests.live.engines import Exchange
+from tests.live.watched import Account
+from tests.live.watched import signer_of as named
 
 ADDRESS = "0x" + "Ab" * 20
 VAULT = "0x" + "Cd" * 20
@@ -89,6 +93,28 @@ def test_the_key_comes_from_the_settings_else_from_systemd(tmp_path: Path) -> No
         signer_of(config(), {})
     with pytest.raises(PrivateFileError):
         signer_of(config(), {"CREDENTIALS_DIRECTORY": str(tmp_path / "none")})
+
+
+def refusal(url: str, account: Account, signer: Signer) -> str:
+    return asyncio.run(
+        key_refusal(config(account={"network": "local", "base_url": url, "address": account.address}), signer)
+    )
+
+
+def test_a_key_whose_cancels_the_venue_would_refuse(exchange: Exchange) -> None:
+    account, other = Account(exchange.url, 1), Account(exchange.url, 2)
+    account.approve(account.agent)
+    other.approve(other.agent)
+    assert refusal(exchange.url, account, account.agent) == ""
+    assert refusal(exchange.url, account, account.signer) == ""
+    assert "does not know the key's address" in refusal(exchange.url, account, named(99))
+    assert f"but agent of {other.address.lower()}" in refusal(exchange.url, account, other.agent)
+
+
+def test_a_venue_that_is_down_is_no_reason_not_to_watch(exchange: Exchange, caplog: pytest.LogCaptureFixture) -> None:
+    account = Account(exchange.url, 3)
+    assert refusal("http://127.0.0.1:1", account, named(99)) == ""
+    assert "does not say whether it takes this watchdog's cancels: /info" in caplog.text
 
 
 def test_a_place_has_a_secret_that_is_made_once(tmp_path: Path) -> None:
