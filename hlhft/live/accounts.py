@@ -220,7 +220,7 @@ class Accounts:
     def _adopt(self, effect: Adopt) -> None:
         for order in effect.orders:
             try:
-                rows = self._fates.adopted(order, self._hub.block_ms, self._clock.now_ns())
+                rows = self._fates.adopted(order, effect.block_ms, self._clock.now_ns())
             except FatesError as error:
                 self._hub.say(f"an order of an earlier session cannot be adopted, it is cancelled: {error}", "warning")
                 continue

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +15,11 @@ from hlhft.hyperliquid.reconcile_events import Ask, AskOwn
 from hlhft.hyperliquid.supervisor_events import HaltCause
 from hlhft.hyperliquid.supervisor_table import Stage
 from hlhft.live.http import Answer
+from hlhft.live.store import FILE
+from hlhft.units import MICRO
+from tests.endtoend.house import Process
 from tests.live.engines import ETH, Exchange, Owner, Trader, engine, run_on_uvloop, until, write_settings
+from tests.live.watched import CHAIN
 
 pytestmark = pytest.mark.processes
 
@@ -60,6 +67,76 @@ def test_what_an_earlier_session_left_is_adopted_where_that_is_the_policy(
             assert there.supervisor.halt is None
 
     run_on_uvloop(work)
+
+
+def test_orders_of_a_killed_session_are_adopted_and_cancelled_by_the_core_that_answers_for_them(
+    exchange: Exchange, market: Trader, tmp_path: Path
+) -> None:
+    """It is not connected yet when it hears of them, and then it wants no quote anywhere: new ones follow."""
+    owner = Owner(exchange.url, 6)
+    path = write_settings(tmp_path, exchange, owner, engine='leftovers = "adopt"\n')
+    killed = Process(["run", "--config", str(path)], tmp_path)
+    try:
+        owner.eventually(lambda: both_sides(owner) or not killed.is_running, within_s=120)
+        assert killed.is_running, killed.output
+    finally:
+        killed.kill()
+    left = {order["oid"] for order in owner.own_orders()}
+    assert left
+
+    async def work() -> None:
+        async with engine(path) as (there, _):
+            await until(lambda: there.stage is Stage.TRADING and both_sides(owner))
+            assert there.hub.counters["reconcile: ADOPTED"] == 1
+            await until(lambda: not owner.open_ids() & left)
+            assert there.hub.counters["reconcile: LEFTOVERS"] == 0, "nobody else cancelled them"
+            await until(lambda: {order.session for order in there.parts.fates.live_orders()} == {2})
+            await asyncio.to_thread(market.orders, (ETH, True, "4003.9", "0.05", "Ioc"))
+            await until(lambda: there.parts.brain.lane.positions["position_lots"][ETH] == -500)
+            assert owner.position("ETH") == -0.05
+            assert there.parts.brain.lane.lane["illegal_transitions"][0] == 0
+            assert there.supervisor.halt is None
+
+    run_on_uvloop(work)
+    assert not owner.own_orders()
+
+
+def drawn(path: Path) -> list[int]:
+    """The peaks in the store of an engine that runs."""
+    store = f"file:{path.parent / 'state' / FILE}?mode=ro"
+    with contextlib.closing(sqlite3.connect(store, uri=True)) as connection:
+        return [row[0] for row in connection.execute("SELECT equity_micro FROM peak")]
+
+
+def withdraw(owner: Owner, usdc: int) -> None:
+    owner.act({"type": "withdraw3", **CHAIN, "destination": owner.address, "amount": str(usdc), "time": 0})
+
+
+def test_money_that_leaves_or_comes_is_no_loss_and_no_profit_during_a_session_or_between(
+    exchange: Exchange, market: Trader, tmp_path: Path
+) -> None:
+    """100,000; 10,000 out during the first session and 40,000 after it; 30,000 in during the second, 5,000 after it."""
+    owner = Owner(exchange.url, 9)
+    path = write_settings(tmp_path, exchange, owner)
+
+    async def session(usdc: int, moved: int, move: Callable[[], None]) -> None:
+        async with engine(path) as (there, _):
+            lane = there.parts.brain.lane.lane
+            await until(lambda: both_sides(owner))
+            assert (lane["starting_equity_micro"][0], lane["peak_max_micro"][0]) == (usdc * MICRO, usdc * MICRO)
+            await asyncio.to_thread(move)
+            await until(lambda: lane["transfers_micro"][0] == moved * MICRO)
+            there.accounts.read_again()
+            await until(lambda: there.accounts.agreed == 2)
+            assert (lane["equity_micro"][0], lane["equity_gap_micro"][0], lane["latches"][0]) == (usdc * MICRO, 0, 0)
+            await until(lambda: set(drawn(path)) == {usdc * MICRO})
+            assert there.supervisor.halt is None
+
+    run_on_uvloop(lambda: session(100_000, -10_000, lambda: withdraw(owner, 10_000)))
+    withdraw(owner, 40_000)
+    run_on_uvloop(lambda: session(50_000, 30_000, lambda: owner.deposit(30_000)))
+    owner.deposit(5_000)
+    run_on_uvloop(lambda: session(85_000, -1_000, lambda: withdraw(owner, 1_000)))
 
 
 def test_a_question_about_our_own_side_waits_for_what_was_told(

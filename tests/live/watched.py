@@ -40,13 +40,17 @@ class Account:
         self._nonce = time.time_ns() // 1_000_000
         self._orders = 0
         self._price = str(int(float(self.ask("metaAndAssetCtxs")[1][ETH]["oraclePx"]) * 0.9))
-        self._post("/admin", msgspec.json.encode({"address": self.address, "usdc": 100_000}))
+        self.deposit(100_000)
         self.eventually(lambda: self.ask("clearinghouseState")["withdrawable"] != "0.0")
 
     def _post(self, path: str, body: bytes) -> Any:
         response = self._http.post(self.url + path, data=body, timeout=REQUEST_S)
         assert response.status_code == 200, response.text
         return response.json()
+
+    def deposit(self, usdc: int) -> None:
+        """Money out of nothing, soon."""
+        self._post("/admin", msgspec.json.encode({"address": self.address, "usdc": usdc}))
 
     def ask(self, kind: str) -> Any:
         """The answer to an information request about the account."""
@@ -56,7 +60,7 @@ class Account:
         """The answer to an action."""
         self._nonce = max(self._nonce + 1, time.time_ns() // 1_000_000)
         if "signatureChainId" in action:
-            action = {**action, "nonce": self._nonce}
+            action = {**action, "time" if "time" in action else "nonce": self._nonce}
             digest = user_signed_digest(action)
         else:
             hashed = action_hash(action, nonce=self._nonce, vault_address=None, expires_after_ms=expires_after_ms)
