@@ -21,7 +21,7 @@ BIN := .venv/bin/
 READY := .venv/.ready-$(shell { cat pyproject.toml constraints.txt; echo '$(CURDIR)'; } | cksum | cut -d ' ' -f 1)
 endif
 
-.PHONY: help install demo demo-backtest exchange test end-to-end coverage bench bench-short bench-flow day fuzz lint types format docs clean
+.PHONY: help install demo demo-backtest exchange test end-to-end coverage bench bench-short bench-flow day soak fuzz kills lint types format docs clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -74,8 +74,14 @@ bench-flow: $(READY) ## Hold the synthetic order flow against recordings, and wr
 day: $(READY) ## Run a day of four coins through the exchange (ARGUMENTS='--hours 1')
 	@$(RUN) tests/bench/day.py $(ARGUMENTS)
 
+soak: $(READY) ## Quote fifty markets with a real engine (ARGUMENTS='--minutes 30')
+	@$(RUN) tests/bench/soak.py $(ARGUMENTS)
+
 fuzz: $(READY) ## Throw a hundred thousand inputs at the exchange (ARGUMENTS='--inputs 1000000 --seed 2')
 	@$(RUN) -m tests.exchange.fuzz_run --coverage $(ARGUMENTS)
+
+kills: $(READY) ## Kill engines, watchdogs and exchanges a thousand times in virtual time (ARGUMENTS='--kills 100 --seed 2')
+	@$(RUN) -m tests.live.kills $(ARGUMENTS)
 
 lint: $(READY) ## Check style and formatting
 	@$(BIN)ruff check .

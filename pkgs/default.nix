@@ -4,6 +4,7 @@ final: prev: {
     (python: _: {
       aiofastnet = python.callPackage ./aiofastnet { };
       picows = python.callPackage ./picows { };
+      python-socks = python.callPackage ./python-socks { };
       purgedcv = python.callPackage ./purgedcv { };
       hyperliquid-python-sdk = python.callPackage ./hyperliquid-python-sdk { };
     })

@@ -36,6 +36,7 @@ from hlhft.hyperliquid.reconcile_events import (
     Ask,
     AskOwn,
     Begin,
+    BeginPeaks,
     BeginSession,
     CancelLeftovers,
     Code,
@@ -108,7 +109,7 @@ class Reconciliation:
         self._fills_from_ms = self._side_from_ms = settings.watermark_ms
         self._fills_asked_ms = 0
         self._is_whole = False  # whether all fills since then were told
-        self._transferred: int | None = 0
+        self._peak_micro = settings.peak_micro
         self._rounds = 0
         self._mode = Abstraction.UNRECOGNISED
         self._begin = Begin(0, Reason.SLOW)
@@ -132,6 +133,10 @@ class Reconciliation:
         self._steps: dict[Step, Callable[[Input], None]] = {
             step: getattr(self, f"_{step.name.lower()}") for step in Step
         }
+
+    def forget_peak(self) -> None:
+        """An operator resumed: what earlier sessions reached counts no more."""
+        self._peak_micro = 0
 
     def on(self, event: Input, now_ns: int) -> list[Effect]:
         """The effects of what happened, to be performed in their order. Raises ImpossibleEvent for what cannot happen
@@ -245,6 +250,8 @@ class Reconciliation:
         self._reading.states.clear()
         self._reading.orders.clear()
         self._reading.fills.clear()
+        if not self.is_seeded:
+            self._reading.transfers.clear()
         self._want_states()
 
     def _want_states(self) -> None:
@@ -268,10 +275,14 @@ class Reconciliation:
             return
         self._want(requests.of_user(InfoKind.ABSTRACTION, self._user), is_needed=is_needed)
         self._want(requests.of_user(InfoKind.FEES, self._user), is_needed=is_needed)
-        if self._side_from_ms:
-            for kind in (InfoKind.TRANSFERS, InfoKind.FUNDINGS):
-                start = max(self._side_from_ms - self.settings.overlap_ms, 0)
-                self._want(requests.of_time(kind, self._user, start), subject=str(start), is_needed=is_needed)
+        if self.is_seeded:
+            self._want_since(InfoKind.TRANSFERS, self._side_from_ms, is_needed=False)
+        self._want_since(InfoKind.FUNDINGS, self._side_from_ms, is_needed=is_needed)
+
+    def _want_since(self, kind: InfoKind, from_ms: int, *, is_needed: bool) -> None:
+        if from_ms:
+            start = max(from_ms - self.settings.overlap_ms, 0)
+            self._want(requests.of_time(kind, self._user, start), subject=str(start), is_needed=is_needed)
 
     def _want_assets(self) -> None:
         """The leverage of a few markets, one after the other."""
@@ -329,6 +340,9 @@ class Reconciliation:
                 start_ms = max(min(self._fills_from_ms or block_ms, block_ms) - self.settings.overlap_ms, 0)
                 self._fills_asked_ms = start_ms
                 self._want(requests.of_time(InfoKind.FILLS, self._user, start_ms), subject=str(start_ms))
+                if not self.is_seeded and block_ms > self._begin.settled_ms:
+                    # After the state, too: what its equity holds is to be known. No session begins earlier.
+                    self._want_since(InfoKind.TRANSFERS, self.settings.transfers_ms, is_needed=True)
             return
         for question in self._questions.drop():
             self._report(ReportCode.GIVEN_UP, str(question))
@@ -457,13 +471,17 @@ class Reconciliation:
 
     def _seed(self, event: Input) -> None:
         reading, block_ms, now_ns = self._reading, self._reading.block_ms, self._now_ns
-        self._transferred = self._transferred_micro()
+        transferred = self._transferred_micro(block_ms)
+        self._effects.append(BeginPeaks(transferred, block_ms))
         self._tidings.begun_ms = block_ms
         told = self._tidings.of_reading(reading, now_ns)
         for row in range(len(self.account.markets)):
             lots, _ = self.account.venue_lots(row, reading)
             mark = self._mark_ticks(row) if lots else 0
             told.append(rows.position_state(row, lots, mark, block_ms, now_ns))
+        # Before the equity: beside it, a peak that does not know of a withdrawal is a loss.
+        if self._peak_micro and self._peak_micro + transferred > 0:
+            told.append(rows.restored_peak(self._peak_micro + transferred, self.settings.peak_ns, block_ms, now_ns))
         told.append(self._equity_row(rows.START))
         self._tell(told)
         self._effects.append(BeginSession(block_ms))
@@ -479,15 +497,17 @@ class Reconciliation:
                     return position.mark_ticks
         return self._own.marks_ticks[row]
 
-    def _transferred_micro(self) -> int | None:
-        """What was moved since the earlier session's watermark, as far as it is told."""
-        watermark_ms = self.settings.watermark_ms
-        found = [one for one in self._reading.transfers if ms_of(one.ts_ns) > watermark_ms > 0]
-        amounts = [one.amount_micro for one in found if one.amount_micro is not None]
-        for transfer in found:
+    def _transferred_micro(self, block_ms: int) -> int:
+        """What was moved up to the block that the session begins with, and is not in the earlier sessions' peak."""
+        known_ms, total = self.settings.transfers_ms, 0
+        for transfer in {(one.ts_ns, one.hash, one.text): one for one in self._reading.transfers}.values():
+            if not 0 < known_ms < ms_of(transfer.ts_ns) <= block_ms:
+                continue
             if transfer.amount_micro is None:
                 self._report(ReportCode.TRANSFER_UNKNOWN, transfer.text)
-        return sum(amounts) if len(amounts) == len(found) else None
+            else:
+                total += transfer.amount_micro
+        return total
 
     def _equity_row(self, which: int) -> Row:
         equity = self.account.equity_micro(self._reading, self._own.marks_ticks)
@@ -510,8 +530,7 @@ class Reconciliation:
         self._effects.append(Watermark(reading.block_ms))
         self._report(ReportCode.AGREED, f"after {self._standing.readings} readings, at block {reading.block_ms}")
         if self._is_gating:
-            self._effects.append(Agreed(self._begin.number, reading.block_ms, self._transferred))
-            self._transferred = 0
+            self._effects.append(Agreed(self._begin.number, reading.block_ms))
 
     def _disagree(self, event: Input) -> None:
         code, sentence = self._ending

@@ -241,6 +241,17 @@ class BeginSession(Struct, frozen=True):
     block_ms: int
 
 
+class BeginPeaks(Struct, frozen=True):
+    """Keep that equity is from now on that of a session that began at this block.
+
+    `transferred_micro` is what was moved in and out between the settings' `transfers_ms` and this block, as far as the
+    venue tells amounts: what the session begins with holds it, and peaks of earlier sessions do not.
+    """
+
+    transferred_micro: int
+    block_ms: int
+
+
 class Adopt(Struct, frozen=True):
     """Tell the fates, and by them the core, that these orders of earlier sessions are ours again, as they were at this
     block."""
@@ -256,12 +267,10 @@ class CancelLeftovers(Struct, frozen=True):
 
 
 class Agreed(Struct, frozen=True):
-    """The account agrees as of this block, as the Begin of this number demanded. `transferred_micro` is what was moved
-    in and out between the watermark of transfers and this session's beginning, 0 later; None when it is not known."""
+    """The account agrees as of this block, as the Begin of this number demanded."""
 
     number: int
     block_ms: int
-    transferred_micro: int | None = 0
 
 
 class Disagreed(Struct, frozen=True):
@@ -314,6 +323,7 @@ Effect = (
     | AskOwn
     | Tell
     | BeginSession
+    | BeginPeaks
     | Adopt
     | CancelLeftovers
     | Agreed

@@ -50,6 +50,11 @@ def equity_state(equity_micro: int, which: int, block_ms: int, now_ns: int) -> R
     return _row(EventKind.EQUITY_STATE, block_ms, now_ns, aux0=equity_micro, aux1=which)
 
 
+def restored_peak(peak_micro: int, peak_ns: int, block_ms: int, now_ns: int) -> Row:
+    """The highest equity of earlier sessions, as if all that was moved since had been moved before."""
+    return _row(EventKind.RESTORED, block_ms, now_ns, size_lots=peak_micro, order_id=peak_ns)
+
+
 def ledger_transfer(amount_micro: int, ts_ns: int, now_ns: int) -> Row:
     """Money that entered or left."""
     return _row(EventKind.LEDGER_TRANSFER, 0, now_ns, ts_ns=ts_ns, aux0=amount_micro)

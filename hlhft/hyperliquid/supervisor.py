@@ -54,21 +54,17 @@ _REPORTS: dict[Stage, ReportCode] = {
 class Supervisor:
     """The supervisor of one engine with `lanes` trading connections, numbered from 0.
 
-    `halt` is what was on disk, None for an engine that may trade; `peak_micro` the highest equity of the last hour
-    that is known from before, 0 for none, and `peak_ns` when that was. `stop_ns_max` is how long a stop may take.
-    Raises ValueError when it is not positive.
+    `halt` is what was on disk, None for an engine that may trade; `stop_ns_max` is how long a stop may take. Raises
+    ValueError when it is not positive.
     """
 
-    def __init__(
-        self, *, lanes: int, stop_ns_max: int, halt: Halt | None = None, peak_micro: int = 0, peak_ns: int = 0
-    ) -> None:
+    def __init__(self, *, lanes: int, stop_ns_max: int, halt: Halt | None = None) -> None:
         if lanes < 1 or stop_ns_max < 1:
             raise ValueError(f"an engine has a lane and time to stop, not {lanes} lanes and {stop_ns_max} ns")
         self.stage = Stage.STARTING
         self.halt = halt
         self._lanes = [False] * lanes
         self._stop_ns_max = stop_ns_max
-        self._peak_micro, self._peak_ns = peak_micro, peak_ns
         self._is_fed = False
         self._is_agreed = False
         self._is_told_up = False
@@ -207,14 +203,13 @@ class Supervisor:
         self._effects.append(told.TellCore((row,)))
 
     def _tell_restored(self, event: Input, now_ns: int) -> None:
-        """A peak from before the restart counts for the drawdown of its hour, whether there is a halt or not."""
+        """What was latched; the peak from before the restart follows once it is known what was moved since
+        (`hlhft.hyperliquid.reconcile`)."""
         halt = self.halt
-        if halt is None and self._peak_micro == 0:
+        if halt is None:
             return
-        latches, breaker = (0, 0) if halt is None else (halt.latches, halt.breaker)
-        peak_micro, peak_ns = self._peak_micro, self._peak_ns
-        self._tell(EventKind.RESTORED, now_ns, aux0=latches, aux1=breaker, size_lots=peak_micro, order_id=peak_ns)
-        if halt is not None and halt.cause is not HaltCause.BREAKER:
+        self._tell(EventKind.RESTORED, now_ns, aux0=halt.latches, aux1=halt.breaker)
+        if halt.cause is not HaltCause.BREAKER:
             # What was to be flattened and is not yet, is.
             command = _FLATTEN if halt.cause is HaltCause.FLATTEN else _HALT
             self._tell(EventKind.OPERATOR_COMMAND, now_ns, aux0=command, aux1=int(halt.cause))

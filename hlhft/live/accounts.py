@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from hlhft.core.brain import Brain
+from hlhft.events import EventKind
 from hlhft.hyperliquid.connection_events import Reconcile
 from hlhft.hyperliquid.fates import Fates
 from hlhft.hyperliquid.fates_records import FatesError
@@ -28,6 +29,7 @@ from hlhft.hyperliquid.reconcile_events import (
     Ask,
     AskOwn,
     Begin,
+    BeginPeaks,
     BeginSession,
     CancelLeftovers,
     CorePositions,
@@ -64,12 +66,14 @@ from hlhft.live.orders import Orders
 OWNER = "reconcile"  # of its timers
 NS_PER_MS = 1_000_000
 FOLLOWING_MS = 10  # until a question about our own side is tried again
+_LEDGER_TRANSFER = int(EventKind.LEDGER_TRANSFER)
 _QUIET = frozenset({ReportCode.AGREED, ReportCode.DIFFERS})
 
 
 class Accounts:
     """The account of one engine. `reconciled(number)` tells a connection that its demand is met; `leftovers(orders)`
-    cancels orders that nobody answers for; `watermark(ms)` keeps up to where all is known."""
+    cancels orders that nobody answers for; `watermark(ms)` keeps up to where all is known, `begin_peaks(micro, ms)` and
+    `moved(micro, ms)` what was moved in and out, by which equity of before is compared with that of now."""
 
     def __init__(
         self,
@@ -84,6 +88,8 @@ class Accounts:
         leftovers: Callable[[CancelLeftovers], None],
         fills: Callable[[Fills], None],
         watermark: Callable[[int], None],
+        begin_peaks: Callable[[int, int], None],
+        moved: Callable[[int, int], None],
     ) -> None:
         self.reconciliation = reconciliation
         self.agreed = 0  # how often a demanded reading agreed
@@ -97,6 +103,8 @@ class Accounts:
         self._leftovers = leftovers
         self._fills = fills
         self._watermark = watermark
+        self._begin_peaks = begin_peaks
+        self._moved = moved
         self._number = 0
         self._demand: tuple[int, int] | None = None  # number of the Begin, number of the connection's demand
         self._is_proving = False
@@ -105,7 +113,8 @@ class Accounts:
         self._effects: dict[type, Callable[[Any], None]] = {
             Ask: self._ask, TellListing: self._tell_listing, TellFills: self._tell_fills,
             FillsRead: self._fills_read, AskOwn: self._ask_own, Tell: self._tell,
-            BeginSession: self._begin_session, Adopt: self._adopt, CancelLeftovers: self._cancel_leftovers,
+            BeginSession: self._begin_session, BeginPeaks: self._begin_peak, Adopt: self._adopt,
+            CancelLeftovers: self._cancel_leftovers,
             Agreed: self._agree, Disagreed: self._disagree, Watermark: self._keep_watermark,
             Empty: self._empty, NotEmpty: self._not_empty,
             SetTimer: self._set_timer, Report: self._report,
@@ -197,10 +206,16 @@ class Accounts:
         )
 
     def _tell(self, effect: Tell) -> None:
+        for row in effect.rows:
+            if row[7] == _LEDGER_TRANSFER:
+                self._moved(row[5], row[0] // NS_PER_MS)
         self._hub.dispatch.tell(effect.rows)
 
     def _begin_session(self, effect: BeginSession) -> None:
         self._hub.dispatch.tell(self._fates.begun(effect.block_ms, self._clock.now_ns()))
+
+    def _begin_peak(self, effect: BeginPeaks) -> None:
+        self._begin_peaks(effect.transferred_micro, effect.block_ms)
 
     def _adopt(self, effect: Adopt) -> None:
         for order in effect.orders:

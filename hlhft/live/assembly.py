@@ -130,6 +130,14 @@ class Keeping(Keep):
         now_ns = self.clock.now_ns()
         self.keeper.later(lambda: self.store.write_peak(equity_micro, now_ns))
 
+    def begin_peaks(self, transferred_micro: int, block_ms: int) -> None:
+        """Peaks from now on are of the session that began at this block."""
+        self.keeper.later(lambda: self.store.begin_peaks(transferred_micro, block_ms))
+
+    def moved(self, amount_micro: int, time_ms: int) -> None:
+        """A deposit, or a withdrawal below 0, was told to the core."""
+        self.keeper.later(lambda: self.store.write_moved(amount_micro, time_ms))
+
     def raw(self, frame: memoryview, now_ns: int) -> None:
         """A frame of the user's streams, as it came. Where the journal is full, the core's way finds out."""
         try:
@@ -247,12 +255,15 @@ def parts_of(
         requests=Budget(max(weight * HTTP_SHARE // 100, 1)),
     )  # fmt: skip
     now_ns = hub.clock.now_ns()
-    watermark = store.watermark()
+    watermark, peak = store.watermark(), store.peak(now_ns)
     reconciliation = Reconciliation(
         ReconcileSettings(
             policy=Policy(config.engine.leftovers),
             round_ns=whole(config, "engine.reconcile_ms"),
             watermark_ms=watermark.time_ms,
+            transfers_ms=store.moved().time_ms,
+            peak_micro=peak or 0,
+            peak_ns=now_ns if peak else 0,
             questions=QuestionSettings(
                 weight_per_minute=max(weight * READING_SHARE // 100, READING_MIN),
                 weight_kept=weight * ASKING_SHARE // 100,  # nothing is asked of single orders while nothing is sent
@@ -261,7 +272,6 @@ def parts_of(
         Account(markets, owner=owner, session=session, asset_ids=found.asset_ids, base_tokens=found.base_tokens),
         user=found.address,
     )
-    peak = store.peak(now_ns)
     stop_ns_max = whole(config, "engine.stop_ms_max")
     url = "ws" + base_url.removeprefix("http") + "/ws"
     feed, *lanes = (
@@ -270,10 +280,7 @@ def parts_of(
     return Parts(
         hub=hub, markets=markets, address=found.address, brain=brain, journal=journal, fates=fates, gateway=gateway,
         reconciliation=reconciliation,
-        supervisor=Supervisor(
-            lanes=LANES, stop_ns_max=stop_ns_max, halt=stored_halt(store), peak_micro=peak or 0,
-            peak_ns=now_ns if peak else 0,
-        ),
+        supervisor=Supervisor(lanes=LANES, stop_ns_max=stop_ns_max, halt=stored_halt(store)),
         feed=feed, lanes=lanes, tick_to_trade_ns_max=int(limits["tick_to_trade_ns_max"]), stop_ns_max=stop_ns_max,
         settled_ms=0 if store.has_ended_well else now_ns // NS_PER_MS + expires_ms,
         transport=TransportSettings(),

@@ -95,6 +95,12 @@ class Keep:
     def peak(self, equity_micro: int) -> None:
         """The highest equity of the running minute."""
 
+    def begin_peaks(self, transferred_micro: int, block_ms: int) -> None:
+        """Peaks from now on are of a session that began at this block; so much was moved that none before knew of."""
+
+    def moved(self, amount_micro: int, time_ms: int) -> None:
+        """A deposit, or a withdrawal below 0, was told to the core."""
+
     def raw(self, frame: memoryview, now_ns: int) -> None:
         """A frame of the user's streams, as it came."""
 
@@ -133,6 +139,7 @@ class Engine:
         every_second: Callable[[Engine], None] = lambda engine: None,
         leftovers: Callable[[CancelLeftovers], None] | None = None,
         collects: bool = True,
+        polls: bool = False,
     ) -> None:
         self.parts = parts
         self.hub = parts.hub
@@ -147,7 +154,7 @@ class Engine:
         self._ready = ready
         self._stopping = stopping
         self._every_second = every_second
-        self._collects = collects
+        self._collects, self._polls = collects, polls
         self._requests = 0
         self._answers: dict[int, told.Answer] = {}
         self._breaks = 0
@@ -178,6 +185,7 @@ class Engine:
             hub, parts.reconciliation, brain=parts.brain, fates=parts.fates, orders=self.orders,
             settled_ms=parts.settled_ms, reconciled=self._reconciled,
             leftovers=leftovers or self._leftovers, fills=parts.keep.fills, watermark=parts.keep.watermark,
+            begin_peaks=parts.keep.begin_peaks, moved=parts.keep.moved,
         )  # fmt: skip
         self._effects: dict[type, Callable[[Any], None]] = {
             told.TellCore: self._tell_core, told.SetGate: self._set_gate, told.CancelOwn: self._cancel_own,
@@ -191,7 +199,7 @@ class Engine:
     def start(self) -> None:
         """All is loaded: begins to connect."""
         self.loop.set_exception_handler(self._loop_failed)
-        self.pulse.start(collects=self._collects)
+        self.pulse.start(collects=self._collects, polls=self._polls)
         # What was latched before the restart is the supervisor's own news to the core.
         self._is_restoring = True
         self.supervise(told.Warmed())
@@ -435,6 +443,7 @@ class Engine:
         outcome = self._asked(told.ResumeAsked(self._request(), reason))
         if outcome.is_done:
             self.orders.on(Resume())
+            self.accounts.reconciliation.forget_peak()
         else:
             self.accounts.read_again()
         return outcome

@@ -188,7 +188,7 @@ class _Session:
                 covers=self._orders.covers or self._covers, is_paper=self._orders.is_paper,
             ),
             tally=tally, reload=self._orders.reload, ready=self._notifier.ready, stopping=self._notifier.stopping,
-            every_second=self._every_second, leftovers=leftovers.cancel,
+            every_second=self._every_second, leftovers=leftovers.cancel, polls=self._config.engine.busy_poll,
         )  # fmt: skip
         return engine
 

@@ -42,12 +42,16 @@ class Pulse:
         self._middle_ns = 0
         self._full_ns = 0
         self._is_collecting = False
+        self._is_polling = False
         self._timer: asyncio.TimerHandle | None = None
 
-    def start(self, *, collects: bool) -> None:
+    def start(self, *, collects: bool, polls: bool = False) -> None:
         """Begins to beat. With `collects` the collector runs in quiet moments only, and what is there now is looked
-        through no more."""
+        through no more. With `polls` the loop never sleeps: what arrives waits for no wake-up."""
         self._is_collecting = collects
+        self._is_polling = polls
+        if polls:
+            self._loop.call_soon(self._turn)
         if collects:
             gc.collect()
             gc.freeze()
@@ -62,6 +66,7 @@ class Pulse:
             self._timer.cancel()
             self._timer = None
         self.due_ns = 0
+        self._is_polling = False
         if self._is_collecting:
             self._is_collecting = False
             gc.enable()
@@ -77,6 +82,11 @@ class Pulse:
             self.counters["times the loop was late"] += 1
             self._late(late_ns)
         return late_ns
+
+    def _turn(self) -> None:
+        """Has the loop look at its sockets again at once."""
+        if self._is_polling:
+            self._loop.call_soon(self._turn)
 
     def _arm(self, now_ns: int) -> None:
         self.due_ns = now_ns + PERIOD_NS

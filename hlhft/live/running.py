@@ -24,7 +24,7 @@ from hlhft.live.http import Http
 from hlhft.live.preflight import VenueError
 from hlhft.live.process import Orders, paper_key, run
 from hlhft.live.status import StatusMaker
-from hlhft.strategies import StrategyError
+from hlhft.strategies import StrategyError, pair_legs
 from hlhft.strategies import load as load_strategy
 
 PAPER_FOLDER = "paper"  # in the state folder: paper has a store, a journal and a key of its own
@@ -144,7 +144,11 @@ class _Reloading:
         try:
             fresh = load(self._file, self._environment).config
             changes = reload_of(self._config, _like(self._config, fresh))
-            params = load_strategy(changes.config.strategy.name).params_bytes(changes.config.strategy.params)
+            chosen = changes.config.strategy
+            strategy = load_strategy(chosen.name)
+            params = strategy.params_bytes(chosen.params)
+            # The cap on what stands unhedged is a parameter that the core's gate holds.
+            pair_legs(strategy, chosen.params, engine.parts.markets, engine.parts.brain.lane.positions)
         except (ConfigError, StrategyError, OSError) as error:
             return Reloaded(is_done=False, sentence=str(error))
         brain = engine.parts.brain

@@ -24,7 +24,7 @@ import msgspec
 
 FILE, LOCK = "store.sqlite3", "lock"
 FOLDER_MODE, FILE_MODE = 0o700, 0o600
-VERSION = 1  # raise it together with a migration
+VERSION = 2  # raise it together with a migration
 SESSION_MAX = 2**32 - 1  # a client order id has room for no more (hlhft.hyperliquid.cloids)
 MARK_MAX = 2**63 - 1
 MINUTE_NS = 60_000_000_000
@@ -52,6 +52,12 @@ MIGRATIONS: tuple[str, ...] = (
     INSERT INTO halt VALUES (0, 0, 0, '', 0);
     INSERT INTO watermark VALUES (0, 0);
     """,
+    """
+    CREATE TABLE moved (
+        only INTEGER PRIMARY KEY CHECK (only = 0), amount_micro INTEGER NOT NULL, time_ms INTEGER NOT NULL
+    ) STRICT;
+    INSERT INTO moved SELECT 0, 0, time_ms FROM watermark;
+    """,
 )
 assert len(MIGRATIONS) == VERSION
 
@@ -74,6 +80,14 @@ class Watermark(msgspec.Struct, frozen=True, kw_only=True):
 
     time_ms: int = 0
     tids: frozenset[int] = frozenset()
+
+
+class Moved(msgspec.Struct, frozen=True, kw_only=True):
+    """Deposits less withdrawals since the session that wrote the peaks began, of those up to this venue time; 0 before
+    the first."""
+
+    amount_micro: int = 0
+    time_ms: int = 0
 
 
 @dataclass(kw_only=True)
@@ -155,23 +169,30 @@ class Store:
         return Halt(latches=row[0], code=row[1], reason=row[2], at_ns=row[3])
 
     def write_halt(self, *, latches: int, code: int, reason: str) -> None:
-        """Latches and halt survive a power cut; zeros clear them, which only a resume with a reason does."""
+        """Latches and halt survive a power cut; zeros clear them, which only a resume with a reason does.
+
+        Peaks go with them: to the core as well, a resume starts the peak again from the present equity.
+        """
         with self._writing() as connection:
+            if not latches and not code:
+                connection.execute("DELETE FROM peak")
             connection.execute(
                 "UPDATE halt SET latches = ?, code = ?, reason = ?, at_ns = ?",
                 (latches, code, reason[:REASON_LENGTH_MAX], self.clock_ns()),
             )
 
     def peak(self, now_ns: int) -> int | None:
-        """The highest equity of the last hour, micro-USDC; None when none was written in it."""
+        """The highest equity of the last hour, micro-USDC, as if what `moved` says had been moved before it; None when
+        none was written in it."""
         row = self.connection.execute(
             "SELECT max(equity_micro) FROM peak WHERE minute BETWEEN ? AND ?",
             (now_ns // MINUTE_NS - PEAK_MINUTES + 1, now_ns // MINUTE_NS),
         ).fetchone()
-        return None if row[0] is None else int(row[0])
+        return None if row[0] is None else int(row[0]) + self.moved().amount_micro
 
     def write_peak(self, equity_micro: int, now_ns: int) -> None:
-        """The highest equity of the running minute, flow-adjusted; a lower one than is there changes nothing."""
+        """The highest equity of the running minute, without what was moved since the session began, as the core has
+        it; a lower one than is there changes nothing."""
         minute = now_ns // MINUTE_NS
         with self._writing(durable=False) as connection:
             connection.execute(
@@ -180,6 +201,28 @@ class Store:
                 (minute, equity_micro),
             )
             connection.execute("DELETE FROM peak WHERE minute NOT BETWEEN ? AND ?", (minute - PEAK_MINUTES, minute))
+
+    def moved(self) -> Moved:
+        """What was moved since the session that wrote the peaks began, and up to when that is known."""
+        row = self.connection.execute("SELECT amount_micro, time_ms FROM moved").fetchone()
+        return Moved(amount_micro=row[0], time_ms=row[1])
+
+    def write_moved(self, amount_micro: int, time_ms: int) -> None:
+        """A deposit, or a withdrawal below 0, at this venue time was told to the core."""
+        with self._writing(durable=False) as connection:
+            connection.execute(
+                "UPDATE moved SET amount_micro = amount_micro + ?, time_ms = max(time_ms, ?)", (amount_micro, time_ms)
+            )
+
+    def begin_peaks(self, transferred_micro: int, block_ms: int) -> None:
+        """A session begins with the equity of this block, after `transferred_micro` that no earlier one was told of:
+        from now on peaks are as it has them, those of before as if all had been moved before them."""
+        with self._writing(durable=False) as connection:
+            connection.execute(
+                "UPDATE peak SET equity_micro = equity_micro + ? + (SELECT amount_micro FROM moved)",
+                (transferred_micro,),
+            )
+            connection.execute("UPDATE moved SET amount_micro = 0, time_ms = ?", (block_ms,))
 
     def watermark(self) -> Watermark:
         """Up to which fill everything was counted."""

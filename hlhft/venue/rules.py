@@ -53,10 +53,9 @@ RULES_DTYPE = np.dtype(
     ]
 )
 
-# Venue reference section 7: 1000 open orders, one more for each $5M traded, 5000 at most.
+# Venue reference section 7: of an account without volume, and of any; what lies between is not modelled.
 OPEN_ORDERS_BASE = 1000
 OPEN_ORDERS_LIMIT = 5000
-VOLUME_PER_OPEN_ORDER_MICRO = 5_000_000 * MICRO
 
 _QUEUE_POWER = 1  # QueueModel.POWER
 _QUEUE_RISK_AVERSE = 0  # QueueModel.RISK_AVERSE
@@ -112,18 +111,6 @@ def hyperliquid() -> np.ndarray:
 def hftbacktest() -> np.ndarray:
     """The rules of hftbacktest's exchange without partial fills, shape (1,): nothing is refused, fills are whole."""
     return _rules(_HFTBACKTEST)
-
-
-def open_orders_max(volume_micro: int) -> int:
-    """How many orders an account that has traded `volume_micro` may have open (venue reference section 7).
-
-    Raises ValueError on a negative volume.
-    """
-    if volume_micro < 0:
-        raise ValueError(
-            f"the traded volume must be at least 0 micro-USDC, not {volume_micro}: pass the venue's figure"
-        )
-    return min(OPEN_ORDERS_BASE + volume_micro // VOLUME_PER_OPEN_ORDER_MICRO, OPEN_ORDERS_LIMIT)
 
 
 def _rules(values: Mapping[str, float]) -> np.ndarray:

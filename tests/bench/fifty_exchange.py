@@ -3,7 +3,8 @@
     python -m tests.bench.fifty_exchange PORT [COUNT]
 
 No limit of the venue's holds here, because no client may send as much as the bench wants to: what is measured is the
-engine. The test account of seed 1 is funded.
+engine. An address is told that it may send a billion actions, because an engine keeps to what it is told. The test
+account of seed 1 is funded.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import uvloop
 from hlhft.data.markets import known
 from hlhft.exchange.channels import ChannelSettings
 from hlhft.exchange.flow.parameters import like, shipped
+from hlhft.exchange.limits import LimitSettings
 from hlhft.exchange.listing import Listed, Listing
 from hlhft.exchange.machine import Machine
 from hlhft.exchange.opening import FLOW_ACCOUNT, test_signer
@@ -29,9 +31,10 @@ from hlhft.units import MICRO
 
 COUNT = 50
 WIDTH_TICKS = 1 << 17
-FAST_BOOK_NS = 80_000_000  # with it a market sends about twenty messages a second
+FAST_BOOK_NS = 50_000_000  # with it a market sends about twenty messages a second
 SEED = 1
 FUNDS_MICRO = 100_000_000 * MICRO
+ADDRESS_ACTIONS = 10**9
 
 
 def opened(count: int, now_ns: int) -> Machine:
@@ -48,6 +51,7 @@ def opened(count: int, now_ns: int) -> Machine:
     settings = ExchangeSettings(
         listing=Listing(tuple(listed)), reference_ticks=tuple(prices), seed=SEED, start_ns=now_ns, with_limits=False,
         width_ticks=WIDTH_TICKS, blocks_per_advance_max=250, channels=ChannelSettings(fast_book_ns=FAST_BOOK_NS),
+        limits=LimitSettings(requests_initial=ADDRESS_ACTIONS),
     )  # fmt: skip
     flow = SyntheticFlow([one.market for one in listed], numbers, first_account=FLOW_ACCOUNT, seed=SEED)
     machine = Machine(settings, flow=flow)

@@ -30,6 +30,7 @@ def sections() -> dict[str, Callable[..., list[Figure]]]:
     from tests.bench.frames import frames
     from tests.bench.journal import journal
     from tests.bench.lanes import lanes
+    from tests.bench.lives import lives
     from tests.bench.matching import matching
     from tests.bench.process import processes
     from tests.bench.signing import signing
@@ -46,6 +47,7 @@ def sections() -> dict[str, Callable[..., list[Figure]]]:
         "encode": encoding,
         "journal": journal,
         "wire": wire,
+        "lives": lives,
         "exchange": exchange,
         "flow": flow,
     }

@@ -155,15 +155,16 @@ class Client(WSListener):  # type: ignore[misc]
         start_ns = time.perf_counter_ns()
         content = frame.get_payload_as_memoryview()
         if content[: len(BOOK_START)] == BOOK_START:
-            if self.book(content):
-                self.inner_ns.append(time.perf_counter_ns() - start_ns)
+            sent_ns = self.book(content)
+            if sent_ns:
+                self.inner_ns.append(sent_ns - start_ns)
         elif content[: len(DONE_START)] == DONE_START:
             self.done.set_result(None)
         else:
             self.other(content)
 
-    def book(self, content: memoryview) -> bool:
-        """Answers a book; returns whether anything was sent."""
+    def book(self, content: memoryview) -> int:
+        """Answers a book; returns when the last byte was handed to the socket, 0 when nothing was."""
         raise NotImplementedError
 
     def other(self, content: memoryview) -> None:
@@ -177,11 +178,11 @@ class NullClient(Client):
         super().__init__()
         self._reply = reply
 
-    def book(self, content: memoryview) -> bool:
+    def book(self, content: memoryview) -> int:
         """Sends the reply."""
         assert self.transport is not None
         self.transport.send(WSMsgType.TEXT, self._reply)
-        return True
+        return time.perf_counter_ns()
 
 
 class Hot:
@@ -271,29 +272,38 @@ class OurClient(Client):
         super().__init__()
         self.hot = hot
 
-    def book(self, content: memoryview) -> bool:
+    def book(self, content: memoryview) -> int:
         """Decodes, decides, signs, sends; and tells the core that it was sent."""
         assert self.transport is not None
         received_ns = time.time_ns()
-        posts = self.hot.posts(content, received_ns)
-        for post in posts:
+        sent_ns = 0
+        for post in self.hot.posts(content, received_ns):
             self.transport.send(WSMsgType.TEXT, post.payload)
+            sent_ns = time.perf_counter_ns()
             self.hot.written(post, received_ns, time.time_ns())
-        return bool(posts)
+        return sent_ns
 
     def other(self, content: memoryview) -> None:
         """Answers."""
         self.hot.answered(content, 1)
 
 
-async def round_of(client: Client, port: int) -> None:
-    """One round of frames."""
+async def round_of(client: Client, port: int, *, polls: bool) -> None:
+    """One round of frames; a client that polls never sleeps (`engine.busy_poll`)."""
+    loop = asyncio.get_running_loop()
+
+    def turn() -> None:
+        if not client.done.done():
+            loop.call_soon(turn)
+
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     transport, _ = await ws_connect(lambda: client, f"wss://127.0.0.1:{port}/ws", ssl_context=context)
     gc.collect()
     gc.freeze()
     gc.disable()
+    if polls:
+        loop.call_soon(turn)
     transport.send(WSMsgType.TEXT, GO)
     await asyncio.wait_for(client.done, 120)
     gc.enable()
@@ -346,45 +356,47 @@ def in_process(frames: Sequence[bytes], count: int) -> tuple[float, float]:
     return median(ours), median(theirs)
 
 
-def over_the_wire(peer: Peer, hot: Hot, rounds: int) -> dict[str, Timed]:
+def over_the_wire(peer: Peer, hot: Hot, rounds: int) -> dict[tuple[str, bool], Timed]:
     """Rounds of both clients, in turn."""
     reply = hot.posts(peer.frames[0], time.time_ns())[0]
     hot.unmatched(reply, time.time_ns())
-    times = {"ours": Timed(), "null": Timed()}
+    times = {(name, polls): Timed() for name in ("null", "ours") for polls in (False, True)}
+    for number in range(rounds + 1):
+        for (name, polls), timed in times.items():
 
-    for number in range(2 * rounds):
-        name = ("null", "ours")[number % 2]
+            async def one(name: str = name, polls: bool = polls) -> Client:
+                client = OurClient(hot) if name == "ours" else NullClient(reply.payload)
+                await round_of(client, peer.port, polls=polls)
+                return client
 
-        async def one(name: str = name) -> Client:
-            client = OurClient(hot) if name == "ours" else NullClient(reply.payload)
-            await round_of(client, peer.port)
-            return client
-
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            client = runner.run(one())
-        told = peer.replies_ns()
-        if number >= 2:  # the first round of each warms
-            times[name].add(told, client.inner_ns)
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                client = runner.run(one())
+            told = peer.replies_ns()
+            if number:  # the first round of each warms
+                timed.add(told, client.inner_ns)
     return times
 
 
-def figures_of(times: dict[str, Timed]) -> list[Figure]:
-    """What lies between the two clients, and both by themselves."""
-    ours, null = times["ours"], times["null"]
-    found = [
-        Figure(SECTION, "ours over a client that does nothing, wire to wire",
-               percentile(ours.wire_ns, 0.5) - percentile(null.wire_ns, 0.5), "us", maximum=45.0, gate=200.0),
-        Figure(SECTION, "ours over a client that does nothing, inside the client",
-               percentile(ours.inner_ns, 0.5) - percentile(null.inner_ns, 0.5), "us", maximum=45.0, gate=200.0),
-        Figure(SECTION, "frames that lead to an order", 100 * ours.replied_share, "%", minimum=90.0, gate=80.0),
-    ]  # fmt: skip
-    for name, timed in (("ours", ours), ("a client that does nothing", null)):
-        for share in (0.5, 0.99):
-            mark = "median" if share == 0.5 else "p99"
-            found += [
-                Figure(SECTION, f"{name}: wire to wire, {mark}", percentile(timed.wire_ns, share), "us"),
-                Figure(SECTION, f"{name}: inside the client, {mark}", percentile(timed.inner_ns, share), "us"),
-            ]
+def figures_of(times: dict[tuple[str, bool], Timed]) -> list[Figure]:
+    """What lies between the two clients, and both by themselves; asleep between two frames, and polling."""
+    found = []
+    for polls, mode in ((False, ""), (True, ", both polling")):
+        ours, null = times["ours", polls], times["null", polls]
+        wire_us = percentile(ours.wire_ns, 0.5) - percentile(null.wire_ns, 0.5)
+        inner_us = percentile(ours.inner_ns, 0.5) - percentile(null.inner_ns, 0.5)
+        name = "ours over a client that does nothing"
+        found += [
+            Figure(SECTION, f"{name}, wire to wire{mode}", wire_us, "us", maximum=45.0, gate=300.0),
+            Figure(SECTION, f"{name}, inside the client{mode}", inner_us, "us", maximum=45.0, gate=300.0),
+        ]
+        share = 100 * ours.replied_share
+        found.append(Figure(SECTION, f"frames that lead to an order{mode}", share, "%", minimum=90.0, gate=50.0))
+        for who, timed in (("ours", ours), ("a client that does nothing", null)):
+            for part, mark in ((0.5, "median"), (0.99, "p99")):
+                found += [
+                    Figure(SECTION, f"{who}: wire to wire, {mark}{mode}", percentile(timed.wire_ns, part), "us"),
+                    Figure(SECTION, f"{who}: inside the client, {mark}{mode}", percentile(timed.inner_ns, part), "us"),
+                ]
     return found
 
 

@@ -81,6 +81,12 @@ def filled(size: str, *, ms: int, tid: int, side: str = "B", coin: str = "BTC", 
     }  # fmt: skip
 
 
+def moved(ms: int, usdc: str, kind: str = "") -> dict[str, Any]:
+    """Money that came, or left when it is below 0."""
+    kind = kind or ("withdraw" if usdc.startswith("-") else "deposit")
+    return {"time": ms, "hash": "0x1", "delta": {"type": kind, "usdc": usdc.removeprefix("-")}}
+
+
 class Venue:
     """What the venue says. `broken` maps a kind of question to what it answers instead, None for nothing at all."""
 

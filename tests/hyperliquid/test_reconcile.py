@@ -16,6 +16,7 @@ from hlhft.hyperliquid.reconcile_events import (
     Agreed,
     AskOwn,
     Begin,
+    BeginPeaks,
     BeginSession,
     CancelLeftovers,
     Code,
@@ -53,6 +54,7 @@ from tests.hyperliquid.reconciles import (
     filled,
     held,
     listed,
+    moved,
     own_cloid,
     resting,
 )
@@ -66,7 +68,7 @@ def test_a_session_begins_with_what_the_venue_says() -> None:
     desk.venue.balances = [{"coin": "USDC", "token": 0, "hold": "0.0", "total": "12.5"}]
     desk.tell(START)
     agreed = desk.answer()
-    assert isinstance(agreed, Agreed) and (agreed.number, agreed.transferred_micro) == (1, 0)
+    assert isinstance(agreed, Agreed) and agreed.number == 1
     assert agreed.block_ms == BEGIN_MS + 2 * LATENCY_NS // MS + 100, "the state of the second reading"
     assert desk.now_ns == 4 * LATENCY_NS, "two readings of two waves"
     block_ns, at_ns = agreed.block_ms * MS, desk.now_ns
@@ -123,21 +125,24 @@ def test_no_session_begins_on_a_mark_that_is_not_known() -> None:
     assert equity[5] == 1_000_000_000 + 50 * 200_000
 
 
-def test_what_was_moved_since_the_earlier_session_is_told_with_the_agreement() -> None:
-    desk = Desk(watermark_ms=BEGIN_MS - 60_000)
-    entry = {"time": BEGIN_MS - 5_000, "hash": "0x1", "delta": {"type": "deposit", "usdc": "7.0"}}
-    desk.venue.transfers = [{**entry, "time": BEGIN_MS - 65_000}, entry, {**entry, "time": BEGIN_MS - 4_000}]
+def test_what_was_moved_since_the_earlier_sessions_is_told_before_what_this_one_begins_with() -> None:
+    desk = Desk(watermark_ms=BEGIN_MS - 20_000, transfers_ms=BEGIN_MS - 60_000, peak_micro=10**9, peak_ns=7)
+    desk.venue.transfers = [moved(BEGIN_MS - ago, usdc) for ago, usdc in ((60_000, "9"), (59_999, "7"), (0, "-2.5"))]
     desk.tell(START)
-    agreed = desk.answer()
-    assert isinstance(agreed, Agreed) and agreed.transferred_micro == 14_000_000
-    assert desk.rows(EventKind.LEDGER_TRANSFER) == [], "they are in what the session begins with"
-    unknown = Desk(watermark_ms=BEGIN_MS - 60_000)
-    unknown.venue.transfers = [entry, {**entry, "delta": {"type": "gift"}}]
-    unknown.tell(START)
-    agreed = unknown.answer()
-    assert isinstance(agreed, Agreed) and agreed.transferred_micro is None
-    assert ReportCode.TRANSFER_UNKNOWN in unknown.reports()
-    assert desk.asked("userFillsByTime")[0]["startTime"] == BEGIN_MS - 70_000
+    block_ms = desk.answer().block_ms  # type: ignore[union-attr]
+    assert desk.all(BeginPeaks) == [BeginPeaks(4_500_000, block_ms)]
+    assert (desk.rows(EventKind.LEDGER_TRANSFER), desk.rows(EventKind.RESTORED)[0][3:5]) == ([], (1_004_500_000, 7))
+    assert desk.asked("userNonFundingLedgerUpdates")[0]["startTime"] == BEGIN_MS - 70_000
+    assert desk.asked("userFillsByTime")[0]["startTime"] == BEGIN_MS - 30_000
+
+
+def test_what_was_moved_without_an_amount_is_reported_and_a_resume_forgets_the_peak() -> None:
+    desk = Desk(transfers_ms=BEGIN_MS - 60_000, peak_micro=9 * 10**9, peak_ns=1)
+    desk.venue.transfers = [moved(BEGIN_MS, "7.0"), moved(BEGIN_MS, "7.0", "gift")]
+    desk.tell(START)
+    desk.machine.forget_peak()
+    assert isinstance(desk.answer(), Agreed) and ReportCode.TRANSFER_UNKNOWN in desk.reports()
+    assert (desk.all(BeginPeaks)[0].transferred_micro, desk.rows(EventKind.RESTORED)) == (7_000_000, [])
 
 
 @pytest.mark.parametrize("mode", ["unifiedAccount", "portfolioMargin", "somethingNew"])

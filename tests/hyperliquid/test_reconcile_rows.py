@@ -52,6 +52,7 @@ PAYMENT = Funding(
         ),
         (rows.position_state(2, -5, 7, BLOCK_MS, NOW_NS), EventKind.POSITION_STATE, (BLOCK_NS, 7, -5, 0, 0, 0, 2)),
         (rows.equity_state(5, 1, BLOCK_MS, NOW_NS), EventKind.EQUITY_STATE, (BLOCK_NS, 0, 0, 0, 5, 1, 0)),
+        (rows.restored_peak(5, 9, BLOCK_MS, NOW_NS), EventKind.RESTORED, (BLOCK_NS, 0, 5, 9, 0, 0, 0)),
         (rows.ledger_transfer(-5, BLOCK_NS + 1, NOW_NS), EventKind.LEDGER_TRANSFER, (BLOCK_NS + 1, 0, 0, 0, -5, 0, 0)),
         (rows.funding_payment(PAYMENT, NOW_NS), EventKind.FUNDING_PAYMENT, (BLOCK_NS + 1, 0, 7, 0, -5, 9, 2)),
     ],

@@ -69,8 +69,8 @@ class Room:
         return sum(isinstance(effect, kind) for effect in self.effects)
 
 
-def room(halt: Halt | None = None, *, peak_micro: int = 0, peak_ns: int = 0) -> Room:
-    supervisor = Supervisor(lanes=2, stop_ns_max=STOP_NS, halt=halt, peak_micro=peak_micro, peak_ns=peak_ns)
+def room(halt: Halt | None = None) -> Room:
+    supervisor = Supervisor(lanes=2, stop_ns_max=STOP_NS, halt=halt)
     return Room(supervisor, disk=halt)
 
 
@@ -200,11 +200,11 @@ def test_a_resume_is_refused_by_a_sentence_while_its_condition_is_missing() -> N
 
 
 def test_a_halt_on_disk_is_told_to_the_core_before_anything_else() -> None:
-    there = room(Halt(HaltCause.BREAKER, "drawdown", 4, 2), peak_micro=5_000_000, peak_ns=77)
+    there = room(Halt(HaltCause.BREAKER, "drawdown", 4, 2))
     effects = there.tell(told.Warmed())
     assert there.supervisor.stage is Stage.HALTED
     rows = [row for effect in effects if isinstance(effect, told.TellCore) for row in effect.rows]
-    assert [(row[7], row[5], row[6], row[3], row[4]) for row in rows] == [(EventKind.RESTORED, 4, 2, 5_000_000, 77)]
+    assert [(row[7], row[5], row[6], row[3], row[4]) for row in rows] == [(EventKind.RESTORED, 4, 2, 0, 0)]
     assert there.reports == [ReportCode.STILL_HALTED]
     there.tell(told.LaneUp(0), told.FeedUp(), told.Agreed())
     assert (there.supervisor.stage, there.gate) == (Stage.HALTED, GateLevel.REDUCING)
@@ -217,10 +217,10 @@ def test_an_operators_word_on_disk_is_an_operators_word_for_the_core() -> None:
         assert there.core == [(EventKind.RESTORED, 0), (EventKind.OPERATOR_COMMAND, command)]
 
 
-def test_a_peak_of_before_is_told_without_a_halt_too() -> None:
-    there = room(peak_micro=7)
+def test_without_a_halt_nothing_is_restored() -> None:
+    there = room()
     there.tell(told.Warmed())
-    assert (there.core, there.supervisor.stage) == ([(EventKind.RESTORED, 0)], Stage.WAITING)
+    assert (there.core, there.supervisor.stage) == ([], Stage.WAITING)
 
 
 def test_a_disagreement_on_disk_needs_an_agreement() -> None:

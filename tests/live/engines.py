@@ -59,6 +59,10 @@ class Exchange:
     def _do(self, work: Callable[[], Any]) -> None:
         asyncio.run_coroutine_threadsafe(work(), self.loop).result(30)
 
+    def say_oracle(self, coin: str, price: str) -> None:
+        """The oracle's price from now on."""
+        self.loop.call_soon_threadsafe(self.machine.set_oracle, coin, price)
+
     def go_down(self) -> None:
         """Nobody listens any more."""
         self._do(self.server.stop)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ from hlhft.config.live_sections import Gateway as GatewaySection
 from hlhft.config.settings import Config
 from hlhft.core.state import BookKind
 from hlhft.hyperliquid.messages import Fill, Fills
+from hlhft.hyperliquid.nonces import NonceAllocator
 from hlhft.hyperliquid.reading import Fault
+from hlhft.hyperliquid.signing import Signer
 from hlhft.hyperliquid.supervisor_events import Halt, HaltCause
 from hlhft.live.assembly import (
     Keeping,
@@ -23,17 +26,27 @@ from hlhft.live.assembly import (
     gateway_settings,
     limits_of,
     newest_session,
+    open_journal,
+    parts_of,
     stored_halt,
 )
 from hlhft.live.clock import Clock
+from hlhft.live.http import Http
+from hlhft.live.hub import Hub
+from hlhft.live.journal.records import Action
 from hlhft.live.journal.segments import JournalFull
 from hlhft.live.keeper import Keeper
-from hlhft.live.store import open_store
+from hlhft.live.preflight import Found
+from hlhft.live.store import Moved, open_store
+from hlhft.live.timers import Timers
 from hlhft.strategies import load
-from hlhft.units import Market
+from hlhft.units import MICRO, Market
 
 ETH = Market.perpetual("ETH", asset_id=1, size_decimals=4, maximum_leverage=25)
 STRATEGY = load("two_sided")
+CONFIG = Config()
+NOW = 1_790_000_000_000_000_000
+ACTION = Action(5, 1, 1, 0, 0, 0, (1,))
 
 
 def test_limits_are_those_of_the_settings_and_the_strategys_own_interval_unless_set():
@@ -115,21 +128,84 @@ def test_what_outlives_the_process_is_kept_and_a_full_journal_breaks_nothing(tmp
         assert stored_halt(store) is None
         assert store.halt().reason == "found and mended"
         keeping.mark(5)
-        keeping.peak(77)
+        keeping.begin_peaks(3, 4)
+        keeping.peak(70)
+        keeping.moved(7, 5)
         keeping.fills(Fills(fills=()))
         keeping.fills(Fills(fills=(fill(tid=9, ts_ns=5_000_000),)))
         keeping.watermark(6)
-        for work in (lambda: keeping.raw(memoryview(b"x"), 1), keeping.tend, keeping.rotate, lambda: keeping.note("x")):
+        for work in (
+            lambda: keeping.raw(memoryview(b"x"), 1),
+            lambda: keeping.action(ACTION),
+            keeping.tend,
+            keeping.rotate,
+            lambda: keeping.note("x"),
+        ):
             work()
-        assert journal.asked == ["raw", "rotate_if_due", "rotate", "note"]
+        assert journal.asked == ["raw", "action", "rotate_if_due", "rotate", "note"]
         assert keeping.trouble() == "there is no room"
         keeper.close()
         assert store.mark("0x1") == 5
-        assert store.peak(clock.now_ns()) == 77
+        assert (store.peak(clock.now_ns()), store.moved()) == (77, Moved(amount_micro=7, time_ms=5))
         assert store.watermark().time_ms == 6 and store.watermark().tids == {9}
         store.close()
 
     asyncio.run(work())
+
+
+@pytest.mark.parametrize("ended_well", [True, False])
+def test_the_parts_of_a_session_know_what_the_one_before_left(tmp_path: Path, ended_well: bool):
+    """It had 2000 at its best, then 500 were taken out; a loss had halted it."""
+    before = open_store(tmp_path / "state", clock_ns=lambda: NOW)
+    before.begin_session("key")
+    before.begin_peaks(0, 100)
+    before.write_peak(2_000 * MICRO, NOW)
+    before.write_moved(-500 * MICRO, 150)
+    before.write_watermark(170)
+    before.write_halt(latches=4, code=int(HaltCause.BREAKER) << 8 | 2, reason="a loss")
+    if ended_well:
+        before.end_session()
+    before.close()
+
+    async def work() -> None:
+        clock = Clock(wall_ns=lambda: NOW, monotonic_ns=lambda: 0)
+        store, keeper = open_store(tmp_path / "state", clock_ns=lambda: NOW), Keeper(asyncio.get_running_loop())
+        signer, brain = Signer(b"\x07" * 32), brain_of(CONFIG, STRATEGY, (ETH, ETH))
+        assert begin_session(store, tmp_path / "journal") == 2
+        journal = open_journal(
+            CONFIG, tmp_path / "journal", brain, session=2, strategy=STRATEGY, markets=(ETH, ETH), shown="x",
+            compresses=False,
+        )  # fmt: skip
+        connects, messages = budgets_of(CONFIG)
+        async with contextlib.AsyncExitStack() as stack:
+            http = Http("http://127.0.0.1:9")
+            stack.push_async_callback(http.close)
+            timers = Timers(asyncio.get_running_loop(), clock)
+            hub = Hub(clock=clock, timers=timers, http=http, keeper=keeper, connects=connects, messages=messages)
+            found = Found(
+                address=signer.address, markets=(ETH, ETH), asset_ids={"ETH": 1}, base_tokens=(-1, -1), offset_ms=0
+            )
+            parts = parts_of(
+                CONFIG, hub=hub, found=found, signer=signer, nonces=NonceAllocator(0), brain=brain, journal=journal,
+                store=store, base_url="http://127.0.0.1:9",
+            )  # fmt: skip
+            told = parts.reconciliation.settings
+            assert (told.watermark_ms, told.transfers_ms) == (170, 150)
+            assert (told.peak_micro, told.peak_ns) == (1_500 * MICRO, NOW)
+            assert parts.supervisor.halt == Halt(HaltCause.BREAKER, "a loss", 4, 2)
+            assert parts.settled_ms == (0 if ended_well else NOW // 1_000_000 + 3_000)
+            assert {line.settings.url for line in (parts.feed, *parts.lanes)} == {"ws://127.0.0.1:9/ws"}
+            keep = parts.keep
+            for step in (keep.tend, keep.rotate, lambda: keep.raw(memoryview(b"{}"), NOW), lambda: keep.note("hello")):
+                step()
+            keep.action(ACTION)
+            assert keep.trouble() == ""
+        keeper.close()
+        journal.close()
+        store.close()
+
+    asyncio.run(work())
+    assert newest_session(tmp_path / "journal") == 2
 
 
 def fill(**changes: Any) -> Fill:

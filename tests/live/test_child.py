@@ -93,6 +93,25 @@ def test_one_whose_parent_is_gone_already_does_not_begin(monkeypatch: pytest.Mon
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+def test_it_becomes_the_command_once_the_kernel_has_promised_to_end_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither can be done to the process of a test: what is asked of the kernel is looked at."""
+    asked: list[object] = []
+
+    class Promising:
+        def prctl(self, *wish: int) -> int:
+            asked.append(wish)
+            return 0
+
+    monkeypatch.setattr(child.ctypes, "CDLL", lambda *_, **__: Promising())
+    monkeypatch.setattr(child.os, "execv", lambda *line: asked.append(line))
+    become(os.getppid(), ["run", "--config", "x"])
+    command = [sys.executable, "-m", "hlhft", "run", "--config", "x"]
+    assert asked == [(1, signal.SIGTERM, 0, 0, 0), (sys.executable, command)]
+    with pytest.raises(SystemExit) as ended:
+        become(os.getpid(), [])
+    assert ended.value.code == 0 and len(asked) == 3
+
+
 def test_a_kernel_that_does_not_promise_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     class Refusing:
         def prctl(self, *_: int) -> int:

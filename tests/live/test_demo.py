@@ -19,8 +19,10 @@ from hlhft.hyperliquid.signing import Signer, recover_address, user_signed_diges
 from hlhft.live import demo
 from hlhft.live.asking import Answer, Venue
 from hlhft.live.child import Child
-from hlhft.live.demo import DemoError, Ending, Plan, Ready, held
+from hlhft.live.control import ControlClient
+from hlhft.live.demo import COMPILING, DemoError, Ending, Plan, Ready, held
 from hlhft.live.private_files import read_signer
+from tests.live.engines import ETH, Exchange, Owner, Trader
 
 OWNER = Signer(b"\x07" * 32)
 
@@ -111,6 +113,57 @@ def test_the_settings_are_those_of_a_user_and_the_keys_are_approved(
 
 def _numbers(signature: dict[str, Any]) -> dict[str, int]:
     return {"r": int(signature["r"], 16), "s": int(signature["s"], 16), "v": signature["v"]}
+
+
+def test_an_engine_that_does_not_answer_is_waited_for_and_then_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Venue, "exchange", lambda *_: Answer(b'{"status":"ok"}', "", 0, 0))
+    monkeypatch.setattr(demo, "COMPILING_S", 0.0)
+    scripts = {"exchange": LISTENS, "watchdog": SLEEPS, "run": SLEEPS}
+    started: list[Child] = []
+    monkeypatch.setattr(demo, "start", standing_in(scripts, started))
+    said: list[str] = []
+    room = demo.Demo(Plan(folder=tmp_path, coins=("BTC",)), tmp_path, said.append)
+    try:
+        engine = room._start("run")
+        monkeypatch.setattr(demo, "START_S", 0.3)
+        with pytest.raises(DemoError, match=r"the run did not answer within 0\.3 s"):
+            room._wait_for_engine(engine)
+        assert said == [COMPILING]
+        monkeypatch.setattr(demo, "COMPILING_S", 600.0)
+        with pytest.raises(DemoError, match="did not answer"):
+            room._wait_for_engine(engine)
+        assert said == [COMPILING], "told once, and only of what takes long"
+    finally:
+        engine.stop(within_s=5)
+
+
+def test_a_demo_whose_parts_end_says_which_and_one_that_ends_says_what_is_left(
+    exchange: Exchange, market: Trader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The exchange is that of these tests, the processes do nothing."""
+    owner = Owner(exchange.url, 6)
+    started: list[Child] = []
+    monkeypatch.setattr(demo, "start", standing_in({"exchange": SLEEPS, "watchdog": SLEEPS, "run": SLEEPS}, started))
+    said: list[str] = []
+    room = demo.Demo(Plan(folder=tmp_path), tmp_path, said.append)
+    room._ready = Ready(exchange.url, ("BTC",), owner.address, "0x")
+    for name in ("exchange", "watchdog", "run"):
+        room._start(name)
+    with ControlClient(tmp_path / "nobody.sock") as client:
+        with pytest.raises(DemoError, match=r"nobody\.sock"):
+            room.status(client)
+        oid = owner.place()
+        ended = room.end()
+        assert ended == Ending(engine=-15, watchdog=-15, open_orders=1, account_usdc=100_000.0)
+        assert not any(child.is_running for child in started)
+        assert said == ["Stopping the engine: it cancels its orders and proves that none is left"]
+        with pytest.raises(DemoError, match="the exchange ended by itself"):
+            room.status(client)
+    owner.act({"type": "cancel", "cancels": [{"a": ETH, "o": oid}]})
+    assert room._left() == (0, 100_000.0)
+    assert room.journal == tmp_path / "state" / "journal"
 
 
 def test_an_exchange_that_says_nothing_at_the_end_is_not_taken_for_empty(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from hlhft.hyperliquid.reconcile_events import CancelLeftovers
 from hlhft.hyperliquid.supervisor_events import HaltCause, Tripped, Verdict
 from hlhft.hyperliquid.supervisor_table import Stage
 from hlhft.live.engine import BREAKS_MAX, Engine, Keep
-from hlhft.live.store import open_store
+from hlhft.live.store import Store, open_store
 from tests.live.engines import ETH, Exchange, Owner, Trader, engine, run_on_uvloop, until, write_settings
 
 pytestmark = pytest.mark.processes
@@ -141,6 +141,53 @@ def test_a_breaker_that_latches_is_kept_on_disk_and_a_reload_tightens_a_limit(
     run_on_uvloop(again)
 
 
+def test_a_loss_beyond_the_drawdown_cancels_all_closes_at_market_and_needs_a_resume(
+    exchange: Exchange, market: Trader, tmp_path: Path
+) -> None:
+    """The session begins with what an earlier one sold, and the market rises by a hundredth: two dollars and more are
+    lost, and half a dollar of 100,000 is allowed."""
+    owner = Owner(exchange.url, 11)
+    path = write_settings(tmp_path, exchange, owner, risk="drawdown_share_max = 0.000005\n")
+
+    def said(there: Engine, words: str) -> bool:
+        return any(one.text.startswith(words) for one in there.hub.happenings)
+
+    async def sells() -> None:
+        async with engine(path) as (there, _):
+            await until(lambda: both_sides(owner))
+            await asyncio.to_thread(market.orders, (ETH, True, "4003.9", "0.05", "Ioc"))
+            await until(lambda: owner.position("ETH") < 0)
+            await until(lambda: there.status().markets[ETH].fills >= 1)
+
+    def moves(middle: int) -> None:
+        """The market is somewhere else, and goes through what stands between."""
+        exchange.say_oracle("ETH", str(middle))
+        oids = [order["oid"] for order in market.ask("openOrders") if order["coin"] == "ETH"]
+        market.act({"type": "cancel", "cancels": [{"a": ETH, "o": oid} for oid in oids]})
+        market.orders((ETH, True, str(middle - 4), "1", "Gtc"), (ETH, False, str(middle + 4), "1", "Gtc"))
+
+    async def loses() -> None:
+        async with engine(path) as (there, _):
+            await until(lambda: both_sides(owner))
+            held = there.status()
+            assert float(held.markets[ETH].position) == owner.position("ETH") < 0
+            assert held.profit is not None and abs(held.profit.residual) < 1e-9
+            await asyncio.to_thread(moves, 4040)
+            await until(lambda: there.stage is Stage.HALTED)
+            assert there.supervisor.halt is not None
+            assert there.supervisor.halt.cause is HaltCause.BREAKER
+            assert "drawdown" in there.supervisor.halt.reason
+            await until(lambda: said(there, "breaker drawdown: equity fell too far"))
+            await until(lambda: owner.position("ETH") == 0 and not owner.own_orders())
+            await asyncio.to_thread(moves, 4000)
+            await until(lambda: there.resume("the market came back").is_done)
+            await until(lambda: said(there, "no breaker keeps it from quoting"))
+            await until(lambda: both_sides(owner))
+
+    run_on_uvloop(sells)
+    run_on_uvloop(loses)
+
+
 def test_a_journal_in_trouble_halts_and_one_that_works_again_may_be_resumed(
     exchange: Exchange, market: Trader, tmp_path: Path
 ) -> None:
@@ -161,6 +208,25 @@ def test_a_journal_in_trouble_halts_and_one_that_works_again_may_be_resumed(
             there._fired("second", 0)
             assert there.resume("there is room again").is_done
             await until(lambda: both_sides(owner))
+
+    run_on_uvloop(work)
+
+
+def test_a_halt_that_cannot_be_written_is_said_and_holds(exchange: Exchange, market: Trader, tmp_path: Path) -> None:
+    owner = Owner(exchange.url, 10)
+    path = write_settings(tmp_path, exchange, owner)
+
+    async def work() -> None:
+        async with engine(path) as (there, _):
+            await until(lambda: both_sides(owner))
+            store: Store = there.parts.keep.store  # type: ignore[attr-defined]
+            store.connection.execute("PRAGMA query_only = ON")
+            assert there.halt("lunch").is_done
+            assert any("the halt could not be written" in one.text for one in there.hub.happenings)
+            store.connection.execute("PRAGMA query_only = OFF")
+            assert there.stage is Stage.HALTED
+            await until(lambda: not owner.own_orders())
+            assert store.halt().code == 0
 
     run_on_uvloop(work)
 
@@ -202,6 +268,7 @@ def test_what_keeps_nothing_is_enough_for_an_engine() -> None:
     assert keep.halt(None, "") == keep.trouble() == ""
     for work in (
         lambda: keep.mark(1), lambda: keep.watermark(1), lambda: keep.peak(1), keep.rotate, keep.tend,
-        lambda: keep.raw(memoryview(b""), 1), lambda: keep.note("x"), lambda: keep.fills(Fills(fills=())),
+        lambda: keep.begin_peaks(0, 1), lambda: keep.moved(1, 1), lambda: keep.raw(memoryview(b""), 1),
+        lambda: keep.note("x"), lambda: keep.fills(Fills(fills=())),
     ):  # fmt: skip
         work()

@@ -10,11 +10,19 @@ from pathlib import Path
 
 import pytest
 
+from hlhft.config.load import load
+from hlhft.hyperliquid.signing import Signer
 from hlhft.hyperliquid.supervisor_events import Verdict
 from hlhft.hyperliquid.supervisor_table import Stage
+from hlhft.hyperliquid.watchdog_beats import Beat, EngineState, Hearing
+from hlhft.live.control import ControlError
 from hlhft.live.engine import Engine
-from hlhft.live.preflight import StartError
-from hlhft.live.process import paper_key, pin
+from hlhft.live.heartbeat import HeartbeatReceiver
+from hlhft.live.preflight import StartError, VenueError
+from hlhft.live.private_files import read_or_make_secret
+from hlhft.live.process import Orders, paper_key, pin, run
+from hlhft.live.store import StoreError, open_store
+from tests.endtoend.house import free_port
 from tests.live.engines import ETH, Exchange, Owner, Trader, engine, run_on_uvloop, until, write_settings
 
 pytestmark = pytest.mark.processes
@@ -64,6 +72,99 @@ def test_a_life(exchange: Exchange, market: Trader, tmp_path: Path) -> None:
         await until(lambda: both_sides(owner))
 
     run_on_uvloop(work)
+
+
+def test_settings_that_an_engine_cannot_start_with_are_refused_before_anything_is_opened(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(f'[engine]\nstate_folder = "{tmp_path / "state"}"\n')
+    with pytest.raises(StartError, match=r"engine\.coins names no market"):
+        asyncio.run(run(Orders(loaded=load(path, {}), environment={})))
+    assert not (tmp_path / "state").exists()
+
+
+def test_a_state_folder_that_another_process_has_is_refused_before_the_venue_is_asked(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(
+        '[account]\nnetwork = "local"\nbase_url = "http://127.0.0.1:9"\n'
+        f'[engine]\ncoins = ["ETH"]\nstate_folder = "{tmp_path / "state"}"\n'
+    )
+    orders = Orders(loaded=load(path, {}), environment={}, signer=Signer(b"\x07" * 32))
+    store = open_store(tmp_path / "state")
+    with pytest.raises(StoreError, match=f"process {os.getpid()} is running"):
+        asyncio.run(run(orders))
+    store.close()
+    with pytest.raises(VenueError):
+        asyncio.run(run(orders))
+    store = open_store(tmp_path / "state")
+    assert store.begin_session("key") == 1, "nothing was begun"
+    store.close()
+
+
+def test_an_engine_whose_control_socket_is_anothers_ends_before_it_connects(
+    exchange: Exchange, market: Trader, tmp_path: Path
+) -> None:
+    owner = Owner(exchange.url, 4)
+    (tmp_path / "occupied").write_text("no socket")
+    path = write_settings(tmp_path, exchange, owner, engine=f'control_socket = "{tmp_path / "occupied"}"\n')
+
+    async def work() -> None:
+        with pytest.raises(ControlError):
+            async with engine(path):
+                pytest.fail("it began")
+        for number in (signal.SIGINT, signal.SIGTERM):
+            assert not asyncio.get_running_loop().remove_signal_handler(number), "no handler is left"
+
+    run_on_uvloop(work)
+    assert not owner.own_orders()
+    assert (tmp_path / "occupied").read_text() == "no socket"
+
+
+def test_a_flattening_is_told_to_a_watchdog_elsewhere_and_an_end_without_proof_leaves_the_session_open(
+    exchange: Exchange, market: Trader, tmp_path: Path
+) -> None:
+    owner = Owner(exchange.url, 5)
+    address = f"127.0.0.1:{free_port()}"
+    path = write_settings(tmp_path, exchange, owner)
+    path.write_text(path.read_text() + f'[watchdog]\nremote_heartbeat = "{address}"\n')
+    (tmp_path / "state").mkdir(mode=0o700)
+    secret = read_or_make_secret(tmp_path / "state" / "heartbeat.secret")
+    states: list[EngineState] = []
+
+    def hear(beat: Beat) -> Hearing:
+        states.append(beat.state)
+        return Hearing(session=beat.session, sequence=beat.sequence, state="armed", switch="off")
+
+    def nobody_sells() -> None:
+        asks = [order["oid"] for order in market.ask("openOrders") if order["coin"] == "ETH"]
+        market.act({"type": "cancel", "cancels": [{"a": ETH, "o": oid} for oid in asks]})
+
+    async def work() -> None:
+        receiver = HeartbeatReceiver(address, secret, on_beat=hear, on_refused=states.append, now_ns=time.time_ns)
+        receiver.open()
+        try:
+            async with engine(path) as (there, task):
+                await until(lambda: both_sides(owner))
+                await until(lambda: EngineState.TRADING in states)
+                await until(lambda: there.status().covers[0].is_covered)
+                await asyncio.to_thread(market.orders, (ETH, True, "4003.9", "0.05", "Ioc"))
+                await until(lambda: owner.position("ETH") < 0)
+                await asyncio.to_thread(nobody_sells)
+                assert there.flatten("news").is_done
+                await until(lambda: EngineState.FLATTENING in states)
+                await asyncio.to_thread(market.make, ETH)
+                await until(lambda: owner.position("ETH") == 0)
+                await until(lambda: states[-1] is EngineState.HALTED)
+                there.stop("now")
+                there.stop("at once")
+                assert (await asyncio.wait_for(task, 20)).verdict is Verdict.NOT_EMPTY
+                await until(lambda: states[-1] is EngineState.STOPPED)
+        finally:
+            receiver.close()
+
+    run_on_uvloop(work)
+    store = open_store(tmp_path / "state")
+    assert not store.has_ended_well
+    store.close()
 
 
 def test_a_key_is_made_once_and_for_its_owner_only(tmp_path: Path) -> None:

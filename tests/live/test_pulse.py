@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -111,3 +111,32 @@ def test_too_much_garbage_is_collected_even_when_it_is_not_quiet(monkeypatch: py
     beating.pulse.busy_ns = beating.loop.now_ns + PERIOD_NS
     beating.run(PERIOD_NS)
     assert beating.pulse.counters == {"collections of generation 0": 1}
+
+
+class Turning(Loop):
+    """A loop whose next turn a test takes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.soon: list[Callable[[], None]] = []
+
+    def call_soon(self, call: Callable[[], None]) -> None:
+        self.soon.append(call)
+
+    def turn(self) -> int:
+        """Calls what is to be called in this turn; returns how much that was."""
+        calls, self.soon = self.soon, []
+        for call in calls:
+            call()
+        return len(calls)
+
+
+def test_a_loop_that_polls_has_something_to_do_in_each_turn_until_it_is_stopped():
+    loop = Turning()
+    pulse = Pulse(loop, loop.clock, told_ns=TOLD_NS, late=lambda late_ns: None)  # type: ignore[arg-type]
+    pulse.start(collects=False, polls=True)
+    assert [loop.turn() for _ in range(100)] == [1] * 100
+    pulse.stop()
+    assert [loop.turn() for _ in range(3)] == [1, 0, 0]
+    pulse.start(collects=False)
+    assert loop.turn() == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,15 @@ import pytest
 
 from hlhft.config.load import Loaded, load
 from hlhft.config.settings import Config
+from hlhft.exchange.listing import Listing
 from hlhft.hyperliquid.supervisor_events import Verdict
 from hlhft.live import running
+from hlhft.live.control import Reloaded
+from hlhft.live.engine import Engine
 from hlhft.live.preflight import VenueError
-from hlhft.live.running import _Reloading, on_paper, run_engine
+from hlhft.live.running import _like, _Reloading, on_paper, run_engine
+from hlhft.units import MICRO
+from tests.exchange.hall import LISTING
 from tests.live.engines import Exchange, Owner, Trader, engine, run_on_uvloop, until, write_settings
 from tests.live.watched import signer_of
 
@@ -58,6 +64,63 @@ def test_a_reload_tightens_and_sets_parameters_and_refuses_the_rest(
             assert "nonsense" in refused.sentence
 
     run_on_uvloop(work)
+
+
+def test_a_reload_tells_the_legs_of_a_carry_their_cap(tmp_path: Path) -> None:
+    there = Exchange(
+        listing=Listing((*LISTING.markets[:2], LISTING.markets[3]), tokens=LISTING.tokens),
+        reference_ticks=(1_100_000, 400_000, 20_000_000),
+    )
+    owner = Owner(there.url, 1)
+    path = write_settings(tmp_path, there, owner)
+    text = path.read_text().replace('"BTC", "ETH"', '"PURR/USDC", "BTC"')
+    path.write_text(text.replace("two_sided", "funding").replace("half_spread_bp = 5", "unhedged_notional_usdc = 100"))
+    loaded = load(path, {})
+
+    async def work() -> None:
+        async with engine(path, reload=_Reloading(loaded.config, path, {})) as (running_now, _):
+            positions = running_now.parts.brain.lane.positions
+            assert positions["unhedged_micro_max"].tolist() == [100 * MICRO] * 2
+            path.write_text(path.read_text().replace("unhedged_notional_usdc = 100", "unhedged_notional_usdc = 60"))
+            assert running_now.reload().applied == ("strategy.params",)
+            assert positions["unhedged_micro_max"].tolist() == [60 * MICRO] * 2
+            assert positions["pair"].tolist() == [2, 1]
+            path.write_text(path.read_text().replace("unhedged_notional_usdc = 60", "unhedged_notional_usdc = 24"))
+            told = running_now.reload()
+            assert not told.is_done and "unhedged_notional_usdc" in told.sentence
+            assert positions["unhedged_micro_max"].tolist() == [60 * MICRO] * 2
+
+    try:
+        run_on_uvloop(work)
+    finally:
+        there.stop()
+
+
+def test_a_reload_of_a_paper_run_leaves_its_account_and_folders(tmp_path: Path) -> None:
+    fresh = load(None, {"HLHFT__ACCOUNT__NETWORK": "testnet", "HLHFT__STRATEGY__NAME": "two_sided"}).config
+    paper = on_paper(load(None, {}), tmp_path, "http://127.0.0.1:5", Path("/run/control.sock")).config
+    merged = _like(paper, fresh)
+    assert (merged.account, merged.engine, merged.strategy) == (paper.account, paper.engine, fresh.strategy)
+    assert _like(fresh, fresh) is fresh
+    assert _like(paper, paper) is paper
+
+
+def test_a_run_on_an_account_ends_as_its_engine_ends(
+    exchange: Exchange, market: Trader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What compresses a closed segment outlives the run, and would outlive the test.
+    monkeypatch.setattr(running, "Orders", partial(running.Orders, compresses=False))
+    owner = Owner(exchange.url, 2)
+    path = write_settings(tmp_path, exchange, owner)
+    reloaded: list[Reloaded] = []
+
+    def ready(there: Engine) -> None:
+        reloaded.append(there.reload())
+        there.stop("seen enough")
+
+    assert run_engine(load(path, {}), {}, path, on_ready=ready).verdict in (Verdict.EMPTY, Verdict.UNSTARTED)
+    assert reloaded == [Reloaded(is_done=True, sentence="0 settings changed, 0 need a restart")]
+    assert not owner.own_orders()
 
 
 def test_a_paper_run_starts_its_exchange_gives_money_and_ends_it(

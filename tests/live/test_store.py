@@ -28,6 +28,7 @@ from hlhft.live.store import (
     TIDS_MAX,
     VERSION,
     Halt,
+    Moved,
     Store,
     StoreError,
     Watermark,
@@ -150,6 +151,46 @@ def test_the_peak_is_that_of_the_last_hour(tmp_path_factory: pytest.TempPathFact
     (rows,) = store.connection.execute("SELECT count(*) FROM peak").fetchone()
     assert rows <= PEAK_MINUTES + 1
     store.close()
+
+
+def test_a_peak_counts_what_was_moved_since_its_session_began(opened: Opener) -> None:
+    """1000 at its best, then 300 taken out and 50 put in: as if that had come first, it was 750 at its best."""
+    store = opened()
+    assert store.moved() == Moved()
+    store.begin_peaks(0, 40)
+    store.write_peak(1000, NOW)
+    store.write_moved(-300, 70)
+    store.write_peak(990, NOW)
+    store.write_moved(50, 60)
+    store = opened()
+    assert (store.moved(), store.peak(NOW)) == (Moved(amount_micro=-250, time_ms=70), 750)
+    # While nothing ran, 20 were put in: the next session begins with 760, and had 770.
+    store.begin_peaks(20, 90)
+    store.write_peak(760, NOW)
+    store = opened()
+    assert (store.moved(), store.peak(NOW)) == (Moved(time_ms=90), 770)
+    store.write_peak(780, NOW)
+    assert store.peak(NOW) == 780
+
+
+def test_a_resume_forgets_the_peaks(opened: Opener) -> None:
+    store = opened()
+    store.write_peak(1000, NOW)
+    store.write_halt(latches=4, code=2, reason="3.1 %")
+    assert opened().peak(NOW) == 1000
+    opened().write_halt(latches=0, code=0, reason="looked into it")
+    assert opened().peak(NOW) is None
+
+
+def test_a_store_of_the_first_version_goes_on(opened: Opener, tmp_path: Path) -> None:
+    """Its peaks were written beside a watermark up to which everything moved was told."""
+    store = opened()
+    store.begin_session("key")
+    store.write_peak(1000, NOW)
+    store.write_watermark(50)
+    store.connection.executescript("DROP TABLE moved; PRAGMA user_version = 1;")
+    store = opened()
+    assert (store.peak(NOW), store.moved(), store.begin_session("key")) == (1000, Moved(time_ms=50), 2)
 
 
 def test_fills_are_remembered_by_id_behind_the_watermark(opened: Opener) -> None:

@@ -64,24 +64,3 @@ def test_each_caller_has_its_own(make):
     mine = make()
     mine["minimum_notional_micro"] = 123
     assert make()["minimum_notional_micro"] != 123
-
-
-@pytest.mark.parametrize(
-    ("volume_usdc", "expected"),
-    [
-        (0, 1000),
-        (4_999_999, 1000),
-        (5_000_000, 1001),  # one more for each five million
-        (50_000_000, 1010),
-        (19_999_999_999, 4999),
-        (20_000_000_000, 5000),
-        (10**12, 5000),
-    ],
-)
-def test_open_orders_grow_with_volume(volume_usdc, expected):
-    assert rules.open_orders_max(volume_usdc * MICRO) == expected
-
-
-def test_a_negative_volume_is_refused():
-    with pytest.raises(ValueError, match="at least 0 micro-USDC, not -1"):
-        rules.open_orders_max(-1)
