@@ -146,7 +146,7 @@ def test_a_watchdog_whose_key_could_cancel_nothing(house: House, tmp_path: Path)
 @pytest.mark.parametrize(
     ("change", "parts"),
     [
-        ((COINS, f"{COINS}\ncoin = 1"), ("config.toml", "engine.coin")),
+        ((COINS, f"{COINS}\ncoin = 1"), ("config.toml", "section engine has no setting 'coin'")),
         (("segment_mib = 16", "segment_mib = -1"), ("config.toml", "journal.segment_mib")),
         (("[journal]", "[risk]\ndrawdown_share_max = 0.05\n[journal]"), ("risk.drawdown_share_max", "0.03")),
         (("[journal]", "[risk]\ntick_to_trade_ms_max = 151\n[journal]"), ("risk.tick_to_trade_ms_max", "150")),
