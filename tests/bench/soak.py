@@ -230,24 +230,28 @@ def serving(markets: int) -> Iterator[int]:
 def watch(engine: Process, control: ControlClient, port: int, seconds: float) -> list[Sample]:
     """Samples of a run, from a minute after the first quotes on."""
     deadline_s = time.monotonic() + START_S
-    while _stage(control) != "quoting":
+    while (told := _status(control)) is None or told.stage != "quoting":
         assert engine.is_running and time.monotonic() < deadline_s, engine.output
         time.sleep(0.2)
     begin_s, samples = time.monotonic(), list[Sample]()
     next_s = begin_s + min(SETTLE_S, seconds / 3)
     while next_s <= begin_s + seconds:
         time.sleep(max(next_s - time.monotonic(), 0.0))
-        assert engine.is_running, engine.output
-        samples.append(sampled(engine.popen.pid, control.status(), port))
+        told = _status(control)
+        assert told is not None, f"{time.monotonic() - begin_s:.0f} s after its first quotes: {engine.output}"
+        samples.append(sampled(engine.popen.pid, told, port))
         next_s += SAMPLE_S
     return samples
 
 
-def _stage(control: ControlClient) -> str:
-    try:
-        return control.status().stage
-    except ControlError:
-        return ""
+def _status(control: ControlClient) -> Status | None:
+    """What the engine says; None when it does not answer on a new connection either."""
+    for _ in range(2):
+        try:
+            return control.status()
+        except ControlError:
+            control.close()
+    return None
 
 
 def main() -> int:
