@@ -81,7 +81,8 @@ def first_order_ns(records: list[Record]) -> int:
 def trip_to_cancel_ns(records: list[Record], since_ns: int) -> int:
     """From the first trip of tick to trade after `since_ns` to the cancel written. Fails when anything else left before
     it."""
-    tripped_ns, action = 0, None
+    tripped_ns = 0
+    action: Action | None = None
     for record in records:
         if tripped_ns and action is None and record.kind is RecordKind.ACTION:
             action = _cancel(read_action(record.payload))
@@ -95,9 +96,10 @@ def trip_to_cancel_ns(records: list[Record], since_ns: int) -> int:
     raise AssertionError("the session has no trip of tick to trade with a cancel behind it")
 
 
-def _cancel(action: Action) -> Action:
-    assert action.kind in CANCELS and action.batch_id, f"the first thing that left after the trip was {action}"
-    return action
+def _cancel(action: Action) -> Action | None:
+    """The core's cancel; None for one of the gateway's own, which repeats what was under way before the freeze."""
+    assert action.kind in CANCELS, f"the first thing that left after the trip was {action}"
+    return action if action.batch_id else None
 
 
 def live(house: House, *, is_after_clean: bool) -> Life:

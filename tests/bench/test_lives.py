@@ -45,6 +45,7 @@ def test_a_trip_ends_with_the_cancel_that_it_led_to() -> None:
         inputs(START_NS, batch=6, received_ns=START_NS - MS, written_ns=START_NS),
         inputs(START_NS + 9, batch=0, received_ns=START_NS - 30 * MS, written_ns=START_NS),  # late, and not too much
         late,
+        action(trip_ns + 1, ActionKind.CANCEL_BY_CLOID, batch=0),  # the repeat of one that was under way
         action(trip_ns + 1, ActionKind.CANCEL_BY_CLOID, batch=7),
         inputs(trip_ns + 700_000, batch=7, received_ns=trip_ns - 200 * MS, written_ns=trip_ns + 600_000),
     ]
