@@ -12,7 +12,11 @@ from tests.endtoend.house import House
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """A house with a synthetic market in two coins; nothing but its exchange runs."""
+    """A house with a synthetic market in two coins; nothing but its exchange runs.
+
+    Without limits: all of a house asks from one address, and engines that begin twice a minute beside a test that looks
+    all the time ask more than one may.
+    """
     os.environ.setdefault("NO_PROXY", "127.0.0.1")
-    with House(tmp_path_factory.mktemp("house")) as there:
+    with House(tmp_path_factory.mktemp("house"), exchange=("--no-limits",)) as there:
         yield there

@@ -113,8 +113,7 @@ def test_a_halt_survives_a_restart_until_it_is_resumed(house: House) -> None:
     assert not house.own_orders()
     code, _ = command(house, "resume", "--reason", "the news was none")
     assert code == 0
-    # The second start within a minute: what an IP address may ask is used up.
-    house.quotes_within(90)
+    house.quotes_within(60)
 
 
 def test_a_stop_leaves_nothing_and_says_so(house: House) -> None:

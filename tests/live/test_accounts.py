@@ -163,7 +163,7 @@ def test_a_question_about_our_own_side_waits_for_what_was_told(
 def test_why_questions_get_no_answer_is_told_when_it_begins_and_when_it_changes(
     exchange: Exchange, market: Trader, tmp_path: Path
 ) -> None:
-    owner = Owner(exchange.url, 6)
+    owner = Owner(exchange.url, 12)
     path = write_settings(tmp_path, exchange, owner)
 
     async def work() -> None:
