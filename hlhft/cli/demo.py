@@ -60,9 +60,11 @@ def command(
 
     Ends with exit code 0 when the exchange says that no order is left, else 5; with 4 when the engine halted.
     """
+    from hlhft.exchange.opening import named
     from hlhft.live.demo import COINS, Plan, held
 
     names = COINS if coins is None else tuple(name.strip() for name in coins.split(",") if name.strip())
+    named(names)  # refuses a wrong coin before there is a folder, a key or a process
     folder = output if output is not None else Path("runs", f"demo-{datetime.now(UTC):%Y%m%d-%H%M%S}")
     _check(folder)
     plan = Plan(folder=folder.absolute(), coins=names, seed=seed, strategy=strategy, params=_numbers(params))

@@ -74,6 +74,15 @@ def test_a_request_to_end_is_what_ctrl_c_is(number: signal.Signals) -> None:
     assert signal.getsignal(number) is before
 
 
+def test_a_coin_that_cannot_be_listed_is_wrong_use_and_leaves_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "demo"
+    assert invoke(["demo", "--coins", "BTC,DOGE", "--output", str(folder)]) == ExitCode.USAGE
+    assert "coin DOGE cannot be listed" in capsys.readouterr().err
+    assert not folder.exists()
+
+
 def test_a_folder_that_holds_something_is_not_written_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "mine").touch()
     assert invoke(["demo", "--output", str(tmp_path)]) == ExitCode.USAGE
