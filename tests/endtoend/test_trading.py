@@ -96,6 +96,9 @@ def test_a_freeze_makes_a_cancel_of_everything_the_first_thing_that_is_written(h
         return told is not None and any("breaker tick to trade" in happening.text for happening in told.happenings)
 
     eventually(has_paused, within_s=10)
+    after = house.status()
+    assert after is not None
+    assert after.counters["orders cancelled"] >= before.counters["orders cancelled"] + len(house.coins)
     house.quotes_within(30)
 
 
