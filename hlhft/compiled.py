@@ -63,6 +63,7 @@ _COMPILED_DATA = (
     "arranging.py",
     "catalogue/records.py",
     "crossing.py",
+    "merge.py",
     "order.py",
     "places.py",
     "readers/archive_scan.py",
