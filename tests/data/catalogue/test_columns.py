@@ -24,7 +24,16 @@ WIDE = st.integers(-(2**63), 2**63 - 1)
 @given(
     st.lists(
         st.tuples(
-            WIDE, WIDE, st.integers(-(2**31), 2**31 - 1), WIDE, WIDE, WIDE, WIDE, st.integers(0, 255), st.integers(0, 255), st.integers(-1, 1)
+            WIDE,
+            WIDE,
+            st.integers(-(2**31), 2**31 - 1),
+            WIDE,
+            WIDE,
+            WIDE,
+            WIDE,
+            st.integers(0, 255),
+            st.integers(0, 255),
+            st.integers(-1, 1),
         ),
         max_size=20,
     ),
