@@ -67,6 +67,7 @@ class Missing:
     """A stretch that the archive has no object for, though others of that day or hour exist: a gap in the catalogue."""
 
     part: PartKey
+    what: What  # the object would hold
     url: str  # of the object that is not there
     stretch_ns: tuple[int, int]
 
@@ -181,6 +182,7 @@ class _Work:
         self._held = held
 
     def find(self, bucket: Bucket, key: str) -> Listed | None:
+        """The object of that key, None where it is not listed."""
         return self._objects.get((bucket, key))
 
     def make(self, listed: Listed, place: Place, parts: Sequence[PartKey]) -> None:
@@ -194,7 +196,7 @@ class _Work:
         """An object that is not listed. What was once made of it stays."""
         for part in parts:
             url = f"s3://{bucket.name}/{key}"
-            missing = Missing(part, url, place.stretch_ns)
+            missing = Missing(part, place.what, url, place.stretch_ns)
             if self._held(part) in (None, missing.origin):
                 self.missing.append(missing)
             else:
