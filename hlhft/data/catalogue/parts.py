@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hlhft.data.catalogue.columns import EVENTS_SCHEMA, ROW_GROUP_ROWS, WRITING, batch_of
+from hlhft.data.catalogue.columns import EVENTS_SCHEMA, ROW_GROUP_ROWS, Columns, writing_options
 from hlhft.data.catalogue.layout import (
     EVENT_KINDS,
     FILL,
@@ -31,11 +31,10 @@ from hlhft.data.catalogue.layout import (
 )
 from hlhft.data.catalogue.manifest import GAP_REASONS, GAPS_MAX, SOURCES, VERSION, Clock, Gap, Manifest, encoded
 from hlhft.data.errors import DataError
-from hlhft.data.merge import Events, nothing
+from hlhft.data.merge import Events
 from hlhft.data.readers.node_fills import FILLS_SCHEMA
-from hlhft.units import Market
-
-FILLS_WRITING = {**WRITING, "compression_level": 6}
+from hlhft.events import EventKind
+from hlhft.units import TICKS_MAX, Market
 
 
 class PartWriter:
@@ -64,11 +63,12 @@ class PartWriter:
         self.key, self.path = key, part_path(root, key)
         self._root, self._market = root, market
         self._source, self._origin, self._clock, self._snapshots = source, origin, clock, snapshots
-        self._kinds = np.array([int(kind) for kind in EVENT_KINDS[key.kind]], dtype=np.uint16)
+        self._is_mine = np.zeros(max(EventKind) + 2, dtype=np.bool_)
+        self._is_mine[[int(kind) for kind in EVENT_KINDS[key.kind]]] = True
         self._gaps: list[Gap] = []
-        self._held: list[Events] = []
+        self._columns = Columns()
         self._held_fills: list[pa.RecordBatch] = []
-        self._held_rows = self._rows = 0
+        self._rows = self._held_rows = 0
         self._exch, self._local = _Range(), _Range()
         self._partial = self.path.with_name(f".{self.path.name}{WRITING_SUFFIX}")
         self._file: _HashedFile | None = None
@@ -82,8 +82,7 @@ class PartWriter:
         except OSError as error:
             raise self._refusal(error) from None
         schema = FILLS_SCHEMA if self.key.kind == FILL else EVENTS_SCHEMA
-        options = FILLS_WRITING if self.key.kind == FILL else WRITING
-        self._writer = pq.ParquetWriter(self._file, schema, **options)
+        self._writer = pq.ParquetWriter(self._file, schema, **writing_options(self.key.kind))
         return self
 
     def __exit__(
@@ -95,15 +94,22 @@ class PartWriter:
         """Adds rows in order of arrival; `market` is not looked at."""
         if len(events) == 0:
             return
-        if not np.isin(events["kind"], self._kinds).all():
+        kinds, local, ticks = events["kind"], events["ts_local_ns"], events["price_ticks"]
+        if not self._is_mine[np.minimum(kinds, len(self._is_mine) - 1)].all():
             raise ValueError(f"a part of kind {self.key.kind} got events of another kind")
-        local = events["ts_local_ns"]
         if (local[1:] < local[:-1]).any() or (self._rows and int(local[0]) < self._local.last):
             raise ValueError("the rows are not in order of arrival")
+        if int(ticks.min()) < 0 or int(ticks.max()) > TICKS_MAX:
+            wrong = int(ticks[(ticks < 0) | (ticks > TICKS_MAX)][0])
+            raise DataError(
+                self.path, None, f"a price of {wrong} ticks is outside 0 to {TICKS_MAX}, correct the market's decimals"
+            )
         self._note(events["ts_exch_ns"], local)
-        self._held.append(events)
-        if self._held_rows >= ROW_GROUP_ROWS:
-            self._flush_events(whole=False)
+        done = 0
+        while done < len(events):
+            done += self._columns.take(events[done:])
+            if self._columns.is_full:
+                self._write_group(self._columns.batch())
 
     def write_fills(self, fills: pa.RecordBatch) -> None:
         """Adds fills (FILLS_SCHEMA of hlhft.data.readers.node_fills) to a part of that kind."""
@@ -113,6 +119,7 @@ class PartWriter:
             return
         self._note(fills.column("ts_exch_ns").to_numpy(), fills.column("ts_local_ns").to_numpy())
         self._held_fills.append(fills)
+        self._held_rows += fills.num_rows
         if self._held_rows >= ROW_GROUP_ROWS:
             self._flush_fills(whole=False)
 
@@ -132,7 +139,8 @@ class PartWriter:
         `covers` is the stretch of exchange time it answers for; None: from the first row to the last.
         """
         assert self._file is not None and self._writer is not None, "finish comes once, inside the context"
-        self._flush_events(whole=True)
+        if self._columns.rows:
+            self._write_group(self._columns.batch())
         self._flush_fills(whole=True)
         try:
             self._writer.close()
@@ -169,19 +177,9 @@ class PartWriter:
         self._exch.add(exch)
         self._local.add(local)
         self._rows += len(exch)
-        self._held_rows += len(exch)
-
-    def _flush_events(self, *, whole: bool) -> None:
-        """Writes row groups of exactly ROW_GROUP_ROWS, so that bytes do not depend on how rows came; `whole`: all."""
-        if not self._held:
-            return
-        rows = np.concatenate([nothing(), *self._held])
-        end = len(rows) if whole else len(rows) - len(rows) % ROW_GROUP_ROWS
-        for start in range(0, end, ROW_GROUP_ROWS):
-            self._write_group(batch_of(rows[start : min(start + ROW_GROUP_ROWS, end)]))
-        self._held, self._held_rows = ([rows[end:].copy()] if end < len(rows) else []), len(rows) - end
 
     def _flush_fills(self, *, whole: bool) -> None:
+        """Writes row groups of exactly ROW_GROUP_ROWS, so that bytes do not depend on how rows came; `whole`: all."""
         if not self._held_fills:
             return
         rows = pa.Table.from_batches(self._held_fills).combine_chunks()

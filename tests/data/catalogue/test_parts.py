@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hlhft.data.catalogue import parts
+from hlhft.data.catalogue import columns, parts
 from hlhft.data.catalogue.layout import PartKey, manifest_path, part_path
 from hlhft.data.catalogue.manifest import Gap
 from hlhft.data.catalogue.parts import PartWriter
@@ -51,7 +51,7 @@ def test_what_was_written_comes_back(tmp_path: Path) -> None:
 def test_equal_rows_give_equal_files_however_they_are_cut(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, places: list[int]
 ) -> None:
-    monkeypatch.setattr(parts, "ROW_GROUP_ROWS", 8)
+    monkeypatch.setattr(columns, "ROW_GROUP_ROWS", 8)
     rows = books(20)
     put(tmp_path / "whole", "book", KEY.name, [rows])
     put(tmp_path / "cut", "book", KEY.name, cut(rows, places))
@@ -101,6 +101,15 @@ def test_rows_of_another_kind_or_order_are_a_mistake(tmp_path: Path) -> None:
     with writer(tmp_path) as part, pytest.raises(ValueError, match="no known reason"):
         part.gap(Gap(1, 2, "boredom"))
     assert files(tmp_path) == {}
+
+
+@pytest.mark.parametrize("ticks", [-1, 2**31])
+def test_a_price_that_no_market_has_is_the_data_s_fault(tmp_path: Path, ticks: int) -> None:
+    with (
+        writer(tmp_path) as part,
+        pytest.raises(DataError, match=f"a price of {ticks} ticks is outside 0 to 2147483647"),
+    ):
+        part.write(joined([books(1), snapshot(NOON + 5, [(ticks, 1)], [])]))
 
 
 def test_gaps_beyond_the_bound_are_joined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
