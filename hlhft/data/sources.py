@@ -50,6 +50,11 @@ class Source(ABC):
         return (self.snapshots_only,) * len(self.markets)
 
     @property
+    def without_trades(self) -> tuple[str, ...]:
+        """The markets of which it is known before reading that no trade is here."""
+        return ()
+
+    @property
     def bytes_total(self) -> int:
         """Bytes that one reading takes from disk, over all passes."""
         return sum(path.stat().st_size for path in self.files)
@@ -146,6 +151,14 @@ class MergedSource(Source):
             for market, snapshots in zip(part.markets, part.snapshot_markets, strict=True):
                 found[market.name] |= snapshots
         return tuple(found.values())
+
+    @property
+    def without_trades(self) -> tuple[str, ...]:
+        """The markets of which no part that has them has a trade."""
+        lacking = [(market.name, market.name in part.without_trades) for part in self.parts for market in part.markets]
+        return tuple(
+            market.name for market in self.markets if all(lacks for name, lacks in lacking if name == market.name)
+        )
 
     @property
     def bytes_total(self) -> int:
