@@ -28,11 +28,12 @@ def put(
     snapshots: bool = True,
     covers: tuple[int, int] | None = None,
     gaps: Iterable[Gap] = (),
+    origin: str | None = None,
 ) -> Manifest:
     """One part of these rows."""
     key = PartKey(kind, market.name, date, name)
     with PartWriter(
-        root, key, market, source=source, origin=f"test:{name}", clock=MEASURED_BY_TEST, snapshots=snapshots
+        root, key, market, source=source, origin=origin or f"test:{name}", clock=MEASURED_BY_TEST, snapshots=snapshots
     ) as part:
         for array in arrays:
             part.write(array)

@@ -18,13 +18,14 @@ def batch_of(events: Events) -> pa.RecordBatch:
     return columns.batch()
 
 
+TICKS = st.integers(-(2**31), 2**31 - 1)
 WIDE = st.integers(-(2**63), 2**63 - 1)
 
 
 @given(
     st.lists(
         st.tuples(
-            WIDE, WIDE, st.integers(-(2**31), 2**31 - 1), WIDE, WIDE, WIDE, WIDE, st.integers(0, 255), st.integers(0, 255), st.integers(-1, 1)
+            WIDE, WIDE, TICKS, WIDE, WIDE, WIDE, WIDE, st.integers(0, 255), st.integers(0, 255), st.integers(-1, 1)
         ),
         max_size=20,
     ),
