@@ -27,9 +27,7 @@ class Cost:
 
     @property
     def text(self) -> str:
-        """Dollars and cents, rounded up: the estimate never says less than it means."""
-        if 0 < self.usd <= Decimal("0.01"):
-            return "less than $0.01"
+        """Dollars and cents, rounded up: less than a cent is a cent."""
         return f"${self.usd.quantize(Decimal('0.01'), rounding='ROUND_CEILING')}"
 
 

@@ -27,7 +27,7 @@ def test_the_price_of_a_gigabyte_can_be_given() -> None:
 
 def test_nothing_costs_nothing() -> None:
     assert cost_of([]).text == "$0.00"
-    assert cost_of([Listed(ARCHIVE, "x", 1, "")]).text == "less than $0.01"
+    assert cost_of([Listed(ARCHIVE, "x", 1, "")]).text == "$0.01"
 
 
 @pytest.mark.parametrize(
