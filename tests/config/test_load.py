@@ -124,7 +124,7 @@ REFUSED = {
     "unlike any": (
         "zzz = 1\n",
         (
-            "there is no setting 'zzz'; it has strategy, risk, limits, batch, backtest, account, engine, gateway, "
+            "there is no setting 'zzz'; it has strategy, risk, limits, batch, backtest, account, engine, market_data, gateway, "
             "journal, watchdog, log"
         ),
     ),
