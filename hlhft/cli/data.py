@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -124,7 +124,7 @@ def convert(
 
 
 def _open(
-    paths: list[Path], market: str | None, specification: Path | None, options: Mapping[str, bool] | None = None
+    paths: list[Path], market: str | None, specification: Path | None, options: Mapping[str, Any] | None = None
 ) -> Source:
     from hlhft.data.markets import find, load
     from hlhft.data.sources import open_source

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +13,7 @@ from hlhft.events import EVENT_DTYPE, EventFlag
 
 Events = NDArray[np.void]
 _FRAME_END = int(EventFlag.FRAME_END)
+_ALWAYS, _NEVER = -(2**62), 2**62
 
 
 class Numbered(NamedTuple):
@@ -52,35 +53,58 @@ def whole_frames(arrays: Iterable[Events]) -> Iterator[Events]:
         if len(ends) == 0:
             held.append(array)
             continue
-        cut = int(ends[-1]) + 1
-        yield np.concatenate([*held, array[:cut]]) if held else array[:cut]
-        held = [array[cut:]] if cut < len(array) else []
+        begin, end = 0, int(ends[-1]) + 1
+        if held:
+            # Only the frame that was cut is copied.
+            begin = int(ends[0]) + 1
+            yield np.concatenate([*held, array[:begin]])
+        if begin < end:
+            yield array[begin:end]
+        held = [array[end:]] if end < len(array) else []
     if held:
         yield np.concatenate(held)
 
 
-def by_arrival(streams: list[Iterator[Events]]) -> Iterator[Events]:
+def by_arrival(streams: list[Iterator[Events]], starts_ns: Sequence[int] | None = None) -> Iterator[Events]:
     """Streams that are each sorted by ts_local_ns, as one; at equal times an earlier stream's rows come first.
 
-    Memory is an array or two of each stream. A DataError of one stream is raised after all rows up to its last one.
+    Memory is an array or two of each stream that has begun: with `starts_ns`, a time for each stream that none of its
+    rows precedes, one is first asked for rows when its time has come. A DataError of one stream is raised after all
+    rows up to its last one.
     """
-    waiting = [_Stream(stream) for stream in streams]
-    while waiting := [stream for stream in waiting if stream.fill()]:
-        if len(waiting) == 1:
+    waiting: list[_Stream] = []
+    starts = [_ALWAYS] * len(streams) if starts_ns is None else starts_ns
+    later = sorted(range(len(streams)), key=lambda place: starts[place], reverse=True)
+    while True:
+        waiting = [stream for stream in waiting if stream.fill()]
+        bound = min((stream.last_ns() for stream in waiting), default=_NEVER)
+        # Nothing that is still to come of any stream is earlier than the earliest last row held, nor equal to it.
+        while later and (not waiting or starts[later[-1]] <= bound):
+            stream = _Stream(streams[later[-1]], later.pop())
+            if stream.fill():
+                waiting.append(stream)
+                bound = min(bound, stream.last_ns())
+        if not waiting:
+            return
+        if len(waiting) == 1 and not later:
             yield from waiting[0].rest()
             return
-        # Nothing that is still to come of any stream is earlier than the earliest last row held, nor equal to it.
-        bound = min(stream.last_ns() for stream in waiting)
+        waiting.sort(key=lambda stream: stream.place)
         for stream in waiting:
             stream.fill_beyond(bound)
-        merged = np.concatenate([stream.take_until(bound) for stream in waiting])
-        yield merged[np.argsort(merged["ts_local_ns"], kind="stable")]
+        taken = [rows for stream in waiting if len(rows := stream.take_until(bound))]
+        if len(taken) == 1:
+            yield taken[0]
+        else:
+            merged = np.concatenate(taken)
+            yield merged[np.argsort(merged["ts_local_ns"], kind="stable")]
 
 
 class _Stream:
     """One sorted stream with the rows read but not yet merged."""
 
-    def __init__(self, arrays: Iterator[Events]) -> None:
+    def __init__(self, arrays: Iterator[Events], place: int) -> None:
+        self.place = place
         self._arrays = arrays
         self._held = nothing()
         self._fault: DataError | None = None

@@ -8,7 +8,7 @@ gap longer than GAP_NS the recording is a new session: what was known of the boo
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,7 +70,11 @@ def without_rows(events: Events, keep: NDArray[np.bool_]) -> Events:
 class Sessions:
     """Marks backfill and clears the book at a session's start, for streams of whole frames in order of arrival."""
 
-    def __init__(self, markets: int, counts: Counter[str], *, gap_ns: int = GAP_NS) -> None:
+    def __init__(
+        self, markets: int, counts: Counter[str], *, gap_ns: int = GAP_NS, of: Sequence[bool] | None = None
+    ) -> None:
+        """`of` says which markets are of the venue's own feed (default: all); the others' rows pass as they are."""
+        self._markets = [market for market in range(markets) if of is None or of[market]]
         self._first_book_ns = [_UNKNOWN] * markets
         self._sessions = 0
         self._last_local_ns = 0
@@ -100,7 +104,8 @@ class Sessions:
     def _segment(self, rows: Events) -> Iterator[Events]:
         """One array within one session."""
         clears: list[tuple[int, Events]] = []
-        for market, known in enumerate(self._first_book_ns):
+        for market in self._markets:
+            known = self._first_book_ns[market]
             mine = rows["market"] == market
             trades = mine & (rows["kind"] == int(EventKind.TRADE))
             early = np.zeros(len(rows), dtype=np.bool_)

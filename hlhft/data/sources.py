@@ -48,6 +48,11 @@ class Source(ABC):
         return (self.snapshots_only,) * len(self.markets)
 
     @property
+    def without_trades(self) -> tuple[str, ...]:
+        """The markets of which it is known before reading that no trade is here."""
+        return ()
+
+    @property
     def bytes_total(self) -> int:
         """Bytes that one reading takes from disk, over all passes."""
         return sum(path.stat().st_size for path in self.files)
@@ -134,6 +139,14 @@ class MergedSource(Source):
         return tuple(found.values())
 
     @property
+    def without_trades(self) -> tuple[str, ...]:
+        """The markets of which no part that has them has a trade."""
+        lacking = [(market.name, market.name in part.without_trades) for part in self.parts for market in part.markets]
+        return tuple(
+            market.name for market in self.markets if all(lacks for name, lacks in lacking if name == market.name)
+        )
+
+    @property
     def bytes_total(self) -> int:
         """Bytes that one reading takes from disk, over all parts and passes."""
         return sum(part.bytes_total for part in self.parts)
@@ -177,13 +190,17 @@ def open_source(
     *,
     market: Market | str | None = None,
     specification: Mapping[str, Market] | None = None,
+    catalogue: Path | None = None,
     **options: Any,
 ) -> Source:
     """The recording at `paths` (a file, a folder of Hyperliquid CSV files, or several that become one source).
 
-    `market` says what the file holds where its content cannot; a name is looked up in `specification` (default: the
-    shipped table). `options` go to the reader. Raises DataError for content that no reader knows.
+    Where there is no file of the name, one as `2026-04-01/BTC` is looked up in the folder `catalogue` (default:
+    `catalog` here; see hlhft.data.catalogue.names). `market` says what the file holds where its content cannot; a name
+    is looked up in `specification` (default: the shipped table). `options` go to the reader. Raises DataError for
+    content that no reader knows.
     """
+    from hlhft.data.catalogue.source import open_named
     from hlhft.data.readers.detect import open_one
 
     chosen = find(market, specification) if isinstance(market, str) else market
@@ -192,6 +209,10 @@ def open_source(
         raise DataError("(no path)", None, "no recording was given, name at least one file")
     parts: list[Source] = []
     for path in given:
+        named = None if Path(path).exists() else open_named(str(path), catalogue)
+        if named is not None:
+            parts.append(named)
+            continue
         for part in open_one(Path(path), chosen, specification, options):
             # Two files of one CSV set name the same recording.
             if all(set(part.files) != set(other.files) for other in parts):

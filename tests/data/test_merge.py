@@ -86,3 +86,25 @@ def test_a_fault_of_one_stream_comes_after_all_rows_up_to_its_last(broken_first:
     with pytest.raises(DataError, match=r"trades.csv, line 7"):
         taken.extend(merged)
     assert joined(taken)["ts_local_ns"].tolist() == sorted([2, 3, *(time for time in other if time <= 3)])
+
+
+@given(st.lists(st.tuples(TIMES, st.integers(0, 3)), min_size=1, max_size=5))
+@settings(max_examples=40)
+def test_streams_that_begin_when_their_time_comes_merge_alike(given_streams: list[tuple[list[int], int]]) -> None:
+    arrays = [timed(times, market=market) for market, (times, _) in enumerate(given_streams)]
+    starts = [(times[0] if times else 5) - early for times, early in given_streams]
+    plain = joined(by_arrival([iter(cut(rows, [2])) for rows in arrays]))
+    assert joined(by_arrival([iter(cut(rows, [2])) for rows in arrays], starts)).tobytes() == plain.tobytes()
+
+
+def test_a_stream_is_not_asked_before_its_time() -> None:
+    asked: list[int] = []
+
+    def stream(begin: int) -> Iterator[Events]:
+        asked.append(begin)
+        yield timed([begin, begin + 5])
+
+    begins = [20, 0, 10]
+    merged = by_arrival([stream(begin) for begin in begins], begins)
+    assert next(merged)["ts_local_ns"].tolist() == [0, 5] and asked == [0]
+    assert joined(merged)["ts_local_ns"].tolist() == [10, 15, 20, 25] and asked == [0, 10, 20]
