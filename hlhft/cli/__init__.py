@@ -28,7 +28,7 @@ COMMANDS = {
     "reload": "Let an engine take changed settings.",
     "watchdog": "Cancel for an engine that is gone, and prove that nothing of it is left.",
     "replay": "Decide a journal once more and compare.",
-    "data": "Check recordings, and convert them between formats.",
+    "data": "See what a catalogue holds; check, convert, import and plot recordings.",
     "config": "Show the settings, check a file, print the schema.",
     "doctor": "Print versions, processor, and where compiled code lives.",
     "completion": "Print the completion script for a shell.",
