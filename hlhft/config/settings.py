@@ -316,6 +316,15 @@ class Batch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = 0
 
 
+class Data(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What was mined, recorded and imported."""
+
+    catalogue: Annotated[
+        str,
+        _setting("folder of the catalogue, its path absolute or from the working folder", min_length=1),
+    ] = "catalog"
+
+
 class Backtest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How a recording is replayed."""
 
@@ -382,6 +391,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     risk: Risk = Risk()
     limits: Limits = Limits()
     batch: Batch = Batch()
+    data: Data = Data()
     backtest: Backtest = Backtest()
     account: Account = Account()
     engine: Engine = Engine()
