@@ -29,7 +29,7 @@ COMMANDS = {
     "watchdog": "Cancel for an engine that is gone, and prove that nothing of it is left.",
     "replay": "Decide a journal once more and compare.",
     "mine": "Fetch the venue's archives into the catalogue, after asking.",
-    "data": "Check recordings, and convert them between formats.",
+    "data": "See what a catalogue holds; check, convert, import and plot recordings.",
     "config": "Show the settings, check a file, print the schema.",
     "doctor": "Print versions, processor, and where compiled code lives.",
     "completion": "Print the completion script for a shell.",
