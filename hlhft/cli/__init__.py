@@ -29,6 +29,7 @@ COMMANDS = {
     "watchdog": "Cancel for an engine that is gone, and prove that nothing of it is left.",
     "replay": "Decide a journal once more and compare.",
     "data": "Check recordings, and convert them between formats.",
+    "scan": "Rank markets by what a two-sided quoter would have kept.",
     "config": "Show the settings, check a file, print the schema.",
     "doctor": "Print versions, processor, and where compiled code lives.",
     "completion": "Print the completion script for a shell.",
