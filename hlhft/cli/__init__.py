@@ -30,6 +30,7 @@ COMMANDS = {
     "replay": "Decide a journal once more and compare.",
     "mine": "Fetch the venue's archives into the catalogue, after asking.",
     "data": "See what a catalogue holds; check, convert, import and plot recordings.",
+    "scan": "Rank markets by what a two-sided quoter would have kept.",
     "config": "Show the settings, check a file, print the schema.",
     "doctor": "Print versions, processor, and where compiled code lives.",
     "completion": "Print the completion script for a shell.",
