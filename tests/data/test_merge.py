@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hlhft.data.errors import DataError
 from hlhft.data import merge
+from hlhft.data.errors import DataError
 from hlhft.data.merge import Events, by_arrival, by_row, chosen, copied, rechunk, whole_frames
 from tests.data.making import BOTH, END, cut, joined, trade
 
