@@ -19,7 +19,7 @@ from tests.bench.archived import HOUR_MS, fills_by_block, write_books, write_lin
 from tests.bench.figures import Figure, median
 from tests.bench.library import ROOT
 
-SECTION = "data: an archived day of one coin, 24 objects of 6,666 books of twenty levels a side"
+SECTION = "data, an archived day of one coin: 160,000 books of twenty levels a side"
 BEGIN_MS = 1_775_001_600_000  # the first hour of 2026-04-01
 ROUNDS, HOURS = 3, 24
 HOURS_SHORT = 2
@@ -90,11 +90,11 @@ def data(recordings: Path, *, short: bool) -> list[Figure]:
         Figure(SECTION, "the same by json and pandas", their_work, "s"),
         Figure(SECTION, "times faster", their_work / worked, "x", minimum=3, gate=2),
         Figure(SECTION, "decoded and written to the catalogue, time that passed", seconds, "s"),
-        Figure(SECTION, "peak memory of a process that does it", peak, "MiB", maximum=1024),
-        Figure(SECTION, "the same by json and pandas", their_peak, "MiB"),
+        Figure(SECTION, "peak memory of the process that decodes and writes", peak, "MiB", maximum=1024),
+        Figure(SECTION, "peak memory by json and pandas", their_peak, "MiB"),
         Figure(SECTION, "a row on disk: a level, or an end of a book", row, "bytes", maximum=16),
         Figure(SECTION, "rows read back into the replay's columns", speed, "million a second", minimum=20, gate=0.2),
-        Figure(SECTION, "peak memory of a process that does it", back_peak, "MiB", maximum=1024),
+        Figure(SECTION, "peak memory of the process that reads back", back_peak, "MiB", maximum=1024),
         Figure(
             SECTION,
             "fills of all coins decoded and their trades written, time of one processor",
