@@ -40,7 +40,7 @@ def test_every_line_is_one_that_the_archive_would_hold() -> None:
         padded = np.frombuffer(text + bytes(PADDING), dtype=np.uint8)
         events, lines = empty(4096), np.zeros(4096, dtype=np.int64)
         clock, coins = np.zeros(1, dtype=np.int64), new_coins([market])
-        assert scan_lines(padded, 0, len(text), 1, coins, clock, events, lines) == (len(text), 19, 18 * 42)
+        assert scan_lines(padded, 0, len(text), 1, coins, clock, events, lines) == (len(text) + 1, 19, 18 * 42)
 
 
 def test_books_of_an_object_are_decoded_whole(tmp_path: Path) -> None:
