@@ -107,20 +107,6 @@ def until_it_is_whole(server: Server, root: Path, *, kept: int = 0) -> None:
     assert server.gets() <= report["report"]["objects"] <= OBJECTS - kept
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_killed_while_it_downloads(filled: Server, undisturbed: dict[str, bytes], tmp_path: Path, seed: int) -> None:
-    """The server kills the process in the middle of an object that a seed chooses, after so many bytes of it."""
-    draw = random.Random(seed)
-    skip, cut_bytes = draw.randrange(OBJECTS), draw.choice([0, 1, draw.randrange(2_000)])
-    process = mining(filled, tmp_path / "killed")
-    filled.orders(Order(r"GET /.*lz4$", skip=skip, cut_bytes=cut_bytes, kill=process.pid))
-    code, _, err = finished(process)
-    assert code == KILLED, f"seed {seed}: {err}"
-    until_it_is_whole(filled, tmp_path / "killed")
-    assert files(tmp_path / "killed") == undisturbed, f"seed {seed}"
-    assert not (tmp_path / "killed" / SPOOL).exists()
-
-
 def signalled(process: subprocess.Popen[str], root: Path, count: int, mask: int, what: signal.Signals) -> None:
     """Sends the signal when the file system has seen `count` such events of files being written in the catalogue."""
     with INotify() as watch:
@@ -144,24 +130,38 @@ def signalled(process: subprocess.Popen[str], root: Path, count: int, mask: int,
         process.send_signal(what)
 
 
-@pytest.mark.parametrize(("count", "mask"), [(100, flags.MODIFY), (101, flags.MOVED_FROM)], ids=["write", "rename"])
-def test_killed_while_it_writes(
-    filled: Server, undisturbed: dict[str, bytes], tmp_path: Path, count: int, mask: int
+@pytest.mark.parametrize("seed", range(2))
+def test_killed_again_and_again_it_ends_as_undisturbed(
+    filled: Server, undisturbed: dict[str, bytes], tmp_path: Path, seed: int
 ) -> None:
+    """Killed by the server in the middle of an object, and while parts are written or renamed, as a seed has it."""
     root = tmp_path / "killed"
-    process = mining(filled, root)
-    signalled(process, root, count, mask, signal.SIGKILL)
-    code, _, err = finished(process)
-    assert code == KILLED, err
-    # Whatever is there is whole, though more may lie around.
+    draw = random.Random(seed)
+    for kind in ["download", ("write", "rename")[seed % 2]]:
+        process = mining(filled, root)
+        if kind == "download":
+            skip, cut_bytes = draw.randrange(20), draw.choice([0, 1, 1000])
+            filled.orders(Order(r"GET /.*lz4$", skip=skip, cut_bytes=cut_bytes, kill=process.pid))
+        else:
+            mask = flags.MODIFY if kind == "write" else flags.MOVED_FROM
+            signalled(process, root, draw.randrange(1, 40), mask, signal.SIGKILL)
+        code, _, err = finished(process)
+        assert code == KILLED, f"seed {seed}, {kind}: {err}"
+        filled.orders()
+        holds_only_whole_parts(root, undisturbed)
+    until_it_is_whole(filled, root)
+    assert files(root) == undisturbed, f"seed {seed}"
+    assert not (root / SPOOL).exists()
+
+
+def holds_only_whole_parts(root: Path, undisturbed: dict[str, bytes]) -> None:
+    """Whatever has a manifest is what it will be, though more may lie around."""
     catalogue = Catalogue(root)
     for manifest in catalogue.manifests():
         assert catalogue.manifest(manifest.key) == manifest
-        name = f"kind={manifest.kind}/coin={manifest.coin}/date={manifest.date}/_{manifest.name}.json"
-        assert files(root)[name] == undisturbed[name]
-    until_it_is_whole(filled, root)
-    found = {name: content for name, content in files(root).items() if not name.endswith(WRITING_SUFFIX)}
-    assert found == undisturbed
+        folder = f"kind={manifest.kind}/coin={manifest.coin}/date={manifest.date}"
+        for name in (f"{folder}/_{manifest.name}.json", f"{folder}/{manifest.name}.parquet"):
+            assert (root / name).read_bytes() == undisturbed[name]
 
 
 def test_interrupted_it_ends_in_order_and_says_how_far_it_came(
