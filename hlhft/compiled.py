@@ -60,6 +60,8 @@ _COMPILED_FLOW = (
     "synthetic.py", "takers.py",
 )  # fmt: skip
 _COMPILED_DATA = (
+    "arranging.py",
+    "catalogue/records.py",
     "crossing.py",
     "order.py",
     "places.py",
