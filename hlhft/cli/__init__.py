@@ -28,6 +28,7 @@ COMMANDS = {
     "reload": "Let an engine take changed settings.",
     "watchdog": "Cancel for an engine that is gone, and prove that nothing of it is left.",
     "replay": "Decide a journal once more and compare.",
+    "record": "Record the live venue's public streams into the catalogue.",
     "data": "Check recordings, and convert them between formats.",
     "config": "Show the settings, check a file, print the schema.",
     "doctor": "Print versions, processor, and where compiled code lives.",

@@ -53,6 +53,8 @@ DECLARED: Mapping[str, ExitCode] = {
     "hlhft.config.load.ConfigError": ExitCode.USAGE,
     "hlhft.data.decimals.DecimalError": ExitCode.DATA,
     "hlhft.data.errors.DataError": ExitCode.DATA,
+    "hlhft.data.recorder.settings.ShareError": ExitCode.USAGE,
+    "hlhft.data.recorder.venue.VenueError": ExitCode.FAILURE,
     "hlhft.exchange.info._Absent": ExitCode.DATA,
     "hlhft.exchange.flow.live.FeedError": ExitCode.FAILURE,
     "hlhft.exchange.opening.OpeningError": ExitCode.USAGE,
