@@ -21,7 +21,7 @@ from hlhft.data.merge import Events
 from hlhft.data.recorder.cover import Cover
 from hlhft.data.recorder.hours import Hour
 from hlhft.data.recorder.latency import Latencies
-from hlhft.data.recorder.marks import Begin, Down, Lost, Mark, Stale, Standing, read
+from hlhft.data.recorder.marks import Begin, Down, Lost, Mark, Odd, Stale, Standing, read
 from hlhft.data.sessions import TradeMemory, without_rows
 from hlhft.data.tally import Tally
 from hlhft.events import EventKind
@@ -130,6 +130,8 @@ class Assembler:
                 stream.is_backfill = True
         elif isinstance(mark, Lost):
             self._lose("disk-full")
+        elif isinstance(mark, Odd):
+            self.faults += mark.is_fault
         elif isinstance(mark, Stale):
             for key in mark.streams:
                 known = self._streams.get(key)

@@ -63,7 +63,14 @@ class Lost(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="lo
     bytes: int
 
 
-Mark = Begin | Up | Down | Stale | Lost
+class Odd(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="odd"):
+    """A frame that is no message for a reader: a greeting, or what could not be decoded."""
+
+    text: str
+    is_fault: bool
+
+
+Mark = Begin | Up | Down | Stale | Lost | Odd
 
 
 class _Line(msgspec.Struct):

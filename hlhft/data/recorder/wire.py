@@ -1,6 +1,6 @@
 """The recorder's connection: its machine, the socket, and what of either goes to the disk.
 
-Every message that comes is stamped and handed to the disk's queue as it is; then the machine hears of it, which judges
+Every message that comes is stamped and handed to the disk's queue as it is; the machine hears of it, which judges
 freshness and reconnects. What the machine finds out about the data (a socket lost, a stream not to be trusted) goes
 into the same queue as a mark.
 """
@@ -17,7 +17,7 @@ import numpy as np
 
 from hlhft.data.catalogue.layout import BBO, BOOK, CONTEXT, TRADE
 from hlhft.data.recorder.link import Link
-from hlhft.data.recorder.marks import Down, Mark, Stale, Up, encoded, is_mark
+from hlhft.data.recorder.marks import Down, Mark, Odd, Stale, Up, encoded, is_mark
 from hlhft.data.recorder.queue import LineQueue
 from hlhft.events import EventKind, Side
 from hlhft.hyperliquid.connection import Connection
@@ -51,7 +51,7 @@ from hlhft.hyperliquid.connection_events import (
 from hlhft.hyperliquid.connection_table import State
 from hlhft.hyperliquid.decode import Decoder
 from hlhft.hyperliquid.messages import Acknowledged as AcknowledgedFrame
-from hlhft.hyperliquid.messages import Complaint, Message
+from hlhft.hyperliquid.messages import Complaint, Established, Message
 from hlhft.hyperliquid.messages import Pong as PongFrame
 from hlhft.hyperliquid.subscriptions import Stream, StreamKind
 from hlhft.units import Market
@@ -152,15 +152,21 @@ class Wire:
         if is_mark(frame):
             self.counters["frames that pretend to be ours"] += 1
             return
-        if not self._queue.put(now_ns, frame):
-            self.counters["frames dropped, as the disk is too slow"] += 1
         count = self._decoder.decode(frame, now_ns)
+        message = self._decoder.message
+        if count < 0 or isinstance(message, Established):
+            # Readers of raw logs want the venue's JSON on every line; what is none is kept as a mark.
+            text = encoded(Odd(text=frame.decode(errors="replace"), is_fault=count < 0))
+        else:
+            text = frame
+        if not self._queue.put(now_ns, text):
+            self.counters["frames dropped, as the disk is too slow"] += 1
         if count > 0:
             self._note(socket, self._decoder.events[:count])
         elif count < 0:
             self.counters["frames that cannot be decoded"] += 1
-        elif self._decoder.message is not None:
-            self._told(socket, self._decoder.message)
+        elif message is not None:
+            self._told(socket, message)
 
     def closed(self, socket: int, code: int, reason: str) -> None:
         """The socket is gone."""

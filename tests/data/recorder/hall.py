@@ -21,8 +21,9 @@ SPEED = 4.0  # exchange seconds a second: tests wait for what happens
 class Hall:
     """A seeded exchange; to be used as a context. `stop` and `start` as often as wanted: it is the same exchange."""
 
-    def __init__(self, seed: int = 7) -> None:
-        self.sent: list[tuple[int, bytes]] = []  # (the exchange's number of the socket, frame)
+    def __init__(self, seed: int = 7, *, speed: float = SPEED) -> None:
+        self.sent: list[tuple[int, bytes, int]] = []  # (the exchange's number of the socket, frame, monotonic time)
+        self._speed = speed
         settings = opening.open_settings(COINS, seed=seed, with_limits=False, start_ns=time.time_ns())
         self.machine = opening.open_machine(settings, synthetic=True)
         for _ in range(2):
@@ -43,13 +44,18 @@ class Hall:
         self._thread.join(READY_S)
         self._loop.close()
 
+    def last_socket(self) -> list[tuple[bytes, int]]:
+        """What the newest socket was sent, in order."""
+        newest = max((number for number, _, _ in self.sent), default=0)
+        return [(frame, at_ns) for number, frame, at_ns in self.sent if number == newest]
+
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
         """Serves; blocks that nobody could see meanwhile happen at once."""
-        clock = Clock(time.time_ns(), speed=SPEED)
+        clock = Clock(time.time_ns(), speed=self._speed)
         while self.machine.next_deadline_ns() < clock.now_ns():
             self.machine.advance(self.machine.next_deadline_ns())
         clock.go_on_from(max(self.machine.time_ns, clock.now_ns()))
@@ -68,10 +74,10 @@ class Hall:
 class _Noting(Server):
     """A server that notes what it sends."""
 
-    def __init__(self, machine: Machine, clock: Clock, sent: list[tuple[int, bytes]]) -> None:
+    def __init__(self, machine: Machine, clock: Clock, sent: list[tuple[int, bytes, int]]) -> None:
         super().__init__(machine, clock)
         self._sent = sent
 
     def _send(self, connection: int, frame: bytes) -> None:
-        self._sent.append((connection, frame))
+        self._sent.append((connection, frame, time.monotonic_ns()))
         super()._send(connection, frame)

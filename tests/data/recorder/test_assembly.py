@@ -16,7 +16,7 @@ from hlhft.data.readers.messages import MessageBlock
 from hlhft.data.recorder.assembly import HELD_ROWS_MAX, Assembler
 from hlhft.data.recorder.cover import SETTLED_NS
 from hlhft.data.recorder.hours import HOUR_NS
-from hlhft.data.recorder.marks import Begin, Down, Lost, Stale, Standing, Up, encoded
+from hlhft.data.recorder.marks import Begin, Down, Lost, Odd, Stale, Standing, Up, encoded
 from hlhft.data.tally import Tally
 from hlhft.events import EventFlag, EventKind
 from tests.data.recorder.making import BTC, ETH, MS, START_NS, S, bbo, begin, book, by_key, context, rows_of, trades
@@ -140,7 +140,9 @@ def test_what_cannot_be_decoded_is_counted(tmp_path: Path) -> None:
     with Assembler(tmp_path, begin()) as assembler:
         for text in (b"<html>", bbo(T_MS, "SOL"), book(T_MS).replace(b"60001", b"59999")):
             assembler.line(START_NS, text)
-        assert (assembler.faults, assembler.frames, assembler.events) == (2, 3, 0)
+        for is_fault in (True, False):
+            assembler.line(START_NS, encoded(Odd(text="<html>", is_fault=is_fault)))
+        assert (assembler.faults, assembler.frames, assembler.events) == (3, 3, 0)
         assert assembler.finish() == []
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hlhft.data.recorder.marks import Down, Lost, Mark, Stale, Standing, Up, encoded, is_mark, read
+from hlhft.data.recorder.marks import Down, Lost, Mark, Odd, Stale, Standing, Up, encoded, is_mark, read
 from tests.data.recorder.making import bbo, begin
 
 MARKS: list[Mark] = [
@@ -14,6 +14,8 @@ MARKS: list[Mark] = [
     Down(reason='1006 "quoted"\nand more'),
     Stale(streams=(("bbo", "BTC"), ("book", "@107"))),
     Lost(frames=3, bytes=4000),
+    Odd(text="Websocket connection established.", is_fault=False),
+    Odd(text='{"half', is_fault=True),
 ]
 
 

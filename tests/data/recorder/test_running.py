@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -18,14 +20,15 @@ from hlhft.data.catalogue.reading import Catalogue
 from hlhft.data.errors import DataError
 from hlhft.data.merge import Events
 from hlhft.data.readers.messages import MessageBlock
-from hlhft.data.recorder.marks import CHANNEL
+from hlhft.data.recorder.marks import is_mark
 from hlhft.data.recorder.raw import lines_of
-from hlhft.data.recorder.running import Place, Recording
+from hlhft.data.recorder.running import Place, Recording, run
 from hlhft.data.recorder.settings import ShareError
 from hlhft.data.recorder.status import Status
 from hlhft.data.recorder.venue import VenueError
 from hlhft.data.tally import Tally
 from hlhft.events import EventKind
+from hlhft.units import Market
 from tests.data.recorder.hall import COINS, Hall
 from tests.data.recorder.making import rows_of
 
@@ -91,9 +94,9 @@ def frames(recording: Recording) -> int:
 
 
 def frames_in(raw: Path) -> list[tuple[int, bytes]]:
-    """The venue's lines of all raw files, in order."""
+    """The venue's lines of all raw files, in order, but for its greeting."""
     lines = [line for path in sorted(raw.rglob("*.lz4")) for line in lines_of(path)]
-    return [(at_ns, text) for at_ns, text in lines if f'"{CHANNEL}"'.encode() not in text]
+    return [(at_ns, text) for at_ns, text in lines if not is_mark(text)]
 
 
 def expected(recording: Recording, lines: list[tuple[int, bytes]]) -> dict[tuple[str, str], Events]:
@@ -102,8 +105,7 @@ def expected(recording: Recording, lines: list[tuple[int, bytes]]) -> dict[tuple
     markets = recording.disk.settings.markets
     block = MessageBlock(Path("frames"), markets, Tally())
     for number, (at_ns, text) in enumerate(lines):
-        if text.startswith(b"{"):
-            block.add(number, at_ns, text)
+        block.add(number, at_ns, text)
     rows = block.events().events
     kinds = np.array([PARTS[EventKind(kind)] for kind in rows["kind"].tolist()])
     found = {}
@@ -131,12 +133,10 @@ def test_every_event_that_the_exchange_sent_is_in_the_catalogue(hall: Hall, tmp_
         kept.append(recording)
 
     kept: list[Recording] = []
-    first = len(hall.sent)
     where = place(tmp_path, hall.url)
     status, shown = recorded(where, work)
     lines = frames_in(where.raw or tmp_path)
-    numbers = {number for number, _ in hall.sent[first:]}
-    sent = [text for number, text in hall.sent[first:] if number == max(numbers)]
+    sent = [frame for frame, _ in hall.last_socket()[1:]]
     texts = [text for _, text in lines]
     assert len(texts) >= 150 and texts == sent[: len(texts)], "frame for frame"
     assert len(sent) - len(texts) < 20, "but for what was under way at the end"
@@ -149,7 +149,7 @@ def test_every_event_that_the_exchange_sent_is_in_the_catalogue(hall: Hall, tmp_
         begin_ns, end_ns = manifest.covers
         assert ((got["ts_exch_ns"] >= begin_ns) & (got["ts_exch_ns"] < end_ns)).all()
     assert status == shown[-1] and status.parts == len(parts) == 8 and status.gaps == 0
-    assert status.frames == len(texts) and status.delays["bbo"].median_ms < 5_000
+    assert status.frames == len(texts) + 1 and status.delays["bbo"].median_ms < 5_000
     assert status.venue_clock_ahead_ms is not None and abs(status.venue_clock_ahead_ms) < 60_000
 
 
@@ -182,16 +182,6 @@ def test_an_exchange_that_comes_back_leaves_a_gap_and_no_doubles(hall: Hall, tmp
         assert not ((times >= gap.from_ns) & (times < gap.to_ns)).any(), "nothing is known of it"
         assert (times == gap.to_ns).any(), "it ends with the first row behind it"
         assert times[times < gap.from_ns].max() < gap.from_ns <= times[times < gap.from_ns].max() + 2 * 10**9
-
-
-def test_without_raw_frames_the_parts_are_the_same_kind_of_thing(hall: Hall, tmp_path: Path) -> None:
-    async def work(recording: Recording) -> None:
-        await until(lambda: frames(recording) >= 40)
-
-    where = place(tmp_path, hall.url, raw=None, coins=("ETH",))
-    status, _ = recorded(where, work)
-    assert {coin for _, coin in parts_of(where.catalogue)} == {"ETH"} and status.coins == ("ETH",)
-    assert not (tmp_path / "raw").exists()
 
 
 def test_a_shifted_clock_turns_the_hour(hall: Hall, tmp_path: Path) -> None:
@@ -245,3 +235,21 @@ def test_what_cannot_begin_says_why(tmp_path: Path) -> None:
     shares = replace(limits.share, recorder_percent=0)
     with pytest.raises(ShareError, match="recorder_percent is 0"):
         Recording(many, Config(limits=replace(limits, share=shares)), show=lambda status: None)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signals_end_it_with_all_that_came(hall: Hall, tmp_path: Path, number: signal.Signals) -> None:
+    tasks = []
+
+    async def kill() -> None:
+        await until(lambda: frames(recording) >= 20)
+        os.kill(os.getpid(), number)
+
+    def ready(markets: list[Market]) -> None:
+        tasks.append(asyncio.get_running_loop().create_task(kill()))
+
+    where = place(tmp_path, hall.url, coins=("ETH",))
+    recording = Recording(where, Config(), show=lambda status: None, ready=ready)
+    status = run(recording, (signal.SIGTERM,), (signal.SIGINT,))
+    assert recording.is_interrupted is (number is signal.SIGINT)
+    assert status.parts == 4 and status.state == "closed"

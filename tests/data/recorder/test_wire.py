@@ -12,7 +12,7 @@ from typing import Any
 import websockets
 from websockets.asyncio.server import ServerConnection, serve
 
-from hlhft.data.recorder.marks import Down, Mark, Stale, Up, encoded, read
+from hlhft.data.recorder.marks import Down, Mark, Odd, Stale, Up, encoded, read
 from hlhft.data.recorder.queue import LineQueue
 from hlhft.data.recorder.wire import Wire
 from hlhft.hyperliquid.backoff import BackoffSettings, Budget
@@ -100,6 +100,11 @@ class Taken:
     def marks(self) -> list[Mark]:
         return [mark for mark in (read(text) for _, text in self.lines) if mark is not None]
 
+    @property
+    def news(self) -> list[Mark]:
+        """Marks of what happened to the connection and its streams."""
+        return [mark for mark in self.marks if not isinstance(mark, Odd)]
+
     async def until(self, is_so: Callable[[], Any]) -> None:
         def look() -> Any:
             self.look()
@@ -116,17 +121,19 @@ def test_every_frame_comes_to_the_queue_as_it_was_with_the_time_it_came() -> Non
             sent = [book(T_MS), book(T_MS, fast=False), bbo(T_MS), trades((T_MS, 1)), context(), b"<html>"]
             before_ns = time.time_ns()
             await stage.say(*sent)
-            await taken.until(lambda: sent[-1] in [text for _, text in taken.lines])
+            odd = Odd(text="<html>", is_fault=True)
+            await taken.until(lambda: odd in taken.marks)
             texts = [text for _, text in taken.lines]
-            assert [text for text in texts if text in sent] == sent
+            assert [text for text in texts if text in sent] == sent[:-1]
             stamps = [at_ns for at_ns, text in taken.lines if text in sent]
             assert before_ns <= stamps[0] and stamps == sorted(stamps) and stamps[-1] <= time.time_ns()
-            assert taken.marks == [Up(socket=1)] and texts[1] == b"Websocket connection established."
+            greeting = Odd(text="Websocket connection established.", is_fault=False)
+            assert taken.marks == [Up(socket=1), greeting, odd]
             assert wire.counters["frames that cannot be decoded"] == 1
             assert wire.frames == len(texts) - 1 and {stream.kind for stream in wire.stale} == set()
             assert stage.subscribed == [stream.subscription() for stream in STREAMS]
         taken.look()
-        assert taken.marks == [Up(socket=1)], "an end on demand loses nothing"
+        assert len(taken.marks) == 3, "an end on demand loses nothing"
 
     asyncio.run(work())
 
@@ -140,7 +147,7 @@ def test_a_lost_socket_is_a_mark_and_another_is_opened() -> None:
             await taken.until(lambda: len(stage.sockets) == 2 and wire.is_live)
             await stage.sockets[-1].close(1000, "Expired")
             await taken.until(lambda: len(stage.sockets) == 3 and wire.is_live)
-            first, lost, second, rotated, third = taken.marks
+            first, lost, second, rotated, third = taken.news
             assert (first, second, third) == (Up(socket=1), Up(socket=2), Up(socket=3))
             assert isinstance(lost, Down) and "1001 Shutting down" in lost.reason
             assert isinstance(rotated, Down) and "rotated" in rotated.reason
@@ -172,7 +179,7 @@ def test_a_mute_stream_is_marked_and_subscribed_to_anew() -> None:
             await taken.until(lambda: wire.is_live)
             await stage.say(book(T_MS), bbo(T_MS))
             await taken.until(lambda: any(isinstance(mark, Stale) for mark in taken.marks))
-            assert taken.marks[1] == Stale(streams=(("book", "BTC"),)), "the touch comes without a cadence"
+            assert taken.news[1] == Stale(streams=(("book", "BTC"),)), "the touch comes without a cadence"
             fast = STREAMS[0].subscription()
             await taken.until(lambda: stage.subscribed.count(fast) == 3)  # unsubscribed and subscribed again
             await stage.say(book(T_MS + 1000), book(T_MS + 1500))
