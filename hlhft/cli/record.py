@@ -79,8 +79,12 @@ def command(
         testnet=testnet,
         disk_free_min_gib=disk_free_min_gib,
     )
+    from hlhft.cli.progress import COMPILING
+    from hlhft.compiled import cache_folder
     from hlhft.data.recorder.running import Recording, run
 
+    if not any(cache_folder().glob("*/*scan.scan-*.nbi")):
+        click.echo(COMPILING, err=True)
     try:
         recording = Recording(place, settings, show=_shower(as_json), ready=_introducer(place, as_json))
     except ValueError as error:

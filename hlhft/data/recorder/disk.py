@@ -62,6 +62,7 @@ class Disk:
         self.latencies: dict[str, Latencies] = {}  # of the present hour, by kind
         self._say = say
         self._session, self._session_ns = "", 0
+        self._local_ns = 0  # of the latest line
         self._standing: tuple[Standing, ...] = ()
         self._newest_ns = 0
         self._raw: RawFile | None = None
@@ -131,6 +132,11 @@ class Disk:
     def _write(self, local_ns: int, text: bytes) -> None:
         if self._assembler is not None and local_ns >= self._assembler.hour.end_ns:
             self._end()
+        if local_ns < self._local_ns:
+            # The local clock was wrong before: times never run backwards in a file, so a session of its own begins.
+            self._end()
+            self._session = ""
+        self._local_ns = local_ns
         if self._assembler is None:
             self._begin(local_ns)
         assert self._assembler is not None, "an hour was begun"

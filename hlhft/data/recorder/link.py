@@ -1,7 +1,8 @@
 """One WebSocket at a time for the recorder's connection machine, on another library than the engine's.
 
 A shell: it opens, sends and closes as it is told, and tells what the socket does, each with the number that Open gave.
-Nothing is told of a socket that was closed here. Deadlines are the machine's.
+Nothing is told of a socket that was closed here. Deadlines are the machine's. What whoever hears raises goes to the
+event loop's handler.
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ class Link:
         self._drop()
         self._number = socket
         self._life = asyncio.get_running_loop().create_task(self._live(url, socket))
+        self._life.add_done_callback(_raise_what_is_left)
 
     def send(self, socket: int, payload: bytes) -> None:
         """Sends a text message, if this socket is there to take it. Bounded by the machine's budget of messages."""
@@ -110,6 +112,12 @@ class Link:
         if self._life is not None:
             self._life.cancel()
             self._life = None
+
+
+def _raise_what_is_left(life: asyncio.Task[None]) -> None:
+    """What the socket cannot raise is an invariant that does not hold: the loop's handler hears of it."""
+    if not life.cancelled() and (error := life.exception()) is not None:
+        raise error
 
 
 async def _connected(url: str) -> sockets.socket:

@@ -22,7 +22,7 @@ Line = tuple[int, bytes]  # local ns, json
 
 
 class LineQueue:
-    """Lines for the disk. Local times go on only forward."""
+    """Lines for the disk."""
 
     def __init__(self, bytes_max: int = BYTES_MAX) -> None:
         if bytes_max <= 0:

@@ -27,11 +27,13 @@ from hlhft.data.recorder.wire import Wire
 from hlhft.hyperliquid.backoff import DRAWS
 from hlhft.hyperliquid.connection import Connection
 from hlhft.hyperliquid.connection_table import State
+from hlhft.hyperliquid.decode import Decoder
 from hlhft.units import Market
 
 STATUS_EVERY_S = 10.0
 CLOCK_EVERY_S = 600.0  # between two questions for the venue's time
 SWITCH_S = 0.001
+WARMING = b'{"channel":"pong"}'
 _LOG = logging.getLogger(__name__)
 
 
@@ -105,6 +107,7 @@ class Recording:
                     self._connection, streams, markets, self._queue, wall_ns=self._wall_ns,
                     monotonic_ns=time.monotonic_ns, draw=lambda: self._system.randrange(DRAWS), say=_say,
                 )  # fmt: skip
+                Decoder(markets).decode(WARMING, 1)  # compiled, or loaded, before the first frame waits for it
                 self._ready(markets)
                 await self._record(venue, disk, self.wire)
                 ended = self.status()
@@ -145,12 +148,14 @@ class Recording:
             work = partial(disk.run, self._queue, wall_ns=self._wall_ns, monotonic_ns=time.monotonic_ns)
             writer = loop.run_in_executor(threads, work)
             stopped = loop.create_task(self._stopped.wait())
-            watched: list[asyncio.Future[Any]] = [stopped, writer]
+            broken: asyncio.Future[None] = loop.create_future()
+            watched: list[asyncio.Future[Any]] = [stopped, writer, broken]
+            loop.set_exception_handler(partial(_break, broken))
             try:
                 wire.start()
-                while not stopped.done() and not writer.done():
+                while not any(one.done() for one in watched):
                     await asyncio.wait(watched, timeout=STATUS_EVERY_S, return_when=asyncio.FIRST_COMPLETED)
-                    if not stopped.done() and not writer.done():
+                    if not any(one.done() for one in watched):
                         self._show(self.status())
             finally:
                 asks.cancel()
@@ -158,6 +163,8 @@ class Recording:
                 await wire.stop()
                 self._queue.close(wire.stamp())
             await writer
+            if broken.done():
+                broken.result()
 
     async def _ask_for_the_time(self, venue: Venue, disk: Disk) -> None:
         while True:
@@ -187,6 +194,14 @@ def run(recording: Recording, stopping: Sequence[int], interrupting: Sequence[in
     sys.setswitchinterval(SWITCH_S)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(life())
+
+
+def _break(broken: asyncio.Future[None], loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """An invariant does not hold: what came is completed, and the recorder ends with the error."""
+    loop.default_exception_handler(context)
+    error = context.get("exception")
+    if error is not None and not broken.done():
+        broken.set_exception(error)
 
 
 def _say(sentence: str, is_alarming: bool) -> None:

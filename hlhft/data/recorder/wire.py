@@ -57,6 +57,7 @@ from hlhft.hyperliquid.subscriptions import Stream, StreamKind
 from hlhft.units import Market
 
 NS_PER_S, NS_PER_MS = 1_000_000_000, 1_000_000
+STEP_BACK_NS = 60 * NS_PER_S  # a clock that goes back by more was wrong before, and is followed
 REASON_CHARACTERS_MAX = 200
 PART_KINDS = {
     StreamKind.BOOK: BOOK, StreamKind.FAST_BOOK: BOOK, StreamKind.BBO: BBO, StreamKind.TRADES: TRADE,
@@ -124,11 +125,14 @@ class Wire:
         await self._link.ended()
 
     def stamp(self) -> int:
-        """The local time, never before an earlier stamp: what a clock that is set back says is counted and passed
-        over."""
+        """The local time. While a clock that is set back by up to STEP_BACK_NS says less than before, the stamp before
+        is given again, and counted; one that is set back by more is followed, and the recording begins anew."""
         now_ns = self._wall_ns()
         if now_ns < self.last_ns:
             self.counters["stamps of a clock that ran backwards"] += 1
+            if now_ns < self.last_ns - STEP_BACK_NS:
+                self._say(f"the local clock was set back by {(self.last_ns - now_ns) // NS_PER_S} s", True)
+                self.last_ns = now_ns
         self.last_ns = max(self.last_ns, now_ns)
         return self.last_ns
 

@@ -148,6 +148,19 @@ def test_a_kill_loses_at_most_what_was_not_flushed(tmp_path: Path) -> None:
     assert len({manifest.name for manifest in after.manifests()}) == 2
 
 
+def test_a_clock_that_was_set_back_begins_a_session_of_its_own(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.block(START_NS)
+    for number in range(2):
+        time_ns = START_NS + (60 + number) * S
+        bench.disk.line((START_NS - 1800 * S + number, bbo(time_ns // MS)))
+    bench.disk.stop()
+    one, other = sorted(bench.manifests(), key=lambda manifest: manifest.covers)
+    assert (one.name, other.name) == ("recorder-08-081000", "recorder-07-074000")
+    assert one.covers[1] == other.covers[0] and other.rows == 4 and other.gaps == ()
+    assert other.first_local_ns < other.last_local_ns < one.first_local_ns
+
+
 def test_a_name_that_is_taken_is_not_taken_again(tmp_path: Path) -> None:
     for has_raw in (True, False, True):
         bench = Bench(tmp_path, has_raw=has_raw)

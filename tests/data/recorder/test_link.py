@@ -170,3 +170,23 @@ def test_another_socket_takes_the_place_of_the_one_before() -> None:
         assert not [what for what in heard.told if what[0] == "closed"]
 
     asyncio.run(work())
+
+
+def test_what_the_hearer_raises_reaches_the_loop() -> None:
+    class Broken(Heard):
+        def frame(self, socket: int, frame: bytes) -> None:
+            raise AssertionError("an invariant")
+
+    async def work() -> None:
+        told: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.set_result(context["exception"]))
+        heard = Broken()
+        link = Link(heard)
+        async with served(echo) as url:
+            link.open(url, 1)
+            await heard.until("upgraded")
+            link.send(1, b"{}")
+            assert "an invariant" in str(await asyncio.wait_for(told, WITHIN_S))
+            await link.ended()
+
+    asyncio.run(work())

@@ -28,6 +28,7 @@ from hlhft.data.recorder.status import Status
 from hlhft.data.recorder.venue import VenueError
 from hlhft.data.tally import Tally
 from hlhft.events import EventKind
+from hlhft.hyperliquid.connection_table import State
 from hlhft.units import Market
 from tests.data.recorder.hall import COINS, Hall
 from tests.data.recorder.making import rows_of
@@ -223,6 +224,20 @@ def test_a_failure_of_the_disk_s_thread_ends_the_recorder(
     with pytest.raises(DataError, match="cannot be written"):
         recorded(place(tmp_path, hall.url), work)
     assert list((tmp_path / "raw").rglob(".*.writing")), "the next start completes it"
+
+
+def test_an_invariant_that_does_not_hold_ends_it_with_all_that_came(hall: Hall, tmp_path: Path) -> None:
+    def fail() -> None:
+        raise LookupError("an invariant")
+
+    async def work(recording: Recording) -> None:
+        await until(lambda: frames(recording) >= 20)
+        asyncio.get_running_loop().call_soon(fail)
+        await until(lambda: recording.wire is not None and recording.wire.connection.state is State.CLOSED)
+
+    with pytest.raises(LookupError, match="an invariant"):
+        recorded(place(tmp_path, hall.url, coins=("ETH",)), work)
+    assert len(Catalogue(tmp_path / "catalog").manifests()) == 4
 
 
 def test_what_cannot_begin_says_why(tmp_path: Path) -> None:

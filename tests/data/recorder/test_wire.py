@@ -14,7 +14,7 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from hlhft.data.recorder.marks import Down, Mark, Odd, Stale, Up, encoded, read
 from hlhft.data.recorder.queue import LineQueue
-from hlhft.data.recorder.wire import Wire
+from hlhft.data.recorder.wire import STEP_BACK_NS, Wire
 from hlhft.hyperliquid.backoff import BackoffSettings, Budget
 from hlhft.hyperliquid.connection import Connection, ConnectionSettings
 from hlhft.hyperliquid.subscriptions import StreamKind, market_stream
@@ -203,12 +203,16 @@ def test_a_full_queue_and_frames_that_pretend_to_be_marks_are_counted() -> None:
     asyncio.run(work())
 
 
-def test_stamps_never_go_back_though_the_clock_does() -> None:
-    times = iter([100, 200, 150, 199, 300])
+def test_stamps_stand_still_while_the_clock_is_back_a_little() -> None:
+    far = 10**12
+    times = iter([far + 100, far + 200, far + 150, far + 199, far + 300, far - STEP_BACK_NS, 5])
+    said: list[str] = []
     wire = Wire(
         Connection(ConnectionSettings(url="ws://127.0.0.1/ws"), connects=Budget(1), messages=Budget(1)), STREAMS, [BTC],
         LineQueue(), wall_ns=lambda: next(times), monotonic_ns=time.monotonic_ns, draw=lambda: 0,
-        say=lambda sentence, is_alarming: None,
+        say=lambda sentence, is_alarming: said.append(sentence),
     )  # fmt: skip
-    assert [wire.stamp() for _ in range(5)] == [100, 200, 200, 200, 300]
-    assert wire.counters["stamps of a clock that ran backwards"] == 2
+    assert [wire.stamp() - far for _ in range(5)] == [100, 200, 200, 200, 300]
+    assert wire.counters["stamps of a clock that ran backwards"] == 2 and not said
+    assert wire.stamp() == far - STEP_BACK_NS, "what was wrong by more than a minute is not held on to"
+    assert wire.stamp() == 5 and said[1] == "the local clock was set back by 939 s"
