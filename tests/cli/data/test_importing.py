@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
+import itertools
 import json
+from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from hlhft.cli import invoke
 from hlhft.cli.errors import ExitCode
 from tests.cli.data.running import Captured, refused, run, said
 from tests.data.making import write
@@ -119,3 +125,49 @@ def test_recorded_fills_have_the_trades_of_their_description(
     assert (counts["fills"], counts["trades"] + counts["trades_of_other_coins"]) == (7282, 3641)
     assert found["rows"] == {"trade": counts["trades"]}
     assert sorted(found["coins"]) == ["BTC", "ETH", "SOL", "WLFI"]
+
+
+def beginning_of_a_set(recordings: Path, folder: Path) -> Path:
+    """The first minutes of one coin's three files."""
+    folder.mkdir()
+    for kind, lines in (("orderbooks", 700), ("prices", 4900), ("trades", 850)):
+        with gzip.open(recordings / HYPERLIQUID / f"{kind}_SOL.csv.gz") as stream:
+            (folder / f"{kind}_SOL.csv").write_bytes(b"".join(itertools.islice(stream, lines)))
+    return folder
+
+
+def beginning_of_a_table(recordings: Path, path: Path) -> Path:
+    """The first minutes of a table of changes."""
+    with pq.ParquetFile(recordings / BINANCE / "usdm_btcusdt.events.parquet") as file:
+        pq.write_table(pa.Table.from_batches([next(file.iter_batches(200_000))]), path)
+    return path
+
+
+BEGINNINGS = {
+    "Hyperliquid": (beginning_of_a_set, "set", "2025-09-04/SOL"),
+    "Binance": (beginning_of_a_table, "usdm_btcusdt.parquet", "2024-08-08/usdm_btcusdt"),
+}
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize(("cut", "name", "named"), BEGINNINGS.values(), ids=BEGINNINGS)
+def test_a_backtest_on_what_was_imported_is_the_one_on_the_recording(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured, recordings: Path,
+    cut: Callable[[Path, Path], Path], name: str, named: str,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    path = cut(recordings, tmp_path / name)
+    assert run("import", path) == ExitCode.OK
+    said(capsys)
+    found = []
+    for data, output in ((str(path), "one"), (named, "other")):
+        assert invoke(["backtest", data, "15", "--json", "--output", output]) == ExitCode.OK
+        found.append(json.loads(said(capsys)[0]))
+    one, other = found
+    assert one["scenarios"] == other["scenarios"]
+    assert [one[key] for key in ("verdict", "events", "first_ns", "span_ns")] == [
+        other[key] for key in ("verdict", "events", "first_ns", "span_ns")
+    ]
+    assert one["scenarios"][0]["trading"]["fills"] > 0
+    for table in ("blotter.parquet", "records.parquet"):
+        assert (tmp_path / "one" / table).read_bytes() == (tmp_path / "other" / table).read_bytes()
