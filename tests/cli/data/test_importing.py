@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import itertools
 import json
+import random
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 from hlhft.cli import invoke
 from hlhft.cli.errors import ExitCode
 from tests.cli.data.running import Captured, refused, run, said
+from tests.cli.data.test_check import little_room
 from tests.data.making import write
 from tests.data.synthetic import bbo_line, clean_log
 
@@ -50,6 +52,21 @@ def test_of_bad_input_nothing_stays_and_one_sentence_says_why(
     assert run("import", path, "--catalogue", root) == ExitCode.DATA
     assert str(path) in refused(capsys, problem)
     assert not list(root.rglob("*.parquet"))
+
+
+def test_a_full_disk_is_one_sentence_and_what_was_there_stays(tmp_path: Path, capsys: Captured) -> None:
+    root = tmp_path / "catalogue"
+    assert run("import", write(tmp_path / "first", clean_log(9)), "--catalogue", root) == ExitCode.OK
+    before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    said(capsys)
+    prices = random.Random(7)
+    lines = [bbo_line(place, bid=prices.randrange(1, 10**6), ask=10**6) for place in range(9000)]
+    long = write(tmp_path / "long", lines)
+    with little_room(20_000):
+        assert run("import", long, "--catalogue", root) == ExitCode.DATA
+    refused(capsys, "the part cannot be written (File too large), nothing was kept of it")
+    assert {path: path.read_bytes() for path in root.rglob("*") if path.is_file()} == before
+    assert run("import", long, "--catalogue", root) == ExitCode.OK
 
 
 def test_wrong_use_is_one_sentence(tmp_path: Path, capsys: Captured) -> None:
