@@ -61,7 +61,8 @@ _COMPILED_FLOW = (
 )  # fmt: skip
 # And what these take constants from.
 _COMPILED_DATA = (
-    "crossing.py", "order.py", "places.py", "snapshots.py", "node/book.py", "node/scanning.py", "readers/archive_scan.py",
+    "arranging.py", "catalogue/records.py", "crossing.py", "order.py", "places.py", "snapshots.py", "node/book.py",
+    "node/scanning.py", "readers/archive_scan.py",
 )  # fmt: skip
 _COMPILED_LANGUAGE = ("hashing.py", "packing.py", "scan.py")
 _COMPILED_FILES = (

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hlhft.data.arranging import merge_rows
 from hlhft.data.errors import DataError
 from hlhft.events import EVENT_DTYPE, EventFlag
 
@@ -92,12 +94,19 @@ def by_arrival(streams: list[Iterator[Events]], starts_ns: Sequence[int] | None 
         waiting.sort(key=lambda stream: stream.place)
         for stream in waiting:
             stream.fill_beyond(bound)
-        taken = [rows for stream in waiting if len(rows := stream.take_until(bound))]
-        if len(taken) == 1:
-            yield taken[0]
-        else:
-            merged = np.concatenate(taken)
-            yield merged[np.argsort(merged["ts_local_ns"], kind="stable")]
+        yield _merged([rows for stream in waiting if len(rows := stream.take_until(bound))])
+
+
+def _merged(arrays: list[Events]) -> Events:
+    """Sorted arrays (at least one) as one; at equal times an earlier one's rows come first."""
+    while len(arrays) > 1:
+        # Neighbours, the fewest rows first, so that the many are moved once.
+        rows = [len(one) + len(other) for one, other in pairwise(arrays)]
+        place = rows.index(min(rows))
+        out = np.empty(rows[place], dtype=EVENT_DTYPE)
+        merge_rows(arrays[place], arrays[place + 1], out)
+        arrays[place : place + 2] = [out]
+    return arrays[0]
 
 
 class _Stream:
