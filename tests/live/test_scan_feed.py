@@ -182,7 +182,7 @@ def test_contexts_have_the_time_of_the_newest_best_price_and_wait_for_the_first(
     context(made, "0.5")
     context(made)
     assert len(made.take_blocks(everything=True)) == 0
-    told(made, bbo(7))
+    told(made, trade(900, 1, "ETH"), bbo(7))
     rows = made.take_blocks(everything=True)
     assert seen(rows) == [(7, BBO), (7, CONTEXT)]
     assert (rows["aux0"][-1], rows["order_id"][-1]) == (12_500_000, BTC.ticks("100000"))
