@@ -59,7 +59,10 @@ _COMPILED_FLOW = (
     "background.py", "draws.py", "fair.py", "joiners.py", "legs.py", "makers.py", "rehearsal.py", "state.py",
     "synthetic.py", "takers.py",
 )  # fmt: skip
-_COMPILED_DATA = ("crossing.py", "order.py", "places.py", "snapshots.py")  # and what these take constants from
+# And what these take constants from.
+_COMPILED_DATA = (
+    "crossing.py", "order.py", "places.py", "snapshots.py", "node/book.py", "node/scanning.py", "readers/archive_scan.py",
+)  # fmt: skip
 _COMPILED_LANGUAGE = ("hashing.py", "packing.py", "scan.py")
 _COMPILED_FILES = (
     "compiled.py",

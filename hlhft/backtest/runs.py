@@ -41,8 +41,14 @@ class RunError(ValueError):
     """A folder that cannot take a run."""
 
 
-def results_of(backtest: Backtest, *, snapshots: bool = False, failures: Sequence[str] = ()) -> Results:
-    """Measures a finished backtest. `failures`: what the strategy raised; `snapshots`: the books were recorded so."""
+def results_of(
+    backtest: Backtest, *, snapshots: bool = False, without_trades: Sequence[str] = (), failures: Sequence[str] = ()
+) -> Results:
+    """Measures a finished backtest.
+
+    `snapshots`: the books were recorded so; `without_trades`: markets of which no trade was; `failures`: what the
+    strategy raised.
+    """
     recording = backtest.recording
     lanes = [
         LaneLog(
@@ -74,6 +80,7 @@ def results_of(backtest: Backtest, *, snapshots: bool = False, failures: Sequenc
         identity={**backtest.metadata(), "libraries": library_versions()},
         models={"latency": settings.latency, "queue": settings.queue, "profile": recording.profile},
         snapshots=snapshots,
+        without_trades=tuple(without_trades),
         interrupted=backtest.interrupted,
         events=recording.events,
         levels_outside=backtest.outputs[0].levels_outside,

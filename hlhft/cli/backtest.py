@@ -82,6 +82,12 @@ class _Command(click.Command):
     metavar="FILE",
     help="Market specification: TOML, JSON, or the venue's meta answer. Default: the shipped table.",
 )
+@click.option(
+    "--catalogue",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Where DATE/COIN is looked up. Default: data.catalogue of the settings, catalog.",
+)
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=1, show_default=True, help="Of all that is drawn.")
 @click.option("--capital", default="10000", show_default=True, metavar="USDC", help="Equity at the start.")
 @click.option(
@@ -91,8 +97,9 @@ class _Command(click.Command):
 def command(arguments: tuple[str, ...], *, output: Path | None, as_json: bool, **options: Any) -> None:
     """Replay recordings against a strategy and report what it made after fees, latency and queue.
 
-    DATA are files or a folder; without any, the recording that ships with hlhft. A plain number at the end is the
-    latency in ms. Every run is made under three fee scenarios, and saved with its report.
+    DATA are files or a folder, or what a catalogue holds: 2026-04-01/BTC, 2026-04-01..2026-04-30/BTC,ETH or
+    2026-04-01T07/BTC. Without any, the recording that ships with hlhft. A plain number at the end is the latency in
+    ms. Every run is made under three fee scenarios, and saved with its report.
     """
     from hlhft.backtest import runs
     from hlhft.backtest.session import profile_of
@@ -103,7 +110,8 @@ def command(arguments: tuple[str, ...], *, output: Path | None, as_json: bool, *
     config = loaded_settings(options["config"]).config
     name = options["strategy"] if is_given("strategy") else config.strategy.name
     strategy = load(name)
-    source = open_recording(paths, options["market"], options["specification"])
+    source = open_recording(paths, options, config)
+    say_what_is_missing(source)
     settings = settings_of(strategy, source, {**options, "latency": latency}, config)
     strategy.params_bytes(settings.params)
     folder = output if output is not None else Path("runs", name_of(source.name))
@@ -208,18 +216,28 @@ def _micro(text: str) -> int:
     return whole
 
 
-def open_recording(paths: list[Path], market: str | None, specification: Path | None) -> Source:
+def open_recording(paths: list[Path], options: Mapping[str, Any], config: Config) -> Source:
     """The recording that the command's arguments name, the bundled one without any. Raises CommandError, DataError."""
     from hlhft.data.markets import find, load
     from hlhft.data.samples import bundled
     from hlhft.data.sources import open_source
 
+    specification, market = options["specification"], options["market"]
     table = load(specification) if specification is not None else None
     try:
         chosen = find(market, table) if market is not None else None
     except LookupError as error:
         raise CommandError(str(error.args[0]), ExitCode.USAGE) from None
-    return open_source(paths or [bundled()], market=chosen, specification=table)
+    catalogue = options["catalogue"] or Path(config.data.catalogue)
+    return open_source(paths or [bundled()], market=chosen, specification=table, catalogue=catalogue)
+
+
+def say_what_is_missing(source: Source) -> None:
+    """Tells on standard error, before anything is run, of which markets there are no trades."""
+    from hlhft.report.assumptions import without_trades_words
+
+    if source.without_trades:
+        click.echo(f"hlhft: {source.name}: {without_trades_words(source.without_trades)}", err=True)
 
 
 def _import_parquet() -> None:
@@ -240,7 +258,7 @@ def _run(settings: Settings, source: Source, profile: str, *, as_json: bool) -> 
         recording = compile_recording(source, profile=profile, progress=reading)
     with failures() as raised, progress(f"Replaying {recording_title(source.name)}", hidden=as_json) as replaying:
         backtest = run_backtest(settings, recording, replaying)
-    return results_of(backtest, snapshots=is_hyperliquid(source), failures=raised)
+    return results_of(backtest, snapshots=is_hyperliquid(source), without_trades=source.without_trades, failures=raised)
 
 
 def _show(results: Results, folder: Path) -> None:

@@ -39,6 +39,7 @@ _SHARED = frozenset(
         "feed_profile",
         "market",
         "specification",
+        "catalogue",
         "seed",
         "capital",
     }
@@ -116,7 +117,8 @@ def command(arguments: tuple[str, ...], *, output: Path | None, as_json: bool, *
         seed=options["seed"],
         usual={} if backtest.is_given("strategy") else config.strategy.params,
     )
-    source = backtest.open_recording(paths, options["market"], options["specification"])
+    source = backtest.open_recording(paths, options, config)
+    backtest.say_what_is_missing(source)
     settings = backtest.settings_of(strategy, source, {**options, "latency": latency, "params": ()}, config)
     folder = output if output is not None else Path("runs", f"{backtest.name_of(source.name)}-sweep")
     check_folder(folder, FILES)

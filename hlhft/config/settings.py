@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, get_args
 import msgspec
 from msgspec import Meta, Struct, inspect
 
-from hlhft.config.live_sections import Account, Engine, Gateway, Journal, Watchdog
+from hlhft.config.live_sections import Account, Engine, Gateway, Journal, MarketData, Watchdog
 from hlhft.config.setting import MS, TIME_MS_MAX
 from hlhft.config.setting import setting as _setting
 from hlhft.units import FUNDING_SCALE, MICRO
@@ -316,6 +316,15 @@ class Batch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = 0
 
 
+class Data(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What was mined, recorded and imported."""
+
+    catalogue: Annotated[
+        str,
+        _setting("folder of the catalogue, its path absolute or from the working folder", min_length=1),
+    ] = "catalog"
+
+
 class Backtest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How a recording is replayed."""
 
@@ -382,9 +391,11 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     risk: Risk = Risk()
     limits: Limits = Limits()
     batch: Batch = Batch()
+    data: Data = Data()
     backtest: Backtest = Backtest()
     account: Account = Account()
     engine: Engine = Engine()
+    market_data: MarketData = MarketData()
     gateway: Gateway = Gateway()
     journal: Journal = Journal()
     watchdog: Watchdog = Watchdog()

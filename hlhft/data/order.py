@@ -57,32 +57,39 @@ def in_arrival_order(
     try:
         for array, places in arrays:
             if len(array):
-                ready = window.take(array, places)
-                if len(ready):
-                    yield ready
+                yield from window.take(array, places)
     except DataError:
         # What stands before the fault is whole; who only wants all of it does not look at it.
-        if len(window.held):
-            yield window.held
+        yield from window.held
         raise
-    if len(window.held):
-        yield window.held
+    yield from window.held
 
 
 class _Window:
-    """The rows of the last `window_ns` of local time, sorted."""
+    """The rows of the last `window_ns` of local time, sorted, in arrays that are not empty.
+
+    What comes in order, as nearly everything does, is not copied.
+    """
 
     def __init__(self, name: str, unit: str, window_ns: int, tally: Tally | None) -> None:
-        self.held: Events = nothing()
+        self.held: list[Events] = []
         self._name = name
         self._unit = unit
         self._window_ns = window_ns
         self._tally = tally
         self._newest = _UNSEEN
 
-    def take(self, array: Events, places: Int64) -> Events:
+    def take(self, array: Events, places: Int64) -> list[Events]:
         """Adds an array (not empty) and returns the rows that nothing to come can precede."""
-        local = array["ts_local_ns"]
+        local = np.ascontiguousarray(array["ts_local_ns"])
+        if local[0] >= self._newest and (local[1:] >= local[:-1]).all():
+            self.held.append(array)
+            self._newest = int(local[-1])
+        else:
+            self._take_late(array, places, local)
+        return self._release()
+
+    def _take_late(self, array: Events, places: Int64, local: Int64) -> None:
         running = np.maximum(np.maximum.accumulate(local), self._newest)
         late = np.flatnonzero(local < running)
         beyond = late[local[late] < running[late] - self._window_ns]
@@ -95,16 +102,26 @@ class _Window:
             self._tally.note("rows_out_of_order", array[late])
         self._newest = int(running[-1])
         self._hold(array)
-        cut = int(np.searchsorted(self.held["ts_local_ns"], self._newest - self._window_ns, side="left"))
-        ready, self.held = self.held[:cut], self.held[cut:]
-        return ready
 
     def _hold(self, array: Events) -> None:
-        rows = np.concatenate([self.held, array]) if len(self.held) else array
+        rows = np.concatenate([*self.held, array])
         times = rows["ts_local_ns"]
         if (times[1:] < times[:-1]).any():
             rows = rows[np.argsort(times, kind="stable")]
-        self.held = rows
+        self.held = [rows] if len(rows) else []
+
+    def _release(self) -> list[Events]:
+        bound = self._newest - self._window_ns
+        ready: list[Events] = []
+        while self.held and int(self.held[0]["ts_local_ns"][-1]) < bound:
+            ready.append(self.held.pop(0))
+        if self.held:
+            first = self.held[0]
+            cut = int(np.searchsorted(first["ts_local_ns"], bound, side="left"))
+            if cut:
+                ready.append(first[:cut])
+                self.held[0] = first[cut:]
+        return ready
 
 
 def by_both_clocks(

@@ -5,7 +5,10 @@ The texts are the specifications that `hlhft.backtest.models` reads.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from hlhft.report.numbers import listed
 
 _QUEUE_FORMULAS = {
     "power": "f(back) / (f(back) + f(front)) with f(x) = x^{n}",
@@ -25,9 +28,22 @@ class Assumption:
     bias: str
 
 
-def assumptions(*, latency: str, queue: str, profile: str, snapshots: bool) -> list[Assumption]:
-    """Every assumption of a run. `snapshots`: some market's book was recorded as snapshots only."""
+def assumptions(
+    *, latency: str, queue: str, profile: str, snapshots: bool, without_trades: Sequence[str] = ()
+) -> list[Assumption]:
+    """Every assumption of a run.
+
+    `snapshots`: some market's book was recorded as snapshots only; `without_trades`: markets of which no trade was.
+    """
     found = [_latency(latency), _queue(queue)]
+    if without_trades:
+        found.append(
+            Assumption(
+                "Fills",
+                f"{without_trades_words(without_trades)[0].upper()}{without_trades_words(without_trades)[1:]}.",
+                "Against us: the fills left are those after which the price went on through our order.",
+            )
+        )
     found.append(
         Assumption(
             "Matching",
@@ -47,6 +63,19 @@ def assumptions(*, latency: str, queue: str, profile: str, snapshots: bool) -> l
         )
     found.append(_feed(profile))
     return found
+
+
+def fill_model(without_trades: Sequence[str]) -> str:
+    """What fills of resting orders were made from, in a word or two."""
+    return "book alone" if without_trades else "book and trades"
+
+
+def without_trades_words(markets: Sequence[str]) -> str:
+    """What a recording without trades of these markets means for fills, without a capital or a full stop."""
+    return (
+        f"there are no trades of {listed(list(markets))}, so resting orders are filled by the book alone: when the "
+        "other side comes to rest at their price or through it"
+    )
 
 
 def _latency(text: str) -> Assumption:

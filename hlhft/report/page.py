@@ -190,7 +190,11 @@ def _chart(name: str, title: str, note: str, choice: str = "") -> str:
 def _assumptions(results: Results) -> str:
     models = results.models
     stated = assumptions(
-        latency=models["latency"], queue=models["queue"], profile=models["profile"], snapshots=results.snapshots
+        latency=models["latency"],
+        queue=models["queue"],
+        profile=models["profile"],
+        snapshots=results.snapshots,
+        without_trades=results.without_trades,
     )
     lines = "".join(
         f'<dt>{text_of(one.subject)}</dt><dd>{text_of(one.text)}<span class="bias">{text_of(one.bias)}</span></dd>'

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from hlhft.report.assumptions import fill_model
 from hlhft.report.attribution import PART_NAMES, Attribution, Parts, attribute
 from hlhft.report.markouts import Markout, markouts
 from hlhft.report.metrics import LaneLog, Metrics, measure
@@ -119,6 +120,7 @@ class Results:
     events: int
     levels_outside: int  # recorded levels too far from every trade to be kept
     is_live: bool = False
+    without_trades: tuple[str, ...] = ()  # markets of which the recording has no trade
     counts: Mapping[str, int] = field(default_factory=dict)  # what the reader found and left out
 
     @property
@@ -152,5 +154,7 @@ class Results:
             "events": self.events,
             "levels_outside": self.levels_outside,
             "reader": dict(self.counts),
+            "fill_model": fill_model(self.without_trades),
+            "without_trades": list(self.without_trades),
             "scenarios": [one.plain() for one in self.scenarios],
         }

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from hlhft.report.assumptions import without_trades_words
 from hlhft.report.attribution import PART_NAMES
 from hlhft.report.numbers import count, counted, duration, listed, money, percent
 from hlhft.report.results import Results, ScenarioResult
@@ -101,6 +102,9 @@ def _remarks(results: Results) -> list[str]:
     remarks = []
     if results.interrupted:
         remarks.append(f"It was interrupted: these are the first {duration(results.span_ns)} only.")
+    if results.without_trades:
+        words = without_trades_words(results.without_trades)
+        remarks.append(f"{words[0].upper()}{words[1:]}.")
     halted = [one for one in results.scenarios if one.is_halted]
     if halted:
         where = (

@@ -20,9 +20,13 @@ from hlhft.backtest.session import Backtest, Settings
 from hlhft.cli import backtest, invoke
 from hlhft.cli.errors import ExitCode
 from hlhft.compiled import JIT_DISABLED
+from hlhft.config.settings import Config
 from hlhft.data.samples import bundled
 from hlhft.data.sources import open_source
 from hlhft.strategies import load
+from tests.data.catalogue.coin_day import books
+from tests.data.catalogue.making import put
+from tests.data.making import trade
 from tests.report.sample_run import beginning
 
 MESSAGES = 600 if JIT_DISABLED else 6000
@@ -258,7 +262,8 @@ def test_the_venues_own_recordings_get_its_latency_and_feed(recordings: Path) ->
 
 
 def test_the_bundled_recording_is_used_without_data() -> None:
-    assert backtest.open_recording([], None, None).files == (bundled(),)
+    options = {"market": None, "specification": None, "catalogue": None}
+    assert backtest.open_recording([], options, Config()).files == (bundled(),)
 
 
 def test_a_writable_folder_is_all_that_a_process_needs(folder: Path, sample: str, repository: Path) -> None:
@@ -303,3 +308,44 @@ def test_settings_from_a_file_hold_unless_the_command_line_says_otherwise(sample
 def test_settings_that_are_none_are_refused(sample: str, capsys: Captured) -> None:
     Path("bad.toml").write_text("[backtest]\nlatncy = '5'\n")
     assert "latency" in refused(capsys, sample, "--config", "bad.toml", code=ExitCode.USAGE)
+
+
+def day_of_books(root: Path, *, trades: bool) -> None:
+    """A catalogue with some minutes of one coin."""
+    rows = list(books(200, seed=3))
+    put(root, "book", "archive-00", rows)
+    if trades:
+        at_ns = int(rows[0]["ts_exch_ns"][-1])
+        put(root, "trade", "fills-00", [trade(at_ns, 1, 680_010, 5)], source="fills")
+
+
+def test_a_day_of_a_catalogue_runs_by_its_name(folder: Path, capsys: Captured) -> None:
+    day_of_books(folder / "mined", trades=True)
+    arguments = ["backtest", "2026-04-01/btc", "15", "--strategy", "two_sided", "--catalogue", "mined", "--json"]
+    assert invoke(arguments) == ExitCode.OK
+    captured = capsys.readouterr()
+    found = json.loads(captured.out)
+    assert captured.err == "" and found["fill_model"] == "book and trades" and found["without_trades"] == []
+    assert Path("runs", "2026-04-01_btc", "report.html").is_file()
+
+
+def test_books_without_trades_are_said_before_and_stamped_after(folder: Path, capsys: Captured) -> None:
+    day_of_books(folder / "catalog", trades=False)
+    assert invoke(["backtest", "2026-04-01T00/BTC", "15", "--strategy", "two_sided", "--json"]) == ExitCode.OK
+    captured = capsys.readouterr()
+    said = "there are no trades of BTC, so resting orders are filled by the book alone"
+    assert captured.err.startswith(f"hlhft: 2026-04-01T00/BTC: {said}")
+    found = json.loads(captured.out)
+    assert (found["fill_model"], found["without_trades"]) == ("book alone", ["BTC"])
+    assert any(said[1:] in remark for remark in found["verdict"]["remarks"])
+    results = Path("runs", "2026-04-01T00_BTC")
+    assert said[1:] in (results / "report.html").read_text()
+    assert json.loads((results / "results.json").read_text())["fill_model"] == "book alone"
+
+
+def test_the_settings_name_the_catalogue_and_what_is_not_there_is_said(folder: Path, capsys: Captured) -> None:
+    day_of_books(folder / "mined", trades=False)
+    (folder / "settings.toml").write_text('[data]\ncatalogue = "mined"\n')
+    said = refused(capsys, "2026-04-02/BTC", "--config", "settings.toml", code=ExitCode.DATA)
+    assert "there is nothing for 2026-04-02/BTC, of BTC it holds 2026-04-01, the nearest first" in said
+    assert "no catalogue for 2026-04-02/BTC" in refused(capsys, "2026-04-02/BTC", code=ExitCode.DATA)

@@ -124,8 +124,8 @@ REFUSED = {
     "unlike any": (
         "zzz = 1\n",
         (
-            "there is no setting 'zzz'; it has strategy, risk, limits, batch, backtest, account, engine, gateway, "
-            "journal, watchdog, log"
+            "there is no setting 'zzz'; it has strategy, risk, limits, batch, data, backtest, account, engine, "
+            "market_data, gateway, journal, watchdog, log"
         ),
     ),
     "no section": ("risk = 3\n", "risk must be a section, not 3; write its fields under [risk]"),

@@ -6,10 +6,10 @@ import pytest
 
 from hlhft.backtest.models import parse_latency, parse_queue
 from hlhft.data.profiles import PROFILES
-from hlhft.report.assumptions import Assumption, assumptions
+from hlhft.report.assumptions import Assumption, assumptions, fill_model
 
 
-def stated(subject: str, **models: str | bool) -> Assumption:
+def stated(subject: str, **models: str | bool | tuple[str, ...]) -> Assumption:
     chosen: dict = {"latency": "15", "queue": "log", "profile": "recorded", "snapshots": True, **models}
     (found,) = [one for one in assumptions(**chosen) if one.subject == subject]
     return found
@@ -66,6 +66,13 @@ def test_the_order_level_queue_is_exact_where_the_recording_is() -> None:
 @pytest.mark.parametrize("profile", PROFILES)
 def test_feeds(profile: str) -> None:
     assert ("thinned to the live feed" in stated("Feed", profile=profile).text) == (profile != "recorded")
+
+
+def test_a_book_alone_fills_less_and_says_so() -> None:
+    found = stated("Fills", without_trades=("BTC", "ETH"))
+    assert found.text.startswith("There are no trades of BTC and ETH, so resting orders are filled by the book alone")
+    assert found.bias.startswith("Against us")
+    assert (fill_model(["BTC"]), fill_model([])) == ("book alone", "book and trades")
 
 
 def test_snapshots_are_mentioned_where_there_are_any() -> None:

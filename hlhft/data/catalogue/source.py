@@ -76,7 +76,7 @@ class CatalogueSource(Source):
 
     @property
     def without_trades(self) -> tuple[str, ...]:
-        """The coins of which there is no trade here: fills of resting orders can only be guessed from the book."""
+        """The coins of which there is no trade here."""
         return tuple(
             market.name for market, pieces in zip(self.markets, self._pieces, strict=True) if not pieces[TRADE]
         )
