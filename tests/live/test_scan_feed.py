@@ -227,7 +227,7 @@ def test_every_step_is_in_the_table_where_it_can_happen() -> None:
 FRAMES = [bbo(0), trade(5, 1), bbo(10, coin="ETH"), trade(11, 2, "ETH")]
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(mutated([frame.encode() for frame in FRAMES]))
 def test_any_frame_is_rows_or_counted(changed: tuple[list[bytes], int]) -> None:
     made = up()
