@@ -54,14 +54,17 @@ def trading_exchange(folder: Path, coins: str) -> Iterator[str]:
 
 
 @contextlib.asynccontextmanager
-async def scripted(listing: bytes, connections: Sequence[Sequence[str]]) -> AsyncIterator[tuple[str, list[Any]]]:
+async def scripted(
+    listing: bytes, connections: Sequence[Sequence[str]], *later: bytes
+) -> AsyncIterator[tuple[str, list[Any]]]:
     """A venue that sends these frames on its first, second ... connection once all is subscribed to, and closes all
-    but the last; yields its base URL and what it was sent."""
+    but the last; yields its base URL and what it was sent. `later` are its further listings, the last one for good."""
     heard: list[Any] = []
-    scripts = list(connections)
+    scripts, listings = list(connections), [listing, *later]
 
     async def info(request: web.Request) -> web.Response:
-        return web.Response(body=listing, content_type="application/json")
+        body = listings.pop(0) if len(listings) > 1 else listings[0]
+        return web.Response(body=body, content_type="application/json")
 
     async def talk(request: web.Request) -> web.WebSocketResponse:
         ws = web.WebSocketResponse()

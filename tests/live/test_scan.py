@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from hlhft.config.settings import Config, Limits, Shares
+from hlhft.live import scan as scan_shell
 from hlhft.live.preflight import VenueError
 from hlhft.live.scan import LiveScan, Share
 from hlhft.report.market_scan import MarketScan
@@ -61,6 +62,27 @@ def test_a_lost_connection_is_made_again_and_what_came_before_is_kept() -> None:
     assert watched.counts["fills_without_a_mid_after_10_s"] == 2
     assert live.feed is not None
     assert "2 connections, last fault" in live.feed.status()
+
+
+def test_contexts_are_asked_for_again_and_an_answer_that_is_none_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A listing at the start, one while it runs, and from then on nonsense."""
+    monkeypatch.setattr(scan_shell, "CONTEXTS_NS", 0)
+    good = answer(("BTC", "5"))
+
+    async def run() -> tuple[LiveScan, MarketScan]:
+        async with scripted(good, [[bbo(0), trade(1, 1)]], good, b"{}") as (url, _):
+            live = live_scan(url)
+
+            def until(done: int, total: int) -> None:
+                if live.feed is not None and live.feed.tally["contexts_missed"]:
+                    live.stop()
+
+            return live, await live.run((), 1, until)
+
+    live, scan = asyncio.run(run())
+    assert scan.watched[0].funding_rates == (2 * 12_500_000, 2)
+    assert live.feed is not None
+    assert live.feed.tally["contexts_missed"] == 1
 
 
 def test_it_ends_when_its_time_is_over_and_tells_how_far_it_is() -> None:
