@@ -12,12 +12,15 @@ import pytest
 from hlhft.data.audit import audit
 from hlhft.data.catalogue.layout import PartKey, manifest_path, part_path
 from hlhft.data.catalogue.manifest import Manifest, encoded
+from hlhft.data.catalogue.parts import PartWriter
 from hlhft.data.catalogue.reading import Catalogue
 from hlhft.data.importing import import_source
+from hlhft.data.readers.node_fills import fills_table
 from hlhft.data.sources import open_source
 from hlhft.data.validate import Severity
-from tests.data.catalogue.making import NOON, put
-from tests.data.making import bbo, trade, write
+from tests.data.catalogue.making import MEASURED_BY_TEST, NOON, put
+from tests.data.making import BTC, bbo, trade, write
+from tests.data.readers.test_node_fills import block, pair
 from tests.data.synthetic import clean_log
 
 
@@ -108,3 +111,19 @@ def test_what_a_killed_process_left_is_a_note(root: Path) -> None:
 def test_an_imported_recording_is_sound(tmp_path: Path) -> None:
     import_source(open_source(write(tmp_path / "log", clean_log(60))), tmp_path / "catalogue")
     assert faults(tmp_path / "catalogue") == []
+
+
+def test_fills_are_held_against_their_manifest_too(tmp_path: Path) -> None:
+    path = write(tmp_path / "fills", [block(*pair("BTC", 1)), block(*pair("BTC", 2))])
+    key = PartKey("fill", "BTC", "2025-10-27", "fills-17")
+    with PartWriter(
+        tmp_path, key, BTC, source="fills", origin="a file", clock=MEASURED_BY_TEST, snapshots=False
+    ) as part:
+        for batch in fills_table(path):
+            part.write_fills(batch)
+        manifest = part.finish()
+    found = audit(Catalogue(tmp_path))
+    assert (found.rows, found.faults) == (4, [])
+    lie = msgspec.structs.replace(manifest, last_exch_ns=manifest.last_exch_ns + 1)
+    manifest_path(tmp_path, key).write_bytes(encoded(lie))
+    assert "its exchange times are not those of its manifest" in faults(tmp_path)[0][1]
