@@ -90,8 +90,10 @@ class Http:
     async def close(self) -> None:
         """Gives up what is under way, untold, and closes the connections."""
         tasks = list(self._tasks)
-        for pending in (*tasks, *self._refusals):
-            pending.cancel()
+        for task in tasks:
+            task.cancel()
+        for refusal in self._refusals:
+            refusal.cancel()
         self._refusals.clear()
         if tasks:
             await asyncio.wait(tasks)
