@@ -18,11 +18,13 @@ from hlhft.data.markets import known
 from tests.bench.archived import HOUR_MS, fills_by_block, write_books, write_lines
 from tests.bench.figures import Figure, median
 from tests.bench.library import ROOT
+from tests.bench.noded import change_lines
 
 SECTION = "data, an archived day of one coin: 160,000 books of twenty levels a side"
 BEGIN_MS = 1_775_001_600_000  # the first hour of 2026-04-01
 ROUNDS, HOURS = 3, 24
 HOURS_SHORT = 2
+BLOCKS, BLOCKS_SHORT = 20_000, 4_000  # of a node
 MEBIBYTE, MILLION = 1 << 20, 1e6
 HERE = Path(__file__).parent
 
@@ -79,6 +81,9 @@ def data(recordings: Path, *, short: bool) -> list[Figure]:
         ours, theirs, root = days(folder, rounds)
         back = [run("data_ours.py", "read", root, folder / f"back-{number}") for number in range(rounds)]
         write_lines(folder / "fills.lz4", fills_by_block(BEGIN_MS, BEGIN_MS + HOUR_MS // 10, list(known())))
+        with (folder / "changes").open("wb") as stream:
+            stream.writelines(change_lines(BLOCKS_SHORT if short else BLOCKS))
+        changes = run("data_ours.py", "orders", folder / "changes", folder)
         hour = run("data_ours.py", "fills", folder / "fills.lz4", folder / "fills")
     worked, their_work = (median([took.worked for took in side]) * scale for side in (ours, theirs))
     seconds = median([took.seconds for took in ours]) * scale
@@ -102,5 +107,13 @@ def data(recordings: Path, *, short: bool) -> list[Figure]:
             "trades a second",
             minimum=50_000,
             gate=10_000,
+        ),
+        Figure(
+            SECTION,
+            "order-level books from a node's changes, lines of JSON included, time of one processor",
+            changes.rows / changes.worked,
+            "changes a second",
+            minimum=300_000,
+            gate=100_000,
         ),
     ]
