@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hlhft.cli.config import loaded_settings
 from hlhft.cli.errors import CommandError, ExitCode
 from hlhft.cli.progress import progress
 
@@ -62,9 +63,12 @@ class _Command(click.Command):
     help="As BTC ETH, or ALL that the archive and the specification have: hundreds of coins and gigabytes a day.",
 )
 @click.option(
-    "--catalogue", type=click.Path(path_type=Path, file_okay=False), metavar="FOLDER", help="Default: the setting "
-    "data.catalogue, catalog.",
-)  # fmt: skip
+    "--catalogue",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="Where to. Default: data.catalogue of the settings, catalog.",
+)
+@click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="Settings in TOML (hlhft config).")
 @click.option("--trades/--no-trades", default=True, show_default=True, help="Trades, from the fills of all coins.")
 @click.option("--fills", is_flag=True, help="Both sides of every fill too, with users, fees and hashes.")
 @click.option("--contexts/--no-contexts", default=True, show_default=True, help="Mark, oracle, funding by the minute.")
@@ -94,7 +98,7 @@ def command(*, plan_only: bool, yes: bool, as_json: bool, endpoint_url: str | No
 
     markets, wish = _wished(options)
     usd_per_gb = _usd(options["usd_per_gb"])
-    root = _catalogue(options["catalogue"])
+    root = options["catalogue"] or Path(loaded_settings(options["config"]).config.data.catalogue)
     stop = threading.Event()
     with _held(root, hold=not plan_only):
         store, plan = _planned(wish, markets, root, endpoint_url, stop, hidden=as_json)
@@ -148,10 +152,6 @@ def _usd(text: str | None) -> Decimal | None:
     if not value.is_finite() or not 0 <= value <= 1000:
         raise click.UsageError(f"--usd-per-gb {text} is not a price of 0 to 1000 US dollars, as in 0.09")
     return value
-
-
-def _catalogue(given: Path | None) -> Path:
-    return Path("catalog") if given is None else given
 
 
 @contextmanager
@@ -244,12 +244,9 @@ def _mine(
     from functools import partial
 
     from hlhft.data.mining.making import make_parts, write_missing
-    from hlhft.data.mining.miner import Miner, Report, jobs_by_default
+    from hlhft.data.mining.miner import Miner, jobs_by_default
 
-    write_missing(root, plan, markets)
-    if not plan.tasks:
-        return Report()
-    with _bars(plan, hidden=hidden) as (fetched, made):
+    with _bars(plan, hidden=hidden or not plan.tasks) as (fetched, made):
         miner = Miner(
             root,
             store,
@@ -260,6 +257,7 @@ def _mine(
             made=lambda task: made(1),
         )
         try:
+            write_missing(root, plan, markets)
             return miner.run(plan.tasks)
         except KeyboardInterrupt:
             done = miner.report.objects

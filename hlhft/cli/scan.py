@@ -35,7 +35,10 @@ STOPPING = (signal.SIGINT, signal.SIGTERM)
 @click.argument("data", nargs=-1, metavar="[DATE[..DATE]|PATH]...")
 @click.option("--coins", metavar="COIN,...", help="Markets to look at. Default: all there are.")
 @click.option(
-    "--catalogue", type=click.Path(path_type=Path), metavar="FOLDER", help="The catalogue. Default: as in the settings."
+    "--catalogue",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="The catalogue. Default: data.catalogue of the settings, catalog.",
 )
 @click.option("--live", is_flag=True, help="Watch the venue instead of reading what was recorded.")
 @click.option(
@@ -58,7 +61,10 @@ STOPPING = (signal.SIGINT, signal.SIGTERM)
     help="Seconds after which a fill is judged.",
 )
 @click.option(
-    "--config", type=click.Path(path_type=Path), metavar="FILE", help="Settings in TOML: the limits' share of tools."
+    "--config",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Settings in TOML: the catalogue, and the share of the limits that tools have.",
 )
 @click.option(
     "--output", type=click.Path(path_type=Path), metavar="FILE", help="Also write every figure: .parquet or .csv."
@@ -81,7 +87,8 @@ def command(data: tuple[str, ...], *, live: bool, output: Path | None, as_json: 
     if live:
         scans, interrupted, about = _watch(options, url, config, coins, settings, as_json=as_json)
     else:
-        scans, interrupted, about = _read(data, options["catalogue"], coins, settings, as_json=as_json)
+        root = options["catalogue"] or Path(config.data.catalogue)
+        scans, interrupted, about = _read(data, root, coins, settings, as_json=as_json)
     from hlhft.report.market_scan import ranking
 
     results = ranking(scans, settings)
@@ -167,7 +174,7 @@ def _url(text: str | None) -> str:
 
 
 def _read(
-    data: Sequence[str], catalogue: Path | None, coins: tuple[str, ...], settings: ScanSettings, *, as_json: bool
+    data: Sequence[str], root: Path, coins: tuple[str, ...], settings: ScanSettings, *, as_json: bool
 ) -> tuple[list[MarketScan], bool, str]:
     """The scans of what was recorded, whether they were ended early, and what that is in a line."""
     from hlhft.data.sources import open_source
@@ -175,24 +182,22 @@ def _read(
 
     stretches = [text for text in data if _STRETCH.fullmatch(text) and not Path(text).exists()]
     if len(stretches) == len(data) <= 1:
-        return _read_catalogue(stretches[0] if stretches else "", catalogue, coins, settings, as_json=as_json)
+        return _read_catalogue(stretches[0] if stretches else "", root, coins, settings, as_json=as_json)
     if stretches:
         raise click.UsageError(f"{stretches[0]} is a stretch of the catalogue: give it alone, or paths only.")
-    source = open_source([Path(text) for text in data], catalogue=catalogue)
+    source = open_source([Path(text) for text in data], catalogue=root)
     title = recording_title(source.name)
     return [_scan(source, settings, title, coins, as_json=as_json)], False, title
 
 
 def _read_catalogue(
-    stretch: str, catalogue: Path | None, coins: tuple[str, ...], settings: ScanSettings, *, as_json: bool
+    stretch: str, root: Path, coins: tuple[str, ...], settings: ScanSettings, *, as_json: bool
 ) -> tuple[list[MarketScan], bool, str]:
     """As `_read`, of the stretch that a text as 2026-04-01..2026-04-30 names, or of all that there is."""
     from hlhft.data.catalogue.names import wanted
     from hlhft.data.catalogue.reading import Catalogue
-    from hlhft.data.catalogue.source import DEFAULT_FOLDER
     from hlhft.report.market_scan import scan_catalogue
 
-    root = Path(DEFAULT_FOLDER) if catalogue is None else catalogue
     if not root.is_dir():
         raise CommandError(
             f"{root}: there is no catalogue, name its folder with --catalogue, or recordings, or give --live",

@@ -111,7 +111,10 @@ class LiveScan:
                     socket.result()
                 scan.take(feed.take_blocks())
                 if asking is not None and asking.done():
-                    _tell_contexts(feed, () if asking.exception() is not None else asking.result())
+                    if asking.exception() is None:
+                        _tell_contexts(feed, asking.result())
+                    else:
+                        feed.tally["contexts_missed"] += 1  # the next question may be answered
                     asking = None
                 if asking is None and now_ns - asked_ns >= CONTEXTS_NS:
                     asked_ns, asking = now_ns, asyncio.create_task(_listing(http))

@@ -18,7 +18,7 @@ from hlhft.cli.errors import ExitCode
 from hlhft.data.catalogue.reading import Catalogue
 from hlhft.data.mining.keys import ARCHIVE, books_key
 from hlhft.data.mining.lock import only_one
-from tests.data.mining.conftest import s3, s3_process  # noqa: F401 - fixtures
+from tests.data.mining.conftest import payer, s3, s3_process  # noqa: F401 - fixtures
 from tests.data.mining.objects import archive_day
 from tests.data.mining.s3_server import Order, Server
 
@@ -227,3 +227,14 @@ def test_two_minings_of_one_catalogue_do_not_meet(filled: Server, tmp_path: Path
         assert f"process {os.getpid()} is mining into this catalogue" in sentence(capsys)
         assert mine(filled, tmp_path, "--plan") == ExitCode.OK
     assert filled.gets() == 0
+
+
+def test_the_settings_say_where_the_catalogue_is(
+    filled: Server, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config.toml").write_text('[data]\ncatalogue = "elsewhere"\n')
+    words = ["--start-date", "2026-04-01", "--end-date", "2026-04-01", "--coins", "BTC", "--yes", "--no-trades"]
+    for more, folder in (([], "catalog"), (["--config", "config.toml"], "elsewhere")):
+        assert invoke(["mine", *words, "--endpoint-url", filled.url, *more], options=Options()) == ExitCode.OK
+        assert len(Catalogue(tmp_path / folder).manifests(kinds=["book"])) == 24

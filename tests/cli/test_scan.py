@@ -18,26 +18,22 @@ from tests.live.scanned import free_port, trading_exchange
 from tests.report.tape import START_NS
 from tests.report.test_market_scan import catalogue
 
-COINS = "hyperliquid/l2_trades_bbo_20250904"
+BITCOIN = "hyperliquid/btc_bbo_trades_202509"
 
 
-def test_on_the_recorded_coins_the_answer_is_none(
+def test_on_recorded_bitcoin_the_answer_is_none(
     recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "140")
     table = tmp_path / "scan.parquet"
-    assert invoke(["scan", str(recordings / COINS), "--output", str(table)]) == ExitCode.OK
+    assert invoke(["scan", str(recordings / BITCOIN), "--output", str(table)]) == ExitCode.OK
     printed = capsys.readouterr().out
     said = " ".join(printed.split())
-    assert "None of the 4 markets is seen to have paid a two-sided quoter at a maker fee of 1.5 bp" in said
+    assert "BTC would not have paid a two-sided quoter at a maker fee of 1.5 bp." in said
     assert "an order of 1,000 USDC on each side" in said
-    assert [line.split()[0] for line in printed.splitlines() if line.rstrip().endswith("loses")] == [
-        "SOL",
-        "BTC",
-        "ETH",
-    ]
+    assert [line.split()[0] for line in printed.splitlines() if line.rstrip().endswith("loses")] == ["BTC"]
     assert "…" not in printed
-    assert parquet.read_table(table).num_rows == 4
+    assert parquet.read_table(table).num_rows == 1
 
 
 def test_options_change_what_is_assumed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -128,8 +124,8 @@ def test_what_cannot_be_scanned(
 
 
 def test_a_coin_that_is_not_there(recordings: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert invoke(["scan", str(recordings / COINS), "--coins", "BTC,DOGE"]) == ExitCode.USAGE
-    assert "holds no DOGE: there are BTC, ETH, SOL, WLFI" in capsys.readouterr().err
+    assert invoke(["scan", str(recordings / BITCOIN), "--coins", "BTC,DOGE"]) == ExitCode.USAGE
+    assert "holds no DOGE: there are BTC" in capsys.readouterr().err
 
 
 def test_a_venue_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:

@@ -182,7 +182,7 @@ def test_contexts_have_the_time_of_the_newest_best_price_and_wait_for_the_first(
     context(made, "0.5")
     context(made)
     assert len(made.take_blocks(everything=True)) == 0
-    told(made, bbo(7))
+    told(made, trade(900, 1, "ETH"), bbo(7))
     rows = made.take_blocks(everything=True)
     assert seen(rows) == [(7, BBO), (7, CONTEXT)]
     assert (rows["aux0"][-1], rows["order_id"][-1]) == (12_500_000, BTC.ticks("100000"))
@@ -227,7 +227,7 @@ def test_every_step_is_in_the_table_where_it_can_happen() -> None:
 FRAMES = [bbo(0), trade(5, 1), bbo(10, coin="ETH"), trade(11, 2, "ETH")]
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(mutated([frame.encode() for frame in FRAMES]))
 def test_any_frame_is_rows_or_counted(changed: tuple[list[bytes], int]) -> None:
     made = up()

@@ -108,6 +108,26 @@ def test_the_end_of_a_session_ends_what_is_known() -> None:
     assert found.watched_ns == 5 * SECOND + 69 * SECOND
 
 
+def test_a_mid_told_at_the_horizon_counts() -> None:
+    tape = Tape().bbo(0, 100, 102).trade(500, BUY, 103, 1).bbo(1_499, 101, 103).bbo(1_500, 104, 106)
+    assert total(tape)[LAST, MOVED_AT][0] == pytest.approx(100 * (102 - 105) * MICRO)
+
+
+def test_block_by_block_is_the_same_as_all_at_once() -> None:
+    tape = Tape()
+    for second in range(200):
+        tape.trade(1000 * second, BUY if second % 3 else SELL, 103 if second % 3 else 99, 1 + second)
+        tape.bbo(1000 * second, 100 - second % 5, 102 + second % 7)
+    rows = tape.blocks()
+    expected = by_hand(rows, QUOTE)
+    for cuts in ((), tuple(range(200))):
+        found = watched(rows, cuts=cuts)
+        assert sorted(found.blocks) == sorted(expected)
+        assert found.counts[left_out(HORIZONS_NS[-1])] == 20
+        for key, sums in expected.items():
+            np.testing.assert_allclose(found.blocks[key], sums, rtol=1e-12)
+
+
 def test_after_a_minute_of_silence_nothing_is_known() -> None:
     """Neither a trade of the silent time counts, nor the mid at its end for what was filled before."""
     tape = Tape().bbo(0, 100, 102).trade(59_000, BUY, 103, 1).trade(60_001, BUY, 103, 1).bbo(60_002, 100, 102)
@@ -135,6 +155,7 @@ def test_funding_is_paid_by_what_is_held_over_the_hour_at_the_rate_told_before_i
     tape = Tape().still(hour_ms - 9_000, hour_ms + 90_000, 100, 102).trade(hour_ms - 500, BUY, 103, 1)
     tape.context(hour_ms - 9_000, 5 * 10**11, 1000).context(hour_ms - 200, 10**10, 1000).context(hour_ms, 7 * 10**11, 9)
     assert total(tape)[LAST, FUNDING_AT] == pytest.approx([100 * 10 * MICRO] * 3)
+    assert watched(tape).counts["fills_over_an_hour_without_a_funding_rate"] == 0
     bought = total(tape.trade(hour_ms - 500, SELL, 90, 1))
     assert bought[LAST, FUNDING_AT] == pytest.approx([(100 - 102) * 10 * MICRO] * 3)
 
@@ -208,7 +229,7 @@ OPERATIONS = st.one_of(
     st.tuples(st.just("clear"), st.just(0), st.just(0), st.just(0)),
 )
 # Most of a tape lies around a full hour.
-TAPES = st.lists(st.tuples(st.sampled_from([0, 1, 400, 3_000, 30_000]), OPERATIONS), min_size=1, max_size=40)
+TAPES = st.lists(st.tuples(st.sampled_from([0, 1, 400, 1_000, 10_000, 30_000]), OPERATIONS), min_size=1, max_size=40)
 
 
 def taped(operations: list[tuple[int, tuple[Any, ...]]]) -> Tape:

@@ -94,6 +94,24 @@ def test_verdicts(options: dict[str, int], verdict: Verdict) -> None:
     assert only(steady(**options)).verdict is verdict  # type: ignore[arg-type]
 
 
+def test_nothing_is_claimed_where_the_places_in_the_queue_contradict_each_other() -> None:
+    """What trades at the price loses much, what goes through it gains: together it loses, and the last is paid."""
+    tape, middle = Tape(), 1_000_000
+    for minute in range(1, 60):
+        tape.still(60_000 * minute - 40_000, 60_000 * minute - 1, middle - 500, middle + 500)
+        tape.trade(60_000 * minute, BUY, middle + 500, 50_000).bbo(60_000 * minute, middle + 4_000, middle + 5_000)
+        tape.still(60_000 * minute + 15_000, 60_000 * minute + 15_001, middle - 500, middle + 500)
+        tape.trade(60_000 * minute + 15_500, SELL, middle - 501, 1)
+    watched = Watched(Market.perpetual("TEST", asset_id=0, size_decimals=3), SETTINGS.quote_micro)
+    watched.take(tape.blocks())
+    watched.finish()
+    found = only(watched)
+    ahead, last = found.pro_rata.at(HORIZONS_NS[0]).band_bp, found.last.at(HORIZONS_NS[0]).band_bp
+    assert ahead is not None and last is not None
+    assert ahead[1] < 0 < last[0]
+    assert only(watched, replace(SETTINGS, horizon_ns=HORIZONS_NS[0])).verdict is Verdict.CHANCE
+
+
 def test_a_market_that_was_never_quoted_has_dashes_and_no_verdict() -> None:
     found = only(Watched(Market.perpetual("NEW", asset_id=0, size_decimals=2), 1))
     assert found.verdict is Verdict.UNSEEN

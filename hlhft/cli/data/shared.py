@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,7 +28,10 @@ SPECIFICATION = click.option(
     help="Market specification: TOML, JSON, or the venue's meta answer. Default: the shipped table.",
 )
 CATALOGUE = click.option(
-    "--catalogue", type=click.Path(path_type=Path), metavar="FOLDER", help="The catalogue. Default: catalog."
+    "--catalogue",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="The catalogue. Default: the setting data.catalogue.",
 )
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, and nothing else.")
 _TEXT_COLUMNS_MAX = 4096
@@ -55,10 +59,10 @@ def opened(
 
 
 def folder_of(catalogue: Path | None) -> Path:
-    """The catalogue's folder, said or by default."""
-    from hlhft.data.catalogue.source import DEFAULT_FOLDER
+    """The catalogue's folder: said here, or by the settings in the environment, or by default."""
+    from hlhft.config.load import load
 
-    return Path(DEFAULT_FOLDER) if catalogue is None else catalogue
+    return Path(load(None, os.environ).config.data.catalogue) if catalogue is None else catalogue
 
 
 def json_of(content: object) -> str:

@@ -14,6 +14,7 @@ from hlhft.data.readers import (
     binance,
     binance_parquet,
     events_npz,
+    funding_history,
     hftbacktest_npz,
     hyperliquid_csv,
     node_fills,
@@ -31,6 +32,7 @@ _LINE_READERS: tuple[tuple[Callable[[list[bytes]], bool], Opener], ...] = (
     (websocket_log.recognises, websocket_log.open_log),
     (node_fills.recognises, node_fills.open_fills),
     (archive.recognises, archive.open_archive),
+    (funding_history.recognises, funding_history.open_history),
 )
 
 

@@ -50,3 +50,18 @@ def test_bad_use_and_bad_data(tmp_path: Path, capsys: Captured) -> None:
     assert run("head", tmp_path / "none") == ExitCode.DATA
     refused(capsys, "there is no such file")
     assert run("head", tmp_path / "none", "-n", "0") == ExitCode.USAGE
+
+
+def test_a_damaged_part_is_one_sentence(tmp_path: Path, capsys: Captured) -> None:
+    path, root = write(tmp_path / "log", clean_log(900)), tmp_path / "catalogue"
+    assert run("import", path, "--catalogue", root) == ExitCode.OK
+    said(capsys)
+    part = next(root.rglob("kind=book/**/*.parquet"))
+    content = bytearray(part.read_bytes())
+    content[len(content) // 3] ^= 0xFF
+    part.write_bytes(bytes(content))
+    for command in ("head", "stats"):
+        assert run(command, "2025-01-26/BTC", "--catalogue", root) == ExitCode.DATA
+        assert str(part) in refused(capsys, "the part is damaged or gone")
+    assert run("check", root) == ExitCode.DATA
+    assert f"error: {part}: " in said(capsys)[0]

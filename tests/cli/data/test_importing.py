@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import gzip
+import itertools
 import json
+import random
+from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from hlhft.cli import invoke
 from hlhft.cli.errors import ExitCode
 from tests.cli.data.running import Captured, refused, run, said
+from tests.cli.data.test_check import little_room
 from tests.data.making import write
 from tests.data.synthetic import bbo_line, clean_log
 
@@ -44,6 +52,21 @@ def test_of_bad_input_nothing_stays_and_one_sentence_says_why(
     assert run("import", path, "--catalogue", root) == ExitCode.DATA
     assert str(path) in refused(capsys, problem)
     assert not list(root.rglob("*.parquet"))
+
+
+def test_a_full_disk_is_one_sentence_and_what_was_there_stays(tmp_path: Path, capsys: Captured) -> None:
+    root = tmp_path / "catalogue"
+    assert run("import", write(tmp_path / "first", clean_log(9)), "--catalogue", root) == ExitCode.OK
+    before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    said(capsys)
+    prices = random.Random(7)
+    lines = [bbo_line(place, bid=prices.randrange(1, 10**6), ask=10**6) for place in range(9000)]
+    long = write(tmp_path / "long", lines)
+    with little_room(20_000):
+        assert run("import", long, "--catalogue", root) == ExitCode.DATA
+    refused(capsys, "the part cannot be written (File too large), nothing was kept of it")
+    assert {path: path.read_bytes() for path in root.rglob("*") if path.is_file()} == before
+    assert run("import", long, "--catalogue", root) == ExitCode.OK
 
 
 def test_wrong_use_is_one_sentence(tmp_path: Path, capsys: Captured) -> None:
@@ -119,3 +142,49 @@ def test_recorded_fills_have_the_trades_of_their_description(
     assert (counts["fills"], counts["trades"] + counts["trades_of_other_coins"]) == (7282, 3641)
     assert found["rows"] == {"trade": counts["trades"]}
     assert sorted(found["coins"]) == ["BTC", "ETH", "SOL", "WLFI"]
+
+
+def beginning_of_a_set(recordings: Path, folder: Path) -> Path:
+    """The first minutes of one coin's three files."""
+    folder.mkdir()
+    for kind, lines in (("orderbooks", 700), ("prices", 4900), ("trades", 850)):
+        with gzip.open(recordings / HYPERLIQUID / f"{kind}_SOL.csv.gz") as stream:
+            (folder / f"{kind}_SOL.csv").write_bytes(b"".join(itertools.islice(stream, lines)))
+    return folder
+
+
+def beginning_of_a_table(recordings: Path, path: Path) -> Path:
+    """The first minutes of a table of changes."""
+    with pq.ParquetFile(recordings / BINANCE / "usdm_btcusdt.events.parquet") as file:
+        pq.write_table(pa.Table.from_batches([next(file.iter_batches(200_000))]), path)
+    return path
+
+
+BEGINNINGS = {
+    "Hyperliquid": (beginning_of_a_set, "set", "2025-09-04/SOL"),
+    "Binance": (beginning_of_a_table, "usdm_btcusdt.parquet", "2024-08-08/usdm_btcusdt"),
+}
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize(("cut", "name", "named"), BEGINNINGS.values(), ids=BEGINNINGS)
+def test_a_backtest_on_what_was_imported_is_the_one_on_the_recording(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured, recordings: Path,
+    cut: Callable[[Path, Path], Path], name: str, named: str,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    path = cut(recordings, tmp_path / name)
+    assert run("import", path) == ExitCode.OK
+    said(capsys)
+    found = []
+    for data, output in ((str(path), "one"), (named, "other")):
+        assert invoke(["backtest", data, "15", "--json", "--output", output]) == ExitCode.OK
+        found.append(json.loads(said(capsys)[0]))
+    one, other = found
+    assert one["scenarios"] == other["scenarios"]
+    assert [one[key] for key in ("verdict", "events", "first_ns", "span_ns")] == [
+        other[key] for key in ("verdict", "events", "first_ns", "span_ns")
+    ]
+    assert one["scenarios"][0]["trading"]["fills"] > 0
+    for table in ("blotter.parquet", "records.parquet"):
+        assert (tmp_path / "one" / table).read_bytes() == (tmp_path / "other" / table).read_bytes()

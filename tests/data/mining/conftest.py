@@ -16,18 +16,17 @@ def s3_process() -> Iterator[Server]:
 
 
 @pytest.fixture
-def s3(s3_process: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
-    """The server with empty buckets, and the credentials of somebody who pays."""
-    s3_process.empty()
-    for name in (
-        "AWS_PROFILE",
-        "AWS_SESSION_TOKEN",
-        "AWS_CONFIG_FILE",
-        "AWS_SHARED_CREDENTIALS_FILE",
-        "AWS_ENDPOINT_URL",
-    ):
-        monkeypatch.delenv(name, raising=False)
+def payer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The credentials of somebody who pays, and nothing else that AWS could take from this machine."""
+    for name in ("PROFILE", "SESSION_TOKEN", "CONFIG_FILE", "SHARED_CREDENTIALS_FILE", "ENDPOINT_URL"):
+        monkeypatch.delenv(f"AWS_{name}", raising=False)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "reader")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a-secret-of-the-reader")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+@pytest.fixture
+def s3(s3_process: Server, payer: None) -> Server:
+    """The server with empty buckets, for a reader who pays."""
+    s3_process.empty()
     return s3_process
