@@ -63,6 +63,8 @@ _COMPILED_DATA = (
     "arranging.py",
     "catalogue/records.py",
     "crossing.py",
+    "node/book.py",
+    "node/scanning.py",
     "order.py",
     "places.py",
     "readers/archive_scan.py",

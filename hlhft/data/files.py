@@ -31,8 +31,10 @@ _MAGIC = {
     b"PK\x03\x04": "zip",
     b"\x28\xb5\x2f\xfd": "zstd",
     b"BZh": "bzip2",
+    b"PAR1": "parquet",
 }
-_SUFFIXES = {".gz": "gzip", ".lz4": "lz4", ".npz": "zip", ".zip": "zip", ".zst": "zstd", ".bz2": "bzip2"}
+_SUFFIXES = {".gz": "gzip", ".lz4": "lz4", ".npz": "zip", ".zip": "zip", ".zst": "zstd", ".bz2": "bzip2",
+             ".parquet": "parquet"}  # fmt: skip
 _NEWLINE = 10
 _READABLE = ("gzip", "lz4", "plain")
 
@@ -72,7 +74,7 @@ def open_file(path: Path) -> BinaryIO:
 
 
 def compression(path: Path) -> str:
-    """How the content is packed: gzip, lz4, zip, zstd, bzip2 or plain.
+    """How the content is packed: gzip, lz4, zip, zstd, bzip2, parquet or plain.
 
     Raises DataError when the name says otherwise: such a file was damaged or misnamed, and guessing would hide it.
     """

@@ -1,7 +1,8 @@
 """An archived coin-day to the catalogue and back, in turn with a plain script of json and pandas.
 
-The objects are made by `archived.py`, as large as the venue's. Each side is a process of its own on one processor; the
-times are of its work alone, without its start.
+The objects are made by `archived.py`, as large as the venue's. Each side is a process of its own, held to one
+processor; the times are of its work alone, without its start. What is promised is the processor's time, which other
+work on the machine hardly changes; on an idle one it is the time that passes but for waiting on the disk.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from tests.bench.archived import HOUR_MS, fills_by_block, write_books, write_lin
 from tests.bench.figures import Figure, median
 from tests.bench.library import ROOT
 
-SECTION = "data: an archived day of one coin, 24 objects of 6,666 books of twenty levels a side"
+SECTION = "data, an archived day of one coin: 160,000 books of twenty levels a side"
 BEGIN_MS = 1_775_001_600_000  # the first hour of 2026-04-01
 ROUNDS, HOURS = 3, 24
 HOURS_SHORT = 2
@@ -79,25 +80,25 @@ def data(recordings: Path, *, short: bool) -> list[Figure]:
         back = [run("data_ours.py", "read", root, folder / f"back-{number}") for number in range(rounds)]
         write_lines(folder / "fills.lz4", fills_by_block(BEGIN_MS, BEGIN_MS + HOUR_MS // 10, list(known())))
         hour = run("data_ours.py", "fills", folder / "fills.lz4", folder / "fills")
-    seconds, slower = (median([took.seconds for took in side]) * scale for side in (ours, theirs))
-    worked = median([took.worked for took in ours]) * scale
+    worked, their_work = (median([took.worked for took in side]) * scale for side in (ours, theirs))
+    seconds = median([took.seconds for took in ours]) * scale
     row = ours[0].bytes_written / ours[0].rows
     speed = median([took.rows / took.seconds for took in back]) / MILLION
     peak, their_peak, back_peak = (max(took.peak_bytes for took in side) / MEBIBYTE for side in (ours, theirs, back))
     return [
-        Figure(SECTION, "decoded and written to the catalogue, on one processor", seconds, "s", maximum=3, gate=12),
-        Figure(SECTION, "processor time of that", worked, "s"),
-        Figure(SECTION, "the same by json and pandas", slower, "s"),
-        Figure(SECTION, "times faster", slower / seconds, "x", minimum=3, gate=2),
-        Figure(SECTION, "peak memory of a process that does it", peak, "MiB", maximum=1024),
-        Figure(SECTION, "the same by json and pandas", their_peak, "MiB"),
+        Figure(SECTION, "decoded and written to the catalogue, time of one processor", worked, "s", maximum=3, gate=9),
+        Figure(SECTION, "the same by json and pandas", their_work, "s"),
+        Figure(SECTION, "times faster", their_work / worked, "x", minimum=3, gate=2),
+        Figure(SECTION, "decoded and written to the catalogue, time that passed", seconds, "s"),
+        Figure(SECTION, "peak memory of the process that decodes and writes", peak, "MiB", maximum=1024),
+        Figure(SECTION, "peak memory by json and pandas", their_peak, "MiB"),
         Figure(SECTION, "a row on disk: a level, or an end of a book", row, "bytes", maximum=16),
-        Figure(SECTION, "rows read back into the replay's columns", speed, "million a second", minimum=20, gate=0.3),
-        Figure(SECTION, "peak memory of a process that does it", back_peak, "MiB", maximum=1024),
+        Figure(SECTION, "rows read back into the replay's columns", speed, "million a second", minimum=20, gate=0.2),
+        Figure(SECTION, "peak memory of the process that reads back", back_peak, "MiB", maximum=1024),
         Figure(
             SECTION,
-            "fills of all coins decoded and their trades written, on one processor",
-            hour.rows / hour.seconds,
+            "fills of all coins decoded and their trades written, time of one processor",
+            hour.rows / hour.worked,
             "trades a second",
             minimum=50_000,
             gate=10_000,

@@ -12,6 +12,7 @@ import contextlib
 import os
 import resource
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -68,16 +69,19 @@ def read(root: Path, out: Path) -> int:
     return sum(manifest.rows for manifest in Catalogue(root).manifests(coins=[COIN]))
 
 
-def warm(task: str, source: Path, target: Path) -> None:
+def warm(task: str, source: Path) -> None:
     """A little of the same, so that nothing is compiled or imported while it is timed."""
-    aside = target / ".warm"
-    if task == "mine":
-        for path in sorted(source.glob("*.lz4"))[:1]:
-            list(decode_books(path, known()[COIN]).batches())
-    elif task == "read":
-        aside.mkdir(parents=True)
-        first = min(manifest.first_exch_ns for manifest in Catalogue(source).manifests(coins=[COIN]))
-        recordings._write(Catalogue(source).source([COIN], end_ns=first + WARM_NS), "recorded", aside, None)
+    with tempfile.TemporaryDirectory() as name:
+        aside = Path(name)
+        if task == "mine":
+            path = min(source.glob("*.lz4"))
+            write(decode_books(path, known()[COIN]), aside, "archive-00", "book")
+        elif task == "fills":
+            fills(source, aside)
+        else:
+            first = min(manifest.first_exch_ns for manifest in Catalogue(source).manifests(coins=[COIN]))
+            few = Catalogue(source).source([COIN], end_ns=first + WARM_NS)
+            recordings._write(few, "recorded", aside, None)
 
 
 def main() -> None:
@@ -85,9 +89,9 @@ def main() -> None:
     task, source, target = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
     if task != "read":
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    warm(task, source, target)
+    warm(task, source)
     begin, worked = time.perf_counter(), time.process_time()
-    rows = {"mine": mine, "fills": fills, "read": read}[task](source, target / "out" if task == "read" else target)
+    rows = {"mine": mine, "fills": fills, "read": read}[task](source, target)
     seconds, worked = time.perf_counter() - begin, time.process_time() - worked
     written = sum(path.stat().st_size for path in target.rglob("*.parquet"))
     print(seconds, worked, rows, written, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)

@@ -63,8 +63,9 @@ class Decoded(ABC):
         """What was found and left out of a coin, by name, above zero; the same whichever other coins were asked for."""
 
     def gaps(self, stretch_ns: tuple[int, int]) -> tuple[Gap, ...]:
-        """Where nothing was heard for longer than it can be silent, by the exchange's clock, within a stretch [from,
-        to), its ends included; and what a torn last line may have taken away."""
+        """Where nothing was heard for longer than it can be silent, by the exchange's clock: between messages, from the
+        beginning of a stretch [from, to) to the first one and from the last one to its end; and what a torn last line
+        may have taken away, up to the end."""
         return self._heard.gaps(stretch_ns, torn=self._tally["torn_last_line"] > 0)
 
     @property
