@@ -74,7 +74,7 @@ class _Command(click.Command):
 @click.option("--contexts/--no-contexts", default=True, show_default=True, help="Mark, oracle, funding by the minute.")
 @click.option("--plan", "plan_only", is_flag=True, help="Say what would be fetched and what it costs, and end.")
 @click.option("--yes", is_flag=True, help="Do not ask before spending.")
-@click.option("--jobs", type=click.IntRange(1, 64), metavar="N", help="Objects decoded at a time. Default: processors.")
+@click.option("--jobs", type=click.IntRange(1, 16), metavar="N", help="Objects decoded at a time. Default: processors.")
 @click.option(
     "--usd-per-gb", metavar="USD", help="What a gigabyte costs you, as 0 inside the bucket's region; else list prices."
 )

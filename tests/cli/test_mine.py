@@ -25,21 +25,19 @@ from tests.data.mining.s3_server import Order, Server
 Captured = pytest.CaptureFixture[str]
 
 DAY = date(2026, 4, 1)
-HOURS = range(2)
-PARTS = 2 + 2 * 4 + 22 * 4  # contexts, two hours of books and trades of two coins, and the hours that are not there
-OBJECTS = 1 + 2 * 3
+OBJECTS = 3  # the contexts, an hour of books and one of fills
+MADE = 3
+PARTS = MADE + 23 * 2  # of the hours that are not there too
 
 
 @pytest.fixture
 def filled(s3: Server) -> Server:  # noqa: F811
-    s3.put(archive_day(("BTC", "ETH"), DAY, hours=HOURS, every_ms=600_000))
+    s3.put(archive_day(("BTC", "ETH"), DAY, hours=[0], every_ms=600_000))
     s3.forget()
     return s3
 
 
-def mine(
-    server: Server, root: Path, *more: str, coins: tuple[str, ...] = ("BTC", "ETH"), day: str = "2026-04-01"
-) -> int:
+def mine(server: Server, root: Path, *more: str, coins: tuple[str, ...] = ("BTC",), day: str = "2026-04-01") -> int:
     dates = ["--start-date", day, "--end-date", day]
     where = ["--catalogue", str(root), "--endpoint-url", server.url]
     return invoke(["mine", *dates, "--coins", *coins, *where, *more], options=Options())
@@ -55,9 +53,9 @@ def sentence(capsys: Captured) -> str:
 def test_a_plan_costs_nothing_and_leaves_nothing(filled: Server, tmp_path: Path, capsys: Captured) -> None:
     assert mine(filled, tmp_path / "catalog", "--plan") == ExitCode.OK
     out = capsys.readouterr().out
-    assert out.startswith("From 2026-04-01 to 2026-04-01, BTC, ETH:\n  books           4 objects")
+    assert out.startswith("From 2026-04-01 to 2026-04-01, BTC:\n  books           1 objects")
     assert f"  all             {OBJECTS} objects" in out
-    assert "The archive lacks 88 hours of these" in out
+    assert "The archive lacks 46 hours of these" in out
     assert filled.gets() == 0
     assert not (tmp_path / "catalog").exists()
 
@@ -85,7 +83,7 @@ def terminal(types: str) -> Iterator[None]:
         os.close(slave)
 
 
-@pytest.mark.parametrize(("types", "fetched"), [("n\n", 0), ("\n", 0), ("y\n", OBJECTS)])
+@pytest.mark.parametrize(("types", "fetched"), [("\n", 0), ("y\n", OBJECTS)])
 def test_on_a_terminal_it_asks(filled: Server, tmp_path: Path, capsys: Captured, types: str, fetched: int) -> None:
     with terminal(types):
         assert mine(filled, tmp_path) == ExitCode.OK
@@ -98,12 +96,12 @@ def test_with_yes_it_mines_and_a_second_time_there_is_nothing_to_fetch(
 ) -> None:
     assert mine(filled, tmp_path, "--yes") == ExitCode.OK
     out = capsys.readouterr().out
-    assert f"{OBJECTS} objects became 10 parts with " in out
+    assert f"{OBJECTS} objects became {MADE} parts with " in out
     assert len(Catalogue(tmp_path).manifests()) == PARTS
     filled.forget()
     assert mine(filled, tmp_path, "--yes") == ExitCode.OK
     out = capsys.readouterr().out
-    assert out.startswith("From 2026-04-01 to 2026-04-01 there is nothing to fetch.\n10 parts are in the catalogue")
+    assert out.startswith("From 2026-04-01 to 2026-04-01 there is nothing to fetch.\n3 parts are in the catalogue")
     assert filled.gets() == 0
 
 
@@ -112,8 +110,8 @@ def test_json_is_one_object_and_nothing_else(filled: Server, tmp_path: Path, cap
     captured = capsys.readouterr()
     said = json.loads(captured.out)
     assert captured.err == ""
-    assert said["plan"]["costs"]["all"]["objects"] == said["report"]["objects"] == 6
-    assert said["report"]["parts"] == 4 + 4 + 4
+    assert said["plan"]["costs"]["all"]["objects"] == said["report"]["objects"] == 2
+    assert said["report"]["parts"] == 3
     assert said["report"]["failures"] == []
     assert {one.kind for one in Catalogue(tmp_path).manifests()} == {"book", "trade", "fill"}
 
@@ -211,10 +209,10 @@ def test_what_s3_refuses_is_one_sentence(
 def test_a_damaged_object_is_named_at_the_end_and_the_others_are_kept(
     filled: Server, tmp_path: Path, capsys: Captured
 ) -> None:
-    filled.put({(ARCHIVE.name, books_key(DAY, 1, "ETH")): b"\x1f\x8b\x08 packed otherwise"})
+    filled.put({(ARCHIVE.name, books_key(DAY, 0, "BTC")): b"\x1f\x8b\x08 packed otherwise"})
     assert mine(filled, tmp_path, "--yes") == ExitCode.DATA
     captured = capsys.readouterr()
-    assert f"s3://{ARCHIVE.name}/{books_key(DAY, 1, 'ETH')}, line 1: the gzip stream is damaged" in captured.out
+    assert f"s3://{ARCHIVE.name}/{books_key(DAY, 0, 'BTC')}, line 1: the gzip stream is damaged" in captured.out
     assert captured.err.splitlines()[-1] == (
         f"hlhft: 1 of {OBJECTS} objects could not be used, the others are in {tmp_path}"
     )
@@ -234,7 +232,9 @@ def test_the_settings_say_where_the_catalogue_is(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "config.toml").write_text('[data]\ncatalogue = "elsewhere"\n')
-    words = ["--start-date", "2026-04-01", "--end-date", "2026-04-01", "--coins", "BTC", "--yes", "--no-trades"]
+    words = ["--start-date", "2026-04-01", "--end-date", "2026-04-01", "--coins", "BTC", "--endpoint-url", filled.url]
     for more, folder in (([], "catalog"), (["--config", "config.toml"], "elsewhere")):
-        assert invoke(["mine", *words, "--endpoint-url", filled.url, *more], options=Options()) == ExitCode.OK
-        assert len(Catalogue(tmp_path / folder).manifests(kinds=["book"])) == 24
+        # Held by somebody, it is named.
+        with only_one(Path(folder)):
+            assert invoke(["mine", *words, "--yes", *more], options=Options()) == ExitCode.FAILURE
+        assert f"hlhft: {folder}: process {os.getpid()} is mining" in sentence(capsys)

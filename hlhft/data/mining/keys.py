@@ -116,14 +116,14 @@ def layouts_on(day: date) -> list[Layout]:
     return [layout for layout, (first, last) in LAYOUT_DATES.items() if first <= day <= last]
 
 
-def books_folder(day: date, hour: int) -> str:
-    """What the keys of an hour's books begin with; the hour has no leading zero."""
-    return f"market_data/{day:%Y%m%d}/{hour}/l2Book/"
+def books_folder(day: date) -> str:
+    """What the keys of a day's books begin with."""
+    return f"market_data/{day:%Y%m%d}/"
 
 
 def books_key(day: date, hour: int, coin: str) -> str:
-    """The key of a coin's books of an hour."""
-    return f"{books_folder(day, hour)}{coin}.lz4"
+    """The key of a coin's books of an hour, which has no leading zero."""
+    return f"{books_folder(day)}{hour}/l2Book/{coin}.lz4"
 
 
 def fills_folder(day: date, layout: Layout) -> str:

@@ -19,18 +19,24 @@ from threading import Event
 from typing import Any
 from urllib.parse import quote
 
+from hlhft.data.catalogue.layout import FILL
 from hlhft.data.catalogue.manifest import Manifest
 from hlhft.data.mining.errors import MiningError, ObjectError
-from hlhft.data.mining.keys import Listed
+from hlhft.data.mining.keys import Listed, What
 from hlhft.data.mining.plan import Task
 from hlhft.data.mining.store import Changed, Store
 
 SPOOL = ".spool"  # in the catalogue's folder; a dot, so that nobody reads it as data
 SPOOL_BYTES_MAX = 2 << 30  # on disk at a time, or one object if a single one is larger
 FETCHING_MAX = 8  # downloads at a time
-JOBS_MAX = 64
+JOBS_MAX = 16
 FILES_MAX = 65_536
 FILES_SPARE = 256  # of those that a process may have open: sockets, libraries, the spool
+MEMORY_BYTES_MAX = 1 << 30  # of the whole process
+# Measured: the process with its libraries and downloads, and one object being worked on; what is held until the end
+# beside that are rows, most where every fill of an hour is wished, about three times what was downloaded.
+BASE_BYTES, JOB_BYTES = 272 << 20, 46 << 20
+HELD_PER_BYTE, HELD_PER_BYTE_OF_FILLS = 0.5, 3.0
 AHEAD = 2  # objects that lie ready for each job
 
 Make = Callable[[Task, Path], list[Manifest]]  # the parts of one object; raises ObjectError, MiningError, Stopped
@@ -89,7 +95,7 @@ class Miner:
         Raises MiningError for what ends everything, Stopped, KeyboardInterrupt; what was finished is in the catalogue.
         """
         self._waiting.extend(tasks)
-        self._jobs = min(self._jobs, jobs_within(files_max(), tasks))
+        self._jobs = min(self._jobs, jobs_within(files_max(), MEMORY_BYTES_MAX, tasks))
         self._prepare(tasks)
         with ThreadPoolExecutor(FETCHING_MAX) as fetching, ThreadPoolExecutor(self._jobs) as making:
             try:
@@ -217,7 +223,21 @@ def files_max() -> int:
     return FILES_MAX if hard == resource.RLIM_INFINITY else min(hard, FILES_MAX)
 
 
-def jobs_within(files: int, tasks: Iterable[Task]) -> int:
-    """How many objects can be worked on at a time with so many open files: one a part, and the largest may coincide."""
-    parts = max((len(task.parts) for task in tasks), default=1)
-    return max(1, (files - FILES_SPARE) // parts)
+def jobs_within(files: int, memory_bytes: int, tasks: Iterable[Task]) -> int:
+    """How many objects can be worked on at a time with so many open files and so much memory: at least one.
+
+    A part being written is an open file; the largest objects may coincide.
+    """
+    parts, need_bytes = 1, JOB_BYTES
+    for task in tasks:
+        parts = max(parts, len(task.parts))
+        need_bytes = max(need_bytes, bytes_needed(task))
+    return max(1, min((files - FILES_SPARE) // parts, (memory_bytes - BASE_BYTES) // need_bytes))
+
+
+def bytes_needed(task: Task) -> int:
+    """About how much memory an object takes while it becomes parts, beside what the process takes anyway."""
+    if task.place.what is What.BOOKS:
+        return JOB_BYTES
+    every_fill = any(part.kind == FILL for part in task.parts)
+    return JOB_BYTES + int(task.listed.size_bytes * (HELD_PER_BYTE_OF_FILLS if every_fill else HELD_PER_BYTE))

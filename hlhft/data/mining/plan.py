@@ -126,12 +126,15 @@ def _known(coin: str, specification: Mapping[str, Market] | None) -> str:
 
 
 def folders(wish: Wish) -> list[tuple[Bucket, str]]:
-    """What the keys of all objects that could serve the wish begin with: books hour by hour, the others by day."""
+    """What the keys of all objects that could serve the wish begin with, day by day.
+
+    A listing has a thousand keys a request: five requests for a day's books, where one an hour would be 24.
+    """
     found: list[tuple[Bucket, str]] = []
     for day in days(wish.first, wish.last):
         if wish.contexts:
             found.append((ARCHIVE, contexts_key(day)))
-        found.extend((ARCHIVE, books_folder(day, hour)) for hour in range(HOURS))
+        found.append((ARCHIVE, books_folder(day)))
         if wish.wants_fills:
             found.extend((NODE, fills_folder(day, layout)) for layout in layouts_on(day))
     return found

@@ -84,17 +84,24 @@ class Store:
     """The archives. Safe to use from several threads; requests pass `RequestPayer=requester` and are counted."""
 
     def __init__(
-        self, endpoint_url: str | None = None, *, pause: Pause, draw: Callable[[], float] = random.random
+        self,
+        endpoint_url: str | None = None,
+        *,
+        pause: Pause,
+        draw: Callable[[], float] = random.random,
+        session: boto3.session.Session | None = None,
     ) -> None:
-        """`pause` waits between attempts, `draw` gives jitter in [0, 1). Raises MiningError for a profile or an
-        endpoint that is none."""
+        """`pause` waits between attempts, `draw` gives jitter in [0, 1), `session` has the credentials, else found.
+
+        Raises MiningError for a profile or an endpoint that is none.
+        """
         self._endpoint_url = endpoint_url
         self._pause = pause
         self._draw = draw
         self._clients: dict[str, Any] = {}
         self._lock = Lock()  # botocore does not allow clients to be made in several threads at once
         try:
-            self._session = boto3.session.Session()
+            self._session = boto3.session.Session() if session is None else session
             if self._session.get_credentials() is None:
                 raise MiningError(_NO_CREDENTIALS)
             self._client(BUCKETS[0])

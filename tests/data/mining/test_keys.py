@@ -35,7 +35,7 @@ HOURS = st.integers(0, 23)
 def test_keys_are_the_venues() -> None:
     day = date(2026, 4, 1)
     assert books_key(day, 7, "BTC") == "market_data/20260401/7/l2Book/BTC.lz4"
-    assert books_key(day, 7, "BTC").startswith(books_folder(day, 7))
+    assert books_key(day, 7, "BTC").startswith(books_folder(day))
     assert contexts_key(day) == "asset_ctxs/20260401.csv.lz4"
     assert fills_key(day, 23, Layout.BY_BLOCK) == "node_fills_by_block/hourly/20260401/23.lz4"
     assert fills_key(day, 23, Layout.TRADES).startswith(fills_folder(day, Layout.TRADES))

@@ -10,12 +10,15 @@ from pathlib import Path
 from threading import Event
 
 import lz4.frame
+import numpy as np
 import pytest
 
 from hlhft.data.catalogue.layout import PartKey, part_path
 from hlhft.data.catalogue.manifest import Clock, Gap, Manifest
+from hlhft.data.catalogue.parts import PartWriter
 from hlhft.data.catalogue.reading import Catalogue
 from hlhft.data.markets import known
+from hlhft.data.mining.decoding import decode_books
 from hlhft.data.mining.errors import MiningError, ObjectError
 from hlhft.data.mining.keys import (
     ARCHIVE,
@@ -32,6 +35,7 @@ from hlhft.data.mining.keys import (
 from hlhft.data.mining.making import make_parts, write_missing
 from hlhft.data.mining.plan import Missing, Plan, Task
 from hlhft.data.mining.store import Stopped
+from hlhft.events import EventKind
 from tests.data.mining.objects import book_lines, contexts_lines, fills_lines, packed
 
 DAY = date(2026, 4, 1)
@@ -199,9 +203,44 @@ def test_one_that_is_to_stop_stops_between_two_batches(tmp_path: Path) -> None:
 
 
 def test_an_hour_that_is_missing_is_a_part_that_answers_for_nothing(tmp_path: Path) -> None:
-    place = books_task().place
-    key = PartKey("book", "BTC", TEXT, "archive-07")
-    missing = Missing(key, place.what, "s3://hyperliquid-archive/x", place.stretch_ns)
+    missing_hour(tmp_path, 7)
+    (key,) = books_task().parts
+    manifest = Catalogue(tmp_path).manifest(key)
+    assert manifest is not None
+    assert (manifest.rows, manifest.origin) == (0, "s3://bucket/7 missing")
+    stretch = (BEGIN, BEGIN + HOUR_NS)
+    assert (manifest.covers, manifest.gaps) == (stretch, (Gap(*stretch, "missing-hour"),))
+    # The object that appears later takes its place.
+    (later,) = made(tmp_path, books_task(), packed(book_lines("BTC", DAY, 7)))
+    assert Catalogue(tmp_path).manifest(key) == later
+    assert part_path(tmp_path, key).stat().st_size == later.bytes
+
+
+def rows_of(root: Path) -> np.ndarray:
+    """All book rows that the catalogue gives as one recording, less what reading adds."""
+    chunks = list(Catalogue(root).source(["BTC"]).chunks())
+    rows = np.concatenate(chunks)
+    return rows[rows["kind"] != int(EventKind.DEPTH_CLEAR)]
+
+
+def book_hours(root: Path, *hours: int) -> int:
+    """Mines these hours of books; returns how many pictures they hold."""
+    count = 0
+    for hour in hours:
+        lines = book_lines("BTC", DAY, hour, every_ms=10_000)
+        count += len(lines)
+        part = PartKey("book", "BTC", TEXT, f"archive-{hour:02d}")
+        made(root, task(books_key(DAY, hour, "BTC"), part), packed(lines))
+    return count
+
+
+def missing_hour(root: Path, hour: int) -> None:
+    """Says that the archive lacks this hour of books."""
+    place = place_of(books_key(DAY, hour, "BTC"))
+    assert place is not None
+    missing = Missing(
+        PartKey("book", "BTC", TEXT, f"archive-{hour:02d}"), place.what, f"s3://bucket/{hour}", place.stretch_ns
+    )
     plan = Plan(
         tasks=(),
         missing=(missing,),
@@ -211,12 +250,35 @@ def test_an_hour_that_is_missing_is_a_part_that_answers_for_nothing(tmp_path: Pa
         unspecified=(),
         without_fills=None,
     )
-    write_missing(tmp_path, plan, known())
-    manifest = Catalogue(tmp_path).manifest(key)
-    assert manifest is not None
-    assert (manifest.rows, manifest.origin) == (0, "s3://hyperliquid-archive/x missing")
-    assert (manifest.covers, manifest.gaps) == (place.stretch_ns, (Gap(*place.stretch_ns, "missing-hour"),))
-    # The object that appears later takes its place.
-    (later,) = made(tmp_path, books_task(), packed(book_lines("BTC", DAY, 7)))
-    assert Catalogue(tmp_path).manifest(key) == later
-    assert part_path(tmp_path, key).stat().st_size == later.bytes
+    write_missing(root, plan, known())
+
+
+def test_nothing_is_lost_or_doubled_where_hours_meet(tmp_path: Path) -> None:
+    """The first pictures of an hour carry block times of the hour before: they are neither part's to drop."""
+    pictures = book_hours(tmp_path, 6, 7, 8)
+    rows = rows_of(tmp_path)
+    begins = rows[rows["kind"] == int(EventKind.SNAPSHOT_BEGIN)]
+    assert len(begins) == pictures
+    assert (np.diff(begins["ts_exch_ns"]) == 10 * SECOND).all()
+
+
+def test_a_missing_hour_is_filled_by_whoever_has_it(tmp_path: Path) -> None:
+    """A gap answers for nothing, so that an import of worse rank gives that hour and nothing of the others."""
+    pictures = book_hours(tmp_path, 6, 8)
+    missing_hour(tmp_path, 7)
+    lines = [line for hour in (6, 7, 8) for line in book_lines("BTC", DAY, hour, every_ms=10_000, seed=2)]
+    path = tmp_path / "import.lz4"
+    path.write_bytes(packed(lines))
+    key = PartKey("book", "BTC", TEXT, "import-0123456789abcdef")
+    clock = Clock("measured", "somebody")
+    with PartWriter(
+        tmp_path, key, known()["BTC"], source="import", origin="a file", clock=clock, snapshots=True
+    ) as part:
+        for batch in decode_books(path, known()["BTC"]).batches():
+            part.write(batch.rows)
+        part.finish()
+    rows = rows_of(tmp_path)
+    begins = rows[rows["kind"] == int(EventKind.SNAPSHOT_BEGIN)]
+    assert len(begins) == pictures + 360
+    hours = np.bincount((begins["ts_exch_ns"] + SECOND - midnight_ns(DAY)) // HOUR_NS)
+    assert hours.tolist() == [0, 0, 0, 0, 0, 0, 360, 360, 360]
