@@ -26,6 +26,7 @@ Network = Literal["mainnet", "testnet", "local"]
 
 _ADDRESS = {"pattern": r"^(0x[0-9a-fA-F]{40})?$", "words": "a text, an address of 0x and 40 hex digits or nothing"}
 _URL = {"pattern": r"^(https?://[^\s/]+/?)?$", "words": "a text, as in https://host or http://host:port, or nothing"}
+_FOLDER = {"pattern": r"^(/[^\0]{0,4095})?$", "words": "a text, an absolute path, or nothing"}
 _HEARTBEAT = {
     "pattern": r"^(/[^\0]{1,106}|[^\s/:]+:[0-9]{1,5}|\[[0-9a-fA-F:.]+\]:[0-9]{1,5})?$",
     "words": "a text, an absolute path, host:port, or nothing",
@@ -110,6 +111,35 @@ class Engine(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             "host nor scheduleCancel"
         ),
     ] = False
+
+
+class MarketData(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where books and trades come from. Our own orders and fills, and the marks, are always told by the venue."""
+
+    source: Annotated[
+        Literal["websocket", "node"], _setting("the venue's streams, or the files that a node of one's own writes")
+    ] = "websocket"
+    node_folder: Annotated[
+        str,
+        _setting("the node's data folder, an absolute path as in /home/node/hl/data", **_FOLDER),
+    ] = ""
+    node_url: Annotated[
+        str,
+        _setting("where the node answers: started with --serve-info, it writes the snapshots that books begin with",
+                 **_URL),
+    ] = LOCAL_URL  # fmt: skip
+    # Blocks come every 75 ms, at most 215 ms apart in a recorded thousand; an exporter's alarm is at 1 s of lag (venue
+    # reference sections 11 and 12).
+    node_age_ms_max: Annotated[
+        float,
+        _setting("longest silence of the node; then its books are old and quotes are pulled", ge=100, le=60_000,
+                 scale=MS),
+    ] = 1000  # fmt: skip
+    node_lag_ms_max: Annotated[
+        float,
+        _setting("furthest that a block is read behind its own time; beyond it books are old and quotes are pulled",
+                 ge=100, le=60_000, scale=MS),
+    ] = 2000  # fmt: skip
 
 
 class Gateway(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
