@@ -64,6 +64,8 @@ _COMPILED_DATA = (
     "catalogue/records.py",
     "crossing.py",
     "merge.py",
+    "node/book.py",
+    "node/scanning.py",
     "order.py",
     "places.py",
     "readers/archive_scan.py",

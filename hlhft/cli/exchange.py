@@ -19,6 +19,7 @@ from hlhft.cli.progress import COMPILING
 
 if TYPE_CHECKING:
     from hlhft.exchange.machine import Machine, Outcome
+    from hlhft.exchange.node_files import NodeFiles
     from hlhft.exchange.server import Clock, Server
 
 COINS = "BTC,ETH,SOL,WLFI"
@@ -54,6 +55,19 @@ COMPILED_PARTS = ("chain.run_block", "synthetic.flow_legs")  # what takes longes
     metavar="FILE",
     help="Write there as JSON where to connect and as whom, once it answers.",
 )
+@click.option(
+    "--node-files",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="Write there what a node of one's own writes: fills, order statuses, book diffs.",
+)
+@click.option(
+    "--node-layout",
+    type=click.Choice(["hourly", "by-block", "stream"]),
+    default="by-block",
+    show_default=True,
+    help="One event a line, one block a line, or one event a line with its block.",
+)
 @click.option("--no-limits", is_flag=True, help="Do not enforce rate limits.")
 @click.option("--no-delay", is_flag=True, help="Execute each action at once.")
 def command(
@@ -67,13 +81,16 @@ def command(
     port: int,
     state: Path | None,
     ready_file: Path | None,
+    node_files: Path | None,
+    node_layout: str,
     no_limits: bool,
     no_delay: bool,
 ) -> None:
     """Serve an exchange that speaks Hyperliquid's wire protocol, on this machine only unless told otherwise.
 
     Clients connect by their base URL alone. The venue's rules are enforced: signatures, nonces, precision, margin,
-    limits, block order. With --state, the exchange goes on where it ended, stopped or killed. Ends with Ctrl-C.
+    limits, block order. With --state, the exchange goes on where it ended, stopped or killed. With --node-files it also
+    writes the files of a node, and /info takes `fileSnapshot` with an outPath below that folder. Ends with Ctrl-C.
     """
     from hlhft.compiled import cache_folder
     from hlhft.exchange.opening import warm
@@ -95,8 +112,9 @@ def command(
     warm(unseen)
     clock, machine = _at_present(state, opened, speed)
     _run_first(machine, blocks)
+    files = None if node_files is None else _node_files(node_files, node_layout, machine, clock)
     with _kept(machine, state):
-        interrupted = _serve(machine, clock=clock, host=host, port=port, ready_file=ready_file)
+        interrupted = _serve(machine, clock=clock, host=host, port=port, ready_file=ready_file, files=files)
     if interrupted:
         kept = f"; the state is in {state}" if state is not None else ""
         raise CommandError(f"interrupted{kept}", ExitCode.INTERRUPTED)
@@ -118,6 +136,16 @@ def _at_present(state: Path | None, opened: Callable[[int], Machine], speed: flo
         raise CommandError(f"{error}" if str(state) in str(error) else f"{state}: {error}", ExitCode.DATA) from None
     clock.start_ns += machine.time_ns - now_ns
     return clock, machine
+
+
+def _node_files(folder: Path, layout: str, machine: Machine, clock: Clock) -> NodeFiles:
+    from hlhft.exchange.node_files import NodeFiles
+    from hlhft.exchange.node_text import Layout
+
+    try:
+        return NodeFiles(folder, machine, Layout(layout), local_ns=clock.now_ns)
+    except OSError as error:
+        raise CommandError(f"{folder}: no node's files can be written there: {error.strerror}", ExitCode.DATA) from None
 
 
 @contextmanager
@@ -208,7 +236,15 @@ def _opener(
     )
 
 
-def _serve(machine: Machine, *, clock: Clock, host: str, port: int, ready_file: Path | None = None) -> bool:
+def _serve(
+    machine: Machine,
+    *,
+    clock: Clock,
+    host: str,
+    port: int,
+    ready_file: Path | None = None,
+    files: NodeFiles | None = None,
+) -> bool:
     """Serves until a signal comes; returns whether it came from the keyboard."""
     import asyncio
 
@@ -218,8 +254,8 @@ def _serve(machine: Machine, *, clock: Clock, host: str, port: int, ready_file: 
     from hlhft.exchange.server import Server
 
     async def run() -> bool:
-        status = Status(machine)
-        server = Server(machine, clock, on_outcome=status.count)
+        status = Status(machine, files)
+        server = Server(machine, clock, on_outcome=status.count, snapshots=None if files is None else files.snapshot)
         stopped: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
         def stop(is_keyboard: bool) -> None:
@@ -250,6 +286,8 @@ def _serve(machine: Machine, *, clock: Clock, host: str, port: int, ready_file: 
                 feed.cancel()
                 await asyncio.wait([feed])
             await server.stop()
+            if files is not None:
+                files.close()
         return stopped.result()
 
     # What is there now stays: looking through it again and again would only make answers late.
@@ -303,10 +341,11 @@ def _write_ready(path: Path, server: Server, host: str) -> None:
 
 
 class Status:
-    """Counts what happens, for the status line."""
+    """Counts what happens, for the status line, and hands it to the files of a node."""
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: Machine, files: NodeFiles | None = None) -> None:
         self.machine = machine
+        self.files = files
         self.fills = 0
 
     def count(self, outcome: Outcome) -> None:
@@ -315,6 +354,8 @@ class Status:
 
         for block in outcome.blocks:
             self.fills += int((block.events["kind"] == EventKind.ORDER_FILLED).sum())
+        if self.files is not None:
+            self.files.count(outcome)
 
     def line(self) -> str:
         """One line: block, time, touch of each market, clients, what was done."""
@@ -329,8 +370,12 @@ class Status:
         taken = machine.counters["actions taken"]
         return (
             f"block {machine.height}  {when} UTC  {'  '.join(touches)}  {len(machine.sockets)} sockets"
-            f"  {taken} actions  {self.fills // 2} trades{self._feed()}"
+            f"  {taken} actions  {self.fills // 2} trades{self._feed()}{self._node()}"
         )
+
+    def _node(self) -> str:
+        """That the files of a node have ended."""
+        return "  NO NODE FILES" if self.files is not None and self.files.fault else ""
 
     def _feed(self) -> str:
         """What a recording or a live feed says of itself."""

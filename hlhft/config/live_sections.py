@@ -26,6 +26,7 @@ Network = Literal["mainnet", "testnet", "local"]
 
 _ADDRESS = {"pattern": r"^(0x[0-9a-fA-F]{40})?$", "words": "a text, an address of 0x and 40 hex digits or nothing"}
 _URL = {"pattern": r"^(https?://[^\s/]+/?)?$", "words": "a text, as in https://host or http://host:port, or nothing"}
+_FOLDER = {"pattern": r"^(/[^\0]{0,4095})?$", "words": "a text, an absolute path, or nothing"}
 _HEARTBEAT = {
     "pattern": r"^(/[^\0]{1,106}|[^\s/:]+:[0-9]{1,5}|\[[0-9a-fA-F:.]+\]:[0-9]{1,5})?$",
     "words": "a text, an absolute path, host:port, or nothing",
@@ -110,6 +111,35 @@ class Engine(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             "host nor scheduleCancel"
         ),
     ] = False
+
+
+class MarketData(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where books and trades come from. Our own orders and fills, and the marks, are always told by the venue."""
+
+    source: Annotated[
+        Literal["websocket", "node"], _setting("the venue's streams, or the files that a node of one's own writes")
+    ] = "websocket"
+    node_folder: Annotated[
+        str,
+        _setting("the node's data folder, an absolute path as in /home/node/hl/data", **_FOLDER),
+    ] = ""
+    node_url: Annotated[
+        str,
+        _setting("where the node answers: started with --serve-info, it writes the snapshots that books begin with",
+                 **_URL),
+    ] = LOCAL_URL  # fmt: skip
+    # Blocks come every 75 ms, at most 215 ms apart in a recorded thousand; an exporter's alarm is at 1 s of lag (venue
+    # reference sections 11 and 12).
+    node_age_ms_max: Annotated[
+        float,
+        _setting("longest silence of the node; then its books are old and quotes are pulled", ge=100, le=60_000,
+                 scale=MS),
+    ] = 1000  # fmt: skip
+    node_lag_ms_max: Annotated[
+        float,
+        _setting("furthest that a block is read behind its own time; beyond it books are old and quotes are pulled",
+                 ge=100, le=60_000, scale=MS),
+    ] = 2000  # fmt: skip
 
 
 class Gateway(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -210,3 +240,25 @@ class Watchdog(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         float,
         _setting("how far ahead it is told to; pushed on at a third of it", ge=6000, le=600_000, scale=MS),
     ] = 30_000
+
+
+class Recorder(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What `hlhft record` records into data.catalogue; its part of the limits is limits.share.recorder_percent."""
+
+    coins: Annotated[
+        tuple[Annotated[str, Meta(min_length=1, max_length=40)], ...],
+        _setting("markets to record by the venue's names; --coins goes before them", max_length=COINS_MAX),
+    ] = ()
+    base_url: Annotated[str, _setting("which venue", **{**_URL, "pattern": r"^https?://[^\s/]+/?$"})] = BASE_URLS[
+        "mainnet"
+    ]
+    raw: Annotated[
+        bool, _setting("keep the frames as they come, too; what a kill interrupts can be completed from them only")
+    ] = True
+    raw_folder: Annotated[str, _setting("folder of the frames; nothing: raw beside the catalogue")] = ""
+    disk_free_gib_min: Annotated[
+        float, _setting("free space in GiB below which nothing is written until there is more", ge=0, le=100_000)
+    ] = 5
+    queue_mib: Annotated[
+        int, _setting("what may wait for the disk, in MiB; then frames are dropped and a gap noted", ge=1, le=4096)
+    ] = 64

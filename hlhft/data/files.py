@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 import lz4.frame
+import numpy as np
 
 from hlhft.data.errors import DataError
 
@@ -30,8 +31,11 @@ _MAGIC = {
     b"PK\x03\x04": "zip",
     b"\x28\xb5\x2f\xfd": "zstd",
     b"BZh": "bzip2",
+    b"PAR1": "parquet",
 }
-_SUFFIXES = {".gz": "gzip", ".lz4": "lz4", ".npz": "zip", ".zip": "zip", ".zst": "zstd", ".bz2": "bzip2"}
+_SUFFIXES = {".gz": "gzip", ".lz4": "lz4", ".npz": "zip", ".zip": "zip", ".zst": "zstd", ".bz2": "bzip2",
+             ".parquet": "parquet"}  # fmt: skip
+_NEWLINE = 10
 _READABLE = ("gzip", "lz4", "plain")
 
 
@@ -70,7 +74,7 @@ def open_file(path: Path) -> BinaryIO:
 
 
 def compression(path: Path) -> str:
-    """How the content is packed: gzip, lz4, zip, zstd, bzip2 or plain.
+    """How the content is packed: gzip, lz4, zip, zstd, bzip2, parquet or plain.
 
     Raises DataError when the name says otherwise: such a file was damaged or misnamed, and guessing would hide it.
     """
@@ -138,7 +142,7 @@ class LineFile:
                 text = rest + block[:cut]
                 rest = block[cut + 1 :]
                 yield first_line, text
-                first_line += text.count(b"\n") + 1
+                first_line += int(np.count_nonzero(np.frombuffer(text, dtype=np.uint8) == _NEWLINE)) + 1
         if fault:
             # The lines before it were given; what came of this one is not.
             raise DataError(

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from hlhft.data.arranging import ARRIVAL, LARGEST, NEWEST, insert_rows, is_in_order, split_rows
 from hlhft.data.errors import DataError
-from hlhft.data.merge import Events, Numbered, nothing
+from hlhft.data.merge import Events, Numbered, chosen, joined, nothing
 from hlhft.data.tally import Tally
 from hlhft.events import EVENT_DTYPE, EventFlag, EventKind
 
@@ -105,10 +105,10 @@ class _Window:
         self._hold(array)
 
     def _hold(self, array: Events) -> None:
-        rows = np.concatenate([*self.held, array])
+        rows = joined([*self.held, array])
         times = rows["ts_local_ns"]
         if (times[1:] < times[:-1]).any():
-            rows = rows[np.argsort(times, kind="stable")]
+            rows = chosen(rows, np.argsort(times, kind="stable"))
         self.held = [rows] if len(rows) else []
 
     def _release(self) -> list[Events]:

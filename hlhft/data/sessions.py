@@ -7,7 +7,7 @@ gap longer than GAP_NS the recording is a new session: what was known of the boo
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -26,7 +26,8 @@ class TradeMemory:
     """The last REMEMBERED_TRADES_MAX trades seen, to know a repeated one."""
 
     def __init__(self) -> None:
-        self._seen: dict[tuple[int, int, int], None] = {}
+        # A plain dict finds its oldest key by passing over all that were deleted: the square of a day's trades.
+        self._seen: OrderedDict[tuple[int, int, int], None] = OrderedDict()
 
     def is_new(self, market: int, ts_exch_ns: int, trade_id: int) -> bool:
         """Whether this trade was not seen before; remembers it. Identity is (market, exchange time, trade id).
@@ -39,7 +40,7 @@ class TradeMemory:
         if key in self._seen:
             return False
         if len(self._seen) == REMEMBERED_TRADES_MAX:
-            del self._seen[next(iter(self._seen))]
+            self._seen.popitem(last=False)
         self._seen[key] = None
         return True
 

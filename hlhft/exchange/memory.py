@@ -30,6 +30,19 @@ class Names(Protocol):
         """The client order id on the wire of the kernel's `client_id`; None for 0."""
 
 
+class Listener(Protocol):
+    """Who hears of each thing as it is remembered, in the order in which it happened."""
+
+    def order(self, update: OrderUpdate, leg: int) -> None:
+        """An order reached a status, because of the leg in this row of the block, -1 the venue's own doing."""
+
+    def fill(self, fill: FillRecord) -> None:
+        """One side of a trade; the buyer's comes first. What else the block tells may still be added to it."""
+
+    def trade(self, trade: TradeRecord) -> None:
+        """A trade, before its second side."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordSettings:
     """How much is remembered: entries an account, or a market where it says so."""

@@ -27,7 +27,15 @@ from hlhft.exchange.fill_records import (
 )
 from hlhft.exchange.ledger_records import ledger_records
 from hlhft.exchange.listing import Listing
-from hlhft.exchange.memory import AccountRecords, Changes, Happened, MarketRecords, Names, RecordSettings
+from hlhft.exchange.memory import (
+    AccountRecords,
+    Changes,
+    Happened,
+    Listener,
+    MarketRecords,
+    Names,
+    RecordSettings,
+)
 from hlhft.exchange.order_records import (
     NOT_THE_OWNERS,
     TIF_TEXT,
@@ -52,13 +60,20 @@ _ORDER_LEGS = frozenset({ActionKind.PLACE, ActionKind.MODIFY, ActionKind.PLACE_T
 _OF_OTHERS_TOO = frozenset({int(EventKind.ORDER_FILLED), int(EventKind.LIQUIDATION), int(EventKind.ACTION_DONE)})
 
 _FIELDS = list(Happened._fields)
-_KIND, _ACCOUNT = _FIELDS.index("kind"), _FIELDS.index("account")
+_KIND, _ACCOUNT, _LEG = _FIELDS.index("kind"), _FIELDS.index("account"), _FIELDS.index("leg")
 
 
 class Records:
     """The exchange's memory. One block at a time, in order."""
 
-    def __init__(self, listing: Listing, names: Names, settings: RecordSettings | None = None) -> None:
+    def __init__(
+        self,
+        listing: Listing,
+        names: Names,
+        settings: RecordSettings | None = None,
+        *,
+        listener: Listener | None = None,
+    ) -> None:
         self.listing = listing
         self.settings = settings or RecordSettings()
         self.forgotten = 0  # orders that found no room
@@ -68,6 +83,7 @@ class Records:
             for listed in listing.markets
         ]
         self._names = names
+        self._listener = listener
         self.accounts: dict[int, AccountRecords] = {}
         self._ignored: set[int] = set()
         self.orders: dict[int, OrderRecord] = {}
@@ -107,6 +123,13 @@ class Records:
         """The account's latest order by the kernel's number of its client order id."""
         return self.order(account, self.order_of_client_id.get(client_id, 0))
 
+    def remember(self, order: OrderRecord) -> None:
+        """Takes in an order that rests or waits since before the first block that this memory is told of."""
+        self.orders[order.oid] = order
+        self.account_records(order.account).open[order.oid] = order
+        if order.client_id:
+            self.order_of_client_id[order.client_id] = order.oid
+
     # One block.
 
     def apply(self, block: Block, prices: np.ndarray | None = None) -> Changes:
@@ -120,7 +143,9 @@ class Records:
         for fields in block.events[_FIELDS].tolist():
             handler = self._handlers.get(fields[_KIND])
             if handler is not None and (fields[_ACCOUNT] not in self._ignored or fields[_KIND] in _OF_OTHERS_TOO):
+                self._leg = fields[_LEG]
                 handler(Happened._make(fields))
+        self._leg = -1
         self._finish_own_orders()
         self._note_liquidations()
         if self.settings.tells_partial_fills:
@@ -146,6 +171,7 @@ class Records:
         self._block = block
         self._time_ms = block.time_ns // MILLISECOND_NS
         self._changes = Changes(self._time_ms)
+        self._leg = -1  # whose doing what is being remembered is
         self._half: Happened | None = None
         self._touched: dict[int, OrderRecord] = {}
         self._own_orders: list[OrderRecord] = []
@@ -169,6 +195,8 @@ class Records:
         self.account_records(order.account).statuses.append(update)
         order.status = status
         order.status_ms = self._time_ms
+        if self._listener is not None:
+            self._listener.order(update, self._leg)
 
     def _end(self, order: OrderRecord, status: str) -> None:
         self._tell(order, status)
@@ -215,10 +243,7 @@ class Records:
             self._describe(order, leg)
         elif not happened.flags & EventFlag.MAKER:
             self._own_orders.append(order)
-        self.orders[order.oid] = order
-        if order.client_id:
-            self.order_of_client_id[order.client_id] = order.oid
-        self.account_records(order.account).open[order.oid] = order
+        self.remember(order)
         return order
 
     def _describe(self, order: OrderRecord, leg: np.void) -> None:
@@ -257,10 +282,12 @@ class Records:
         order = self.orders.get(happened.venue_order_id)
         if order is None:
             order = self._new_order(happened, happened.size_lots)
+            if not order.by_leg:
+                order.by_leg, order.tif = True, TIF_TEXT[1]  # whoever asked for it, it rests
             self._tell(order, "open")
             return
         order.lots = happened.size_lots
-        order.by_leg = True  # whoever asked for it, it rests
+        order.by_leg = True
         if order.status == "triggered":
             self._tell(order, "open")
         else:
@@ -336,6 +363,8 @@ class Records:
             seller=self._names.address_of(seller.account),
         )
         market.trades.append(trade)
+        if self._listener is not None:
+            self._listener.trade(trade)
         market.last_ticks = ticks
         market.candles.trade(self._time_ms, ticks, lots)
         market.day.observe(self._time_ms, ticks, ticks * lots, lots)
@@ -375,6 +404,8 @@ class Records:
             twap_id=happened.twap_id or None,
         )
         records.fills.append(fill)
+        if self._listener is not None:
+            self._listener.fill(fill)
         notional_micro = listed.market.micro(happened.price_ticks, happened.size_lots)
         records.volumes.observe(self._time_ms, notional_micro, taken=not maker)
         self._changes.fills.setdefault(account, []).append(fill)

@@ -23,7 +23,7 @@ from hlhft.exchange.actions import AddressText
 from hlhft.exchange.answers import Answer, client_fault, json_answer, unreadable
 from hlhft.exchange.limits import Client
 from hlhft.exchange.machine import Machine, Outcome
-from hlhft.exchange.sockets import POLICY_VIOLATION
+from hlhft.exchange.sockets import POLICY_VIOLATION, request_type
 from hlhft.units import MICRO
 
 BODY_BYTES_MAX = 1 << 20  # a request's body and a frame
@@ -35,6 +35,7 @@ NS_PER_SECOND = 1_000_000_000
 BEHIND_NS_MAX = 60 * NS_PER_SECOND  # of exchange time: about 800 blocks, which an action may have to wait for
 NO_WEBSOCKET = "A WebSocket handshake was expected."
 LOOPBACK = frozenset({"127.0.0.1", "::1"})
+FILE_SNAPSHOT = "fileSnapshot"
 NO_HTTP = "http requests that are none"
 
 
@@ -104,17 +105,26 @@ class _Socket:
 
 
 class Server:
-    """Serves one machine. `on_outcome` hears of everything that `advance` brought.
+    """Serves one machine. `on_outcome` hears of everything that `advance` brought, `snapshots` answers the bodies of
+    `fileSnapshot` that come from this machine: a node's own, which no other has.
 
     When the machine breaks (an invariant does not hold), nothing of it can be trusted: time stands still, `broken` is
     set, and the error goes to the event loop's handler. Whoever runs the server ends it then.
     """
 
-    def __init__(self, machine: Machine, clock: Clock, *, on_outcome: Callable[[Outcome], None] | None = None) -> None:
+    def __init__(
+        self,
+        machine: Machine,
+        clock: Clock,
+        *,
+        on_outcome: Callable[[Outcome], None] | None = None,
+        snapshots: Callable[[bytes], Answer] | None = None,
+    ) -> None:
         self.machine = machine
         self.clock = clock
         self.port = 0
         self._on_outcome = on_outcome
+        self._snapshots = snapshots
         self._waiting: dict[int, asyncio.Future[Answer]] = {}
         self._sockets: dict[int, _Socket] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -203,6 +213,8 @@ class Server:
         body = await _body_of(request)
         if isinstance(body, Answer):
             return _response(body)
+        if self._snapshots is not None and request.remote in LOOPBACK and request_type(body) == FILE_SNAPSHOT:
+            return _response(self._snapshots(body))
         return _response(self.machine.info(body, _client_of(request), self.clock.now_ns()))
 
     async def _exchange(self, request: web.Request) -> web.StreamResponse:

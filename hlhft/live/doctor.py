@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import os
 import shutil
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -23,6 +24,7 @@ from hlhft.hyperliquid.account_requests import InfoKind, InfoRequest
 from hlhft.hyperliquid.markets import Dex
 from hlhft.hyperliquid.reading import MEANING, Fault
 from hlhft.hyperliquid.signing import Signer, recover_address
+from hlhft.live import node_look
 from hlhft.live.asking import Answer, Venue
 from hlhft.live.covers import covers_of, host_loss_refusal
 from hlhft.live.private_files import PrivateFileError, read_signer
@@ -64,8 +66,11 @@ class Keys:
     watchdog: Signer | None = None
 
 
-def look_here(config: Config, folders: Folders, *, system: Path = Path("/sys")) -> tuple[list[Check], Keys]:
-    """What this machine says: libraries, keys, folders, disk, processor. `system` is where Linux tells of them."""
+def look_here(
+    config: Config, folders: Folders, *, system: Path = Path("/sys"), now_ns: int | None = None
+) -> tuple[list[Check], Keys]:
+    """What this machine says: libraries, keys, folders, disk, processor, and the files of a node where books come from
+    one. `system` is where Linux tells of them; `now_ns` is the time, None that of this machine."""
     engine_check, engine = _key("engine's key", config.account.key_file, "account.key_file")
     watchdog_check, watchdog = _key("watchdog's key", config.watchdog.key_file, "watchdog.key_file")
     if engine is not None and watchdog is not None and engine.address == watchdog.address:
@@ -82,6 +87,8 @@ def look_here(config: Config, folders: Folders, *, system: Path = Path("/sys")) 
         _disk(config, folders.journal),
         _processor(config, system),
     ]
+    if config.market_data.source == "node":
+        checks.append(_node(config, time.time_ns() if now_ns is None else now_ns))
     return checks, Keys(engine, watchdog)
 
 
@@ -98,7 +105,22 @@ def look_there(config: Config, keys: Keys, ask: Callable[[bytes], Answer] | None
     volume, budget = look.budget()
     checks = [reach, offset, look.markets(), look.account()]
     checks += [look.agent("engine", keys.engine), look.agent("watchdog", keys.watchdog)]
+    if config.market_data.source == "node":
+        checks.append(_node_answers(config, Venue(config.market_data.node_url).info if ask is None else ask))
     return [*checks, look.mode(), look.fees(), budget, *coverage(config, volume)]
+
+
+def _node_answers(config: Config, ask: Callable[[bytes], Answer]) -> Check:
+    """Whether the node itself answers: books begin with a snapshot that it is asked for."""
+    url, name = config.market_data.node_url, "node's answers"
+    answer = ask(account_requests.exchange_status().body)
+    status = None if answer.body is None else account.exchange_status(answer.body)
+    if status is None or isinstance(status, Fault):
+        fault = answer.fault if status is None else MEANING[status]
+        advice = "start the node with --serve-info, or mend market_data.node_url"
+        return Check(name, Level.FAIL, f"{url}: {fault}", advice)
+    age_ms = answer.answered_ns / 1e6 - status.time_ms
+    return Check(name, Level.OK, f"{url} is at a block of {age_ms:.0f} ms ago")
 
 
 def unseen_there(config: Config) -> list[Check]:
@@ -209,6 +231,31 @@ def numbers_of(path: Path) -> frozenset[int] | None:
     except (OSError, ValueError):
         return None
     return frozenset(found)
+
+
+def _node(config: Config, now_ns: int) -> Check:
+    """How far the node's files are behind."""
+    data = config.market_data
+    folder = Path(data.node_folder)
+    advice = "start the node with --write-raw-book-diffs, --write-order-statuses, --write-fills and --batch-by-block"
+    found = []
+    for stream in node_look.STREAMS:
+        hourly = node_look.folder_of(folder, stream)
+        if hourly is None:
+            return Check("node", Level.FAIL, f"{folder} holds no {stream}", advice)
+        try:
+            newest = node_look.newest(hourly)
+        except OSError as error:
+            return Check("node", Level.FAIL, f"{hourly} cannot be read ({error.strerror})", "let this user read it")
+        if newest is None:
+            return Check("node", Level.FAIL, f"{hourly} holds no line that names its block", advice)
+        found.append(newest)
+    oldest = min(found, key=lambda one: one.block_ns)
+    age_ms, lag_ms = (now_ns - oldest.block_ns) / 1e6, (oldest.local_ns - oldest.block_ns) / 1e6
+    what = f"block {oldest.height} is {age_ms:.0f} ms old, and was written {lag_ms:.0f} ms after its time"
+    if age_ms > data.node_lag_ms_max:
+        return Check("node", Level.FAIL, what, "wait until it has caught up, or see why it does not run")
+    return Check("node", Level.WARN if age_ms > data.node_lag_ms_max / 2 else Level.OK, what)
 
 
 # There.

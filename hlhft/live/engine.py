@@ -35,6 +35,7 @@ from hlhft.live.dispatch import Dispatch, Recorder
 from hlhft.live.feed import Feed, OwnNews
 from hlhft.live.hub import Hub
 from hlhft.live.journal.records import Action
+from hlhft.live.node_feed import NodeFeed, NodeParts
 from hlhft.live.orders import Orders
 from hlhft.live.profit import ProfitTally
 from hlhft.live.pulse import Pulse
@@ -74,6 +75,7 @@ class Parts:
     settled_ms: int  # orders of an earlier session may arrive until this block
     transport: TransportSettings
     keep: Keep
+    node: NodeParts | None = None  # where books and trades come from a node's files
 
 
 class Keep:
@@ -179,7 +181,10 @@ class Engine:
         self.feed = Feed(
             hub, parts.feed, markets=parts.markets, address=parts.address, pulse=self.pulse, news=self._news,
             block=self._block, reconcile=self._reconcile, raw=parts.keep.raw, changed=self._feed_changed,
-            transport=parts.transport,
+            beside_node=parts.node is not None, compare=self._compare, transport=parts.transport,
+        )  # fmt: skip
+        self.node = None if parts.node is None else NodeFeed(
+            hub, parts.node, markets=parts.markets, pulse=self.pulse, fresh=self.feed.node_is_fresh,
         )  # fmt: skip
         self.accounts = Accounts(
             hub, parts.reconciliation, brain=parts.brain, fates=parts.fates, orders=self.orders,
@@ -210,6 +215,8 @@ class Engine:
         self.dispatch.start()
         self.hub.timers.set(OWNER, SECOND, self.hub.clock.now_ns() + SECOND_NS)
         self.feed.start()
+        if self.node is not None:
+            self.node.start()
         self.orders.start()
 
     def stop(self, reason: str) -> None:
@@ -224,6 +231,8 @@ class Engine:
         """Lets go of sockets and timers, once it has ended."""
         self.pulse.stop()
         self.hub.timers.close()
+        if self.node is not None:
+            self.node.stop()
         for line in (self.feed.line, *self.orders.lines):
             line.stop()
         # What still comes is of no session any more, and the journal is about to be closed.
@@ -352,6 +361,10 @@ class Engine:
 
     def _block(self, block_ms: int) -> None:
         self.orders.on(BlockTime(block_ms))
+
+    def _compare(self, market: int, block_ms: int, bid_ticks: int, ask_ticks: int) -> None:
+        assert self.node is not None, "only a node's books are held against the venue's"
+        self.node.venue(market, block_ms, bid_ticks, ask_ticks)
 
     def _late(self, lateness_ns: int) -> None:
         self.hub.say(f"the loop was {lateness_ns / 1e6:.0f} ms late", "warning")

@@ -46,11 +46,15 @@ FAULT_BYTES_MAX = 80  # of a frame that cannot be decoded, in its report
 _FRESH, _STALE = 0, 1
 _VISIBLE = int(EventFlag.LOCAL_VISIBLE)
 _MARKET_STATE = int(EventKind.MARKET_STATE)
+_CONTEXT = int(EventKind.ASSET_CONTEXT)
 _SNAPSHOT, _BBO, _TRADE = int(EventKind.SNAPSHOT_BEGIN), int(EventKind.BBO), int(EventKind.TRADE)
 _SELL = -1
 # Places in an event as a tuple.
 _TS, _PRICE, _AUX1, _KIND, _MARKET, _SIDE = 0, 2, 6, 7, 9, 10
 OF_MARKETS = (StreamKind.FAST_BOOK, StreamKind.BOOK, StreamKind.BBO, StreamKind.TRADES, StreamKind.CONTEXT)
+# With a node's files the books and trades come from there. The book of five levels is asked for all the same: it tells
+# the venue's own block time, which a reading of the account is judged by; a node may be ahead of the API's servers.
+OF_MARKETS_BESIDE_A_NODE = (StreamKind.FAST_BOOK, StreamKind.CONTEXT)
 OF_USER = (
     StreamKind.ORDER_UPDATES, StreamKind.USER_FILLS, StreamKind.USER_EVENTS, StreamKind.USER_FUNDINGS,
     StreamKind.LEDGER_UPDATES,
@@ -58,16 +62,20 @@ OF_USER = (
 OwnNews = OrderUpdates | Fills | NonUserCancels | Fundings | Transfers | Liquidation
 
 
-def streams_of(markets: Sequence[Market], address: str) -> tuple[Stream, ...]:
+def streams_of(markets: Sequence[Market], address: str, kinds: Sequence[StreamKind] = OF_MARKETS) -> tuple[Stream, ...]:
     """What the feed is subscribed to: the user's streams first, so that nothing is traded before they stand."""
     wanted = [user_stream(kind, address) for kind in OF_USER]
-    wanted += [market_stream(kind, row, market.name) for row, market in enumerate(markets) for kind in OF_MARKETS]
+    wanted += [market_stream(kind, row, market.name) for row, market in enumerate(markets) for kind in kinds]
     return tuple(wanted)
 
 
 class Feed:
     """The feed of one engine. `news(message)` takes what is told of our own account, `block(ms)` the venue's time,
-    `reconcile(demand)` the wish for a reading; `raw(frame, now_ns)` records a frame of our own."""
+    `reconcile(demand)` the wish for a reading; `raw(frame, now_ns)` records a frame of our own.
+
+    `beside_node`: a node's files tell the books and trades. Then the venue's are not told to the core but to `compare`
+    (market, block time in ms, best bid, best ask), and a market is fresh only while `node_is_fresh` says so as well.
+    """
 
     def __init__(
         self,
@@ -82,16 +90,22 @@ class Feed:
         reconcile: Callable[[Reconcile], None],
         raw: Callable[[memoryview, int], None],
         changed: Callable[[bool], None],
+        beside_node: bool = False,
+        compare: Callable[[int, int, int, int], None] = lambda market, block_ms, bid_ticks, ask_ticks: None,
         **line: Any,
     ) -> None:
         self.counters: Counter[str] = Counter()
         self.fresh = [False] * len(markets)
+        self._is_fresh_here = [False] * len(markets)  # by the venue's streams alone
+        self._beside_node = beside_node
+        self._compare = compare
+        self._is_node_fresh = not beside_node
         self.line = Line(NAME, connection, owner=self, timers=hub.timers, clock=hub.clock, **line)
         self._hub = hub
         self._clock = hub.clock
         self._pulse = pulse
         self._markets = tuple(markets)
-        self._streams = streams_of(markets, address)
+        self._streams = streams_of(markets, address, OF_MARKETS_BESIDE_A_NODE if beside_node else OF_MARKETS)
         self._decoder = Decoder(markets)
         self._events = self._decoder.events
         self._news = news
@@ -120,7 +134,8 @@ class Feed:
         count = self._decoder.decode(frame, now_ns)
         if count > 0:
             events = self._events
-            dispatch.frame(events, count, now_ns)
+            if not self._beside_node or events["kind"][0] == _CONTEXT:
+                dispatch.frame(events, count, now_ns)
             self._note(line, events, count)
         elif count == 0:
             message = self._decoder.message
@@ -141,6 +156,19 @@ class Feed:
         not live."""
         if market == ALL_MARKETS:
             return
+        self._is_fresh_here[market] = is_fresh
+        if is_fresh and not self._is_node_fresh:
+            return
+        self._judge(market, is_fresh=is_fresh)
+
+    def node_is_fresh(self, *, is_fresh: bool) -> None:
+        """The node's files became stale or fresh, and with them every market."""
+        self._is_node_fresh = is_fresh
+        for market, is_fresh_here in enumerate(self._is_fresh_here):
+            if is_fresh_here:
+                self._judge(market, is_fresh=is_fresh)
+
+    def _judge(self, market: int, *, is_fresh: bool) -> None:
         self.fresh[market] = is_fresh
         now_ns = self._clock.now_ns()
         state = _FRESH if is_fresh else _STALE
@@ -181,6 +209,8 @@ class Feed:
             line.on(Data(line.socket, StreamKind.CONTEXT, market))
             return
         block_ms = stamp_ns // NS_PER_MS
+        if self._beside_node:
+            self._compare(market, block_ms, bid, ask)
         line.on(Data(line.socket, stream, market, block_ms, bid, ask))
         if block_ms > self._hub.block_ms:
             self._hub.block_ms = block_ms

@@ -78,6 +78,9 @@ def settings_faults(config: Config) -> list[str]:
         faults.append(
             "batch.expires_after_ms is 0: an order without expiry could never be proven dead; set 2000 or more"
         )
+    data = config.market_data
+    if data.source == "node" and not data.node_folder:
+        faults.append("market_data.source is node and market_data.node_folder is not set; name the node's data folder")
     return faults
 
 

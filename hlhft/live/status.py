@@ -82,14 +82,10 @@ class StatusMaker:
             equity=self._equity(engine),
             profit=self._tally.profit(),
             markets=[self._market(engine, row) for row in range(len(engine.parts.markets))],
-            latencies=[
-                _latency("tick to trade", engine.orders.tick_to_trade),
-                _latency("order answered", engine.orders.answers),
-                _latency("loop lateness", engine.pulse.lateness),
-            ],
+            latencies=_latencies(engine),
             budgets=self._budgets(engine),
             breakers=self._breakers(engine),
-            connections=[_connection(engine, line) for line in (engine.feed.line, *engine.orders.lines)],
+            connections=_connections(engine),
             covers=self._covers(),
             counters=_counters(engine),
             happenings=list(engine.hub.happenings),
@@ -223,6 +219,28 @@ def _latency(name: str, histogram: Histogram) -> Latency:
     )  # fmt: skip
 
 
+def _latencies(engine: Engine) -> list[Latency]:
+    measured = [
+        _latency("tick to trade", engine.orders.tick_to_trade),
+        _latency("order answered", engine.orders.answers),
+        _latency("loop lateness", engine.pulse.lateness),
+    ]
+    if engine.node is not None:
+        measured.append(_latency("node's lag", engine.node.lag))
+    return measured
+
+
+def _connections(engine: Engine) -> list[ConnectionView]:
+    views = [_connection(engine, line) for line in (engine.feed.line, *engine.orders.lines)]
+    node = engine.node
+    if node is not None:
+        heard_ns = node.heard_ns or engine.started_ns
+        age_ms = (engine.hub.clock.now_ns() - heard_ns) / NS_PER_MS
+        state = node.health.state.name.lower()
+        views.append(ConnectionView(name="node", state=state, age_ms=age_ms, reconnects=node.losses))
+    return views
+
+
 def _connection(engine: Engine, line: Line) -> ConnectionView:
     since_ns = line.heard_ns if line.is_live and line.heard_ns else line.changed_ns
     return ConnectionView(
@@ -255,4 +273,8 @@ def _counters(engine: Engine) -> dict[str, int]:
         counters.update(more)
     for line in (engine.feed.line, *engine.orders.lines):
         counters.update(line.transport.counters)
+    if engine.node is not None:
+        counters.update(engine.node.counters)
+        counters["books of the node held against the venue's"] = engine.node.compared
+        counters.update({f"node: {name.replace('_', ' ')}": count for name, count in engine.node.reader.counts.items()})
     return dict(counters.most_common(COUNTERS_MAX))

@@ -123,7 +123,7 @@ def fills_by_block(
     """Lines of node_fills_by_block: a block every 81 ms, most with trades of some of the coins, two fills each."""
     random = np.random.default_rng(seed)
     markets = [find(coin) for coin in coins]
-    time_ms, number = begin_ms, 900_000_000
+    time_ms, number, local_ns = begin_ms, 900_000_000, 0
     while time_ms < end_ms:
         trades = [
             fill
@@ -131,7 +131,8 @@ def fills_by_block(
             for fill in _pair(random, markets[int(random.integers(len(markets)))], time_ms)
         ]
         at_ns = time_ms * MILLISECOND_NS + int(random.integers(MILLISECOND_NS))
-        line = {"local_time": clock_text(at_ns + LATENCY_NS + int(random.integers(LATENCY_NS))),
+        local_ns = max(local_ns + 1, at_ns + LATENCY_NS + int(random.integers(LATENCY_NS)))
+        line = {"local_time": clock_text(local_ns),
                 "block_time": clock_text(at_ns), "block_number": number, "events": trades}  # fmt: skip
         yield json.dumps(line, separators=(",", ":")).encode() + b"\n"
         number += 1

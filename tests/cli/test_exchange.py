@@ -84,6 +84,22 @@ def test_a_ready_file_says_where_to_connect_and_as_whom(tmp_path: Path) -> None:
     assert ready.stat().st_mode & 0o777 == 0o600
 
 
+def test_the_files_of_a_node_are_written_where_they_are_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "hl" / "data"
+    code, _ = served(free_port(), signal.SIGTERM, "--node-files", str(folder), "--node-layout", "stream")
+    assert code == ExitCode.OK
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "node_fills_streaming",
+        "node_order_statuses_streaming",
+        "node_raw_book_diffs_streaming",
+    ]
+    (tmp_path / "file").write_text("")
+    assert invoke(["exchange", "--flow", "none", "--node-files", str(tmp_path / "file" / "data")]) == ExitCode.DATA
+    assert "no node's files can be written there: Not a directory" in capsys.readouterr().err
+
+
 def test_an_exchange_is_served_until_a_signal_comes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     port, state = free_port(), tmp_path / "exchange.state"
     began_ms = time.time_ns() // 1_000_000

@@ -10,6 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -21,6 +22,8 @@ from hyperliquid.exchange import Exchange
 from hyperliquid.info import Info
 
 from hlhft.exchange.machine import Machine
+from hlhft.exchange.node_files import NodeFiles
+from hlhft.exchange.node_text import Layout
 from hlhft.exchange.server import BODY_BYTES_MAX, Clock, Server, _Log
 from tests.exchange.clients import Client, order, orders, small_settings
 
@@ -28,13 +31,18 @@ KEY = "0x" + "11" * 32
 
 
 class Running:
-    """A server in a thread of its own."""
+    """A server in a thread of its own, which writes the files of a node to `node_folder`."""
 
-    def __init__(self, *, speed: float = 1.0, **changes: Any) -> None:
+    def __init__(self, *, speed: float = 1.0, node_folder: Path | None = None, **changes: Any) -> None:
         start_ns = time.time_ns()
         self.machine = Machine(small_settings(start_ns=start_ns, **changes))
         self.blocks = 0
-        self.server = Server(self.machine, Clock(start_ns, speed=speed), on_outcome=self.count)
+        clock = Clock(start_ns, speed=speed)
+        self.files: NodeFiles | None = None
+        if node_folder is not None:
+            self.files = NodeFiles(node_folder, self.machine, Layout.BY_BLOCK, local_ns=clock.now_ns)
+        snapshots = None if self.files is None else self.files.snapshot
+        self.server = Server(self.machine, clock, on_outcome=self.count, snapshots=snapshots)
         self.loop = uvloop.new_event_loop()
         ready = threading.Event()
 
@@ -55,6 +63,8 @@ class Running:
 
     def count(self, outcome: Any) -> None:
         self.blocks += len(outcome.blocks)
+        if self.files is not None:
+            self.files.count(outcome)
 
     def stop(self) -> None:
         asyncio.run_coroutine_threadsafe(self.server.stop(), self.loop).result(30)

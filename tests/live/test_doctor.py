@@ -86,6 +86,50 @@ def test_keys_that_are_missing_open_wrong_or_shared(tmp_path: Path) -> None:
     )
 
 
+NODE_NS = 1_790_000_000_000_000_000
+
+
+def node_files(folder: Path, *, streams: int = 3, newest: bytes | None = None) -> dict[str, Any]:
+    line = (
+        b'{"local_time":"2026-09-21T14:13:20.012000000","block_time":"2026-09-21T14:13:20.000000000",'
+        b'"block_number":5,"events":[]}\n'
+    )
+    for stream in ("node_raw_book_diffs", "node_order_statuses", "node_fills")[:streams]:
+        path = folder / "data" / f"{stream}_by_block" / "hourly" / "20260921" / "14"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(line if newest is None else newest)
+    return {"source": "node", "node_folder": str(folder / "data")}
+
+
+def node_check(folder: Path, section: dict[str, Any], age_ms: int = 0) -> Check:
+    settings = config(market_data=section, engine={"state_folder": str(folder / "state"), "coins": ["BTC"]})
+    checks, _ = look_here(settings, folders_of(settings, {}), system=folder, now_ns=NODE_NS + age_ms * MILLISECOND_NS)
+    return next(check for check in checks if check.name == "node")
+
+
+@pytest.mark.parametrize(
+    ("age_ms", "level"), [(150, Level.OK), (1000, Level.OK), (1001, Level.WARN), (2001, Level.FAIL)]
+)
+def test_a_node_is_as_good_as_its_newest_block_is_new(tmp_path: Path, age_ms: int, level: Level) -> None:
+    check = node_check(tmp_path, node_files(tmp_path), age_ms)
+    assert check.level is level
+    assert check.found == f"block 5 is {age_ms} ms old, and was written 12 ms after its time"
+
+
+def test_a_node_that_writes_too_little_is_of_no_use(tmp_path: Path) -> None:
+    for name, streams, newest, words in (
+        ("none", 0, None, "holds no node_raw_book_diffs"),
+        ("some", 2, None, "holds no node_fills"),
+        ("plain", 3, b'["0x00",{}]\n', "holds no line that names its block"),
+    ):
+        check = node_check(tmp_path, node_files(tmp_path / name, streams=streams, newest=newest))
+        assert check.level is Level.FAIL and words in check.found and "--batch-by-block" in check.advice
+
+
+def test_nothing_is_said_of_a_node_that_is_not_asked_for(tmp_path: Path) -> None:
+    assert "node" not in here(tmp_path)[0]
+
+
 def test_folders_that_cannot_be_written_or_that_others_read(tmp_path: Path) -> None:
     (tmp_path / "state").mkdir(mode=0o755)
     found, _ = here(tmp_path)
@@ -214,6 +258,16 @@ def test_a_venue_in_order() -> None:
     assert "for 30.0 more days" in found["engine's key at the venue"].found
     assert found["fees"].found == "a maker's fill costs 1.5 bp, a taker's costs 4.5 bp"
     assert "of 10,000 actions are left, 0 USDC were traded" in found["address budget"].found
+
+
+def test_the_node_itself_is_asked_where_books_come_from_one() -> None:
+    world = World()
+    assert "node's answers" not in world.look()
+    section = {"source": "node", "node_folder": "/node"}
+    found = world.look(market_data=section)["node's answers"]
+    assert found.level is Level.OK and "http://127.0.0.1:3001 is at a block of" in found.found
+    check = doctor._node_answers(config(market_data=section), lambda body: Answer(None, "nobody listens", 0, 0))
+    assert check.level is Level.FAIL and "nobody listens" in check.found and "--serve-info" in check.advice
 
 
 @pytest.mark.parametrize(("delay_ms", "level"), [(100, Level.OK), (800, Level.WARN), (1500, Level.FAIL)])

@@ -69,7 +69,7 @@ class Dispatched:
 class Desk:
     """A feed that is connected to nobody; frames are handed to it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, beside_node: bool = False) -> None:
         loop = asyncio.get_running_loop()
         self.seen: list[Any] = []
         clock = Clock()
@@ -88,6 +88,7 @@ class Desk:
             news=lambda message: self.note("news", type(message)), block=lambda ms: self.note("block", ms),
             reconcile=lambda demand: self.note("reconcile", demand.number),
             raw=lambda frame, now_ns: self.note("raw", bytes(frame)), changed=lambda live: self.note("live", live),
+            beside_node=beside_node, compare=lambda *what: self.note("compare", *what),
         )  # fmt: skip
         self.told: list[Any] = []
         self.feed.line.on = self.told.append  # type: ignore[method-assign]
@@ -102,9 +103,9 @@ class Desk:
         self.feed.heard(self.feed.line, memoryview(frame))
 
 
-def on_desk(work: Callable[[Desk], None]) -> None:
+def on_desk(work: Callable[[Desk], None], *, beside_node: bool = False) -> None:
     async def whole() -> None:
-        work(Desk())
+        work(Desk(beside_node=beside_node))
 
     asyncio.run(whole())
 
@@ -177,6 +178,40 @@ def test_a_market_that_is_stale_or_fresh_is_told_to_the_core():
         ]  # fmt: skip
 
     on_desk(work)
+
+
+def test_beside_a_node_the_venue_tells_the_marks_and_its_time_and_no_book():
+    def work(desk: Desk) -> None:
+        assert {stream.kind for stream in desk.feed._streams if stream.market == 1} == {
+            StreamKind.FAST_BOOK, StreamKind.CONTEXT,
+        }  # fmt: skip
+        desk.hear(BOOK % TIME_MS)
+        desk.hear(CONTEXT)
+        assert [what[:2] for what in desk.seen] == [("compare", 1), ("block", TIME_MS), ("frame", "ASSET_CONTEXT")]
+        assert desk.seen[0] == ("compare", 1, TIME_MS, *BOTH)
+        assert [data.kind for data in desk.told] == [StreamKind.FAST_BOOK, StreamKind.CONTEXT]
+
+    on_desk(work, beside_node=True)
+
+
+def test_beside_a_node_a_market_is_fresh_when_both_are():
+    def work(desk: Desk) -> None:
+        feed = desk.feed
+        steps: list[tuple[Callable[[], None], list[bool], int]] = [
+            (lambda: feed.market(feed.line, 0, is_fresh=False), [False, False], 1),
+            (lambda: feed.market(feed.line, 0, is_fresh=True), [False, False], 0),
+            (lambda: feed.node_is_fresh(is_fresh=True), [True, False], 1),
+            (lambda: feed.market(feed.line, 1, is_fresh=True), [True, True], 1),
+            (lambda: feed.market(feed.line, 1, is_fresh=False), [True, False], 1),
+            (lambda: feed.node_is_fresh(is_fresh=False), [False, False], 1),
+            (lambda: feed.node_is_fresh(is_fresh=True), [True, False], 1),
+        ]
+        for step, fresh, told in steps:
+            desk.seen.clear()
+            step()
+            assert (feed.fresh, len(desk.seen)) == (fresh, told)
+
+    on_desk(work, beside_node=True)
 
 
 def test_demands_and_reports_go_on():

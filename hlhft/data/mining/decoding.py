@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as compute
+from numpy.typing import NDArray
 
 from hlhft.data.catalogue.layout import BOOK, CONTEXT, FILL, TRADE
 from hlhft.data.catalogue.manifest import MEASURED, MODELLED, Clock, Gap
@@ -63,8 +64,9 @@ class Decoded(ABC):
         """What was found and left out of a coin, by name, above zero; the same whichever other coins were asked for."""
 
     def gaps(self, stretch_ns: tuple[int, int]) -> tuple[Gap, ...]:
-        """Where nothing was heard for longer than it can be silent, by the exchange's clock, within a stretch [from,
-        to), its ends included; and what a torn last line may have taken away."""
+        """Where nothing was heard for longer than it can be silent, by the exchange's clock: between messages, from the
+        beginning of a stretch [from, to) to the first one and from the last one to its end; and what a torn last line
+        may have taken away, up to the end."""
         return self._heard.gaps(stretch_ns, torn=self._tally["torn_last_line"] > 0)
 
     @property
@@ -86,10 +88,10 @@ class _Heard:
         self._silence_ns = silence_ns
         self._silences: list[tuple[int, int]] = []
 
-    def take(self, times: np.ndarray) -> None:
-        """Takes the times of some messages in, int64[n], about in order."""
+    def take(self, times: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Takes the times of some messages in, int64[n], about in order; which are earlier than one before, bool[n]."""
         if len(times) == 0:
-            return
+            return np.zeros(0, dtype=np.bool_)
         if not self.newest_ns:
             self.first_ns = self.newest_ns = int(times[0])
         running = np.maximum(np.maximum.accumulate(times), self.newest_ns)
@@ -97,6 +99,7 @@ class _Heard:
         for at in np.flatnonzero(running - before > self._silence_ns).tolist():
             self._silences.append((int(before[at]), int(running[at])))
         self.newest_ns = int(running[-1])
+        return np.asarray(times < running)
 
     def gaps(self, stretch_ns: tuple[int, int], *, torn: bool) -> tuple[Gap, ...]:
         """As `Decoded.gaps`."""
@@ -128,7 +131,9 @@ class _Books(Decoded):
         lines = ArchiveLines(self.path, [self._market], self._tally)
         for first, text in LineFile(self.path).texts():
             rows = lines.read(first, text)
-            self._heard.take(rows.events["ts_exch_ns"])
+            late = self._heard.take(np.ascontiguousarray(rows.events["ts_exch_ns"]))
+            if late.any():
+                self._tally["snapshots_overtaken"] += len(np.unique(rows.places[late]))
             yield rows
         lines.close()
 

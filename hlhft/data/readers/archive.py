@@ -19,7 +19,7 @@ import numpy as np
 
 from hlhft.data.errors import DataError
 from hlhft.data.files import LineFile, ProgressMeter
-from hlhft.data.merge import Events, Numbered
+from hlhft.data.merge import Events, Numbered, copied, joined, nothing
 from hlhft.data.order import in_arrival_order
 from hlhft.data.readers.archive_scan import LINE_EVENTS_MAX, scan_lines
 from hlhft.data.readers.messages import UNDECODABLE, MessageBlock, markets_in
@@ -85,36 +85,39 @@ class ArchiveLines:
         self._coins = new_coins(markets)
         self._clock = np.zeros(1, dtype=np.int64)
         self._torn: DataError | None = None
+        # One room for all blocks: memory that is new costs more than the scan.
+        self._text = np.zeros(0, dtype=np.uint8)
+        self._events, self._lines = np.empty(0, dtype=EVENT_DTYPE), np.empty(0, dtype=np.int64)
 
     def read(self, first: int, text: bytes) -> Numbered:
         """The events of whole lines, the first of which has the number `first`. Raises DataError naming a line."""
         self._messages.clear()
         if self._torn is not None and isinstance(self._torn.line, int) and self._torn.line >= first:
             self._torn = None  # the same lines are read again
-        padded = np.zeros(len(text) + PADDING, dtype=np.uint8)
-        padded[: len(text)] = np.frombuffer(text, dtype=np.uint8)
-        room = len(text) // EVENT_TEXT_BYTES_MIN + LINE_EVENTS_MAX
-        events, lines = np.empty(room, dtype=EVENT_DTYPE), np.empty(room, dtype=np.int64)
+        self._make_room(text)
         parts: list[Numbered] = []
-        place, number, used, last = 0, first, 0, first + text.count(b"\n")
-        while number <= last:
+        place, number, used = 0, first, 0
+        while place <= len(text):
             self._raise_torn()
             place, behind, count = scan_lines(
-                padded, place, len(text), number, self._coins, self._clock, events[used:], lines[used:]
+                self._text, place, len(text), number, self._coins, self._clock, self._events[used:], self._lines[used:]
             )
             if count:
                 self._flush(parts)
-                parts.append(Numbered(events[used : used + count], lines[used : used + count]))
+                scanned = slice(used, used + count)
+                parts.append(Numbered(copied(self._events[scanned]), self._lines[scanned].copy()))
                 self._counts["snapshot"] += behind - number
                 number, used = behind, used + count
                 continue
             end = text.find(b"\n", place)
             self._add(number, text[place : end if end >= 0 else len(text)])
-            place, number = end + 1, number + 1
+            place, number = end + 1 if end >= 0 else len(text) + 1, number + 1
         self._flush(parts)
         if len(parts) == 1:
             return parts[0]
-        return Numbered(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+        if not parts:
+            return Numbered(nothing(), np.zeros(0, dtype=np.int64))
+        return Numbered(joined([part.events for part in parts]), np.concatenate([part.places for part in parts]))
 
     def close(self) -> None:
         """Counts a torn last line; there are no more."""
@@ -126,10 +129,19 @@ class ArchiveLines:
             fault, self._torn = self._torn, None
             raise fault
 
+    def _make_room(self, text: bytes) -> None:
+        """Room for the text and the most events that it can give."""
+        size, count = len(text) + PADDING, len(text) // EVENT_TEXT_BYTES_MIN + LINE_EVENTS_MAX
+        if size > len(self._text):
+            self._text = np.zeros(size, dtype=np.uint8)
+            self._events, self._lines = np.empty(count, dtype=EVENT_DTYPE), np.empty(count, dtype=np.int64)
+        self._text[: len(text)] = np.frombuffer(text, dtype=np.uint8)
+        self._text[len(text) : size] = 0
+
     def _flush(self, parts: list[Numbered]) -> None:
-        """Appends what was read by type; always, where there is nothing else."""
+        """Appends what was read by type since the last part."""
         rows = self._messages.events()
-        if len(rows.events) or not parts:
+        if len(rows.events):
             parts.append(rows)
 
     def _add(self, number: int, line: bytes) -> None:

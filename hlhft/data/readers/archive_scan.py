@@ -147,7 +147,7 @@ def scan_lines(
     `text` uint8[end + PADDING or more], each line but the last ended by a newline, zeros from `end` on; `number` is the
     number of the line at `place`. `coins` of `hlhft.hyperliquid.scan.new_coins`; `clock` int64[1], raised to the newest
     exchange time of any line read, ns; `events` EVENT_DTYPE[m], `lines` int64[m] the line of each. It stops at a line
-    that it does not know, where fewer than LINE_EVENTS_MAX events have room, and at `end`.
+    that it does not know, where fewer than LINE_EVENTS_MAX events have room, and behind the last line, at `end` + 1.
     """
     count = 0
     while place < end and count + LINE_EVENTS_MAX <= len(events):
@@ -165,4 +165,4 @@ def scan_lines(
         count += written
         number += 1
         place = behind + 2
-    return min(place, end), number, count
+    return place, number, count

@@ -71,10 +71,10 @@ def read_contexts(path: Path, markets: Mapping[str, Market], *, delay_ns: int) -
                 continue
             if number > ROWS_MAX:
                 raise DataError(path, number, f"the file holds more than {ROWS_MAX} rows, expected a day's, split it")
-            row = _Row({name: cells[place] for name, place in columns.places.items()}, path, number)
-            times.setdefault(row.cells["time"], number)
-            coin = row.cells["coin"]
+            times.setdefault(cells[columns.places["time"]], number)
+            coin = cells[columns.places["coin"]]
             if (market := markets.get(coin)) is not None:
+                row = _Row({name: cells[place] for name, place in columns.places.items()}, path, number)
                 tally = counts.setdefault(coin, Tally())
                 tally["rows"] += 1
                 rows.setdefault(coin, []).append(_values(row, market, delay_ns, tally))

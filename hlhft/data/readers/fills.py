@@ -7,6 +7,9 @@
   "side_info":[buyer, seller]} with user, start_pos, oid, twap_id and cloid of each (the venue's documentation, "L1 data
   schemas"); `side` is the aggressor's. It names no trade id and no fee: such trades have the id 0, unknown.
 
+As others have listed the archive, `node_trades` is there from 22 March to 21 June 2025 with days missing, `node_fills`
+from 25 May to 27 July, and by block ever since.
+
 The side of a trade whose fill has `crossed` true is the aggressor and gives the TRADE event; the two fills of a trade
 share their `tid`. A `tid` of 0 is a dust conversion or the like and never a trade. The exchange time is the block's in
 milliseconds, as in the venue's other feeds. Where a line has no local clock, it is the block's time and a delay.
@@ -15,7 +18,7 @@ milliseconds, as in the venue's other feeds. Where a line has no local clock, it
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from decimal import Context, Decimal, Inexact, InvalidOperation
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -44,6 +47,7 @@ _FRAME_END = np.uint16(EventFlag.FRAME_END)
 _MILLISECOND_NS = 1_000_000
 _TIME_MAX_MS = 9_000_000_000_000
 _INT64_MAX = 2**63 - 1
+_OUT_OF_RANGE = "the block's number or local time is out of range, drop the line"
 # What FILLS_SCHEMA's decimals hold; a finer number is an error, not rounded.
 _MOST, _FINEST = Decimal("1e26"), Decimal("1e-12")
 _EXACT = Context(prec=38, traps=[InvalidOperation, Inexact])
@@ -170,7 +174,7 @@ class FillsLines:
         self._rows: list[tuple[Any, ...]] = []
         self._row_lines: list[int] = []
         self._torn: DataError | None = None
-        read: dict[str, Callable[[bytes, int], Iterator[Aggression]]] = {
+        read: dict[str, Callable[[bytes, int], Sequence[Aggression]]] = {
             BY_BLOCK: self._block,
             FILLS: self._fill,
             TRADES: self._trade,
@@ -192,10 +196,8 @@ class FillsLines:
                 fault, self._torn = self._torn, None
                 raise fault
             for trade in self._read(line, number):
-                place = self._places.get(trade.coin)
-                self._counts["trades" if place is not None else "trades_of_other_coins"] += 1
-                if place is None:
-                    continue
+                place = self._places[trade.coin]
+                self._counts["trades"] += 1
                 if open_frames[place] != number:
                     open_frames[place] = number
                     self._frames[place].frame(number, ts_exch_ns=trade.ts_exch_ns, ts_local_ns=trade.ts_local_ns)
@@ -236,18 +238,19 @@ class FillsLines:
         """Whether the line is torn or wrong shows when another one follows."""
         self._torn = error
 
-    def _block(self, line: bytes, number: int) -> Iterator[Aggression]:
+    def _block(self, line: bytes, number: int) -> Sequence[Aggression]:
         try:
-            block, local_ns = read_block(line, self._path, number)
+            block, local_ns = _decoded_block(line, self._path, number)
         except DataError as error:
             self._tear(error)
-            return
+            return ()
+        if not 0 <= block.block_number <= _INT64_MAX or not 0 < local_ns < TIME_NS_MAX:
+            raise DataError(self._path, number, _OUT_OF_RANGE)
         if block.events:
-            self.times_ns.append(block.events[0][1].time * _MILLISECOND_NS)
+            self._hear(block.events[0][1])
         else:
             self.times_ns.append(self._block_ns(block, number))
-        for user, fill in block.events:
-            yield from self._side(user, fill, local_ns, block.block_number, number)
+        return self._sides(block.events, local_ns, block.block_number, number)
 
     def _block_ns(self, block: Block, number: int) -> int:
         try:
@@ -255,41 +258,57 @@ class FillsLines:
         except ValueError as error:
             raise DataError(self._path, number, f"{error}, drop the line") from None
 
-    def _fill(self, line: bytes, number: int) -> Iterator[Aggression]:
+    def _fill(self, line: bytes, number: int) -> Sequence[Aggression]:
         try:
-            user, fill = _FILL.decode(line)
+            event = _FILL.decode(line)
         except UNDECODABLE as error:
             message = f"no fill ({error}), expected the node's [user, fill], drop the line"
             self._tear(DataError(self._path, number, message))
-            return
-        check_fill(fill, self._path, number)
-        self.times_ns.append(fill.time * _MILLISECOND_NS)
-        yield from self._side(user, fill, self.times_ns[-1] + self._delay_ns, None, number)
+            return ()
+        self._hear(event[1])
+        return self._sides([event], event[1].time * _MILLISECOND_NS + self._delay_ns, None, number)
 
-    def _side(
-        self, user: str, fill: Fill, local_ns: int, block_number: int | None, number: int
-    ) -> Iterator[Aggression]:
-        self._counts["fills"] += 1
-        wanted = fill.coin in self._places
-        if wanted and self._wants_fills:
-            self._rows.append(fill_row(fill, user, local_ns, block_number))
-            self._row_lines.append(number)
-        if not fill.crossed:
-            return
-        if fill.tid == 0:
-            self._counts["fills_without_trade"] += 1
-            self.without_trade[fill.coin] += wanted
-            return
-        yield Aggression(fill.coin, fill.side, fill.px, fill.sz, fill.tid, fill.time * _MILLISECOND_NS, local_ns)
+    def _hear(self, fill: Fill) -> None:
+        """Notes when a fill of any coin happened; only those of the wanted ones are judged."""
+        if 0 < fill.time < _TIME_MAX_MS:
+            self.times_ns.append(fill.time * _MILLISECOND_NS)
 
-    def _trade(self, line: bytes, number: int) -> Iterator[Aggression]:
+    def _sides(
+        self, events: Sequence[tuple[str, Fill]], local_ns: int, block_number: int | None, number: int
+    ) -> Sequence[Aggression]:
+        """The taking sides of the wanted coins; nearly all fills of an hour are of others."""
+        found: list[Aggression] = []
+        places, others = self._places, 0
+        self._counts["fills"] += len(events)
+        for user, fill in events:
+            wanted = fill.coin in places
+            if wanted:
+                check_fill(fill, self._path, number)
+                if self._wants_fills:
+                    self._rows.append(fill_row(fill, user, local_ns, block_number))
+                    self._row_lines.append(number)
+            if not fill.crossed:
+                continue
+            if fill.tid == 0:
+                self._counts["fills_without_trade"] += 1
+                self.without_trade[fill.coin] += wanted
+            elif wanted:
+                at_ns = fill.time * _MILLISECOND_NS
+                found.append(Aggression(fill.coin, fill.side, fill.px, fill.sz, fill.tid, at_ns, local_ns))
+            else:
+                others += 1
+        if others:
+            self._counts["trades_of_other_coins"] += others
+        return found
+
+    def _trade(self, line: bytes, number: int) -> Sequence[Aggression]:
         try:
             trade = _TRADE.decode(line)
             block_ns = utc_ns(trade.time)
         except (*UNDECODABLE, ValueError) as error:
             message = f"no trade ({error}), expected the node's JSON, drop the line"
             self._tear(DataError(self._path, number, message))
-            return
+            return ()
         exch_ns = block_ns // _MILLISECOND_NS * _MILLISECOND_NS
         tid = 0 if trade.tid is None else trade.tid
         oids = [party.oid or 0 for party in trade.side_info]
@@ -298,16 +317,19 @@ class FillsLines:
             message = "a trade's side, time, tid or oid is out of range, expected the venue's, drop the line"
             raise DataError(self._path, number, message)
         self.times_ns.append(exch_ns)
+        if trade.coin not in self._places:
+            self._counts["trades_of_other_coins"] += 1
+            return ()
         if len(trade.side_info) != 2:
             self._counts["trades_without_both_sides"] += 1
         if trade.trade_dir_override != "Na":
             self._counts["trades_with_direction_override"] += 1
         local_ns = exch_ns + self._delay_ns
-        if self._wants_fills and trade.coin in self._places:
+        if self._wants_fills:
             for side, party in zip("BA", trade.side_info, strict=False):
                 self._rows.append(_party_row(trade, side, party, exch_ns, local_ns))
                 self._row_lines.append(number)
-        yield Aggression(trade.coin, trade.side, trade.px, trade.sz, tid, exch_ns, local_ns)
+        return [Aggression(trade.coin, trade.side, trade.px, trade.sz, tid, exch_ns, local_ns)]
 
 
 def same_frame(trades: Events) -> NDArray[np.bool_]:
@@ -318,15 +340,19 @@ def same_frame(trades: Events) -> NDArray[np.bool_]:
     return np.asarray(same)
 
 
-def read_block(line: bytes, path: Path, number: int) -> tuple[Block, int]:
-    """(block, the node's local time) of one line. Raises DataError naming the line."""
+def _decoded_block(line: bytes, path: Path, number: int) -> tuple[Block, int]:
     try:
         block = _BLOCK.decode(line)
-        local_ns = utc_ns(block.local_time)
+        return block, utc_ns(block.local_time)
     except (*UNDECODABLE, ValueError) as error:
         raise DataError(path, number, f"no block of fills ({error}), expected the node's JSON, drop the line") from None
+
+
+def read_block(line: bytes, path: Path, number: int) -> tuple[Block, int]:
+    """(block, the node's local time) of one line, every fill in range. Raises DataError naming the line."""
+    block, local_ns = _decoded_block(line, path, number)
     if not 0 <= block.block_number <= _INT64_MAX or not 0 < local_ns < TIME_NS_MAX:
-        raise DataError(path, number, "the block's number or local time is out of range, drop the line")
+        raise DataError(path, number, _OUT_OF_RANGE)
     for _, fill in block.events:
         check_fill(fill, path, number)
     return block, local_ns

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import lz4.frame
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hlhft.data.catalogue.manifest import Clock, Gap
 from hlhft.data.errors import DataError
 from hlhft.data.files import BLOCK_BYTES
+from hlhft.data.mining import decoding
 from hlhft.data.mining.decoding import Decoded, decode_books, decode_contexts, decode_fills
 from hlhft.data.readers.fills import BY_BLOCK, FILLS, FILLS_SCHEMA, TRADES
 from hlhft.data.times import utc_ns
@@ -52,6 +56,15 @@ def test_books_are_pictures_with_the_archivers_clock(tmp_path: Path) -> None:
     assert decoded.gaps((decoded.first_exch_ns, decoded.last_exch_ns + 1)) == ()
 
 
+def test_books_whose_block_is_older_than_one_before_are_counted(tmp_path: Path) -> None:
+    """Arrival is the archiver's: they stay where they arrived."""
+    at = [line(0), line(5), line(3, clock="2026-04-01T00:00:06"), line(4, clock="2026-04-01T00:00:07"), line(8)]
+    decoded = decode_books(packed(tmp_path / "BTC.lz4", at), BTC)
+    rows = events_of(decoded)
+    assert rows["ts_exch_ns"][::42].tolist() == [(TIME + 540 * number) * 1_000_000 for number in (0, 5, 3, 4, 8)]
+    assert decoded.counts("BTC") == {"snapshot": 5, "snapshots_overtaken": 2}
+
+
 def test_silences_within_and_at_both_ends_are_gaps(tmp_path: Path) -> None:
     decoded = decode_books(packed(tmp_path / "BTC.lz4", [line(0), line(200), line(311), line(423)]), BTC)
     assert len(events_of(decoded)) == 4 * 42
@@ -61,6 +74,37 @@ def test_silences_within_and_at_both_ends_are_gaps(tmp_path: Path) -> None:
         Gap(at[0], at[1], "silence"), Gap(at[2], at[3], "silence"), Gap(at[3] + 1, HOUR[1], "silence")
     )  # fmt: skip
     assert decoded.gaps((first - 61 * SECOND, at[3] + 1))[0] == Gap(first - 61 * SECOND, first, "silence")
+
+
+@given(
+    st.lists(st.lists(st.integers(1, 400), max_size=6), max_size=5), st.integers(-100, 200), st.integers(200, 700),
+    st.booleans(),
+)  # fmt: skip
+@settings(max_examples=60)
+def test_gaps_are_what_no_message_is_near(arrays: list[list[int]], begin: int, end: int, is_torn: bool) -> None:
+    """By brute force, over whole seconds: a second lies in a gap when the messages around it are more than 60 apart."""
+    heard = decoding._Heard(60 * SECOND)
+    for times in arrays:
+        heard.take(np.array(times, dtype=np.int64) * SECOND)
+    times = sorted({time for array in arrays for time in array})
+    gaps = heard.gaps((begin * SECOND, end * SECOND), torn=is_torn)
+    if not times:
+        assert gaps == (Gap(begin * SECOND, end * SECOND, "silence"),)
+        return
+    first = arrays[next(index for index, array in enumerate(arrays) if array)][0]
+    in_order, newest = [first], first
+    for array in arrays:
+        for time in array:
+            newest = max(newest, time)
+            in_order.append(newest)
+    edges = list(pairwise(in_order))
+    if first > begin:
+        edges.insert(0, (begin, first))
+    silent = {second for left, right in edges if right - left > 60 for second in range(left + 1, right)}
+    if end > newest and (is_torn or end - newest > 60):
+        silent |= set(range(newest + 1, end))
+    found = {second for gap in gaps for second in range(gap.from_ns // SECOND + 1, -(-gap.to_ns // SECOND))}
+    assert {second for second in silent if second > begin} == {second for second in found if second > begin}
 
 
 def test_a_torn_last_line_is_counted_and_a_gap_to_the_end(tmp_path: Path) -> None:

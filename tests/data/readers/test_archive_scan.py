@@ -50,7 +50,7 @@ def scanned(text: bytes, *, room: int = 4096) -> tuple[int, int, Events, list[in
 def test_plain_lines_are_read_in_one_call() -> None:
     text = b"\n".join([line(0), line(1, bids=1, asks=0), line(2, bids=0, asks=0), line(3, coin="ETH", bids=2)])
     place, number, events, lines, newest = scanned(text)
-    assert (place, number, newest) == (len(text), 5, (TIME + 3 * 540) * 1_000_000)
+    assert (place, number, newest) == (len(text) + 1, 5, (TIME + 3 * 540) * 1_000_000)
     assert lines == [1] * 42 + [2] * 3 + [3] * 2 + [4] * 24
     first = events[:42]
     assert first["kind"].tolist() == [3] + [1] * 40 + [4]
@@ -69,7 +69,7 @@ def test_it_stops_behind_the_last_plain_line(end: bytes) -> None:
     place, number, events, _, _ = scanned(line() + b"\n" + line(1) + end + line(2))
     read = {b"\n": 3, b"\n\n": 2}.get(end, 1)
     assert (number, len(events)) == (1 + read, 42 * read)
-    assert place == [0, len(line()) + 1, 2 * (len(line()) + 1), 3 * len(line()) + 2][read]
+    assert place == [0, len(line()) + 1, 2 * (len(line()) + 1), 3 * (len(line()) + 1)][read]
 
 
 def test_it_stops_where_room_ends() -> None:

@@ -145,6 +145,15 @@ def test_the_layout_shows_in_the_first_line() -> None:
     assert [layout_of([line.encode()]) for line in lines] == [BY_BLOCK, FILLS, TRADES, None]
 
 
+@pytest.mark.parametrize("layout", [BY_BLOCK, FILLS])
+def test_only_fills_of_the_wanted_coins_are_judged(tmp_path: Path, layout: str) -> None:
+    strange = fill("SOL", "X", True, 2**80, time=2**80, px="x")
+    lines = [block(strange)] if layout == BY_BLOCK else lines_of([strange])
+    reader = FillsLines(tmp_path, [BTC], layout, Tally())
+    assert len(reader.read(1, [line.encode() for line in lines]).events) == 0
+    assert reader.times_ns == []
+
+
 def test_an_unknown_layout_or_a_negative_delay_is_refused() -> None:
     with pytest.raises(ValueError, match="layout x is none of node_fills_by_block, node_fills, node_trades"):
         FillsLines(Path(), [BTC], "x", Tally())
