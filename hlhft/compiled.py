@@ -59,8 +59,17 @@ _COMPILED_FLOW = (
     "background.py", "draws.py", "fair.py", "joiners.py", "legs.py", "makers.py", "rehearsal.py", "state.py",
     "synthetic.py", "takers.py",
 )  # fmt: skip
-# And what these take constants from.
-_COMPILED_DATA = ("crossing.py", "order.py", "places.py", "snapshots.py", "node/book.py", "node/scanning.py")
+_COMPILED_DATA = (
+    "arranging.py",
+    "catalogue/records.py",
+    "crossing.py",
+    "node/book.py",
+    "node/scanning.py",
+    "order.py",
+    "places.py",
+    "readers/archive_scan.py",
+    "snapshots.py",
+)  # and what these take constants from
 _COMPILED_LANGUAGE = ("hashing.py", "packing.py", "scan.py")
 _COMPILED_FILES = (
     "compiled.py",

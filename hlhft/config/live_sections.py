@@ -240,3 +240,25 @@ class Watchdog(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         float,
         _setting("how far ahead it is told to; pushed on at a third of it", ge=6000, le=600_000, scale=MS),
     ] = 30_000
+
+
+class Recorder(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What `hlhft record` records into data.catalogue; its part of the limits is limits.share.recorder_percent."""
+
+    coins: Annotated[
+        tuple[Annotated[str, Meta(min_length=1, max_length=40)], ...],
+        _setting("markets to record by the venue's names; --coins goes before them", max_length=COINS_MAX),
+    ] = ()
+    base_url: Annotated[str, _setting("which venue", **{**_URL, "pattern": r"^https?://[^\s/]+/?$"})] = BASE_URLS[
+        "mainnet"
+    ]
+    raw: Annotated[
+        bool, _setting("keep the frames as they come, too; what a kill interrupts can be completed from them only")
+    ] = True
+    raw_folder: Annotated[str, _setting("folder of the frames; nothing: raw beside the catalogue")] = ""
+    disk_free_gib_min: Annotated[
+        float, _setting("free space in GiB below which nothing is written until there is more", ge=0, le=100_000)
+    ] = 5
+    queue_mib: Annotated[
+        int, _setting("what may wait for the disk, in MiB; then frames are dropped and a gap noted", ge=1, le=4096)
+    ] = 64

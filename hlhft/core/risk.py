@@ -23,7 +23,7 @@ PAUSE_NS = 1_000_000_000  # how long a breaker that does not latch keeps us out
 NOTIONAL_TOLERANCE = 10  # a position may outgrow its cap in money by one part in so many: the price may do that alone
 QUANTA_MAX = 2**61  # ticks x lots x numerator of one order: beyond it int64 arithmetic would not hold twice of it
 
-CANCEL_ALL, CLOSE_AT_MARKET, NO_QUOTES = 1, 2, 4
+CANCEL_ALL, CLOSE_AT_MARKET, NO_QUOTES, KEEP_ORDERS = 1, 2, 4, 8
 
 
 class Breaker(IntEnum):
@@ -381,7 +381,8 @@ def is_flat(positions):
 
 @compiled
 def assess(lane, positions, books, markets, limits, now_ns):
-    """Runs the breakers before a decision; returns bits of CANCEL_ALL, CLOSE_AT_MARKET and NO_QUOTES.
+    """Runs the breakers before a decision; returns bits of CANCEL_ALL, CLOSE_AT_MARKET, NO_QUOTES and
+    KEEP_ORDERS.
 
     `positions` POSITION_DTYPE[M], `books` BOOK_DTYPE[M] with a current touch, `markets` MARKET_DTYPE[M]; budgets fresh.
     Brings `equity_micro` up to date: starting equity plus what every market has made; deposits and withdrawals are not
@@ -396,14 +397,15 @@ def assess(lane, positions, books, markets, limits, now_ns):
         return CANCEL_ALL | NO_QUOTES
     if lane["latches"] != 0:
         lane["close_at_market"] = 1 if lane["must_be_flat"] != 0 and not is_flat(positions) else 0
-        reachable = lane["connected"] != 0 and lane["venue_mode"] != 2
+        reachable = lane["connected"] > 0 and lane["venue_mode"] != 2
         return CANCEL_ALL | NO_QUOTES | (CLOSE_AT_MARKET if lane["close_at_market"] != 0 and reachable else 0)
     if now_ns < lane["pause_until_ns"]:
         return CANCEL_ALL | NO_QUOTES
     lane["halt_code"] = 0
-    if lane["connected"] == 0 or lane["venue_mode"] == 2:
+    if lane["connected"] <= 0 or lane["venue_mode"] == 2:
         trip(lane, 14, False)
-        return NO_QUOTES
+        # What rests before the first decision was adopted: it is judged by the strategy's first quotes, not before.
+        return NO_QUOTES | (KEEP_ORDERS if lane["connected"] == 0 else 0)
     for index in range(len(books)):
         if _is_late(books[index], limits, now_ns):
             trip(lane, 3, False)

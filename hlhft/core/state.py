@@ -249,7 +249,7 @@ LANE_DTYPE = np.dtype(
         ("messages_time_ns", np.int64),
         ("posts_in_flight", np.int64),
         ("orders_open", np.int64),
-        ("connected", np.int64),
+        ("connected", np.int64),  # 1 up, -1 lost; 0 not up yet in this session
         ("venue_mode", np.int64),
         ("now_ns", np.int64),
         ("margin_value_micro", np.int64),

@@ -36,7 +36,7 @@ from hlhft.core.view import fill_view, free_touch_ticks
 from hlhft.units import grid_step
 
 _IOC = 2
-_ACTION_CANCEL_ALL, _ACTION_CLOSE, _ACTION_NO_QUOTES = 1, 2, 4
+_ACTION_CANCEL_ALL, _ACTION_CLOSE, _ACTION_NO_QUOTES, _ACTION_KEEP = 1, 2, 4, 8
 _FAULT_EXCEPTION = 1
 _MARKET_KINDS = 8  # event kinds below this are market data
 _ORDER_KINDS_FIRST, _ORDER_KINDS_LAST = 16, 34
@@ -219,7 +219,7 @@ def decide(data, lane, limits, now_ns, out):
             commands = _cancel_market(lane, limits, market, fresh, commands)
         if actions & _ACTION_CLOSE:
             commands = close_all(data, lane, limits, now_ns, fresh, commands)
-    else:
+    elif actions & _ACTION_KEEP == 0:
         commands = requote(data, lane, limits, quotes, now_ns, fresh, commands)
     if commands == 0:
         return released
@@ -266,7 +266,8 @@ def apply_account_event(lane, limits, event):
     elif kind == 66:
         lane_row["connected"] = 1
     elif kind == 67:
-        lane_row["connected"] = 0
+        if lane_row["connected"] > 0:
+            lane_row["connected"] = -1
     elif kind == 68:
         lane_row["venue_mode"] = event["aux0"]
     elif kind == 69:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 import lz4.frame
+import numpy as np
 
 from hlhft.data.errors import DataError
 
@@ -30,8 +31,11 @@ _MAGIC = {
     b"PK\x03\x04": "zip",
     b"\x28\xb5\x2f\xfd": "zstd",
     b"BZh": "bzip2",
+    b"PAR1": "parquet",
 }
-_SUFFIXES = {".gz": "gzip", ".lz4": "lz4", ".npz": "zip", ".zip": "zip", ".zst": "zstd", ".bz2": "bzip2"}
+_SUFFIXES = {".gz": "gzip", ".lz4": "lz4", ".npz": "zip", ".zip": "zip", ".zst": "zstd", ".bz2": "bzip2",
+             ".parquet": "parquet"}  # fmt: skip
+_NEWLINE = 10
 _READABLE = ("gzip", "lz4", "plain")
 
 
@@ -70,7 +74,7 @@ def open_file(path: Path) -> BinaryIO:
 
 
 def compression(path: Path) -> str:
-    """How the content is packed: gzip, lz4, zip, zstd, bzip2 or plain.
+    """How the content is packed: gzip, lz4, zip, zstd, bzip2, parquet or plain.
 
     Raises DataError when the name says otherwise: such a file was damaged or misnamed, and guessing would hide it.
     """
@@ -105,6 +109,13 @@ class LineFile:
     def blocks(self, meter: ProgressMeter | None = None, what: str = "") -> Iterator[tuple[int, list[bytes]]]:
         """Yields (number of the first line, lines without their newline), about BLOCK_BYTES of text each.
 
+        Raises DataError as `texts` does.
+        """
+        return ((first_line, text.split(b"\n")) for first_line, text in self.texts(meter, what))
+
+    def texts(self, meter: ProgressMeter | None = None, what: str = "") -> Iterator[tuple[int, bytes]]:
+        """Yields (number of the first line, whole lines without the last one's newline), about BLOCK_BYTES each.
+
         Raises DataError on damaged or cut-off compression, after the whole lines before it, and on a line longer than
         LINE_BYTES_MAX.
         """
@@ -128,10 +139,10 @@ class LineFile:
                             f"the line has more than {LINE_BYTES_MAX} bytes, expected a text recording",
                         )
                     continue
-                lines = (rest + block[:cut]).split(b"\n")
+                text = rest + block[:cut]
                 rest = block[cut + 1 :]
-                yield first_line, lines
-                first_line += len(lines)
+                yield first_line, text
+                first_line += int(np.count_nonzero(np.frombuffer(text, dtype=np.uint8) == _NEWLINE)) + 1
         if fault:
             # The lines before it were given; what came of this one is not.
             raise DataError(
@@ -139,7 +150,7 @@ class LineFile:
                 "record it again",
             )  # fmt: skip
         if rest:
-            yield first_line, [rest]
+            yield first_line, rest
 
     def head(self, count: int) -> list[bytes]:
         """The first `count` lines, fewer when the file has fewer."""

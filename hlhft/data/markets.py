@@ -114,6 +114,13 @@ def find(name: str, markets: Mapping[str, Market] | None = None) -> Market:
     raise LookupError(f"market {name} is not in the specification; {hint}; name one with a market specification file")
 
 
+def named_by_file(path: Path, markets: Mapping[str, Market] | None = None) -> Market | None:
+    """The market whose name the file's name begins with, in any letter case, the longest such; None when none is."""
+    table = known() if markets is None else markets
+    names = [name for name in table if path.name.casefold().startswith(name.casefold())]
+    return table[max(names, key=len)] if names else None
+
+
 def _markets(specification: Specification) -> dict[str, Market]:
     found: dict[str, Market] = {}
     for entry in specification.perpetual:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hlhft.data.arranging import merge_rows
 from hlhft.data.errors import DataError
 from hlhft.events import EVENT_DTYPE, EventFlag
 
 Events = NDArray[np.void]
+_ROW = np.dtype((np.void, EVENT_DTYPE.itemsize))
 _FRAME_END = int(EventFlag.FRAME_END)
 _ALWAYS, _NEVER = -(2**62), 2**62
 
@@ -26,6 +29,26 @@ class Numbered(NamedTuple):
 def nothing() -> Events:
     """An event array of no rows."""
     return np.zeros(0, dtype=EVENT_DTYPE)
+
+
+def copied(events: Events) -> Events:
+    """The same rows in memory of their own."""
+    return _plain(events).copy().view(EVENT_DTYPE)
+
+
+def joined(arrays: Sequence[Events]) -> Events:
+    """The rows of all arrays, one after the other."""
+    return np.concatenate([_plain(nothing()), *map(_plain, arrays)]).view(EVENT_DTYPE)
+
+
+def chosen(events: Events, which: NDArray[np.bool_] | NDArray[np.int64]) -> Events:
+    """The rows at these places, or where `which` holds, in memory of their own."""
+    return _plain(events)[which].view(EVENT_DTYPE)
+
+
+def _plain(events: Events) -> Events:
+    """The rows without their fields: numpy copies such twenty times as fast as it copies field by field."""
+    return events.view(_ROW)
 
 
 def by_row(arrays: Iterable[Events]) -> Iterator[Numbered]:
@@ -62,7 +85,7 @@ def whole_frames(arrays: Iterable[Events]) -> Iterator[Events]:
             yield array[begin:end]
         held = [array[end:]] if end < len(array) else []
     if held:
-        yield np.concatenate(held)
+        yield joined(held)
 
 
 def by_arrival(streams: list[Iterator[Events]], starts_ns: Sequence[int] | None = None) -> Iterator[Events]:
@@ -92,12 +115,19 @@ def by_arrival(streams: list[Iterator[Events]], starts_ns: Sequence[int] | None 
         waiting.sort(key=lambda stream: stream.place)
         for stream in waiting:
             stream.fill_beyond(bound)
-        taken = [rows for stream in waiting if len(rows := stream.take_until(bound))]
-        if len(taken) == 1:
-            yield taken[0]
-        else:
-            merged = np.concatenate(taken)
-            yield merged[np.argsort(merged["ts_local_ns"], kind="stable")]
+        yield _merged([rows for stream in waiting if len(rows := stream.take_until(bound))])
+
+
+def _merged(arrays: list[Events]) -> Events:
+    """Sorted arrays (at least one) as one; at equal times an earlier one's rows come first."""
+    while len(arrays) > 1:
+        # Neighbours, the fewest rows first, so that the many are moved once.
+        rows = [len(one) + len(other) for one, other in pairwise(arrays)]
+        place = rows.index(min(rows))
+        out = np.empty(rows[place], dtype=EVENT_DTYPE)
+        merge_rows(arrays[place], arrays[place + 1], out)
+        arrays[place : place + 2] = [out]
+    return arrays[0]
 
 
 class _Stream:
@@ -139,7 +169,7 @@ class _Stream:
             if array is None:
                 return
             if len(array):
-                self._held = np.concatenate([self._held, array])
+                self._held = joined([self._held, array])
 
     def take_until(self, bound_ns: int) -> Events:
         """Removes and returns the rows up to `bound_ns` inclusive."""

@@ -16,20 +16,21 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from hlhft.data.arranging import ARRIVAL, LARGEST, NEWEST, insert_rows, split_rows
 from hlhft.data.errors import DataError
-from hlhft.data.merge import Events, Numbered, nothing
+from hlhft.data.merge import Events, Numbered, chosen, joined, nothing
 from hlhft.data.tally import Tally
-from hlhft.events import EventFlag, EventKind
+from hlhft.events import EVENT_DTYPE, EventFlag, EventKind
 
 # Real recordings deliver trades up to 18 s late, behind a stalled connection.
 WINDOW_NS = 60_000_000_000
 _SPAN_NS_MAX = 2**58  # nine years: keys stay within int64
 _RANKS = 4
+_MARKETS_MAX = 2**16  # what an event's market can say
 _UNSEEN = -(2**62)
 
 _EXCHANGE = np.uint16(EventFlag.EXCHANGE_VISIBLE)
 _LOCAL = np.uint16(EventFlag.LOCAL_VISIBLE)
-_FRAME_END = np.uint16(EventFlag.FRAME_END)
 
 # What comes first within one block of a snapshot feed; every kind that is not named comes with the book.
 BLOCK_RANK = np.full(256, 2, dtype=np.int64)
@@ -57,32 +58,39 @@ def in_arrival_order(
     try:
         for array, places in arrays:
             if len(array):
-                ready = window.take(array, places)
-                if len(ready):
-                    yield ready
+                yield from window.take(array, places)
     except DataError:
         # What stands before the fault is whole; who only wants all of it does not look at it.
-        if len(window.held):
-            yield window.held
+        yield from window.held
         raise
-    if len(window.held):
-        yield window.held
+    yield from window.held
 
 
 class _Window:
-    """The rows of the last `window_ns` of local time, sorted."""
+    """The rows of the last `window_ns` of local time, sorted, in arrays that are not empty.
+
+    What comes in order, as nearly everything does, is not copied.
+    """
 
     def __init__(self, name: str, unit: str, window_ns: int, tally: Tally | None) -> None:
-        self.held: Events = nothing()
+        self.held: list[Events] = []
         self._name = name
         self._unit = unit
         self._window_ns = window_ns
         self._tally = tally
         self._newest = _UNSEEN
 
-    def take(self, array: Events, places: Int64) -> Events:
+    def take(self, array: Events, places: Int64) -> list[Events]:
         """Adds an array (not empty) and returns the rows that nothing to come can precede."""
-        local = array["ts_local_ns"]
+        local = np.ascontiguousarray(array["ts_local_ns"])
+        if local[0] >= self._newest and (local[1:] >= local[:-1]).all():
+            self.held.append(array)
+            self._newest = int(local[-1])
+        else:
+            self._take_late(array, places, local)
+        return self._release()
+
+    def _take_late(self, array: Events, places: Int64, local: Int64) -> None:
         running = np.maximum(np.maximum.accumulate(local), self._newest)
         late = np.flatnonzero(local < running)
         beyond = late[local[late] < running[late] - self._window_ns]
@@ -95,16 +103,26 @@ class _Window:
             self._tally.note("rows_out_of_order", array[late])
         self._newest = int(running[-1])
         self._hold(array)
-        cut = int(np.searchsorted(self.held["ts_local_ns"], self._newest - self._window_ns, side="left"))
-        ready, self.held = self.held[:cut], self.held[cut:]
-        return ready
 
     def _hold(self, array: Events) -> None:
-        rows = np.concatenate([self.held, array]) if len(self.held) else array
+        rows = joined([*self.held, array])
         times = rows["ts_local_ns"]
         if (times[1:] < times[:-1]).any():
-            rows = rows[np.argsort(times, kind="stable")]
-        self.held = rows
+            rows = chosen(rows, np.argsort(times, kind="stable"))
+        self.held = [rows] if len(rows) else []
+
+    def _release(self) -> list[Events]:
+        bound = self._newest - self._window_ns
+        ready: list[Events] = []
+        while self.held and int(self.held[0]["ts_local_ns"][-1]) < bound:
+            ready.append(self.held.pop(0))
+        if self.held:
+            first = self.held[0]
+            cut = int(np.searchsorted(first["ts_local_ns"], bound, side="left"))
+            if cut:
+                ready.append(first[:cut])
+                self.held[0] = first[cut:]
+        return ready
 
 
 def by_both_clocks(
@@ -146,44 +164,50 @@ class _Corrector:
         self._held_keys: Int64 = np.zeros(0, dtype=np.int64)
         self._name = name
         self._window_ns = window_ns
-        self._block_ranked = block_ranked
+        self._ranked = np.zeros(_MARKETS_MAX, dtype=np.bool_) if block_ranked is None else block_ranked
         self._base_ns = _UNSEEN
-        self._largest = _UNSEEN
-        self._newest_ns = _UNSEEN
-        self._arrival_ns = _UNSEEN
+        self._state = np.full(3, _UNSEEN, dtype=np.int64)
+        self._copies: Events = nothing()
+        self._copy_places: Int64 = np.zeros((2, 0), dtype=np.int64)  # key, rows before it
         self._row = 0
 
     def take(self, array: Events) -> Events:
         """Adds an array (not empty) and returns the rows that nothing to come can precede."""
         if self._base_ns == _UNSEEN:
             self._base_ns = int(array["ts_exch_ns"][0])
-        venue = (array["flags"] & _EXCHANGE) != 0
-        local = (array["flags"] & _LOCAL) != 0
-        self._check(array["ts_exch_ns"], venue)
-        self._check_arrival(array["ts_local_ns"], local)
-        own = self._own_keys(array)
-        running = np.maximum.accumulate(np.where(local, own, _UNSEEN))
-        np.maximum(running, self._largest, out=running)
-        self._largest = int(running[-1])
-        late = venue & local & (own < running)
-        alone = late | (venue & ~local)
-        # Each row that we see, and behind it the venue's copy of a late one; in between, what the venue alone sees.
-        both = np.concatenate([np.flatnonzero(local), np.flatnonzero(alone)])
-        arrival = np.argsort(both, kind="stable")
-        origin = both[arrival]
-        copied = arrival >= int(local.sum())
-        rows, keys = array[origin], np.where(copied, own[origin], running[origin])
-        rows["flags"][late[origin]] &= ~_EXCHANGE
-        flags = array["flags"][origin[copied]]
-        rows["flags"][copied] = flags & ~(_LOCAL | _FRAME_END)
+        # What is held of the venue's alone may come behind rows that we have yet to see.
+        held = int(np.searchsorted(self._held_keys, self._state[LARGEST], side="right"))
+        ahead = len(self.held) - held
+        if len(self._copies) < ahead + len(array):
+            self._copies = np.empty(ahead + len(array), dtype=EVENT_DTYPE)
+            self._copy_places = np.empty((2, len(self._copies)), dtype=np.int64)
+        copy_keys, copy_at = self._copy_places
+        self._copies[:ahead], copy_keys[:ahead], copy_at[:ahead] = self.held[held:], self._held_keys[held:], held
+        # Room for each row that we see, and behind it the venue's copy of a late one.
+        rows = np.empty(len(self.held) + 2 * len(array), dtype=EVENT_DTYPE)
+        keys = np.empty(len(rows), dtype=np.int64)
+        rows[:held], keys[:held] = self.held[:held], self._held_keys[:held]
+        written, copied, is_fit = split_rows(
+            array, self._base_ns, _SPAN_NS_MAX, self._window_ns, BLOCK_RANK, self._ranked, self._state,
+            rows, keys, held, self._copies, copy_keys, copy_at, ahead,
+        )  # fmt: skip
+        if not is_fit:
+            self._refuse(array)
         self._row += len(array)
-        return self._release(rows, keys)
+        if copied:
+            order = np.argsort(copy_keys[:copied], kind="stable")
+            insert_rows(rows, keys, written, self._copies, copy_keys, copy_at, order)
+            written += copied
+        bound = (int(self._state[NEWEST]) - self._window_ns - self._base_ns) * _RANKS
+        cut = int(np.searchsorted(keys[:written], bound, side="left"))
+        self.held, self._held_keys = rows[cut:written], keys[cut:written]
+        return rows[:cut]
 
-    def _own_keys(self, array: Events) -> Int64:
-        keys = (array["ts_exch_ns"] - self._base_ns) * _RANKS
-        if self._block_ranked is not None:
-            keys += np.where(self._block_ranked[array["market"]], BLOCK_RANK[array["kind"]], 0)
-        return keys
+    def _refuse(self, array: Events) -> None:
+        """Raises DataError for the first row of `array` that is out of order, by what it is."""
+        self._check(array["ts_exch_ns"], (array["flags"] & _EXCHANGE) != 0)
+        self._check_arrival(array["ts_local_ns"], (array["flags"] & _LOCAL) != 0)
+        raise AssertionError("a row that was refused is out of order")
 
     def _check(self, exch: Int64, venue: NDArray[np.bool_]) -> None:
         far = np.flatnonzero(np.abs(exch // 2 - self._base_ns // 2) > _SPAN_NS_MAX // 2)
@@ -195,8 +219,7 @@ class _Corrector:
             )
         # Judged row by row, not by what was released, so that it does not depend on how rows are cut into arrays. Rows
         # that only we see count too: else nothing could be released before the venue's first.
-        newest = np.maximum(np.maximum.accumulate(exch), self._newest_ns)
-        self._newest_ns = int(newest[-1])
+        newest = np.maximum(np.maximum.accumulate(exch), self._state[NEWEST])
         beyond = np.flatnonzero(venue & (exch < newest - self._window_ns))
         if len(beyond):
             at = int(beyond[0])
@@ -205,24 +228,12 @@ class _Corrector:
 
     def _check_arrival(self, times: Int64, local: NDArray[np.bool_]) -> None:
         places = np.flatnonzero(local)
-        arrivals = np.append(self._arrival_ns, times[places])
+        arrivals = np.append(self._state[ARRIVAL], times[places])
         back = np.flatnonzero(arrivals[1:] < arrivals[:-1])
         if len(back):
             at = int(back[0])
             late_ns = int(arrivals[at] - arrivals[at + 1])
             raise _beyond_window(self._name, f"row {self._row + int(places[at])}", "arrival", late_ns, 0)
-        self._arrival_ns = int(arrivals[-1])
-
-    def _release(self, rows: Events, keys: Int64) -> Events:
-        if len(self.held):
-            rows, keys = np.concatenate([self.held, rows]), np.concatenate([self._held_keys, keys])
-        if (keys[1:] < keys[:-1]).any():
-            order = np.argsort(keys, kind="stable")
-            rows, keys = rows[order], keys[order]
-        bound = (self._newest_ns - self._window_ns - self._base_ns) * _RANKS
-        cut = int(np.searchsorted(keys, bound, side="left"))
-        self.held, self._held_keys = rows[cut:], keys[cut:]
-        return rows[:cut]
 
 
 def _beyond_window(name: str, place: int | str, clock: str, late_ns: int, window_ns: int) -> DataError:

@@ -7,27 +7,27 @@ gap longer than GAP_NS the recording is a new session: what was known of the boo
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hlhft.data.arranging import SESSIONS, UNKNOWN, scan_sessions
 from hlhft.data.merge import Events
 from hlhft.data.tally import Tally
 from hlhft.events import EventFlag, EventKind, Side
 
 GAP_NS = 60_000_000_000
 REMEMBERED_TRADES_MAX = 100_000
-_BOOK = (int(EventKind.BBO), int(EventKind.SNAPSHOT_BEGIN))
-_UNKNOWN = -1
 
 
 class TradeMemory:
     """The last REMEMBERED_TRADES_MAX trades seen, to know a repeated one."""
 
     def __init__(self) -> None:
-        self._seen: dict[tuple[int, int, int], None] = {}
+        # A plain dict finds its oldest key by passing over all that were deleted: the square of a day's trades.
+        self._seen: OrderedDict[tuple[int, int, int], None] = OrderedDict()
 
     def is_new(self, market: int, ts_exch_ns: int, trade_id: int) -> bool:
         """Whether this trade was not seen before; remembers it. Identity is (market, exchange time, trade id).
@@ -40,7 +40,7 @@ class TradeMemory:
         if key in self._seen:
             return False
         if len(self._seen) == REMEMBERED_TRADES_MAX:
-            del self._seen[next(iter(self._seen))]
+            self._seen.popitem(last=False)
         self._seen[key] = None
         return True
 
@@ -74,56 +74,32 @@ class Sessions:
         self, markets: int, counts: Counter[str], *, gap_ns: int = GAP_NS, of: Sequence[bool] | None = None
     ) -> None:
         """`of` says which markets are of the venue's own feed (default: all); the others' rows pass as they are."""
-        self._markets = [market for market in range(markets) if of is None or of[market]]
-        self._first_book_ns = [_UNKNOWN] * markets
-        self._sessions = 0
-        self._last_local_ns = 0
+        self._is_marked = np.ones(markets, dtype=np.bool_) if of is None else np.array(of, dtype=np.bool_)
+        self._first_book_ns = np.full(markets, UNKNOWN, dtype=np.int64)
+        self._state = np.zeros(2, dtype=np.int64)
         self._counts = counts
         self._gap_ns = gap_ns
 
     def marked(self, arrays: Iterator[Events]) -> Iterator[Events]:
         """The same rows with BACKFILL set, and a DEPTH_CLEAR of both sides before each later session's first book."""
-        for array in arrays:
-            if len(array) == 0:
-                continue
-            local = array["ts_local_ns"]
-            starts = np.flatnonzero(np.diff(local, prepend=local[0]) > self._gap_ns).tolist()
-            if self._sessions == 0 or int(local[0]) - self._last_local_ns > self._gap_ns:
-                self._begin()
-            self._last_local_ns = int(local[-1])
-            for place, (start, end) in enumerate(zip([0, *starts], [*starts, len(array)], strict=True)):
-                if place:
-                    self._begin()
-                yield from self._segment(array[start:end].copy())
+        for rows in arrays:
+            if len(rows):
+                yield from self._marked(rows)
 
-    def _begin(self) -> None:
-        self._sessions += 1
-        self._counts["sessions"] = self._sessions
-        self._first_book_ns = [_UNKNOWN] * len(self._first_book_ns)
-
-    def _segment(self, rows: Events) -> Iterator[Events]:
-        """One array within one session."""
-        clears: list[tuple[int, Events]] = []
-        for market in self._markets:
-            known = self._first_book_ns[market]
-            mine = rows["market"] == market
-            trades = mine & (rows["kind"] == int(EventKind.TRADE))
-            early = np.zeros(len(rows), dtype=np.bool_)
-            if known == _UNKNOWN:
-                books = np.flatnonzero(mine & np.isin(rows["kind"], _BOOK))
-                first = int(books[0]) if len(books) else len(rows)
-                early[:first] = True
-                if len(books):
-                    known = self._first_book_ns[market] = int(rows["ts_exch_ns"][first])
-                    if self._sessions > 1:
-                        clears.append((first, _clear_before(rows[first])))
-            backfill = trades & (early | (rows["ts_exch_ns"] < known))
-            self._counts["backfill_trades"] += int(backfill.sum())
-            rows["flags"][backfill] |= int(EventFlag.BACKFILL)
-            rows["flags"][backfill] &= ~np.uint16(EventFlag.EXCHANGE_VISIBLE)
+    def _marked(self, rows: Events) -> Iterator[Events]:
+        early, starts = np.empty(len(rows), dtype=np.int64), np.empty(len(rows), dtype=np.int64)
+        trades, books = scan_sessions(
+            rows, self._gap_ns, self._is_marked, self._first_book_ns, self._state, early, starts
+        )
+        self._counts["sessions"] = int(self._state[SESSIONS])
+        self._counts["backfill_trades"] += int(trades)
+        if trades:
+            rows = rows.copy()
+            flags = rows["flags"][early[:trades]] | int(EventFlag.BACKFILL)
+            rows["flags"][early[:trades]] = flags & ~np.uint16(EventFlag.EXCHANGE_VISIBLE)
         position = 0
-        for first, clear in sorted(clears, key=lambda entry: entry[0]):
-            yield np.concatenate([rows[position:first], clear])
+        for first in starts[:books].tolist():
+            yield np.concatenate([rows[position:first], _clear_before(rows[first])])
             position = first
         yield rows[position:]
 

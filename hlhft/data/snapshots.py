@@ -84,9 +84,12 @@ def levels_from_snapshots(
     if side not in (EXCHANGE_SIDE, LOCAL_SIDE):
         raise ValueError(f"side must be EXCHANGE_SIDE or LOCAL_SIDE, not {side}")
     books = new_books(len(snapshot_markets))
+    out = np.empty(0, dtype=EVENT_DTYPE)
     for array in arrays:
         # Every level added was shown by a row, every one removed was added before or is known now.
-        out = np.zeros(4 * len(array) + int(books.counts.sum()) + 1, dtype=EVENT_DTYPE)
+        room = 4 * len(array) + int(books.counts.sum()) + 1
+        if len(out) < room:
+            out = np.empty(2 * room, dtype=EVENT_DTYPE)
         count = _convert(array, snapshot_markets, books, side, out)
         assert count < len(out), "the bound above holds"
         yield out[:count].copy()
@@ -110,6 +113,9 @@ def _emit(out, written, event, row, key, lots, orders, flags):
     """Writes one level at the time of `event`; row 0 is bids, 1 asks."""
     out[written]["ts_exch_ns"] = event["ts_exch_ns"]
     out[written]["ts_local_ns"] = event["ts_local_ns"]
+    out[written]["order_id"] = 0
+    out[written]["aux1"] = 0
+    out[written]["padding"] = 0
     out[written]["market"] = event["market"]
     out[written]["kind"] = _LEVEL
     out[written]["flags"] = flags

@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import msgspec
 import numpy as np
@@ -23,6 +23,8 @@ from hlhft.data.tally import Tally
 from hlhft.units import Market
 
 ROWS_MAX = 65_536
+
+Block = TypeVar("Block", list[bytes], bytes)
 
 
 class Source(ABC):
@@ -87,22 +89,34 @@ class Source(ABC):
         """The events in arrays of any size."""
 
     def _up_to_fault(
-        self, blocks: Iterable[tuple[int, list[bytes]]], read: Callable[[int, list[bytes]], Numbered]
+        self,
+        blocks: Iterable[tuple[int, Block]],
+        read: Callable[[int, Block], Numbered],
+        first_lines: Callable[[Block, int], Block] | None = None,
     ) -> Iterator[Numbered]:
         """`read(first line, lines)` of each block; where it raises for a line, first of the lines before that one.
 
-        `read` starts afresh at each call.
+        These may show an earlier fault: the earliest is raised.
+
+        `read` starts afresh at each call; `first_lines` gives so many lines of a block, where it is no list.
         """
         for first, lines in blocks:
             counted = self.counts.counted()
-            try:
-                rows = read(first, lines)
-            except DataError as error:
-                if isinstance(error.line, int) and error.line > first:
+            fault: DataError | None = None
+            while True:
+                try:
+                    rows = read(first, lines)
+                except DataError as error:
+                    if not isinstance(error.line, int) or error.line <= first:
+                        raise
+                    fault, count = error, error.line - first
+                    lines = lines[:count] if first_lines is None else first_lines(lines, count)
                     self.counts.forget_since(counted)
-                    yield read(first, lines[: error.line - first])
-                raise
+                    continue
+                break
             yield rows
+            if fault is not None:
+                raise fault
 
 
 class MergedSource(Source):

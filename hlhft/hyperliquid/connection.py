@@ -173,6 +173,10 @@ class Connection:
         """Whether the market was told fresh last."""
         return self._told.get(market, False)
 
+    def is_stream_fresh(self, key: Key) -> bool:
+        """Whether the stream of this market and kind is active, was heard if it has a cadence, and is not stale."""
+        return self._freshness.is_stream_fresh(key)
+
     # Events.
 
     def _kind(self, event: Input) -> Event | None:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from hlhft.hyperliquid import cloids
 from hlhft.hyperliquid.account import OpenOrder
-from hlhft.hyperliquid.fates_records import LiveOrder
+from hlhft.hyperliquid.fates_records import Doubt, LiveOrder
 from hlhft.hyperliquid.fates_table import State as FateState
 from hlhft.hyperliquid.markets import NO_TOKEN, USDC_TOKEN
 from hlhft.hyperliquid.messages import Fill
@@ -25,7 +25,6 @@ from hlhft.units import MICRO, Market, MarketKind
 
 SLOT_MASK = (1 << 10) - 1  # hlhft.core.state.SLOT_BITS: an adopted order keeps its row in the core
 USDC = "USDC"
-_SETTLED = frozenset({FateState.SENT, FateState.LIVE})
 
 
 class Policy(StrEnum):
@@ -289,15 +288,18 @@ class Account:
         )
 
 
-def own_orders(live_orders: Iterable[LiveOrder]) -> tuple[OwnOrder, ...]:
-    """What the fates say is not over (`hlhft.hyperliquid.fates.Fates.live_orders`), as CorePositions tells it."""
+def own_orders(live_orders: Iterable[LiveOrder], doubts: Iterable[Doubt]) -> tuple[OwnOrder, ...]:
+    """What the fates say is not over, as CorePositions tells it: `live_orders` and `doubts` of one moment are those of
+    `hlhft.hyperliquid.fates.Fates`. An order whose end is on its way is settled until that is overdue, hence doubted.
+    """
+    doubted = {(doubt.order_id, doubt.revision) for doubt in doubts}
     return tuple(
         OwnOrder(
             cloid=order.cloid,
             market=order.market,
             left_lots=order.left_lots,
             is_resting=order.state is FateState.LIVE,
-            is_settled=order.state in _SETTLED,
+            is_settled=order.state is not FateState.UNKNOWN and (order.order_id, order.revision) not in doubted,
         )
         for order in live_orders
     )

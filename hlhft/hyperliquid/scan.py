@@ -299,35 +299,36 @@ def _side(frame, place, coin, side, ts_exch_ns, ts_local_ns, events, count):
 
 
 @compiled
-def _book(frame, place, length, ts_local_ns, coins, clock, events):
+def book(frame: Any, place: Any, ts_local_ns: Any, coins: Any, events: Any) -> Any:
+    """(place behind the frame, number of events) of the book whose coin's name begins at `place`; number UNRECOGNISED
+    when it is none. The other arguments are those of `scan`; the frame may stand anywhere in a longer text."""
     place, slot = _coin(frame, place, coins)
     if place < 0:
-        return UNRECOGNISED
+        return 0, UNRECOGNISED
     coin = coins[slot]
     place, ts_exch_ns = _exch_ns(frame, place)
     if place < 0 or _seven(frame, place) != _LEVELS_1 or _five(frame, place + 7) != _LEVELS_2:
-        return UNRECOGNISED
+        return 0, UNRECOGNISED
     place, asks_from = _side(frame, place + 12, coin, _BUY, ts_exch_ns, ts_local_ns, events, 1)
     if place < 0 or _three(frame, place) != _NEXT_SIDE:
-        return UNRECOGNISED
+        return 0, UNRECOGNISED
     place, end = _side(frame, place + 3, coin, _SELL, ts_exch_ns, ts_local_ns, events, asks_from)
     if place < 0 or _two(frame, place) != _END_BOOK:
-        return UNRECOGNISED
+        return 0, UNRECOGNISED
     if 1 < asks_from < end and events[1]["price_ticks"] >= events[asks_from]["price_ticks"]:
-        return UNRECOGNISED
+        return 0, UNRECOGNISED
     place += 2
     fast = 0
     if _seven(frame, place) == _FAST_1 and _five(frame, place + 7) == _FAST_2:
         fast = 1
         place += 12
-    if _two(frame, place) != _END_2 or place + 2 != length:
-        return UNRECOGNISED
+    if _two(frame, place) != _END_2:
+        return 0, UNRECOGNISED
     levels = FAST_LEVELS if fast == 1 else FULL_LEVELS
     _put(events[0], _SNAPSHOT_BEGIN, coin["market"], 0, ts_exch_ns, ts_local_ns, 0, 0, 0, levels, fast)
     _put(events[end], _SNAPSHOT_END, coin["market"], 0, ts_exch_ns, ts_local_ns, 0, 0, 0, end - 1, fast)
     events[end]["flags"] = _VISIBLE | _FRAME_END
-    clock[0] = max(clock[0], ts_exch_ns)
-    return end + 1
+    return place + 2, end + 1
 
 
 @compiled
@@ -462,7 +463,11 @@ def scan(frame: Any, length: Any, ts_local_ns: Any, coins: Any, clock: Any, even
         return UNRECOGNISED
     channel = _seven(frame, 12)
     if channel == _BOOK_1 and _names_coin(frame, 19):
-        return _book(frame, 36, length, ts_local_ns, coins, clock, events)
+        place, count = book(frame, 36, ts_local_ns, coins, events)
+        if count < 0 or place != length:
+            return UNRECOGNISED
+        clock[0] = max(clock[0], events[0]["ts_exch_ns"])
+        return count
     if _four(frame, 12) == _BBO_1 and _names_coin(frame, 16):
         return _bbo(frame, 33, length, ts_local_ns, coins, clock, events)
     if channel == _TRADES_1 and _seven(frame, 19) == _DATA_1 and _two(frame, 26) == _TRADES_DATA:

@@ -16,12 +16,12 @@ from hlhft.events import EventKind
 from hlhft.hyperliquid.connection_events import Reconcile
 from hlhft.hyperliquid.fates import Fates
 from hlhft.hyperliquid.fates_records import FatesError
-from hlhft.hyperliquid.fates_table import State as FateState
 from hlhft.hyperliquid.gateway_events import FillsRead as AllFillsRead
 from hlhft.hyperliquid.gateway_events import Listed
 from hlhft.hyperliquid.gateway_events import Told as GatewayTold
 from hlhft.hyperliquid.messages import Fills, Fundings, Liquidation, Transfers
 from hlhft.hyperliquid.reconcile import Reconciliation
+from hlhft.hyperliquid.reconcile_compare import own_orders
 from hlhft.hyperliquid.reconcile_events import (
     ALARMING,
     Adopt,
@@ -39,7 +39,6 @@ from hlhft.hyperliquid.reconcile_events import (
     FillsRead,
     Input,
     NotEmpty,
-    OwnOrder,
     ProveEmpty,
     Reason,
     Report,
@@ -190,17 +189,7 @@ class Accounts:
             self._hub.timers.set(OWNER, f"own {effect.number}", self._clock.now_ns() + FOLLOWING_MS * NS_PER_MS)
             return
         lane, books = self._brain.lane, self._brain.data.books
-        doubted = {(doubt.order_id, doubt.revision) for doubt in self._fates.doubts(self._clock.now_ns())}
-        orders = tuple(
-            OwnOrder(
-                one.cloid,
-                one.market,
-                one.left_lots,
-                one.state is FateState.LIVE,
-                one.state is not FateState.UNKNOWN and (one.order_id, one.revision) not in doubted,
-            )
-            for one in self._fates.live_orders()
-        )
+        orders = own_orders(self._fates.live_orders(), self._fates.doubts(self._clock.now_ns()))
         self.on(
             CorePositions(effect.number, _whole(lane.positions["position_lots"]), _whole(books["mark_ticks"]), orders)
         )

@@ -22,6 +22,7 @@ from tests.bench.figures import Figure, shown, write  # noqa: E402
 
 def sections() -> dict[str, Callable[..., list[Figure]]]:
     """The sections by name, in their order."""
+    from tests.bench.data import data
     from tests.bench.decode import decode
     from tests.bench.duel import duel
     from tests.bench.encode import encoding
@@ -48,6 +49,7 @@ def sections() -> dict[str, Callable[..., list[Figure]]]:
         "journal": journal,
         "wire": wire,
         "lives": lives,
+        "data": data,
         "exchange": exchange,
         "flow": flow,
     }

@@ -9,7 +9,7 @@ import numpy as np
 
 from hlhft.core.state import QUOTE_DTYPE, QUOTES_MAX, VIEW_DTYPE
 from hlhft.strategies import load
-from tests.bench.soak import QUEUES, STRATEGY, Sample, cpu_s, grows, memory_bytes, missed, tally, waiting_bytes
+from tests.bench.soak import QUEUES, STRATEGY, Sample, cpu_s, filled, grows, memory_bytes, missed, tally, waiting_bytes
 
 MARKETS = 50
 TABLE = """  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
@@ -57,6 +57,17 @@ def test_each_promise_is_judged() -> None:
         assert what in sentence
     longer = [replace(sample, queues={**sample.queues, QUEUES[0]: 4.0 * sample.at_s}) for sample in good]
     assert missed(longer, MARKETS) == [f"a queue grows: {QUEUES[0]}"]
+
+
+def test_memory_is_judged_once_the_tables_are_full() -> None:
+    good = steady()
+    filling = [replace(sample, anonymous_bytes=(100 + min(second, 3)) << 20) for second, sample in enumerate(good)]
+    assert filled(filling) is filling[3], "of nine seconds, a quarter"
+    assert missed(filling, MARKETS) == []
+    assert "100.0 MiB, +3.00% in the first 3 s, +0.00% in the 6 s since" in tally(filling, MARKETS)
+    long = [replace(sample, at_s=100.0 * sample.at_s) for sample in good]
+    assert filled(long).at_s == 300.0
+    assert filled([replace(sample, at_s=1_000.0 * sample.at_s) for sample in good]).at_s == 1_000.0
 
 
 def test_a_queue_grows_when_its_end_is_longer_than_its_beginning() -> None:

@@ -12,7 +12,7 @@ from hlhft.core.state import ORDERS_PER_MARKET, SLOT_BITS, Mode
 from hlhft.events import EventKind as Kind
 from hlhft.venue.refusals import Refusal
 from tests.core.tables import Table
-from tests.core.worlds import BUY, SELL, USDC, Command, Quote, World, event, fresh
+from tests.core.worlds import BUY, SELL, USDC, Command, Quote, World, event, fresh, resting
 
 
 def opened(lots: int = 0, *, mark: int = 1000, equity: int = 1000 * USDC, **limits: int) -> World:
@@ -220,11 +220,27 @@ def test_an_adopted_order_is_kept_where_it_is_quoted_and_else_cancelled():
         )
         for slot, ticks in ((2, 999), (3, 998))
     ]
-    # Without a connection everything that rests is cancelled; so they come with it.
-    commands = world.feed(*adopted, event(Kind.CONNECTION_UP, world.now))
+    assert world.feed(*adopted) == [], "the strategy has not been asked yet"
+    assert world.position()["open_buy_lots"] == 800
+    commands = world.feed(event(Kind.CONNECTION_UP, world.now))
     assert commands == [Command("CANCEL", BUY, 998, 400)]
     assert world.raw[0]["order_id"] == (5 << SLOT_BITS) | 3
     assert world.position()["open_buy_lots"] == 800
+
+
+@pytest.mark.parametrize("command", [0, 4], ids=["halt", "stop"])
+def test_what_was_adopted_goes_with_a_halt_or_a_stop_before_the_first_connection(command):
+    world = fresh()
+    order_id = (5 << SLOT_BITS) | 2
+    adopted = event(Kind.ORDER_ADOPTED, world.now, side=BUY, price_ticks=999, size_lots=400, order_id=order_id)
+    assert world.feed(adopted) == []
+    assert world.feed(event(Kind.OPERATOR_COMMAND, world.now, aux0=command)) == [Command("CANCEL", BUY, 999, 400)]
+
+
+def test_a_lost_connection_keeps_nothing():
+    world = resting(Quote(BUY, 999))
+    assert world.feed(event(Kind.CONNECTION_DOWN, world.now)) == [Command("CANCEL", BUY, 999, 1000)]
+    assert world.feed(event(Kind.CONNECTION_DOWN, world.now)) == [], "its cancel is under way"
 
 
 def test_an_occupied_slot_halts():

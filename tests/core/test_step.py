@@ -390,7 +390,7 @@ def test_account_events_go_where_they_belong():
     assert (position["maker_rate_e9"], position["taker_rate_e9"], position["funding_micro"]) == (-30_000, 450_000, -25)
     assert (position["signal_e9"], position["signal_deviation_e9"]) == (70, 8)
     assert position["signal_until_ns"] == world.now + 1
-    assert (row["transfers_micro"], row["venue_mode"], row["connected"]) == (500, 1, 0)
+    assert (row["transfers_micro"], row["venue_mode"], row["connected"]) == (500, 1, -1)
     assert (row["margin_value_micro"], row["margin_used_micro"], row["maintenance_micro"]) == (50, 20, 10)
     assert (row["address_actions"], row["address_allowance"]) == (3, 12_000)
     world.feed(event(Kind.CONNECTION_UP, world.now))

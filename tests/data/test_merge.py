@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hlhft.data import merge
 from hlhft.data.errors import DataError
-from hlhft.data.merge import Events, by_arrival, by_row, rechunk, whole_frames
+from hlhft.data.merge import Events, by_arrival, by_row, chosen, copied, rechunk, whole_frames
 from tests.data.making import BOTH, END, cut, joined, trade
 
 
@@ -35,6 +36,18 @@ def test_rows_are_numbered_through_all_arrays() -> None:
     numbered = list(by_row([timed([5, 6]), timed([7])]))
     assert [places.tolist() for _, places in numbered] == [[0, 1], [2]]
     assert [events["ts_local_ns"].tolist() for events, _ in numbered] == [[5, 6], [7]]
+
+
+def test_rows_are_copied_joined_and_chosen_as_numpy_does() -> None:
+    rows = timed([1, 2, 3, 4])
+    copy = copied(rows[::2])
+    assert copy.tobytes() == rows[::2].tobytes()
+    copy["order_id"] = 9
+    assert rows["order_id"].tolist() == [0, 1, 2, 3]
+    assert merge.joined([rows[1:], rows[:0], rows[:1]]).tobytes() == np.concatenate([rows[1:], rows[:1]]).tobytes()
+    assert merge.joined([]).dtype == rows.dtype
+    assert chosen(rows, np.array([3, 0, 0])).tobytes() == rows[[3, 0, 0]].tobytes()
+    assert chosen(rows, rows["ts_local_ns"] > 2).tobytes() == rows[2:].tobytes()
 
 
 def test_whole_frames_holds_an_open_frame_back() -> None:

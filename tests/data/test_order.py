@@ -35,7 +35,7 @@ def test_arrival_order_is_a_stable_sort(times: list[tuple[int, int]], places: se
 
 def test_what_is_released_can_not_be_preceded() -> None:
     arrays = in_arrival_order(by_row([trades([(0, 0)]), trades([(0, 10)]), trades([(0, 20)])]), name="a", window_ns=10)
-    assert [array["ts_local_ns"].tolist() for array in arrays] == [[2000], [2010, 2020]]
+    assert [array["ts_local_ns"].tolist() for array in arrays] == [[2000], [2010], [2020]]
 
 
 @pytest.mark.parametrize(("unit", "place"), [("line", 9), ("row", "row 9")])

@@ -216,9 +216,8 @@ class Trader:
             elif isinstance(effect, CancelLeftovers):
                 self.cancel([(one.asset_id, one.cloid) for one in effect.orders])
             elif isinstance(effect, AskOwn):
-                self.tell(
-                    CorePositions(effect.number, tuple(self.positions), (1, 1), own_orders(self.fates.live_orders()))
-                )
+                orders = own_orders(self.fates.live_orders(), self.fates.doubts(now_ns))
+                self.tell(CorePositions(effect.number, tuple(self.positions), (1, 1), orders))
 
     def ask(self, ask: Ask) -> None:
         self.exchange.ask(

@@ -111,6 +111,7 @@ def test_a_silent_stream_pulls_quotes_then_resubscribes_then_reconnects() -> Non
         unsubscribe(1, FAST),
     ]
     assert shell.connection.state is State.STALE
+    assert shell.connection.is_stream_fresh(CONTEXT.key) and not shell.connection.is_stream_fresh(FAST.key)
     assert shell.acknowledge(FAST, method="unsubscribe") == [subscribe(1, FAST)]
     assert shell.acknowledge(FAST) == []
     assert shell.until(4 * S - 1) == []

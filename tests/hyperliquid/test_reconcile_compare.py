@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from hlhft.hyperliquid.account import AccountReader
 from hlhft.hyperliquid.account_requests import InfoKind
 from hlhft.hyperliquid.cloids import CloidError
-from hlhft.hyperliquid.fates_records import LiveOrder
-from hlhft.hyperliquid.fates_table import DONE
+from hlhft.hyperliquid.fates_records import Doubt, LiveOrder, Question, Reason
 from hlhft.hyperliquid.fates_table import State as FateState
 from hlhft.hyperliquid.messages import Fill
 from hlhft.hyperliquid.reading import Fault
@@ -236,17 +235,21 @@ def test_nothing_counts_twice_and_memory_is_bounded(told: list[tuple[int, int]],
         assert set(counted) == {key for key in told if key[1] > 0}
 
 
+@pytest.mark.parametrize("revision", [None, 0, 1], ids=["none doubted", "doubted", "its modification doubted"])
 @pytest.mark.parametrize("state", FateState)
-def test_live_orders_become_our_own_side(state: FateState) -> None:
+def test_live_orders_become_our_own_side(state: FateState, revision: int | None) -> None:
     live = LiveOrder(
         order_id=5, revision=0, session=SESSION, cloid=9, oid=7, market=1, side=1, price_ticks=3, left_lots=4,
         reduce_only=False, state=state, sent_ns=0,
     )  # fmt: skip
-    (made,) = own_orders([live])
+    doubt = Doubt(
+        order_id=5, revision=revision or 0, cloid=9, oid=7, market=1, reason=Reason.SILENT,
+        question=Question.STATUS, since_ms=1, proof_ms=2,
+    )  # fmt: skip
+    (made,) = own_orders([live], [] if revision is None else [doubt])
     assert (made.cloid, made.market, made.left_lots) == (9, 1, 4)
     assert made.is_resting == (state is FateState.LIVE)
-    if state not in DONE:
-        assert made.is_settled == (state in (FateState.LIVE, FateState.SENT))
+    assert made.is_settled == (state is not FateState.UNKNOWN and revision != 0)
 
 
 def test_an_account_is_of_somebody() -> None:

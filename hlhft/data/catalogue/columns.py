@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from hlhft.data.catalogue.layout import BOOK, FILL
+from hlhft.data.catalogue.records import fill_records
 from hlhft.data.merge import Events
 from hlhft.events import EVENT_DTYPE
 
@@ -118,13 +119,12 @@ class Columns:
         return pa.RecordBatch.from_arrays(arrays, schema=EVENTS_SCHEMA)
 
 
-def events_of(table: pa.Table | pa.RecordBatch) -> Events:
-    """The columns as event records of market 0; the inverse of `Columns`."""
-    events = np.zeros(table.num_rows, dtype=EVENT_DTYPE)
-    for name, (field, _) in COLUMNS.items():
-        column = table.column(name)
-        done = 0
-        for chunk in column.chunks if isinstance(column, pa.ChunkedArray) else [column]:
-            events[field][done : done + len(chunk)] = chunk.to_numpy(zero_copy_only=True)
-            done += len(chunk)
+def events_of(table: pa.Table | pa.RecordBatch, market: int = 0) -> Events:
+    """The columns as event records of `market`; the inverse of `Columns`."""
+    events = np.empty(table.num_rows, dtype=EVENT_DTYPE)
+    done = 0
+    for batch in table.to_batches() if isinstance(table, pa.Table) else [table]:
+        columns = [batch.column(name).to_numpy(zero_copy_only=True) for name in COLUMNS]
+        fill_records(events, done, *columns, market)
+        done += batch.num_rows
     return events

@@ -390,6 +390,8 @@ class Joiner:
             blocks, frames = blocks[blocks["height"] < height], frames[:applied]
         self.counts["changes"] += len(changes)
         self.counts["trades"] += len(trades)
+        # What comes late of a block, or another piece of it, are frames of a block that was told.
+        blocks = blocks[blocks["height"] > self.height]
         self.counts["blocks"] += len(blocks)
         if len(blocks):
             self.height = int(blocks["height"][-1])

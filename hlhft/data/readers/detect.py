@@ -14,7 +14,9 @@ from hlhft.data.npz import members
 from hlhft.data.readers import (
     archive,
     binance,
+    binance_parquet,
     events_npz,
+    funding_history,
     hftbacktest_npz,
     hyperliquid_csv,
     node_fills,
@@ -32,6 +34,7 @@ _LINE_READERS: tuple[tuple[Callable[[list[bytes]], bool], Opener], ...] = (
     (websocket_log.recognises, websocket_log.open_log),
     (node_fills.recognises, node_fills.open_fills),
     (archive.recognises, archive.open_archive),
+    (funding_history.recognises, funding_history.open_history),
 )
 
 
@@ -43,8 +46,11 @@ def open_one(
         return [open_node(path, market, specification, options)]
     if path.is_dir():
         return hyperliquid_csv.open_folder(path, market, specification, options)
-    if compression(path) == "zip":
+    packed = compression(path)
+    if packed == "zip":
         return [_open_archive_of_arrays(path, market, specification, options)]
+    if packed == "parquet":
+        return [binance_parquet.open_parquet(path, market, specification, options)]
     file = LineFile(path)
     head = file.head(_HEAD_LINES)
     if hyperliquid_csv.recognises(head):
@@ -56,8 +62,8 @@ def open_one(
     raise DataError(
         path,
         1,
-        f'no known recording begins with "{shown}", expected a Binance or Hyperliquid log, CSV, archive, fills or .npz '
-        "file, give another file",
+        f'no known recording begins with "{shown}", expected a Binance or Hyperliquid log, CSV, archive, fills, .npz '
+        "or Parquet file, give another file",
     )
 
 

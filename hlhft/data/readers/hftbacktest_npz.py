@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from hlhft.data.errors import DataError
 from hlhft.data.files import ProgressMeter
-from hlhft.data.markets import find, known
+from hlhft.data.floats import cut_to_lots, refusing, whole
+from hlhft.data.markets import named_by_file
 from hlhft.data.merge import Events, Numbered, by_row, nothing
 from hlhft.data.npz import Rows, rows_of, write
 from hlhft.data.sources import Source
@@ -58,7 +59,6 @@ _KINDS = {
 _KIND_TABLE = np.zeros(256, dtype=np.uint16)
 for _number, _kind in _KINDS.items():
     _KIND_TABLE[_number] = int(_kind)
-_TOLERANCE = 1e-9
 
 
 class HftbacktestSource(Source):
@@ -126,20 +126,16 @@ def import_rows(
     out = np.zeros(len(rows), dtype=EVENT_DTYPE)
     out["kind"] = _KIND_TABLE[kind]
 
-    def refuse(wrong: NDArray[np.bool_], message: str) -> None:
-        if wrong.any():
-            index = int(np.flatnonzero(wrong)[0])
-            raise DataError(path, f"row {first_row + index}", f"{message}, correct or drop the row")
-
+    refuse = refusing(path, first_row)
     refuse(out["kind"] == 0, "its kind is unknown, expected depth, trade, clear, snapshot or bbo (1 to 5)")
     refuse((ev & ~_KNOWN_BITS) != 0, "it has unknown flags, expected bits 28 to 31")
     refuse(((ev & _BUY) != 0) & ((ev & _SELL) != 0), "it is both buy and sell, expected one")
     refuse((rows["ival"] != 0) | (rows["fval"] != 0), "ival or fval is set, expected 0 as for price-level data")
     refuse(rows["order_id"] > np.uint64(2**63 - 1), "order_id is out of range, expected less than 2^63")
-    out["price_ticks"] = _whole(rows["px"], market.price_decimals, TICKS_MAX, refuse, "px", "tick")
+    out["price_ticks"] = whole(rows["px"], market.price_decimals, TICKS_MAX, refuse, "px", "tick")
     level = np.isin(kind, (_DEPTH, _SNAPSHOT))
-    sizes, cut = _cut(rows["qty"], market.size_decimals, level | (kind == _BBO))
-    out["size_lots"] = _whole(sizes, market.size_decimals, LOTS_MAX, refuse, "qty", "lot")
+    sizes, cut = cut_to_lots(rows["qty"], market.size_decimals, level | (kind == _BBO))
+    out["size_lots"] = whole(sizes, market.size_decimals, LOTS_MAX, refuse, "qty", "lot")
     if counts is not None and cut:
         counts["levels_cut_to_whole_lots"] += cut
     refuse((level | (kind == _TRADE)) & (out["price_ticks"] == 0), "px is 0, expected the price of a level or trade")
@@ -156,27 +152,6 @@ def import_rows(
         EventFlag.LOCAL_VISIBLE
     )
     return out
-
-
-def _cut(values: NDArray[np.float64], decimals: int, resting: NDArray[np.bool_]) -> tuple[NDArray[np.float64], int]:
-    """(sizes without what is finer than a lot where `resting`, how many of them lost something)."""
-    # What is no number is refused later, by its row.
-    finite = np.where(np.isfinite(values), values, 0.0)
-    scaled = finite * 10.0**decimals
-    finer = resting & (np.abs(np.rint(scaled) / 10.0**decimals - finite) > _TOLERANCE)
-    if not finer.any():
-        return values, 0
-    return np.where(finer, np.floor(scaled) / 10.0**decimals, values), int(finer.sum())
-
-
-def _whole(
-    values: NDArray[np.float64], decimals: int, maximum: int, refuse: Any, what: str, unit: str
-) -> NDArray[np.int64]:
-    refuse(~np.isfinite(values), f"{what} is not finite, expected a number")
-    refuse((values < 0) | (values > maximum / 10.0**decimals), f"{what} is out of range, expected 0 or more")
-    whole = np.rint(values * 10.0**decimals)
-    refuse(np.abs(whole / 10.0**decimals - values) > _TOLERANCE, f"{what} is no whole {unit} of 1e-{decimals}")
-    return whole.astype(np.int64)
 
 
 def export_rows(events: Events, market: Market, *, row: int = 0) -> Rows:
@@ -274,10 +249,6 @@ def open_npz(
         raise DataError(
             path, None, f"the reader of hftbacktest arrays has no option {next(iter(options))}, leave it out"
         )
-    if market is None:
-        table = known() if specification is None else specification
-        names = [name for name in table if path.name.casefold().startswith(name.casefold())]
-        if not names:
-            raise DataError(path, None, "an hftbacktest array does not say which market it holds, name the market")
-        market = find(max(names, key=len), table)
+    if market is None and (market := named_by_file(path, specification)) is None:
+        raise DataError(path, None, "an hftbacktest array does not say which market it holds, name the market")
     return HftbacktestSource(path, market)

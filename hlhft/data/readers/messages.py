@@ -153,6 +153,10 @@ class MessageBlock:
         for block in self._blocks:
             block.clear()
 
+    def heard(self, ts_exch_ns: int) -> None:
+        """Somebody else read a message of this time: contexts, which name none, come behind it."""
+        self._newest_exch_ns = max(self._newest_exch_ns, ts_exch_ns)
+
     def add(self, line: int, ts_local_ns: int, text: bytes | msgspec.Raw) -> None:
         """One message, `text` its JSON. Raises DataError naming the line of one that has not the venue's shape."""
         if not 0 < ts_local_ns < 2**62:

@@ -1,4 +1,4 @@
-"""`hlhft data`: reports, mending, conversion, and one sentence with the right exit code for every bad input."""
+"""`hlhft data check`: reports, mending, catalogues, and one sentence with the right exit code for every bad input."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ import lz4.frame
 import numpy as np
 import pytest
 
-from hlhft.cli import Options, invoke
 from hlhft.cli.errors import ExitCode
 from hlhft.data import repair  # noqa: F401 - nobody, below, may not be able to read or compile what is not loaded
 from hlhft.data.feed import replay_events  # noqa: F401
@@ -22,19 +21,9 @@ from hlhft.data.npz import write as write_array
 from hlhft.data.readers import detect  # noqa: F401
 from hlhft.data.readers.hftbacktest_npz import HFTBACKTEST_DTYPE
 from hlhft.data.sources import open_source
+from tests.cli.data.running import Captured, run, said
 from tests.data.making import rows_of, write
 from tests.data.synthetic import bbo_line, book_line, clean_log, clean_set, trades_line, write_set
-
-Captured = pytest.CaptureFixture[str]
-
-
-def run(*arguments: object, debug: bool = False) -> int:
-    return invoke([*(["--debug"] if debug else []), "data", *map(str, arguments)], options=Options())
-
-
-def said(capsys: Captured) -> tuple[str, str]:
-    captured = capsys.readouterr()
-    return captured.out, captured.err
 
 
 def test_check_reports_as_text(tmp_path: Path, capsys: Captured) -> None:
@@ -287,7 +276,7 @@ def test_a_crossed_book_is_a_warning_that_names_the_line(tmp_path: Path, capsys:
 
 
 USAGE: dict[str, tuple[tuple[str, ...], str]] = {
-    "no path": (("check",), "Missing argument 'PATH...'. (see hlhft data check --help)"),
+    "no path": (("check",), "Missing argument 'NAME...'. (see hlhft data check --help)"),
     "no output": (("convert", "log"), "Missing argument"),
     "unknown option": (("check", "log", "--fix"), "No such option"),
     "unknown command": (("mend", "log"), "No such command 'mend'"),
@@ -311,7 +300,7 @@ USAGE: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "two to mend": (
         ("check", "log", "eth", "--repair", "out.npz"),
-        "--repair writes one recording, give one PATH or --to",
+        "--repair writes one recording, give one NAME or --to",
     ),
 }
 
@@ -410,3 +399,38 @@ def test_progress_is_shown_on_a_terminal_only(
     said(capsys)
     assert run("check", path) == ExitCode.OK
     assert said(capsys)[1] == ""
+
+
+def filled(folder: Path) -> Path:
+    assert run("import", write(folder / "log", clean_log(9)), "--catalogue", folder / "catalogue") == ExitCode.OK
+    return folder / "catalogue"
+
+
+def test_a_catalogue_is_held_against_its_manifests(tmp_path: Path, capsys: Captured) -> None:
+    root = filled(tmp_path)
+    said(capsys)
+    assert run("check", root) == ExitCode.OK
+    assert said(capsys)[0].startswith(f"{root}: 36 rows in 3 parts, ")
+    part = next(root.rglob("kind=trade/**/*.parquet"))
+    part.write_bytes(part.read_bytes()[:-3])
+    assert run("check", root) == ExitCode.DATA
+    out, err = said(capsys)
+    assert f"  error: {part}: its content is not what its manifest says it was written with, write the part" in out
+    assert err == f"hlhft: unfit as it is: {root}; see the errors above\n"
+    assert run("check", root, "--json") == ExitCode.DATA
+    (report,) = json.loads(said(capsys)[0])
+    assert (report["ok"], report["parts"], len(report["faults"])) == (False, 3, 1)
+
+
+def test_what_of_a_catalogue_is_named_is_checked_as_a_recording(tmp_path: Path, capsys: Captured) -> None:
+    root = filled(tmp_path)
+    said(capsys)
+    assert run("check", "2025-01-26/BTC", "--catalogue", root) == ExitCode.OK
+    assert said(capsys)[0].startswith("2025-01-26/BTC: 36 events of BTC")
+
+
+def test_a_catalogue_is_not_mended(tmp_path: Path, capsys: Captured) -> None:
+    root = filled(tmp_path)
+    said(capsys)
+    assert run("check", root, "--repair", tmp_path / "a.npz") == ExitCode.USAGE
+    assert "is a catalogue: check it without --repair and --together" in said(capsys)[1]

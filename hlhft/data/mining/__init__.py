@@ -1,0 +1,1 @@
+"""Mining: the venue's archives in S3, whose readers pay, into the catalogue."""
