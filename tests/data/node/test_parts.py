@@ -12,9 +12,9 @@ from hlhft.data.sources import open_source
 from tests.data.node.making import Block, Lists
 from tests.data.node.test_book import levels_told
 from tests.data.node.test_source import books_of, events_of, expected, played, write_blocks
-from tests.exchange.node_sample import write_sample
+from tests.exchange.node_sample import START_NS, write_sample
 
-DATE = "2023-11-14"
+SECOND = 1_000_000_000
 
 
 def hashes(root) -> dict[str, str]:
@@ -22,7 +22,9 @@ def hashes(root) -> dict[str, str]:
 
 
 def test_what_is_read_back_is_what_the_folder_says_and_writing_again_changes_nothing(tmp_path):
-    sample = write_sample(tmp_path / "node", seed=4, blocks=200)  # over a full hour
+    sample = write_sample(
+        tmp_path / "node", seed=4, blocks=70, snapshot_after=10, start_ns=START_NS + 7 * SECOND
+    )  # over a full hour
     source = open_source(sample.folder)
     done = write_parts(source, tmp_path / "catalogue")
     names = {part.name for part in Catalogue(tmp_path / "catalogue").manifests()}
