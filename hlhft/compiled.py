@@ -63,6 +63,7 @@ _COMPILED_DATA = (
     "arranging.py",
     "catalogue/records.py",
     "crossing.py",
+    "merge.py",
     "node/book.py",
     "node/scanning.py",
     "order.py",

@@ -23,22 +23,20 @@ import msgspec
 import numpy as np
 
 from hlhft.backtest.rows import (
-    BBO,
     FAULT_KIND,
     FAULT_ORDER_EXCHANGE,
     FAULT_ORDER_LOCAL,
     FAULT_PRICE,
     FAULT_SIZE,
-    KIND_MASK,
     ROW_DTYPE,
     ROWS_PER_EVENT_MAX,
-    TRADE,
+    has_touch,
     price_range,
     rows_from_events,
 )
 from hlhft.compiled import cache_root, code_key
 from hlhft.data.errors import DataError
-from hlhft.data.feed import replay_events
+from hlhft.data.feed import replay_passing
 from hlhft.data.sources import Source
 from hlhft.units import Market
 
@@ -200,11 +198,11 @@ class _Writer:
             )
         low, high = price_range(out, count)
         if high >= 0:
-            has_touch = bool(np.isin(out["word"][:count] & KIND_MASK, (BBO, TRADE)).any())
-            before = self.ranges[has_touch]
-            self.ranges[has_touch] = (min(before[0], low), max(before[1], high))
+            touched = bool(has_touch(out, count))
+            before = self.ranges[touched]
+            self.ranges[touched] = (min(before[0], low), max(before[1], high))
         self.rows += count
-        self.file.write(out[:count].tobytes())
+        self.file.write(out[:count].view(np.int64).data)
 
     @property
     def range(self) -> tuple[int, int]:
@@ -219,7 +217,7 @@ def _write(source: Source, profile: str, folder: Path, progress: Progress | None
         writers = [_Writer(source, index, folder) for index in range(len(source.markets))]
         for writer in writers:
             stack.callback(writer.file.close)
-        for events in replay_events(source, profile=profile, rows_max=EVENTS_PER_CHUNK, progress=progress):
+        for events in replay_passing(source, profile=profile, rows_max=EVENTS_PER_CHUNK, progress=progress):
             for writer in writers:
                 writer.take(events, events_total, out)
             events_total += len(events)

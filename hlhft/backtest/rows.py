@@ -152,6 +152,16 @@ def _put_context(out, count, event, ts_exch, ts_local, end, visible):
 
 
 @compiled
+def has_touch(rows, count):
+    """Whether any of the first `count` rows is a trade or a best price."""
+    for index in range(count):
+        kind = rows[index]["word"] & KIND_MASK
+        if kind == TRADE or kind == BBO:
+            return True
+    return False
+
+
+@compiled
 def price_range(rows, count):
     """Lowest and highest price of trades and best prices among the first `count` rows, of levels when there are none.
 

@@ -6,6 +6,8 @@ EVENT_DTYPE; results go to arrays that the caller gives, which have room for the
 
 from __future__ import annotations
 
+from typing import Any
+
 from hlhft.compiled import compiled
 
 # Kinds and flags as in hlhft.events; the compiled subset wants plain constants.
@@ -23,7 +25,7 @@ FULL_DUE, FAST_DUE = 0, 1
 
 
 @compiled
-def merge_rows(first, second, out):
+def merge_rows(first: Any, second: Any, out: Any) -> Any:
     """Writes two arrays sorted by ts_local_ns to `out`, sorted; at equal times the first one's rows come first."""
     place, other, count = 0, 0, len(first)
     rest = len(second)
@@ -37,15 +39,60 @@ def merge_rows(first, second, out):
 
 
 @compiled
+def is_in_order(
+    rows: Any, base_ns: Any, span_ns: Any, window_ns: Any, ranks: Any, ranked: Any, state: Any, held_to: Any
+) -> Any:
+    """Whether `split_rows` would change nothing: all of them seen, ordered for both sides, from `held_to` on.
+
+    Then `state` is as it would leave it.
+    """
+    largest, newest, arrival = state[LARGEST], state[NEWEST], state[ARRIVAL]
+    last = max(largest, held_to)
+    for index in range(len(rows)):
+        row = rows[index]
+        exch, local, flags = int(row["ts_exch_ns"]), int(row["ts_local_ns"]), int(row["flags"])
+        key = (exch - base_ns) * _RANKS
+        if ranked[int(row["market"])]:
+            key += ranks[int(row["kind"])]
+        if key < last or flags & (_EXCHANGE | _LOCAL) == 0 or (flags & _EXCHANGE and exch < newest - window_ns):
+            return False
+        last = key
+        newest = max(newest, exch)
+        if flags & _LOCAL:
+            if local < arrival:
+                return False
+            largest, arrival = key, local
+        elif flags & _FRAME_END:
+            return False
+    if abs(newest // 2 - base_ns // 2) > span_ns // 2:
+        return False
+    state[LARGEST], state[NEWEST], state[ARRIVAL] = largest, newest, arrival
+    return True
+
+
+@compiled
 def split_rows(
-    rows, base_ns, span_ns, window_ns, ranks, ranked, state, out, keys, written, copies, copy_keys, copy_at, copied
-):
+    rows: Any,
+    base_ns: Any,
+    span_ns: Any,
+    window_ns: Any,
+    ranks: Any,
+    ranked: Any,
+    state: Any,
+    out: Any,
+    keys: Any,
+    written: Any,
+    copies: Any,
+    copy_keys: Any,
+    copy_at: Any,
+    copied: Any,
+) -> Any:
     """Takes `rows` in order of arrival apart: what we see, in this order, and what only the venue has at its place.
 
     Returns (rows in `out`, copies, whether all is well); on a fault nothing of it counts. `out` and `keys` hold
-    `written` rows already, `copies` and their places `copied`. `ranks` int64[256] by kind and `ranked` bool by market order the events of one block;
-    `state` int64[3] is LARGEST key, NEWEST exchange time and last ARRIVAL so far. A copy goes behind the `copy_at`
-    rows that came before it, as far as its key allows.
+    `written` rows already, `copies` and their places `copied`. `ranks` int64[256] by kind and `ranked` bool by market
+    order the events of one block; `state` int64[3] is LARGEST key, NEWEST exchange time and last ARRIVAL so far. A copy
+    goes behind the `copy_at` rows that came before it, as far as its key allows.
     """
     largest, newest, arrival = state[LARGEST], state[NEWEST], state[ARRIVAL]
     for index in range(len(rows)):
@@ -83,7 +130,7 @@ def split_rows(
 
 
 @compiled
-def insert_rows(out, keys, written, copies, copy_keys, copy_at, order):
+def insert_rows(out: Any, keys: Any, written: Any, copies: Any, copy_keys: Any, copy_at: Any, order: Any) -> Any:
     """Puts the copies, `order` their places by key and arrival, among the first `written` rows; there is room."""
     place = written - 1
     for rest in range(len(order), 0, -1):
@@ -98,7 +145,9 @@ def insert_rows(out, keys, written, copies, copy_keys, copy_at, order):
 
 
 @compiled
-def scan_sessions(rows, gap_ns, is_marked, first_book_ns, state, early, starts):
+def scan_sessions(
+    rows: Any, gap_ns: Any, is_marked: Any, first_book_ns: Any, state: Any, early: Any, starts: Any
+) -> Any:
     """Finds the trades before their session's first book, and the first books of later sessions.
 
     Returns (trades, books): their places are in `early` and `starts`. `is_marked` bool by market says which are looked
@@ -163,7 +212,9 @@ def _send(out, written, rows, begin, end, levels, channel):
 
 
 @compiled
-def thin(rows, first, enough, is_thinned, levels, intervals, due, touch, out):
+def thin(
+    rows: Any, first: Any, enough: Any, is_thinned: Any, levels: Any, intervals: Any, due: Any, touch: Any, out: Any
+) -> Any:
     """Thins whole frames from row `first` on until `enough` rows are written and a frame ends.
 
     Returns (next row, rows written, whether snapshots come in pairs of begin and end). `levels` and `intervals`

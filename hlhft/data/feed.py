@@ -7,11 +7,12 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from hlhft.data.ahead import read_ahead
 from hlhft.data.files import Progress
 from hlhft.data.merge import Events, rechunk
 from hlhft.data.order import WINDOW_NS, by_both_clocks
 from hlhft.data.profiles import profile_named, thinned
-from hlhft.data.snapshots import EXCHANGE_SIDE, LOCAL_SIDE, levels_from_snapshots
+from hlhft.data.snapshots import EXCHANGE_SIDE, ROWS_AT_ONCE, levels_from_snapshots, levels_on_both_sides
 from hlhft.data.sources import ROWS_MAX, Source
 
 
@@ -51,14 +52,32 @@ def replay_arrays(
     window_ns: int = WINDOW_NS,
 ) -> Iterator[Events]:
     """As `replay_events`, for rows in order of arrival that come from `source` by another way, repaired for one."""
+    ordered = _ordered(arrays, source, profile, window_ns)
+    markets: NDArray[np.bool_] = np.array(source.snapshot_markets, dtype=np.bool_)
+    if not markets.any():
+        return ordered
+    if local_levels:
+        return (rows.copy() for rows in levels_on_both_sides(ordered, snapshot_markets=markets))
+    return levels_from_snapshots(rechunk(ordered, ROWS_AT_ONCE), snapshot_markets=markets, side=EXCHANGE_SIDE)
+
+
+def replay_passing(
+    source: Source, *, profile: str, rows_max: int, progress: Progress | None = None
+) -> Iterator[Events]:
+    """As `replay_events`, faster: it reads ahead on a thread, and an array is valid until the next is asked for."""
+    ordered = read_ahead(_ordered(source.chunks(ROWS_MAX, progress=progress), source, profile, WINDOW_NS))
+    markets: NDArray[np.bool_] = np.array(source.snapshot_markets, dtype=np.bool_)
+    if markets.any():
+        return rechunk(levels_on_both_sides(ordered, snapshot_markets=markets), rows_max)
+    return rechunk(ordered, rows_max)
+
+
+def _ordered(arrays: Iterator[Events], source: Source, profile: str, window_ns: int) -> Iterator[Events]:
+    """Thinned as `profile` says and sorted for both sides, snapshots as they are."""
     feed_profile = profile_named(profile)
     markets: NDArray[np.bool_] = np.array(source.snapshot_markets, dtype=np.bool_)
     if feed_profile is not None and markets.any():
         arrays = thinned(arrays, feed_profile, snapshot_markets=markets)
     if not source.ordered:
         arrays = by_both_clocks(arrays, name=source.name, window_ns=window_ns, block_ranked=markets)
-    if markets.any():
-        arrays = levels_from_snapshots(arrays, snapshot_markets=markets, side=EXCHANGE_SIDE)
-        if local_levels:
-            arrays = levels_from_snapshots(arrays, snapshot_markets=markets, side=LOCAL_SIDE)
     return arrays

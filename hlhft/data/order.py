@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from hlhft.data.arranging import ARRIVAL, LARGEST, NEWEST, insert_rows, split_rows
+from hlhft.data.arranging import ARRIVAL, LARGEST, NEWEST, insert_rows, is_in_order, split_rows
 from hlhft.data.errors import DataError
 from hlhft.data.merge import Events, Numbered, chosen, joined, nothing
 from hlhft.data.tally import Tally
@@ -144,11 +144,8 @@ def by_both_clocks(
     corrector = _Corrector(name, window_ns, block_ranked)
     for array in arrays:
         if len(array):
-            ready = corrector.take(array)
-            if len(ready):
-                yield ready
-    if len(corrector.held):
-        yield corrector.held
+            yield from corrector.take(array)
+    yield from corrector.held
 
 
 class _Corrector:
@@ -160,33 +157,49 @@ class _Corrector:
     """
 
     def __init__(self, name: str, window_ns: int, block_ranked: NDArray[np.bool_] | None) -> None:
-        self.held: Events = nothing()
-        self._held_keys: Int64 = np.zeros(0, dtype=np.int64)
+        self.held: list[Events] = []
+        self._held_keys: list[Int64 | None] = []  # None: each row's own key, ascending
         self._name = name
         self._window_ns = window_ns
         self._ranked = np.zeros(_MARKETS_MAX, dtype=np.bool_) if block_ranked is None else block_ranked
         self._base_ns = _UNSEEN
         self._state = np.full(3, _UNSEEN, dtype=np.int64)
+        self._held_to = _UNSEEN  # the largest key held, or released
         self._copies: Events = nothing()
         self._copy_places: Int64 = np.zeros((2, 0), dtype=np.int64)  # key, rows before it
         self._row = 0
 
-    def take(self, array: Events) -> Events:
-        """Adds an array (not empty) and returns the rows that nothing to come can precede."""
+    def take(self, array: Events) -> list[Events]:
+        """Adds an array (not empty) and returns the rows that nothing to come can precede, in arrays not empty."""
         if self._base_ns == _UNSEEN:
             self._base_ns = int(array["ts_exch_ns"][0])
+        if is_in_order(
+            array, self._base_ns, _SPAN_NS_MAX, self._window_ns, BLOCK_RANK, self._ranked, self._state, self._held_to
+        ):
+            # As nearly all is of a feed of one channel: nothing needs to be copied.
+            self._held_to = int(self._keys_of(array[-1:], None)[0])
+            self.held.append(array)
+            self._held_keys.append(None)
+            self._row += len(array)
+        else:
+            self._take_apart(array)
+        return self._release()
+
+    def _take_apart(self, array: Events) -> None:
+        held_rows = np.concatenate([nothing(), *self.held])
+        held_keys = np.concatenate([np.zeros(0, dtype=np.int64), *map(self._keys_of, self.held, self._held_keys)])
         # What is held of the venue's alone may come behind rows that we have yet to see.
-        held = int(np.searchsorted(self._held_keys, self._state[LARGEST], side="right"))
-        ahead = len(self.held) - held
+        held = int(np.searchsorted(held_keys, self._state[LARGEST], side="right"))
+        ahead = len(held_rows) - held
         if len(self._copies) < ahead + len(array):
             self._copies = np.empty(ahead + len(array), dtype=EVENT_DTYPE)
             self._copy_places = np.empty((2, len(self._copies)), dtype=np.int64)
         copy_keys, copy_at = self._copy_places
-        self._copies[:ahead], copy_keys[:ahead], copy_at[:ahead] = self.held[held:], self._held_keys[held:], held
+        self._copies[:ahead], copy_keys[:ahead], copy_at[:ahead] = held_rows[held:], held_keys[held:], held
         # Room for each row that we see, and behind it the venue's copy of a late one.
-        rows = np.empty(len(self.held) + 2 * len(array), dtype=EVENT_DTYPE)
+        rows = np.empty(len(held_rows) + 2 * len(array), dtype=EVENT_DTYPE)
         keys = np.empty(len(rows), dtype=np.int64)
-        rows[:held], keys[:held] = self.held[:held], self._held_keys[:held]
+        rows[:held], keys[:held] = held_rows[:held], held_keys[:held]
         written, copied, is_fit = split_rows(
             array, self._base_ns, _SPAN_NS_MAX, self._window_ns, BLOCK_RANK, self._ranked, self._state,
             rows, keys, held, self._copies, copy_keys, copy_at, ahead,
@@ -198,10 +211,33 @@ class _Corrector:
             order = np.argsort(copy_keys[:copied], kind="stable")
             insert_rows(rows, keys, written, self._copies, copy_keys, copy_at, order)
             written += copied
+        self.held, self._held_keys = ([rows[:written]], [keys[:written]]) if written else ([], [])
+        self._held_to = int(keys[written - 1]) if written else _UNSEEN
+
+    def _keys_of(self, rows: Events, keys: Int64 | None) -> Int64:
+        if keys is not None:
+            return keys
+        own = (rows["ts_exch_ns"] - self._base_ns) * _RANKS
+        own += np.where(self._ranked[rows["market"]], BLOCK_RANK[rows["kind"]], 0)
+        return np.asarray(own)
+
+    def _release(self) -> list[Events]:
         bound = (int(self._state[NEWEST]) - self._window_ns - self._base_ns) * _RANKS
-        cut = int(np.searchsorted(keys[:written], bound, side="left"))
-        self.held, self._held_keys = rows[cut:written], keys[cut:written]
-        return rows[:cut]
+        ready: list[Events] = []
+        while self.held:
+            rows, keys = self.held[0], self._held_keys[0]
+            if keys is None:
+                # A key is below the bound as its time is: the bound has rank 0.
+                cut = int(np.searchsorted(rows["ts_exch_ns"], bound // _RANKS + self._base_ns, side="left"))
+            else:
+                cut = int(np.searchsorted(keys, bound, side="left"))
+            if cut:
+                ready.append(rows[:cut])
+            if cut < len(rows):
+                self.held[0], self._held_keys[0] = rows[cut:], None if keys is None else keys[cut:]
+                break
+            del self.held[0], self._held_keys[0]
+        return ready
 
     def _refuse(self, array: Events) -> None:
         """Raises DataError for the first row of `array` that is out of order, by what it is."""

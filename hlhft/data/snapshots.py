@@ -25,12 +25,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hlhft.compiled import compiled
-from hlhft.data.merge import Events
+from hlhft.data.merge import Events, rechunk
 from hlhft.events import EVENT_DTYPE, EventFlag
 
 KNOWN_LEVELS_MAX = 4096  # a side; the farthest is forgotten, with an event that removes it
 SNAPSHOT_LEVELS_MAX = 1024  # a side; of a picture that shows more, the first in it are looked at
 EXCHANGE_SIDE, LOCAL_SIDE = 1, 2
+ROWS_AT_ONCE = 2_048  # so that what is written stays in the processor's cache
 
 assert (EventFlag.EXCHANGE_VISIBLE, EventFlag.LOCAL_VISIBLE) == (EXCHANGE_SIDE, LOCAL_SIDE)
 
@@ -93,6 +94,22 @@ def levels_from_snapshots(
         count = _convert(array, snapshot_markets, books, side, out)
         assert count < len(out), "the bound above holds"
         yield out[:count].copy()
+
+
+def levels_on_both_sides(arrays: Iterable[Events], *, snapshot_markets: NDArray[np.bool_]) -> Iterator[Events]:
+    """As `levels_from_snapshots` for the venue's side and, of what it gives, for ours, in one pass.
+
+    An array yielded is valid until the next is asked for.
+    """
+    venue, ours = new_books(len(snapshot_markets)), new_books(len(snapshot_markets))
+    out = np.empty(0, dtype=EVENT_DTYPE)
+    for rows in rechunk(arrays, ROWS_AT_ONCE):
+        room = 7 * len(rows) + int(venue.counts.sum()) + int(ours.counts.sum()) + 1
+        if len(out) < room:
+            out = np.empty(2 * room, dtype=EVENT_DTYPE)
+        count = _convert_both(rows, snapshot_markets, venue, ours, out)
+        assert count < len(out), "the bound above holds"
+        yield out[:count]
 
 
 @compiled
@@ -206,38 +223,66 @@ def _remove_unshown(keys, count, shown, shown_count, row, guard, covered, out, w
 @compiled
 def _rewrite(keys, lots, counts, shown, shown_count, row, guard, covered, spare, out, written, event, flags):
     """Writes additions and changes and rewrites the known side: as it was up to `guard` and beyond `covered`, as shown
-    between."""
+    between. What is beyond is moved only when the number between changes: far levels gather over a day."""
     count = counts[row]
-    kept = 0
-    while kept < count and keys[row, kept] <= guard:
-        spare[0, kept] = keys[row, kept]
-        spare[1, kept] = lots[row, kept]
-        kept += 1
-    known = kept
+    begin = 0
+    while begin < count and keys[row, begin] <= guard:
+        begin += 1
+    known, fresh = begin, 0
     for index in range(shown_count):
         key = shown[row, index, 0]
-        if key <= guard or kept == KNOWN_LEVELS_MAX:
+        if key <= guard or begin + fresh == KNOWN_LEVELS_MAX:
             continue
         while known < count and keys[row, known] < key:
             known += 1
         if known == count or keys[row, known] != key or lots[row, known] != shown[row, index, 1]:
             written = _emit(out, written, event, row, key, shown[row, index, 1], shown[row, index, 2], flags)
-        spare[0, kept] = key
-        spare[1, kept] = shown[row, index, 1]
-        kept += 1
-    for index in range(known, count):
-        if keys[row, index] <= covered or keys[row, index] <= guard:
-            continue
-        if kept < KNOWN_LEVELS_MAX:
-            spare[0, kept] = keys[row, index]
-            spare[1, kept] = lots[row, index]
-            kept += 1
-        else:
+        spare[0, fresh] = key
+        spare[1, fresh] = shown[row, index, 1]
+        fresh += 1
+    while known < count and (keys[row, known] <= covered or keys[row, known] <= guard):
+        known += 1
+    end = begin + fresh
+    beyond = count - known
+    if end + beyond > KNOWN_LEVELS_MAX:
+        beyond = KNOWN_LEVELS_MAX - end
+        for index in range(known + beyond, count):
             written = _emit(out, written, event, row, keys[row, index], 0, 0, flags)
-    for index in range(kept):
-        keys[row, index] = spare[0, index]
-        lots[row, index] = spare[1, index]
-    counts[row] = kept
+    if end < known:
+        for index in range(beyond):
+            keys[row, end + index] = keys[row, known + index]
+            lots[row, end + index] = lots[row, known + index]
+    elif end > known:
+        for index in range(beyond - 1, -1, -1):
+            keys[row, end + index] = keys[row, known + index]
+            lots[row, end + index] = lots[row, known + index]
+    for index in range(fresh):
+        keys[row, begin + index] = spare[0, index]
+        lots[row, begin + index] = spare[1, index]
+    counts[row] = end + beyond
+    return written
+
+
+@compiled
+def _is_in_place(keys, count, shown, shown_count, row, covered):
+    """Whether the snapshot shows just the levels that are known up to `covered`: the touch has not moved."""
+    if count < shown_count or (count > shown_count and keys[row, shown_count] <= covered):
+        return False
+    place = 0
+    while place < shown_count and keys[row, place] == shown[row, place, 0]:
+        place += 1
+    return place == shown_count
+
+
+@compiled
+def _change_in_place(keys, lots, shown, shown_count, row, out, written, event, flags):
+    """Writes the levels whose size is another, as `_rewrite` does where no level comes or goes."""
+    for index in range(shown_count):
+        if lots[row, index] != shown[row, index, 1]:
+            lots[row, index] = shown[row, index, 1]
+            written = _emit(
+                out, written, event, row, keys[row, index], shown[row, index, 1], shown[row, index, 2], flags
+            )
     return written
 
 
@@ -253,7 +298,10 @@ def _end_snapshot(books, market, event, side, flags, out, written):
             shown_count = shown_counts[row]
             covered = shown[row, shown_count - 1, 0] if shown_count > 0 and shown_count >= state[_LIMIT] else 2**62
             guard = state[_TOUCH_BID + row] if older else _NO_TOUCH
-            if phase == 0:
+            if guard == _NO_TOUCH and _is_in_place(keys, counts[row], shown, shown_count, row, covered):
+                if phase == 1:
+                    written = _change_in_place(keys, lots, shown, shown_count, row, out, written, event, flags)
+            elif phase == 0:
                 written = _remove_unshown(
                     keys, counts[row], shown, shown_count, row, guard, covered, out, written, event, flags
                 )
@@ -329,16 +377,79 @@ def _convert(rows, snapshot_markets, books, side, out):
             out[written] = event
             out[written]["flags"] = int(event["flags"]) & ~side
             written += 1
-        if kind == _BEGIN:
-            state[_COLLECTING] = 1
-            state[_LIMIT] = event["aux0"]
-            books.shown_count[market, 0] = 0
-            books.shown_count[market, 1] = 0
-        elif kind == _END:
-            state[_COLLECTING] = 0
-            written = _end_snapshot(books, market, event, side, side, out, written)
-        elif event["size_lots"] > 0 and event["price_ticks"] > 0:
+        written = _take_shown(books, market, kind, event, side, out, written)
+    return written
+
+
+@compiled
+def _take_shown(books, market, kind, event, side, out, written):
+    """Takes one row of a snapshot in; its end writes what changed."""
+    state = books.state[market]
+    if kind == _BEGIN:
+        state[_COLLECTING] = 1
+        state[_LIMIT] = event["aux0"]
+        books.shown_count[market, 0] = 0
+        books.shown_count[market, 1] = 0
+    elif kind == _END:
+        state[_COLLECTING] = 0
+        written = _end_snapshot(books, market, event, side, side, out, written)
+    elif event["size_lots"] > 0 and event["price_ticks"] > 0:
+        row = 0 if event["side"] >= 0 else 1
+        key = -event["price_ticks"] if row == 0 else event["price_ticks"]
+        _show(books.shown[market], books.shown_count[market], row, key, event["size_lots"], event["aux0"])
+    return written
+
+
+@compiled
+def _convert_both(rows, snapshot_markets, venue, ours, out):
+    """Writes `rows` to `out` with both sides' snapshots made into levels; returns the number of rows written.
+
+    The order is that of two passes: what our side makes of a row goes before what the venue's side adds to it.
+    """
+    written = 0
+    for index in range(len(rows)):
+        event = rows[index]
+        market = int(event["market"])
+        if not snapshot_markets[market]:
+            out[written] = event
+            written += 1
+            continue
+        kind, flags = int(event["kind"]), int(event["flags"])
+        is_edge = kind in (_BEGIN, _END)
+        venue_sees, we_see = flags & EXCHANGE_SIDE != 0, flags & LOCAL_SIDE != 0
+        venue_collects = venue_sees and (is_edge or (kind == _LEVEL and venue.state[market, _COLLECTING] != 0))
+        we_collect = we_see and (is_edge or (kind == _LEVEL and ours.state[market, _COLLECTING] != 0))
+        if kind == _LEVEL and venue_collects and we_collect and event["size_lots"] > 0 and event["price_ticks"] > 0:
+            # Nearly all rows are these, best first. Calls, with all their arrays, would take three times as long.
             row = 0 if event["side"] >= 0 else 1
             key = -event["price_ticks"] if row == 0 else event["price_ticks"]
-            _show(books.shown[market], books.shown_count[market], row, key, event["size_lots"], event["aux0"])
+            place, other = venue.shown_count[market, row], ours.shown_count[market, row]
+            is_next = place < SNAPSHOT_LEVELS_MAX and (place == 0 or venue.shown[market, row, place - 1, 0] < key)
+            if is_next and other < SNAPSHOT_LEVELS_MAX and (other == 0 or ours.shown[market, row, other - 1, 0] < key):
+                venue.shown[market, row, place, 0] = key
+                venue.shown[market, row, place, 1] = event["size_lots"]
+                venue.shown[market, row, place, 2] = event["aux0"]
+                venue.shown_count[market, row] = place + 1
+                ours.shown[market, row, other, 0] = key
+                ours.shown[market, row, other, 1] = event["size_lots"]
+                ours.shown[market, row, other, 2] = event["aux0"]
+                ours.shown_count[market, row] = other + 1
+                continue
+        if we_collect:
+            if venue_sees and not venue_collects:
+                out[written] = event
+                out[written]["flags"] = flags & ~LOCAL_SIDE
+                written += 1
+            written = _take_shown(ours, market, kind, event, LOCAL_SIDE, out, written)
+        elif we_see or not venue_collects:
+            out[written] = event
+            if venue_collects:
+                out[written]["flags"] = flags & ~EXCHANGE_SIDE
+            written += 1
+            if we_see:
+                written = _apply_other(ours, market, event, LOCAL_SIDE, out, written)
+        if venue_collects:
+            written = _take_shown(venue, market, kind, event, EXCHANGE_SIDE, out, written)
+        elif venue_sees:
+            written = _apply_other(venue, market, event, EXCHANGE_SIDE, out, written)
     return written

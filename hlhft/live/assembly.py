@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from hlhft.compiled import running_key
 from hlhft.config.settings import Config, limit_values, whole
 from hlhft.core.brain import Brain
 from hlhft.core.state import LIMITS_DTYPE, BookKind
+from hlhft.data.node.following import Follower
 from hlhft.hyperliquid.backoff import CONNECTS_PER_MINUTE_MAX, Budget
 from hlhft.hyperliquid.connection import Connection, ConnectionSettings
 from hlhft.hyperliquid.encode import Encoder
@@ -31,12 +33,15 @@ from hlhft.hyperliquid.supervisor_events import Halt, HaltCause
 from hlhft.hyperliquid.wire import ms_of
 from hlhft.live.clock import Clock
 from hlhft.live.engine import Keep, Parts
+from hlhft.live.http import Http
 from hlhft.live.hub import Hub
 from hlhft.live.journal.brains import source_of
 from hlhft.live.journal.records import Action, NoteKind
 from hlhft.live.journal.segments import JournalFull, files
 from hlhft.live.journal.writer import Journal, JournalSettings
 from hlhft.live.keeper import Keeper
+from hlhft.live.node_feed import NodeParts
+from hlhft.live.node_health import HealthSettings
 from hlhft.live.preflight import Found
 from hlhft.live.store import Store
 from hlhft.live.transport import TransportSettings
@@ -235,6 +240,7 @@ def parts_of(
     journal: Journal,
     store: Store,
     base_url: str,
+    node: NodeParts | None = None,
 ) -> Parts:
     """All machines of an engine, for the session that the store has begun. Raises ValueError (CloidError, SigningError,
     EncodeError) for what cannot be, and RuntimeError when nothing can be signed."""
@@ -287,7 +293,25 @@ def parts_of(
         keep=Keeping(
             store=store, keeper=hub.keeper, clock=hub.clock, signer=signer.address, journal=journal
         ),
+        node=node,
     )  # fmt: skip
+
+
+def node_of(config: Config, markets: Sequence[Market], http: Http) -> NodeParts | None:
+    """The node that books come from, and where it is asked for snapshots; None where they come from the venue."""
+    data = config.market_data
+    if data.source != "node":
+        return None
+    folder = Path(data.node_folder)
+    return NodeParts(
+        folder=folder,
+        health=HealthSettings(
+            age_ns_max=whole(config, "market_data.node_age_ms_max"),
+            lag_ns_max=whole(config, "market_data.node_lag_ms_max"),
+        ),
+        http=http,
+        reader=lambda feed: Follower(folder, markets, feed.told, on_lost=feed.lost),
+    )
 
 
 def budgets_of(config: Config) -> tuple[Budget, Budget]:

@@ -181,7 +181,7 @@ class Engine:
         self.feed = Feed(
             hub, parts.feed, markets=parts.markets, address=parts.address, pulse=self.pulse, news=self._news,
             block=self._block, reconcile=self._reconcile, raw=parts.keep.raw, changed=self._feed_changed,
-            beside_node=parts.node is not None, transport=parts.transport,
+            beside_node=parts.node is not None, compare=self._compare, transport=parts.transport,
         )  # fmt: skip
         self.node = None if parts.node is None else NodeFeed(
             hub, parts.node, markets=parts.markets, pulse=self.pulse, fresh=self.feed.node_is_fresh,
@@ -361,6 +361,10 @@ class Engine:
 
     def _block(self, block_ms: int) -> None:
         self.orders.on(BlockTime(block_ms))
+
+    def _compare(self, market: int, block_ms: int, bid_ticks: int, ask_ticks: int) -> None:
+        assert self.node is not None, "only a node's books are held against the venue's"
+        self.node.venue(market, block_ms, bid_ticks, ask_ticks)
 
     def _late(self, lateness_ns: int) -> None:
         self.hub.say(f"the loop was {lateness_ns / 1e6:.0f} ms late", "warning")

@@ -73,8 +73,8 @@ class Feed:
     """The feed of one engine. `news(message)` takes what is told of our own account, `block(ms)` the venue's time,
     `reconcile(demand)` the wish for a reading; `raw(frame, now_ns)` records a frame of our own.
 
-    `beside_node`: a node's files tell the books and trades. Then the venue's are not told to the core, and a market is
-    fresh only while `node_is_fresh` says so as well.
+    `beside_node`: a node's files tell the books and trades. Then the venue's are not told to the core but to `compare`
+    (market, block time in ms, best bid, best ask), and a market is fresh only while `node_is_fresh` says so as well.
     """
 
     def __init__(
@@ -91,12 +91,14 @@ class Feed:
         raw: Callable[[memoryview, int], None],
         changed: Callable[[bool], None],
         beside_node: bool = False,
+        compare: Callable[[int, int, int, int], None] = lambda market, block_ms, bid_ticks, ask_ticks: None,
         **line: Any,
     ) -> None:
         self.counters: Counter[str] = Counter()
         self.fresh = [False] * len(markets)
         self._is_fresh_here = [False] * len(markets)  # by the venue's streams alone
         self._beside_node = beside_node
+        self._compare = compare
         self._is_node_fresh = not beside_node
         self.line = Line(NAME, connection, owner=self, timers=hub.timers, clock=hub.clock, **line)
         self._hub = hub
@@ -207,6 +209,8 @@ class Feed:
             line.on(Data(line.socket, StreamKind.CONTEXT, market))
             return
         block_ms = stamp_ns // NS_PER_MS
+        if self._beside_node:
+            self._compare(market, block_ms, bid, ask)
         line.on(Data(line.socket, stream, market, block_ms, bid, ask))
         if block_ms > self._hub.block_ms:
             self._hub.block_ms = block_ms

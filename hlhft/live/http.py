@@ -20,7 +20,10 @@ JSON_HEADERS = {"Content-Type": "application/json"}
 SHOWN_CHARACTERS_MAX = 120  # of a body that is no JSON, in the sentence about it
 _JSON_FIRST = b'{["0123456789-tfn'
 _OK = 200
+INFO = "/info"
 _READ_BYTES = 1 << 16
+# Untold at one time: each action in flight, and each order in doubt, may ask again in the same turn of the loop.
+REFUSALS_MAX = 16_384
 
 
 class Answer(Struct, frozen=True):
@@ -42,11 +45,17 @@ class HttpSettings:
     connect_s: float = 5.0
     body_bytes_max: int = 1 << 24  # 2,000 fills are one million bytes; the list of all markets less
     requests_max: int = 16  # under way at one time; more are refused
+    actions_kept: int = 4  # of these for /exchange: questions never take the room of a cancel
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} of HTTP requests is {getattr(self, name)}, and must be more than 0")
+        if self.actions_kept >= self.requests_max:
+            raise ValueError(
+                f"actions_kept of HTTP requests is {self.actions_kept}, and must be less than requests_max, "
+                f"{self.requests_max}"
+            )
 
 
 class Http:
@@ -57,6 +66,7 @@ class Http:
         self.counters: Counter[str] = Counter()
         self.base_url = base_url.rstrip("/")
         self._tasks: set[asyncio.Task[None]] = set()
+        self._refusals: set[asyncio.Handle] = set()  # that nobody was told yet
         self._session = aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=self.settings.timeout_s, sock_connect=self.settings.connect_s),
             connector=aiohttp.TCPConnector(limit=self.settings.requests_max),
@@ -66,8 +76,8 @@ class Http:
 
     @property
     def under_way(self) -> int:
-        """Requests without an answer."""
-        return len(self._tasks)
+        """Requests whose answer or refusal was not told yet."""
+        return len(self._tasks) + len(self._refusals)
 
     def post(self, path: str, body: bytes, told: Told) -> None:
         """Posts a body, and tells what comes back: once, and never within this call."""
@@ -82,6 +92,9 @@ class Http:
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
+        for refusal in self._refusals:
+            refusal.cancel()
+        self._refusals.clear()
         if tasks:
             await asyncio.wait(tasks)
         await self._session.close()
@@ -89,22 +102,31 @@ class Http:
     # Parts.
 
     def _spawn(self, path: str, body: bytes, told: Told) -> None:
-        is_full = len(self._tasks) >= self.settings.requests_max
-        if is_full:
-            self.counters["requests refused"] += 1
-        if is_full and len(self._tasks) >= 2 * self.settings.requests_max:
-            # The refusals themselves have not been told yet: whoever asks so often asks in a loop.
-            raise AssertionError("requests are bounded by those who make them")
+        settings = self.settings
+        room = settings.requests_max - (settings.actions_kept if path == INFO else 0)
+        if len(self._tasks) >= room:
+            self._refuse(room, told)
+            return
 
         async def run() -> None:
-            if is_full:
-                told(Answer(None, f"{self.settings.requests_max} requests are under way already"))
-            else:
-                told(await self._post(path, body))
+            told(await self._post(path, body))
 
         task = asyncio.get_running_loop().create_task(run())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def _refuse(self, room: int, told: Told) -> None:
+        """Tells that there is no room, in the next turn of the loop."""
+        # A venue that is late has all that waits for it ask again at one time; beyond that, somebody asks in a loop.
+        assert len(self._refusals) < REFUSALS_MAX, "requests are bounded by those who make them"
+        self.counters["requests refused"] += 1
+
+        def tell() -> None:
+            self._refusals.discard(handle)
+            told(Answer(None, f"{room} requests are under way already"))
+
+        handle = asyncio.get_running_loop().call_soon(tell)
+        self._refusals.add(handle)
 
     async def _post(self, path: str, body: bytes) -> Answer:
         url = self.base_url + path

@@ -10,6 +10,7 @@ What is older than the health allows is taken into the books and not told: the c
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,18 +18,24 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
+import numpy as np
 
 from hlhft.data.errors import DataError
 from hlhft.data.merge import Events
+from hlhft.data.node.following import Followed
+from hlhft.data.node.joining import Lost
+from hlhft.events import EventKind
 from hlhft.hyperliquid.decode import Row
 from hlhft.live.histogram import Histogram
 from hlhft.live.http import Answer, Http
 from hlhft.live.hub import Hub
+from hlhft.live.node_agreement import Agreement
 from hlhft.live.node_books import NodeBook, timed
 from hlhft.live.node_health import Health, HealthSettings, NodeHealth
 from hlhft.live.pulse import Pulse
 from hlhft.units import Market
 
+NS_PER_MS = 1_000_000
 OWNER = "node"  # of its timers
 SILENCE, SNAPSHOT = "silence", "snapshot"
 SNAPSHOT_EVERY_NS = 5_000_000_000
@@ -36,29 +43,24 @@ SHOWN_EVERY_NS = (
     500_000_000  # a book that does not change is told again: as old as it is shown, it would pass for stale
 )
 HTTP_OK = 200
+_CLEAR = int(EventKind.DEPTH_CLEAR)
 SNAPSHOT_NAME = "hlhft-l4-snapshot.json"  # in the node's folder: the node writes it, and this user reads it
 
 
-class Told(msgspec.Struct, frozen=True):
-    """What was read at one time: the newest block, and by market its events of all the blocks that were read."""
-
-    height: int
-    block_ns: int
-    events: Sequence[tuple[int, Events]]
-
-
 class Reader(Protocol):
-    """Who follows the files. It tells the feed that it was made for, from `start` to `stop`, on the event loop."""
+    """Who follows the files (`hlhft.data.node.following`): tells blocks and losses from `start` until `close`."""
 
-    counts: Counter[str]
+    @property
+    def counts(self) -> Counter[str]:
+        """What was found and left out."""
 
-    def start(self) -> None:
-        """Begins to follow. Raises DataError when there is nothing to follow."""
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Begins to follow. Raises DataError when that cannot be."""
 
     def load(self, snapshot: Path) -> bool:
         """Begins the books from a snapshot; whether it fits the blocks that are known. Raises DataError."""
 
-    def stop(self) -> None:
+    def close(self) -> None:
         """Tells nothing more."""
 
 
@@ -96,6 +98,8 @@ class NodeFeed:
         self._http = parts.http
         self._folder = parts.folder
         self._books = [NodeBook(row) for row in range(len(markets))]
+        self._agreements = [Agreement() for _ in markets]
+        self._markets = tuple(markets)
         self._shown_ns = [0] * len(markets)
         self.losses = 0  # times that the books were lost
         self._asked_ns = 0
@@ -106,35 +110,54 @@ class NodeFeed:
 
     def start(self) -> None:
         """Begins to read. Raises DataError when there is nothing to read."""
-        self.reader.start()
+        self.reader.start(asyncio.get_running_loop())
         self.wants_snapshot("the books begin")
 
     def stop(self) -> None:
         """Reads nothing more."""
         self._is_stopped = True
-        self.reader.stop()
+        self.reader.close()
+
+    @property
+    def compared(self) -> int:
+        """How often a book was held against the venue's."""
+        return sum(agreement.compared for agreement in self._agreements)
 
     # What the reader tells.
 
-    def told(self, told: Told) -> None:
-        """Blocks came: the hot path."""
+    def told(self, block: Followed) -> None:
+        """A block came: the hot path."""
         now_ns = self._hub.dispatch.turn()
         self._pulse.busy_ns = now_ns
-        trades = [row for market, events in told.events for row in self._books[market].take(events)]
-        self.height, self.heard_ns = told.height, now_ns
-        is_new = self.health.heard(told.block_ns, now_ns)
+        trades = self._take(block.events)
+        if len(block.events) and int(block.events["kind"][0]) == _CLEAR:
+            return  # the books are about to be lost, which is told next
+        self.height, self.heard_ns = block.height, now_ns
+        is_new = self.health.heard(block.block_ns, now_ns)
         self.counters["blocks told by the node"] += 1
-        self.lag.note(now_ns - told.block_ns)
+        self.lag.note(now_ns - block.block_ns)
         if self.health.state is Health.FRESH:
-            self._show(trades, told.block_ns, now_ns, everything=is_new)
+            self._show(trades, block.block_ns, now_ns, everything=is_new)
         else:
             self.counters["blocks of the node that were too old"] += 1
         if is_new:
             self._say()
         self._set_alarm()
+        self._agree(block.block_ns // NS_PER_MS)
+
+    def lost(self, lost: Lost) -> None:
+        """The books are not known any more."""
+        self.wants_snapshot(lost.message)
+
+    def venue(self, market: int, block_ms: int, bid_ticks: int, ask_ticks: int) -> None:
+        """The venue's own best prices after a block: a book that is another for too long is wrong."""
+        if self.health.state is not Health.WAITING and self._agreements[market].venue(block_ms, bid_ticks, ask_ticks):
+            self._disagree(market)
 
     def wants_snapshot(self, why: str) -> None:
         """The books are not known until a snapshot comes: all of them are stale."""
+        for agreement in self._agreements:
+            agreement.begin()
         if self.health.lost():
             self.losses += 1
             self._say()
@@ -144,11 +167,14 @@ class NodeFeed:
         self._is_asking = True
         self._hub.timers.set(OWNER, SNAPSHOT, max(self._clock.now_ns(), self._asked_ns + SNAPSHOT_EVERY_NS))
 
-    def broke(self, error: BaseException | None) -> None:
-        """An invariant of the reader does not hold."""
-        self._hub.engine.broke(error)
-
     # Parts.
+
+    def _take(self, events: Events) -> list[Row]:
+        """Takes the events into the books; the trades among them."""
+        if len(self._books) == 1:
+            return self._books[0].take(events)
+        markets = events["market"]
+        return [row for market in np.unique(markets) for row in self._books[market].take(events[markets == market])]
 
     def _show(self, trades: Sequence[Row], block_ns: int, now_ns: int, *, everything: bool) -> None:
         """Tells the core the trades and what changed of the books, each market as one frame."""
@@ -159,6 +185,17 @@ class NodeFeed:
                 self._shown_ns[book.market] = now_ns
             if rows:
                 self._hub.dispatch.tell(timed(rows, block_ns, now_ns))
+
+    def _agree(self, block_ms: int) -> None:
+        """Holds the books against what the venue said of them."""
+        for book, agreement in zip(self._books, self._agreements, strict=True):
+            if agreement.node(block_ms, *book.touch()):
+                self._disagree(book.market)
+                return
+
+    def _disagree(self, market: int) -> None:
+        self.counters["books of the node that were not the venue's"] += 1
+        self.wants_snapshot(f"its best prices of {self._markets[market].name} are not the venue's")
 
     def _say(self) -> None:
         """The health has changed: the markets are told, and people."""

@@ -24,7 +24,7 @@ from hlhft.hyperliquid.signing import Signer
 from hlhft.hyperliquid.supervisor_events import Exit, Verdict
 from hlhft.hyperliquid.supervisor_table import Stage
 from hlhft.hyperliquid.watchdog_beats import EngineState
-from hlhft.live.assembly import begin_session, brain_of, budgets_of, open_journal, parts_of
+from hlhft.live.assembly import begin_session, brain_of, budgets_of, node_of, open_journal, parts_of
 from hlhft.live.clock import Clock
 from hlhft.live.control import ControlServer, Reloaded
 from hlhft.live.covers import covers_of
@@ -43,7 +43,7 @@ from hlhft.live.status import StatusMaker
 from hlhft.live.store import Store, open_store
 from hlhft.live.timers import Timers
 from hlhft.live.view import Cover
-from hlhft.live.warming import warm
+from hlhft.live.warming import warm, warm_node
 from hlhft.strategies import Strategy, load
 
 STOPPING = (signal.SIGINT, signal.SIGTERM)
@@ -89,14 +89,15 @@ async def run(orders: Orders) -> Exit:
     folders = folders_of(config, orders.environment)
     pin(config.engine.cpu)
     clock = Clock()
-    http = Http(base_url(config))
+    http, node = Http(base_url(config)), Http(config.market_data.node_url)
     store: Store | None = None
     try:
         store = open_store(folders.state, clock_ns=clock.now_ns)
         found = await Preflight(config, signer, http, clock).look()
-        return await _Session(orders, folders, signer, clock, http, store, found).run()
+        return await _Session(orders, folders, signer, clock, http, node, store, found).run()
     finally:
         await http.close()
+        await node.close()
         if store is not None:
             store.close()
 
@@ -121,6 +122,7 @@ class _Session:
         signer: Signer,
         clock: Clock,
         http: Http,
+        node: Http,
         store: Store,
         found: Found,
     ) -> None:
@@ -130,6 +132,7 @@ class _Session:
         self._signer = signer
         self._clock = clock
         self._http = http
+        self._node = node
         self._store = store
         self._found = found
         self._notifier = Notifier(orders.environment)
@@ -145,6 +148,8 @@ class _Session:
         strategy = load(self._config.strategy.name)
         markets = tuple(self._found.markets)
         warm(brain_of(self._config, strategy, markets), markets, now_ns=self._clock.now_ns())
+        if self._config.market_data.source == "node":
+            warm_node(markets, now_ns=self._clock.now_ns())
         brain = brain_of(self._config, strategy, markets)
         session = begin_session(self._store, self._folders.journal)
         journal = open_journal(
@@ -174,6 +179,7 @@ class _Session:
         parts = parts_of(
             self._config, hub=hub, found=self._found, signer=self._signer, nonces=nonces, brain=brain,
             journal=journal, store=self._store, base_url=base_url(self._config),
+            node=node_of(self._config, tuple(self._found.markets), self._node),
         )  # fmt: skip
         leftovers = Leftovers(
             hub, self._signer, nonces, mainnet=self._config.account.network == "mainnet",

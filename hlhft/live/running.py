@@ -88,7 +88,9 @@ def on_paper(loaded: Loaded, folder: Path, url: str, control_socket: Path) -> Lo
         config.engine, state_folder=str(folder), journal_folder=str(folder / "journal"),
         control_socket=str(control_socket), accept_host_loss_risk=True,
     )  # fmt: skip
-    return Loaded(msgspec.structs.replace(config, account=account, engine=engine), loaded.origins)
+    # A node tells the real venue's books, in which the orders of a paper account do not stand.
+    data = msgspec.structs.replace(config.market_data, source="websocket")
+    return Loaded(msgspec.structs.replace(config, account=account, engine=engine, market_data=data), loaded.origins)
 
 
 def _start_exchange(config: Config, temporary: Path, folder: Path) -> tuple[child.Child, str]:
@@ -165,7 +167,10 @@ class _Reloading:
 
 
 def _like(running: Config, fresh: Config) -> Config:
-    """The fresh settings with account and folders of the running ones where it is a paper run, which made its own."""
+    """The fresh settings with account, folders and source of data of the running ones where it is a paper run, which
+    made its own."""
     if running.account.network != "local" or fresh.account.network == "local":
         return fresh
-    return msgspec.structs.replace(fresh, account=running.account, engine=running.engine)
+    return msgspec.structs.replace(
+        fresh, account=running.account, engine=running.engine, market_data=running.market_data
+    )

@@ -275,5 +275,6 @@ def _counters(engine: Engine) -> dict[str, int]:
         counters.update(line.transport.counters)
     if engine.node is not None:
         counters.update(engine.node.counters)
+        counters["books of the node held against the venue's"] = engine.node.compared
         counters.update({f"node: {name.replace('_', ' ')}": count for name, count in engine.node.reader.counts.items()})
     return dict(counters.most_common(COUNTERS_MAX))

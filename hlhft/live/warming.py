@@ -7,10 +7,14 @@ news of its own orders, decoded from the venue's text.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import numpy as np
 
 from hlhft.core.brain import Brain
+from hlhft.data.node.decoding import Decoder as NodeDecoder
+from hlhft.data.node.decoding import Stream
+from hlhft.data.node.joining import Joiner
 from hlhft.events import EventFlag, EventKind, empty
 from hlhft.hyperliquid.decode import Decoder
 from hlhft.units import TICKS_MAX, Market
@@ -33,6 +37,29 @@ _CONTEXT = (
     '{"channel":"activeAssetCtx","data":{"coin":"%s","ctx":{"funding":"0.0000125","openInterest":"1.0",'
     '"oraclePx":"%s","markPx":"%s","premium":"0.0"}}}'
 )
+_USER = "0x" + 40 * "0"
+_NODE_LINE = '{"local_time":"%s.000000001","block_time":"%s.000000000","block_number":%d,"events":[%s]}\n'
+_DIFF = f'{{"user":"{_USER}","oid":7,"coin":"%(coin)s","side":"B","px":"%(px)s","raw_book_diff":'
+_STATUS = (
+    f'{{"time":"1970-01-01T00:00:00.000000000","user":"{_USER}","hash":"0x00","builder":null,"status":"open","order":'
+    '{"coin":"%(coin)s","side":"B","limitPx":"%(px)s","sz":"%(sz)s","oid":7,"timestamp":1,"triggerCondition":"N/A",'
+    '"isTrigger":false,"triggerPx":"0.0","children":[],"isPositionTpsl":false,"reduceOnly":false,"orderType":"Limit",'
+    '"origSz":"%(sz)s","tif":"Alo","cloid":null}}'
+)
+_FILL = (
+    f'["{_USER}",{{"coin":"%(coin)s","px":"%(px)s","sz":"%(sz)s","side":"A","time":1,"startPosition":"0.0","dir":'
+    '"Open Short","closedPnl":"0.0","hash":"0x00","oid":8,"crossed":true,"fee":"0.0","tid":1,"feeToken":"USDC"}]'
+)
+# Three blocks, the same in each file: an order comes, becomes another, and goes with a trade.
+_NODE_EVENTS = {
+    Stream.DIFFS: (
+        _DIFF + '{"new":{"sz":"%(sz)s"}}}',
+        _DIFF + '{"update":{"origSz":"%(sz)s","newSz":"%(sz)s"}}}',
+        _DIFF + '"remove"}',
+    ),
+    Stream.STATUSES: (_STATUS, "", ""),
+    Stream.FILLS: ("", "", _FILL),
+}
 
 
 def warm(brain: Brain, markets: Sequence[Market], *, now_ns: int) -> int:
@@ -55,9 +82,31 @@ def warm(brain: Brain, markets: Sequence[Market], *, now_ns: int) -> int:
     return commands
 
 
-def _frames(market: Market, time_ms: int) -> tuple[str, ...]:
+def warm_node(markets: Sequence[Market], *, now_ns: int) -> int:
+    """Reads lines like a node's of the first of `markets`; returns how many events they told."""
+    market, seconds = markets[0], f"{datetime.fromtimestamp(now_ns // NS, UTC):%Y-%m-%dT%H:%M:%S}"
+    price, size = _prices(market)[0], market.size_text(1)
+    decoder = NodeDecoder(markets)
+    joiner = Joiner(markets, Stream, by_block=True, orders_max=64, levels_max=64)
+    joiner.begin_empty()
+    for stream, told in _NODE_EVENTS.items():
+        for height, event in enumerate(told):
+            line = _NODE_LINE % (seconds, seconds, height, event % {"coin": market.name, "px": price, "sz": size})
+            decoded = decoder.read(stream, line.encode())
+            assert not decoded.unreadable, f"this line is like a node's: {line}"
+            joiner.add(stream, decoded)
+    return len(joiner.take().events)
+
+
+def _prices(market: Market) -> tuple[str, str]:
+    """A price on either side of the middle."""
     middle = min(PRICE * 10**market.price_decimals, TICKS_MAX // 2)
     bid, ask = (market.price_text(market.quantise(middle * far, side=side)) for far, side in ((0.999, 1), (1.001, -1)))
+    return bid, ask
+
+
+def _frames(market: Market, time_ms: int) -> tuple[str, ...]:
+    bid, ask = _prices(market)
     size, name = market.size_text(1000 * 10**market.size_decimals), market.name
     return (
         _BOOK % (name, time_ms, bid, size, ask, size, ""),

@@ -18,11 +18,13 @@ from hlhft.data.markets import known
 from tests.bench.archived import HOUR_MS, fills_by_block, write_books, write_lines
 from tests.bench.figures import Figure, median
 from tests.bench.library import ROOT
+from tests.bench.noded import change_lines
 
 SECTION = "data, an archived day of one coin: 160,000 books of twenty levels a side"
 BEGIN_MS = 1_775_001_600_000  # the first hour of 2026-04-01
 ROUNDS, HOURS = 3, 24
 HOURS_SHORT = 2
+BLOCKS, BLOCKS_SHORT = 20_000, 4_000  # of a node
 MEBIBYTE, MILLION = 1 << 20, 1e6
 HERE = Path(__file__).parent
 
@@ -79,9 +81,12 @@ def data(recordings: Path, *, short: bool) -> list[Figure]:
         ours, theirs, root = days(folder, rounds)
         back = [run("data_ours.py", "read", root, folder / f"back-{number}") for number in range(rounds)]
         write_lines(folder / "fills.lz4", fills_by_block(BEGIN_MS, BEGIN_MS + HOUR_MS // 10, list(known())))
+        with (folder / "changes").open("wb") as stream:
+            stream.writelines(change_lines(BLOCKS_SHORT if short else BLOCKS))
+        changes = run("data_ours.py", "orders", folder / "changes", folder)
         hour = run("data_ours.py", "fills", folder / "fills.lz4", folder / "fills")
     worked, their_work = (median([took.worked for took in side]) * scale for side in (ours, theirs))
-    seconds = median([took.seconds for took in ours]) * scale
+    seconds, their_seconds = (median([took.seconds for took in side]) * scale for side in (ours, theirs))
     row = ours[0].bytes_written / ours[0].rows
     speed = median([took.rows / took.seconds for took in back]) / MILLION
     peak, their_peak, back_peak = (max(took.peak_bytes for took in side) / MEBIBYTE for side in (ours, theirs, back))
@@ -90,6 +95,7 @@ def data(recordings: Path, *, short: bool) -> list[Figure]:
         Figure(SECTION, "the same by json and pandas", their_work, "s"),
         Figure(SECTION, "times faster", their_work / worked, "x", minimum=3, gate=2),
         Figure(SECTION, "decoded and written to the catalogue, time that passed", seconds, "s"),
+        Figure(SECTION, "by json and pandas, time that passed", their_seconds, "s"),
         Figure(SECTION, "peak memory of the process that decodes and writes", peak, "MiB", maximum=1024),
         Figure(SECTION, "peak memory by json and pandas", their_peak, "MiB"),
         Figure(SECTION, "a row on disk: a level, or an end of a book", row, "bytes", maximum=16),
@@ -102,5 +108,13 @@ def data(recordings: Path, *, short: bool) -> list[Figure]:
             "trades a second",
             minimum=50_000,
             gate=10_000,
+        ),
+        Figure(
+            SECTION,
+            "order-level books from a node's changes, lines of JSON included, time of one processor",
+            changes.rows / changes.worked,
+            "changes a second",
+            minimum=300_000,
+            gate=100_000,
         ),
     ]

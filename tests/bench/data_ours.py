@@ -2,10 +2,11 @@
 
 data_ours.py mine FOLDER ROOT     decodes each FOLDER/H.lz4 of BTC's books into a part of the catalogue ROOT
 data_ours.py fills FILE ROOT      decodes an hour of all coins' fills into parts of trades
+data_ours.py orders FILE ROOT     rebuilds the order-level books from a node's changes of them, without writing anything
 data_ours.py read ROOT OUT        reads the catalogue's BTC into the replay's columns, as files in OUT
 
 Each prints: seconds, of a processor, rows, bytes of Parquet, peak bytes. What is compiled is loaded before the time
-begins. The first two keep to one processor.
+begins. All but the last keep to one processor.
 """
 
 import contextlib
@@ -20,9 +21,13 @@ from hlhft.backtest import recordings
 from hlhft.data.catalogue.layout import PartKey
 from hlhft.data.catalogue.parts import PartWriter
 from hlhft.data.catalogue.reading import Catalogue
+from hlhft.data.files import LineFile
 from hlhft.data.markets import known
 from hlhft.data.mining.decoding import Decoded, decode_books, decode_fills
+from hlhft.data.node.decoding import Decoder, Stream
+from hlhft.data.node.joining import Joiner
 from hlhft.data.readers.fills import BY_BLOCK
+from tests.bench import noded
 
 COIN, DATE = "BTC", "2026-04-01"
 WARM_NS = 600_000_000_000
@@ -62,6 +67,21 @@ def fills(path: Path, root: Path) -> int:
     return write(decode_fills(path, known(), BY_BLOCK), root, "fills-00", "trade")
 
 
+def orders(path: Path, _: Path) -> int:
+    """Every change of the books, from its line of JSON to events; returns how many changes that were."""
+    markets = [known()[coin] for coin in noded.COINS]
+    decoder, joiner = Decoder(markets), Joiner(markets, [Stream.DIFFS], by_block=True)
+    joiner.begin_empty()
+    changes = events = 0
+    for _, text in LineFile(path).texts():
+        decoded = decoder.read(Stream.DIFFS, text + b"\n")
+        changes += len(decoded.rows)
+        joiner.add(Stream.DIFFS, decoded)
+        events += len(joiner.take().events)
+    assert joiner.lost is None and events > changes, "every change of an order is told, and every touch"
+    return changes
+
+
 def read(root: Path, out: Path) -> int:
     """Every row of the catalogue's coin into the replay's columns, in the order of both clocks."""
     out.mkdir()
@@ -76,12 +96,15 @@ def warm(task: str, source: Path) -> None:
         if task == "mine":
             path = min(source.glob("*.lz4"))
             write(decode_books(path, known()[COIN]), aside, "archive-00", "book")
-        elif task == "fills":
-            fills(source, aside)
+        elif task in WORK and task != "read":
+            WORK[task](source, aside)
         else:
             first = min(manifest.first_exch_ns for manifest in Catalogue(source).manifests(coins=[COIN]))
             few = Catalogue(source).source([COIN], end_ns=first + WARM_NS)
             recordings._write(few, "recorded", aside, None)
+
+
+WORK = {"mine": mine, "fills": fills, "orders": orders, "read": read}
 
 
 def main() -> None:
@@ -91,7 +114,7 @@ def main() -> None:
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     warm(task, source)
     begin, worked = time.perf_counter(), time.process_time()
-    rows = {"mine": mine, "fills": fills, "read": read}[task](source, target)
+    rows = WORK[task](source, target)
     seconds, worked = time.perf_counter() - begin, time.process_time() - worked
     written = sum(path.stat().st_size for path in target.rglob("*.parquet"))
     print(seconds, worked, rows, written, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -164,9 +166,15 @@ def test_within_a_block_trades_come_before_the_touch_and_the_touch_before_the_bo
 
 
 def test_released_rows_are_those_that_nothing_can_precede() -> None:
-    arrays = [arrived([(0, 0)]), arrived([(10, 10)]), arrived([(21, 21)])]
-    found = list(by_both_clocks(arrays, name="a", window_ns=10))
-    assert [array["ts_exch_ns"].tolist() for array in found] == [[1000, 1010], [1021]]
+    asked: list[int] = []
+
+    def arrays() -> Iterator[Events]:
+        for time in (0, 10, 21):
+            asked.append(time)
+            yield arrived([(time, time)])
+
+    found = [(array["ts_exch_ns"].tolist(), len(asked)) for array in by_both_clocks(arrays(), name="a", window_ns=10)]
+    assert found == [([1000], 3), ([1010], 3), ([1021], 3)]
 
 
 def test_what_only_we_see_is_released_too() -> None:

@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 
 from hlhft.config.live_sections import Gateway as GatewaySection
+from hlhft.config.live_sections import MarketData
 from hlhft.config.settings import Config
 from hlhft.core.state import BookKind
+from hlhft.data.errors import DataError
 from hlhft.hyperliquid.messages import Fill, Fills
 from hlhft.hyperliquid.nonces import NonceAllocator
 from hlhft.hyperliquid.reading import Fault
@@ -26,6 +28,7 @@ from hlhft.live.assembly import (
     gateway_settings,
     limits_of,
     newest_session,
+    node_of,
     open_journal,
     parts_of,
     stored_halt,
@@ -36,6 +39,7 @@ from hlhft.live.hub import Hub
 from hlhft.live.journal.records import Action
 from hlhft.live.journal.segments import JournalFull
 from hlhft.live.keeper import Keeper
+from hlhft.live.node_health import HealthSettings
 from hlhft.live.preflight import Found
 from hlhft.live.store import Moved, open_store
 from hlhft.live.timers import Timers
@@ -244,3 +248,27 @@ def test_budgets_of_an_address_are_shared():
     connects, messages = budgets_of(Config())
     assert connects.limit == 24
     assert messages.limit == 1600
+
+
+class Mute:
+    """Who is told nothing of a node."""
+
+    told = lost = None
+
+
+def test_a_node_is_made_of_its_settings_where_books_come_from_one(tmp_path: Path):
+    async def work() -> None:
+        http = Http("http://127.0.0.1:1")
+        try:
+            assert node_of(CONFIG, (ETH,), http) is None
+            data = MarketData(source="node", node_folder=str(tmp_path), node_age_ms_max=500, node_lag_ms_max=700)
+            node = node_of(Config(market_data=data), (ETH,), http)
+            assert node is not None
+            assert (node.folder, node.http) == (tmp_path, http)
+            assert node.health == HealthSettings(age_ns_max=500_000_000, lag_ns_max=700_000_000)
+            with pytest.raises(DataError, match="there are no book changes of a node"):
+                node.reader(Mute())  # type: ignore[arg-type]
+        finally:
+            await http.close()
+
+    asyncio.run(work())

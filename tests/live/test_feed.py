@@ -88,7 +88,7 @@ class Desk:
             news=lambda message: self.note("news", type(message)), block=lambda ms: self.note("block", ms),
             reconcile=lambda demand: self.note("reconcile", demand.number),
             raw=lambda frame, now_ns: self.note("raw", bytes(frame)), changed=lambda live: self.note("live", live),
-            beside_node=beside_node,
+            beside_node=beside_node, compare=lambda *what: self.note("compare", *what),
         )  # fmt: skip
         self.told: list[Any] = []
         self.feed.line.on = self.told.append  # type: ignore[method-assign]
@@ -187,7 +187,8 @@ def test_beside_a_node_the_venue_tells_the_marks_and_its_time_and_no_book():
         }  # fmt: skip
         desk.hear(BOOK % TIME_MS)
         desk.hear(CONTEXT)
-        assert [what[:2] for what in desk.seen] == [("block", TIME_MS), ("frame", "ASSET_CONTEXT")]
+        assert [what[:2] for what in desk.seen] == [("compare", 1), ("block", TIME_MS), ("frame", "ASSET_CONTEXT")]
+        assert desk.seen[0] == ("compare", 1, TIME_MS, *BOTH)
         assert [data.kind for data in desk.told] == [StreamKind.FAST_BOOK, StreamKind.CONTEXT]
 
     on_desk(work, beside_node=True)

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 from aiohttp import web
 
-from hlhft.live.http import SHOWN_CHARACTERS_MAX, Answer, Http, HttpSettings
+from hlhft.live.http import REFUSALS_MAX, SHOWN_CHARACTERS_MAX, Answer, Http, HttpSettings
 
 HTML = "<html><body>" + "Bad Gateway " * 100 + "</body></html>"
 
@@ -112,7 +112,7 @@ def test_nobody_there_is_said():
 def test_posts_are_told_later_and_once_and_more_than_the_most_are_refused():
     async def work() -> None:
         async with served() as url:
-            http = Http(url, HttpSettings(requests_max=2))
+            http = Http(url, HttpSettings(requests_max=2, actions_kept=1))
             told: list[tuple[int, Answer]] = []
             done = asyncio.Event()
 
@@ -131,13 +131,39 @@ def test_posts_are_told_later_and_once_and_more_than_the_most_are_refused():
             await asyncio.wait_for(done.wait(), 10)
             assert {number: answer.body is not None for number, answer in told} == {0: True, 1: True, 2: False}
             assert http.counters["requests refused"] == 1
-            for number in range(4):
+            for number in range(2 + REFUSALS_MAX):
                 http.post("/exchange", b'{"type":"late"}', note(number))
             with pytest.raises(AssertionError, match="bounded by those who make them"):
                 http.post("/exchange", b"{}", note(9))
             await http.close()
             assert http.under_way == 0
             assert len([number for number, _ in told if number < 2]) == 2
+
+    run(work)
+
+
+def test_questions_leave_room_for_actions():
+    async def work() -> None:
+        async with served() as url:
+            http = Http(url, HttpSettings(requests_max=3, actions_kept=1))
+            told: dict[str, Answer] = {}
+            done = asyncio.Event()
+
+            def note(name: str) -> Callable[[Answer], None]:
+                def tell(answer: Answer) -> None:
+                    told[name] = answer
+                    if name == "action":
+                        done.set()
+
+                return tell
+
+            for number in range(3):
+                http.post("/info", b'{"type":"late"}', note(f"question {number}"))
+            http.post("/exchange", b'{"type":"order"}', note("action"))
+            await asyncio.wait_for(done.wait(), 10)
+            assert told["question 2"].fault == "2 requests are under way already"
+            assert told["action"].body is not None
+            await http.close()
 
     run(work)
 
@@ -149,3 +175,5 @@ def run(work: Callable[[], Awaitable[None]]) -> None:
 def test_bounds_are_bounds():
     with pytest.raises(ValueError, match="requests_max of HTTP requests is 0, and must be more than 0"):
         HttpSettings(requests_max=0)
+    with pytest.raises(ValueError, match="actions_kept of HTTP requests is 16, and must be less than requests_max, 16"):
+        HttpSettings(actions_kept=16)

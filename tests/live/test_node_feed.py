@@ -13,9 +13,12 @@ import numpy as np
 import pytest
 
 from hlhft.data.errors import DataError
-from hlhft.events import EventKind
+from hlhft.data.node.following import Followed
+from hlhft.data.node.joining import Lost
+from hlhft.events import EventKind, empty
 from hlhft.live.http import Answer
-from hlhft.live.node_feed import OWNER, SHOWN_EVERY_NS, SNAPSHOT_EVERY_NS, NodeFeed, NodeParts, Told
+from hlhft.live.node_agreement import DIFFERENCES_MAX
+from hlhft.live.node_feed import OWNER, SHOWN_EVERY_NS, SNAPSHOT_EVERY_NS, NodeFeed, NodeParts
 from hlhft.live.node_health import Health, HealthSettings
 from tests.live.test_feed import MARKETS, Desk
 from tests.live.test_node_books import events_of
@@ -67,7 +70,7 @@ class HandReader:
         self.loaded: list[Path] = []
         self.fits: bool | DataError = True
 
-    def start(self) -> None:
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
         self.started += 1
 
     def load(self, snapshot: Path) -> bool:
@@ -76,7 +79,7 @@ class HandReader:
             raise self.fits
         return self.fits
 
-    def stop(self) -> None:
+    def close(self) -> None:
         self.stopped += 1
 
 
@@ -133,7 +136,10 @@ class NodeDesk(Desk):
     def block(self, *events: tuple[int, np.ndarray], lag_ms: int = 10, height: int = 1) -> int:
         """A block comes; its time."""
         block_ns = self.clock.time_ns - lag_ms * MS
-        self.node.told(Told(height, block_ns, events))
+        parts = [part.copy() for _, part in events]
+        for (market, _), part in zip(events, parts, strict=True):
+            part["market"] = market
+        self.node.told(Followed(height, block_ns, self.clock.time_ns, np.concatenate([empty(0), *parts])))
         return block_ns
 
     def wait(self, wait_ms: float) -> None:
@@ -226,7 +232,12 @@ def test_a_snapshot_is_asked_for_at_the_start_and_where_the_books_are_lost() -> 
         desk.http.answer(Answer(None, "the answer is no JSON but text/plain: ", 200))  # what it says does not matter
         assert desk.reader.loaded == [Path("/node/hlhft-l4-snapshot.json")]
         desk.block((ETH, events_of(*BOOK)))
-        desk.node.wants_snapshot("3 blocks are missing")
+        desk.kinds()
+        clear = empty(1)
+        clear["kind"] = EventKind.DEPTH_CLEAR
+        desk.block((ETH, clear))
+        assert desk.kinds() == [] and desk.fresh == [True], "a clear alone is no block"
+        desk.node.lost(Lost(7, "3 blocks are missing"))
         assert desk.fresh == [True, False] and desk.node.losses == 1
         desk.node.wants_snapshot("and again")
         desk.wait(100)
@@ -260,6 +271,36 @@ def test_a_snapshot_that_is_of_no_use_is_asked_for_again(answer: Answer, fits: b
     at_node(work)
 
 
+def test_a_book_that_is_not_the_venues_is_not_quoted_on() -> None:
+    def work(desk: NodeDesk) -> None:
+        block_ms = desk.block((ETH, events_of(*BOOK))) // MS
+        desk.wait(10)
+        desk.block(height=2)
+        for _ in range(DIFFERENCES_MAX):
+            desk.node.venue(ETH, block_ms, 399_900, 400_100)
+        assert desk.fresh == [True]
+        for _ in range(DIFFERENCES_MAX):
+            desk.node.venue(ETH, block_ms, 399_900, 400_000)
+        assert desk.fresh == [True, False]
+        assert any("its best prices of ETH are not the venue's" in one.text for one in desk.hub.happenings)
+        desk.node.venue(ETH, block_ms, 399_900, 400_000)
+        assert desk.node.losses == 1, "what is not known cannot differ"
+
+    at_node(work)
+
+
+def test_the_venue_may_be_ahead_of_the_node() -> None:
+    def work(desk: NodeDesk) -> None:
+        block_ms = desk.block((ETH, events_of(*BOOK))) // MS
+        for number in range(DIFFERENCES_MAX):
+            desk.node.venue(ETH, block_ms + 10 * number, 1, 2)
+            desk.wait(10)
+            desk.block(height=2 + number)
+        assert desk.fresh == [True, False]
+
+    at_node(work)
+
+
 def test_nothing_is_done_once_it_is_stopped() -> None:
     def work(desk: NodeDesk) -> None:
         desk.node.start()
@@ -270,7 +311,5 @@ def test_nothing_is_done_once_it_is_stopped() -> None:
         desk.http.answer(Answer(b"{}", "", 200))
         desk.wait(5000)
         assert desk.reader.loaded == [] and desk.fresh == [True]
-        desk.node.broke(RuntimeError("x"))
-        assert desk.seen[-1][0] == "broke"
 
     at_node(work)

@@ -14,6 +14,8 @@ import pytest
 from aiohttp import web
 
 from hlhft.config.live_sections import Account as AccountSettings
+from hlhft.config.live_sections import Engine as EngineSection
+from hlhft.config.live_sections import MarketData
 from hlhft.config.settings import Config
 from hlhft.hyperliquid.markets import MarketError
 from hlhft.live.clock import Clock
@@ -212,3 +214,11 @@ def test_settings_that_are_for_backtests_only_are_refused_in_sentences() -> None
     config = Config(batch=type(config.batch)(expires_after_ms=0), engine=type(config.engine)(coins=("BTC",)))
     (fault,) = settings_faults(config)
     assert fault.startswith("batch.expires_after_ms is 0")
+
+
+def test_books_of_a_node_need_its_folder():
+    config = Config(engine=EngineSection(coins=("BTC",)), market_data=MarketData(source="node"))
+    (fault,) = settings_faults(config)
+    assert "market_data.node_folder is not set" in fault
+    config = Config(engine=config.engine, market_data=MarketData(source="node", node_folder="/hl/data"))
+    assert settings_faults(config) == []

@@ -25,13 +25,14 @@ from tests.live.watched import signer_of
 
 
 def test_paper_has_its_own_account_and_folders(tmp_path: Path) -> None:
-    loaded = load(None, {"HLHFT__ACCOUNT__ADDRESS": "0x" + "ab" * 20})
+    loaded = load(None, {"HLHFT__ACCOUNT__ADDRESS": "0x" + "ab" * 20, "HLHFT__MARKET_DATA__SOURCE": "node"})
     config = on_paper(loaded, tmp_path, "http://127.0.0.1:5", Path("/run/control.sock")).config
     assert (config.account.network, config.account.base_url) == ("local", "http://127.0.0.1:5")
     assert (config.account.address, config.account.key_file) == ("", "")
     assert config.engine.state_folder == str(tmp_path)
     assert config.engine.control_socket == "/run/control.sock"
     assert config.strategy == loaded.config.strategy
+    assert (loaded.config.market_data.source, config.market_data.source) == ("node", "websocket")
 
 
 def test_a_reload_tightens_and_sets_parameters_and_refuses_the_rest(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hlhft.config.settings import Config
 from hlhft.live.assembly import brain_of
-from hlhft.live.warming import warm
+from hlhft.live.warming import warm, warm_node
 from hlhft.strategies import load
 from hlhft.units import Market
 
@@ -27,3 +27,9 @@ def test_spot_markets_and_several_are_as_good():
     warm(brain, MARKETS[::-1], now_ns=NOW_NS)
     assert brain.lane.lane["decisions"][0] > 0
     assert brain.lane.lane["illegal_transitions"][0] == 0
+
+
+def test_a_nodes_lines_are_read_to_their_trade_in_every_kind_of_market():
+    for markets in (MARKETS, MARKETS[::-1]):
+        # A picture, an order that comes, changes and goes with a trade, and the touch each time it changes.
+        assert warm_node(markets, now_ns=NOW_NS) >= 8

@@ -125,6 +125,6 @@ def events_of(table: pa.Table | pa.RecordBatch, market: int = 0) -> Events:
     done = 0
     for batch in table.to_batches() if isinstance(table, pa.Table) else [table]:
         columns = [batch.column(name).to_numpy(zero_copy_only=True) for name in COLUMNS]
-        fill_records(events, done, *columns, market)
+        fill_records(events, done, market, *columns)
         done += batch.num_rows
     return events

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from hlhft.data.catalogue.columns import EVENTS_SCHEMA, events_of
 from hlhft.data.catalogue.layout import (
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 # A part's date is of its source's hour; rows near midnight may carry an exchange time of the neighbouring day.
 NEIGHBOUR_NS = 86_400_000_000_000
 _FRAME_END = int(EventFlag.FRAME_END)
+_LOOK_BACK_ROWS = 256
+_OFTEN_ZERO = ("order_id", "aux0", "aux1")
 _TIME_COLUMN = EVENTS_SCHEMA.get_field_index("ts_exch_ns")
 _FIRST_NS, _LAST_NS = -(2**63), 2**63 - 1
 # What pyarrow raises for a file of any content.
@@ -116,11 +119,10 @@ class Catalogue:
                 held = nothing()
                 continue
             array = events_of(table)
-            ends = np.flatnonzero(array["flags"] & _FRAME_END)
-            cut = int(ends[-1]) + 1 if len(ends) else 0
+            cut = _after_last_end(array["flags"])
             begin = 0
             if len(held) and cut:
-                begin = int(ends[0]) + 1
+                begin = int(np.argmax((array["flags"] & _FRAME_END) != 0)) + 1
                 yield from _kept(np.concatenate([held, array[:begin]]), ranges, done)
                 held = nothing()
             yield from _kept(array[begin:cut], ranges, done)
@@ -155,7 +157,9 @@ class Catalogue:
             for index in range(file.num_row_groups):
                 yield file.read_row_group(index, use_threads=False)
 
-    def _event_groups(self, manifest: Manifest, ranges: Sequence[Range]) -> Iterator[tuple[pa.Table | None, int, int]]:
+    def _event_groups(
+        self, manifest: Manifest, ranges: Sequence[Range]
+    ) -> Iterator[tuple[pa.RecordBatch | None, int, int]]:
         """(row group, None when no row of it lies in `ranges`; bytes of the file done; number of its first row)."""
         if manifest.kind == FILL:
             raise ValueError("fills are no events, read them with `fills`")
@@ -166,7 +170,7 @@ class Catalogue:
                 times = group.column(_TIME_COLUMN).statistics
                 is_wanted = times is None or not times.has_min_max or touches(ranges, times.min, times.max)
                 done = manifest.bytes * (first + group.num_rows) // manifest.rows
-                yield (file.read_row_group(index, use_threads=False) if is_wanted else None), done, first
+                yield (_read_group(file, index, group) if is_wanted else None), done, first
                 first += group.num_rows
 
     @contextlib.contextmanager
@@ -187,6 +191,31 @@ class Catalogue:
                 yield file
         except _DAMAGED as error:
             raise DataError(path, None, f"the part is damaged or gone ({error}), write it again") from None
+
+
+def _read_group(file: pq.ParquetFile, index: int, group: pq.RowGroupMetaData) -> pa.RecordBatch:
+    """One row group as EVENTS_SCHEMA. A column that is zero throughout, as its statistics say, is not unpacked."""
+    names = []
+    for place, name in enumerate(EVENTS_SCHEMA.names):
+        known = group.column(place).statistics
+        if name not in _OFTEN_ZERO or known is None or not known.has_min_max or known.min or known.max:
+            names.append(name)
+    table = file.read_row_group(index, columns=names, use_threads=False).combine_chunks()
+    batch = table.to_batches()[0] if table.num_rows else pa.RecordBatch.from_pylist([], schema=EVENTS_SCHEMA)
+    zeros = pa.array(np.zeros(batch.num_rows, dtype=np.int64))
+    return pa.RecordBatch.from_arrays(
+        [batch.column(name) if name in names else zeros for name in EVENTS_SCHEMA.names], schema=EVENTS_SCHEMA
+    )
+
+
+def _after_last_end(flags: NDArray[np.uint16]) -> int:
+    """The place behind the last row that ends a frame, 0 when none does; most often it is near the end."""
+    for end in range(len(flags), 0, -_LOOK_BACK_ROWS):
+        begin = max(end - _LOOK_BACK_ROWS, 0)
+        ends = np.flatnonzero(flags[begin:end] & _FRAME_END)
+        if len(ends):
+            return begin + int(ends[-1]) + 1
+    return 0
 
 
 def _kept(array: Events, ranges: Sequence[Range], done: int) -> Iterator[tuple[Events, int]]:

@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hlhft.compiled import compiled
 
 
 @compiled
-def fill_records(out, first, exch, local, kinds, flags, sides, ticks, lots, orders, aux0, aux1, market):
+def fill_records(
+    out: Any,
+    first: Any,
+    market: Any,
+    exch: Any,
+    local: Any,
+    kinds: Any,
+    flags: Any,
+    sides: Any,
+    ticks: Any,
+    lots: Any,
+    orders: Any,
+    aux0: Any,
+    aux1: Any,
+) -> None:
     """Writes the rows of the columns to `out` from place `first` on; what has no column is zero."""
     for index in range(len(exch)):
         place = first + index

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as compute
+from numpy.typing import NDArray
 
 from hlhft.data.catalogue.layout import BOOK, CONTEXT, FILL, TRADE
 from hlhft.data.catalogue.manifest import MEASURED, MODELLED, Clock, Gap
@@ -87,10 +88,10 @@ class _Heard:
         self._silence_ns = silence_ns
         self._silences: list[tuple[int, int]] = []
 
-    def take(self, times: np.ndarray) -> None:
-        """Takes the times of some messages in, int64[n], about in order."""
+    def take(self, times: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Takes the times of some messages in, int64[n], about in order; which are earlier than one before, bool[n]."""
         if len(times) == 0:
-            return
+            return np.zeros(0, dtype=np.bool_)
         if not self.newest_ns:
             self.first_ns = self.newest_ns = int(times[0])
         running = np.maximum(np.maximum.accumulate(times), self.newest_ns)
@@ -98,6 +99,7 @@ class _Heard:
         for at in np.flatnonzero(running - before > self._silence_ns).tolist():
             self._silences.append((int(before[at]), int(running[at])))
         self.newest_ns = int(running[-1])
+        return np.asarray(times < running)
 
     def gaps(self, stretch_ns: tuple[int, int], *, torn: bool) -> tuple[Gap, ...]:
         """As `Decoded.gaps`."""
@@ -129,7 +131,9 @@ class _Books(Decoded):
         lines = ArchiveLines(self.path, [self._market], self._tally)
         for first, text in LineFile(self.path).texts():
             rows = lines.read(first, text)
-            self._heard.take(rows.events["ts_exch_ns"])
+            late = self._heard.take(np.ascontiguousarray(rows.events["ts_exch_ns"]))
+            if late.any():
+                self._tally["snapshots_overtaken"] += len(np.unique(rows.places[late]))
             yield rows
         lines.close()
 

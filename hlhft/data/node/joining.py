@@ -42,6 +42,9 @@ from hlhft.units import Market
 BLOCK_DTYPE = np.dtype([("height", np.int64), ("block_ns", np.int64), ("local_ns", np.int64)])
 BACKLOG_ROWS_MAX = 1_000_000  # of each stream, while a snapshot is waited for; the oldest are dropped
 BACKLOG_LINES_MAX = 100_000
+HOUR_NS = 3_600_000_000_000
+
+Taken = dict[Stream, tuple[NDArray[np.void], NDArray[np.void]]]  # lines and rows
 
 
 class State(Enum):
@@ -86,6 +89,7 @@ class Lost(NamedTuple):
 
     height: int
     message: str
+    missing: int = 0  # blocks that never came
 
 
 class Joined(NamedTuple):
@@ -162,11 +166,13 @@ class Joiner:
         by_block: bool,
         at_once: bool = False,
         wait_blocks: int | None = None,
+        hourly: bool = False,
         orders_max: int = ORDERS_MAX,
         levels_max: int = LEVELS_MAX,
     ) -> None:
         """`streams` are those that will come, DIFFS among them; `by_block` says that a line is a whole block. A block
-        waits for the other streams until `wait_blocks` later ones changed the book, None for as long as it takes."""
+        waits for the other streams until `wait_blocks` later ones changed the book, None for as long as it takes. With
+        `hourly` every hour of the node's clock begins with the whole books, and `take` ends with it."""
         self._markets = tuple(markets)
         self._queues = {stream: _Queue() for stream in Stream if stream in set(streams)}
         if Stream.DIFFS not in self._queues:
@@ -174,6 +180,8 @@ class Joiner:
         self._by_block = by_block
         self._at_once = at_once
         self._wait_blocks = wait_blocks
+        self._hourly = hourly
+        self._hour = -1  # of the node's clock, since the epoch
         self._books = new_books(len(markets), orders_max=orders_max, levels_max=levels_max)
         self.state = State.WAITING
         self.lost: Lost | None = None
@@ -213,6 +221,11 @@ class Joiner:
                 self._broken = Lost(height, f"a line cannot be read ({decoded.faults[0].message})")
         if self.needs_snapshot:
             queue.shorten(self.counts)
+
+    def lose(self, message: str) -> None:
+        """Says that what was told last is not to be trusted, for a reason that the lines do not show."""
+        if self.state is State.FOLLOWING:
+            self._lose(Lost(self.height + 1, message))
 
     def end(self, stream: Stream) -> None:
         """Says that nothing more will come of a stream."""
@@ -262,7 +275,9 @@ class Joiner:
     def _lose(self, lost: Lost) -> None:
         """The books are not known from a block on."""
         self.counts["losses"] += 1
+        self.counts["blocks_missing"] += lost.missing
         self._known_from = lost.height
+        self._broken = None
         self.lost = lost
         self.state = STATES[self.state, Step.FAULT]
         self._to_clear = self._newest_exch_ns != 0
@@ -283,6 +298,10 @@ class Joiner:
         lost = self._first_loss(taken[Stream.DIFFS][0]["height"] if Stream.DIFFS in taken else _NO_HEIGHTS)
         if lost is not None:
             blocks = blocks[blocks["height"] < lost.height]
+        blocks["local_ns"] = np.maximum(np.maximum.accumulate(blocks["local_ns"]), self._newest_local_ns)
+        later = self._next_hour(blocks)
+        if later is not None:
+            blocks, lost = blocks[blocks["height"] < later], None
         joined = _NOTHING
         if len(blocks):
             heights = blocks["height"]
@@ -291,11 +310,23 @@ class Joiner:
                 self._join_statuses(changes, _within(taken, Stream.STATUSES, heights))
             joined, fault = self._applied(blocks, changes, _paired(_within(taken, Stream.FILLS, heights)))
             lost = fault if fault is not None else lost
-        if lost is not None:
+        untold = later if lost is None else lost.height
+        if untold is not None:
             for stream, (lines, rows) in taken.items():
-                self._queues[stream].put_back(lines, rows, lost.height - 1)
+                self._queues[stream].put_back(lines, rows, untold - 1)
+        if lost is not None:
             self._lose(lost)
         return self._with_clears(joined)
+
+    def _next_hour(self, blocks: NDArray[np.void]) -> int | None:
+        """The height of the first of these blocks that belongs to another hour than the first one; None for none."""
+        if not self._hourly or len(blocks) == 0:
+            return None
+        hours = blocks["local_ns"] // HOUR_NS
+        self._to_picture |= int(hours[0]) != self._hour
+        self._hour = int(hours[0])
+        later = np.flatnonzero(hours != hours[0])
+        return int(blocks["height"][later[0]]) if len(later) else None
 
     def _whole_upto(self) -> int:
         """The height up to which every block is whole, or was waited for long enough."""
@@ -315,15 +346,15 @@ class Joiner:
         if self._broken is not None and (len(heights) == 0 or self._broken.height <= heights[-1]):
             # Of blocks that come in pieces the one of the line before may have lost a piece.
             height = self._broken.height + (1 if self._by_block else 0)
-            lost, self._broken = Lost(height, self._broken.message), None
+            lost = Lost(height, self._broken.message)
         if not self._by_block or len(heights) == 0 or heights[-1] >= HEIGHT_MAX:
             return lost
         expected = np.append(heights[0] if self._any_height else self.height + 1, heights[:-1] + 1)
         gaps = np.flatnonzero(heights > expected)
         if len(gaps) and (lost is None or expected[gaps[0]] < lost.height):
             missing = int(heights[gaps[0]] - expected[gaps[0]])
-            self.counts["blocks_missing"] += missing
-            lost = Lost(int(expected[gaps[0]]), f"{missing} blocks from {int(expected[gaps[0]])} on are missing")
+            first = int(expected[gaps[0]])
+            lost = Lost(first, f"{missing} blocks from {first} on are missing", missing)
         return lost
 
     def _join_statuses(self, changes: NDArray[np.void], entries: NDArray[np.void]) -> None:
@@ -345,7 +376,6 @@ class Joiner:
         self, blocks: NDArray[np.void], changes: NDArray[np.void], trades: NDArray[np.void]
     ) -> tuple[Joined, Lost | None]:
         """What the blocks tell, and where the books stopped to be right."""
-        blocks["local_ns"] = np.maximum(np.maximum.accumulate(blocks["local_ns"]), self._newest_local_ns)
         pictures = self._pictures(blocks[0]) if self._to_picture else _NOTHING
         frames, changes, trades = _frames(blocks, changes, trades, len(self._markets))
         frames["is_whole"] = 0 if self._at_once else 1
@@ -360,12 +390,29 @@ class Joiner:
             blocks, frames = blocks[blocks["height"] < height], frames[:applied]
         self.counts["changes"] += len(changes)
         self.counts["trades"] += len(trades)
+        # What comes late of a block, or another piece of it, are frames of a block that was told.
+        blocks = blocks[blocks["height"] > self.height]
         self.counts["blocks"] += len(blocks)
         if len(blocks):
             self.height = int(blocks["height"][-1])
-            self._newest_exch_ns, self._newest_local_ns = (int(blocks[name][-1]) for name in ("block_ns", "local_ns"))
             self._any_height = False
-        return _together(pictures, Joined(blocks, frames, out[:count])), lost
+        return self._timed(_together(pictures, Joined(blocks, frames, out[:count]))), lost
+
+    def _timed(self, joined: Joined) -> Joined:
+        """The same with a nanosecond more for each event of a block, so that times alone tell the order of events.
+
+        Rows that are kept apart by kind find together again that way.
+        """
+        events = joined.events
+        if len(events):
+            number = np.arange(len(events))
+            begins = np.append(True, events["ts_exch_ns"][1:] != events["ts_exch_ns"][:-1])
+            within = number - np.maximum.accumulate(np.where(begins, number, 0))
+            for name, newest in (("ts_exch_ns", self._newest_exch_ns), ("ts_local_ns", self._newest_local_ns)):
+                least = np.maximum.accumulate(np.maximum(events[name] + within, newest + 1) - number)
+                events[name] = least + number
+            self._newest_exch_ns, self._newest_local_ns = int(events["ts_exch_ns"][-1]), int(events["ts_local_ns"][-1])
+        return joined
 
     def _pictures(self, block: np.void) -> Joined:
         """The whole books as the frames before those of a block."""
@@ -382,7 +429,7 @@ class Joiner:
             return joined
         self._to_clear = False
         parts = [_clear_of(market, self._newest_exch_ns, self._newest_local_ns) for market in range(len(self._markets))]
-        return _together(joined, _told(parts, self.height))
+        return _together(joined, self._timed(_told(parts, self.height)))
 
 
 _ALL = 2**62
@@ -403,9 +450,7 @@ def _blocks(lines: Sequence[NDArray[np.void]]) -> NDArray[np.void]:
     return blocks
 
 
-def _within(
-    taken: dict[Stream, tuple[NDArray[np.void], NDArray[np.void]]], stream: Stream, heights: NDArray[np.int64]
-) -> NDArray[np.void]:
+def _within(taken: Taken, stream: Stream, heights: NDArray[np.int64]) -> NDArray[np.void]:
     """The rows of a stream up to the last of some heights."""
     if stream not in taken:
         return np.zeros(0, _EMPTY[stream])

@@ -8,6 +8,8 @@ from typing import Any
 
 from hlhft.data.errors import DataError
 from hlhft.data.files import LineFile, compression
+from hlhft.data.node.layout import found_in
+from hlhft.data.node.source import open_node
 from hlhft.data.npz import members
 from hlhft.data.readers import (
     archive,
@@ -40,6 +42,8 @@ def open_one(
     path: Path, market: Market | None, specification: Specification, options: Mapping[str, Any]
 ) -> list[Source]:
     """The sources that one path stands for. Raises DataError when no reader knows its content."""
+    if path.is_dir() and found_in(path) is not None:
+        return [open_node(path, market, specification, options)]
     if path.is_dir():
         return hyperliquid_csv.open_folder(path, market, specification, options)
     packed = compression(path)

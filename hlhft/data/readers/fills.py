@@ -7,6 +7,9 @@
   "side_info":[buyer, seller]} with user, start_pos, oid, twap_id and cloid of each (the venue's documentation, "L1 data
   schemas"); `side` is the aggressor's. It names no trade id and no fee: such trades have the id 0, unknown.
 
+As others have listed the archive, `node_trades` is there from 22 March to 21 June 2025 with days missing, `node_fills`
+from 25 May to 27 July, and by block ever since.
+
 The side of a trade whose fill has `crossed` true is the aggressor and gives the TRADE event; the two fills of a trade
 share their `tid`. A `tid` of 0 is a dust conversion or the like and never a trade. The exchange time is the block's in
 milliseconds, as in the venue's other feeds. Where a line has no local clock, it is the block's time and a delay.

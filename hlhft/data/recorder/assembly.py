@@ -19,7 +19,7 @@ from hlhft.data.catalogue.manifest import MEASURED, Clock, Manifest
 from hlhft.data.catalogue.parts import PartWriter
 from hlhft.data.merge import Events
 from hlhft.data.recorder.cover import Cover
-from hlhft.data.recorder.hours import Hour
+from hlhft.data.recorder.hours import SECOND_NS, Hour
 from hlhft.data.recorder.latency import Latencies
 from hlhft.data.recorder.marks import Begin, Down, Lost, Mark, Odd, Stale, Standing, read
 from hlhft.data.sessions import TradeMemory, without_rows
@@ -29,6 +29,9 @@ from hlhft.hyperliquid.decode import Decoder
 from hlhft.units import Market
 
 CLOCK_BY = "this recorder"
+AHEAD_NS_MAX = (
+    3_600 * SECOND_NS
+)  # of a block's time before the local clock; what claims more would hide all that follows
 HELD_ROWS_MAX = 4_096  # of a stream, before they go to its part together
 KIND_OF = {
     int(EventKind.SNAPSHOT_BEGIN): BOOK,
@@ -65,7 +68,7 @@ class Assembler:
         self.begin = begin
         self.hour = Hour(begin.hour, begin.session)
         self.newest_ns = begin.newest_ns
-        self.faults = 0  # frames that could not be decoded
+        self.faults = 0  # frames that could not be decoded, or are of a time that cannot be
         self.frames = 0
         self.events = 0
         self.gaps = 0  # times that something began to be missing
@@ -153,7 +156,11 @@ class Assembler:
             # A context names no time: the newest block time seen before it, which the decoder of a new file knows not.
             events["ts_exch_ns"] = self.newest_ns or events["ts_local_ns"]
         else:
-            self.newest_ns = max(self.newest_ns, int(events["ts_exch_ns"].max()))
+            latest_ns = int(events["ts_exch_ns"].max())
+            if latest_ns > int(events["ts_local_ns"][0]) + AHEAD_NS_MAX:
+                self.faults += 1
+                return
+            self.newest_ns = max(self.newest_ns, latest_ns)
         for place in np.unique(events["market"]).tolist():
             market = self.begin.markets[place]
             stream = self._streams.get((kind, market.name))

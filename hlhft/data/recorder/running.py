@@ -32,6 +32,7 @@ from hlhft.units import Market
 
 STATUS_EVERY_S = 10.0
 CLOCK_EVERY_S = 600.0  # between two questions for the venue's time
+OFFSET_MS_MAX = 1_000  # between this clock and the venue's without a warning; a block is up to half a second old
 SWITCH_S = 0.001
 WARMING = b'{"channel":"pong"}'
 _LOG = logging.getLogger(__name__)
@@ -173,10 +174,14 @@ class Recording:
 
     async def _offset_ms(self, venue: Venue) -> int | None:
         try:
-            return await venue.offset_ms(self._wall_ns)
+            offset_ms = await venue.offset_ms(self._wall_ns)
         except VenueError as error:
             _LOG.info("the venue does not tell its time: %s", error)
             return None
+        if abs(offset_ms) > OFFSET_MS_MAX:
+            side = "behind" if offset_ms > 0 else "ahead of"
+            _LOG.warning("this clock is %.1f s %s the venue's: let a time service set it", abs(offset_ms) / 1000, side)
+        return offset_ms
 
 
 def run(recording: Recording, stopping: Sequence[int], interrupting: Sequence[int]) -> Status:

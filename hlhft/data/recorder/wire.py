@@ -59,9 +59,9 @@ from hlhft.units import Market
 NS_PER_S, NS_PER_MS = 1_000_000_000, 1_000_000
 STEP_BACK_NS = 60 * NS_PER_S  # a clock that goes back by more was wrong before, and is followed
 REASON_CHARACTERS_MAX = 200
-PART_KINDS = {
-    StreamKind.BOOK: BOOK, StreamKind.FAST_BOOK: BOOK, StreamKind.BBO: BBO, StreamKind.TRADES: TRADE,
-    StreamKind.CONTEXT: CONTEXT,
+# What is missing while a stream is stale. The full book is not asked: the fast one tells the same ten times as often.
+MISSING_KINDS = {
+    StreamKind.FAST_BOOK: BOOK, StreamKind.BBO: BBO, StreamKind.TRADES: TRADE, StreamKind.CONTEXT: CONTEXT,
 }  # fmt: skip
 _SNAPSHOT, _BBO, _TRADE = int(EventKind.SNAPSHOT_BEGIN), int(EventKind.BBO), int(EventKind.TRADE)
 
@@ -248,8 +248,9 @@ class Wire:
         detail = f": {effect.detail}" if effect.detail else ""
         if effect.code is ReportCode.STREAM_STALE and self.connection.socket == self._up_socket:
             # Where the socket is given up at once, all streams are lost with it, and a mark says that.
-            streams = tuple({(PART_KINDS[stream.kind], stream.subject): None for stream in self.stale})
-            self._mark(Stale(streams=streams))
+            stale = [stream for stream in self.stale if stream.kind in MISSING_KINDS]
+            if stale:
+                self._mark(Stale(streams=tuple((MISSING_KINDS[one.kind], one.subject) for one in stale)))
         elif self._up_socket and effect.code is not ReportCode.STREAM_STALE:
             self._reason = name + detail
         self._say(f"connection: {name}{detail}", effect.code in ALARMING)

@@ -56,6 +56,15 @@ def test_books_are_pictures_with_the_archivers_clock(tmp_path: Path) -> None:
     assert decoded.gaps((decoded.first_exch_ns, decoded.last_exch_ns + 1)) == ()
 
 
+def test_books_whose_block_is_older_than_one_before_are_counted(tmp_path: Path) -> None:
+    """Arrival is the archiver's: they stay where they arrived."""
+    at = [line(0), line(5), line(3, clock="2026-04-01T00:00:06"), line(4, clock="2026-04-01T00:00:07"), line(8)]
+    decoded = decode_books(packed(tmp_path / "BTC.lz4", at), BTC)
+    rows = events_of(decoded)
+    assert rows["ts_exch_ns"][::42].tolist() == [(TIME + 540 * number) * 1_000_000 for number in (0, 5, 3, 4, 8)]
+    assert decoded.counts("BTC") == {"snapshot": 5, "snapshots_overtaken": 2}
+
+
 def test_silences_within_and_at_both_ends_are_gaps(tmp_path: Path) -> None:
     decoded = decode_books(packed(tmp_path / "BTC.lz4", [line(0), line(200), line(311), line(423)]), BTC)
     assert len(events_of(decoded)) == 4 * 42

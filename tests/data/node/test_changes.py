@@ -10,9 +10,9 @@ from hlhft.events import EventKind
 def test_compiled_constants_are_those_of_the_enumerations():
     for module in (book, scanning):
         constants = (module._NEW, module._UPDATE, module._REMOVE)
-        assert constants == (Change.NEW, Change.UPDATE, Change.REMOVE)
+        assert list(constants) == [Change.NEW, Change.UPDATE, Change.REMOVE]
     kinds = (EventKind.DEPTH_LEVEL, EventKind.DEPTH_CLEAR, EventKind.BBO, EventKind.TRADE)
-    assert (book._LEVEL, book._CLEAR, book._BBO, book._TRADE) == kinds
+    assert kinds == (book._LEVEL, book._CLEAR, book._BBO, book._TRADE)
     assert scanning._HEIGHT_MAX == HEIGHT_MAX
     for name in ("UNKNOWN_ORDER", "KNOWN_ORDER", "OTHER_SIZE", "OTHER_LEVEL", "NO_SIDE", "UNKNOWN_CHANGE", "CROSSED",
                  "TOO_MANY_ORDERS", "TOO_MANY_LEVELS"):  # fmt: skip

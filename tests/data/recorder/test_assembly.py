@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from random import Random
 
 import msgspec
 import numpy as np
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from hlhft.data.catalogue.manifest import Clock, Gap, Manifest
 from hlhft.data.merge import Events, nothing
 from hlhft.data.readers.messages import MessageBlock
-from hlhft.data.recorder.assembly import HELD_ROWS_MAX, Assembler
+from hlhft.data.recorder.assembly import AHEAD_NS_MAX, HELD_ROWS_MAX, Assembler
 from hlhft.data.recorder.cover import SETTLED_NS
 from hlhft.data.recorder.hours import HOUR_NS
 from hlhft.data.recorder.marks import Begin, Down, Lost, Odd, Stale, Standing, Up, encoded
@@ -146,6 +147,16 @@ def test_what_cannot_be_decoded_is_counted(tmp_path: Path) -> None:
         assert assembler.finish() == []
 
 
+def test_a_frame_of_the_far_future_does_not_hide_what_follows(tmp_path: Path) -> None:
+    ahead_ms = AHEAD_NS_MAX // MS
+    with Assembler(tmp_path, begin()) as assembler:
+        for text in (bbo(T_MS), bbo(T_MS + ahead_ms + 1), bbo(T_MS + 75)):
+            assembler.line(T_MS * MS, text)
+        assert assembler.faults == 1 and assembler.newest_ns == (T_MS + 75) * MS
+        (manifest,) = assembler.finish()
+    assert manifest.rows == 4 and manifest.covers == (T_MS * MS, (T_MS + 75) * MS + 1)
+
+
 def test_a_coin_no_longer_recorded_is_forgotten(tmp_path: Path) -> None:
     mark = begin(markets=(BTC,), standing=(Standing("bbo", "ETH", 5),))
     with Assembler(tmp_path, mark) as assembler:
@@ -230,3 +241,24 @@ def test_the_same_lines_give_the_same_parts(
     lines[cut:cut] = [(lines[cut - 1][0], text) for text in OUTAGE] if 0 < cut <= len(lines) else []
     first, second = (assembled(tmp_path_factory.mktemp("catalogue"), lines) for _ in range(2))
     assert msgspec.json.encode(list(first.values())) == msgspec.json.encode(list(second.values()))
+
+
+@settings(max_examples=30)
+@given(FRAMES, st.integers(0, 2**32 - 1), st.integers(1, 6))
+def test_damaged_frames_are_counted_and_nothing_else_is_lost(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, str, int]], seed: int, changes: int
+) -> None:
+    """Bytes of a frame are overwritten, and what it then says is decoded, left out or a fault; its neighbours stand."""
+    random = Random(seed)
+    lines = lines_of(steps)
+    folder = tmp_path_factory.mktemp("catalogue")
+    with Assembler(folder, begin()) as assembler:
+        for local_ns, text in lines:
+            damaged = bytearray(text)
+            for _ in range(changes):
+                damaged[random.randrange(len(damaged))] = random.choice(b'{}[]",:0123456789.aN\x00\xff')
+            before = assembler.faults
+            assembler.line(local_ns, bytes(damaged))
+            assert assembler.faults in (before, before + 1)
+        assert assembler.frames == len(lines)
+        assembler.finish()

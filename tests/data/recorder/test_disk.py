@@ -12,6 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from hlhft.data.catalogue.manifest import Gap, Manifest
@@ -119,7 +120,9 @@ def test_what_was_recorded_is_what_a_rebuild_of_each_hour_makes(tmp_path: Path) 
     bench = Bench(tmp_path)
     for step in range(40):
         time_ns = START_NS + step * 300 * S
-        bench.block(time_ns, bbo(time_ns // MS), trades((time_ns // MS, step)), context(), book(time_ns // MS, "ETH"))
+        told_again = ((time_ns - 300 * S) // MS, step)  # also over the hour, and after an outage
+        told = trades(told_again, (time_ns // MS, step + 1))
+        bench.block(time_ns, bbo(time_ns // MS), told, context(), book(time_ns // MS, "ETH"))
         if step % 9 == 4:
             bench.disk.line((time_ns + DELAY_NS, encoded(Down(reason="1006"))))
     bench.disk.stop()
@@ -132,6 +135,10 @@ def test_what_was_recorded_is_what_a_rebuild_of_each_hour_makes(tmp_path: Path) 
         for one in Catalogue(tmp_path / "again").manifests()
     ]
     assert again == whole and len({key.name for key, *_ in whole}) == 4
+    ids = np.concatenate([rows_of(bench.root, manifest)["order_id"] for manifest in bench.manifests("trade")])
+    assert ids.tolist() == list(range(41)), "each once, and the first from before the first block"
+    assert all(manifest.gaps == () for manifest in bench.manifests("trade")), "all trades since an outage were told"
+    assert sum(len(manifest.gaps) for manifest in bench.manifests()) == 4
 
 
 def test_a_kill_loses_at_most_what_was_not_flushed(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from hlhft.data.recorder.queue import LineQueue
 from hlhft.data.recorder.wire import STEP_BACK_NS, Wire
 from hlhft.hyperliquid.backoff import BackoffSettings, Budget
 from hlhft.hyperliquid.connection import Connection, ConnectionSettings
-from hlhft.hyperliquid.subscriptions import StreamKind, market_stream
+from hlhft.hyperliquid.subscriptions import Stream, StreamKind, market_stream
 from tests.data.recorder.making import BTC, MS, START_NS, bbo, book, context, trades
 
 WITHIN_S = 20.0
@@ -59,7 +59,9 @@ class Stage:
 
 
 @contextlib.asynccontextmanager
-async def recorded(queue: LineQueue, **more: Any) -> AsyncIterator[tuple[Stage, Wire]]:
+async def recorded(
+    queue: LineQueue, streams: tuple[Stream, ...] = STREAMS, **more: Any
+) -> AsyncIterator[tuple[Stage, Wire]]:
     stage = Stage()
     async with serve(stage.serve, "127.0.0.1", 0, close_timeout=0.1) as server:
         port = server.sockets[0].getsockname()[1]
@@ -72,7 +74,7 @@ async def recorded(queue: LineQueue, **more: Any) -> AsyncIterator[tuple[Stage, 
             "wall_ns": time.time_ns, "monotonic_ns": time.monotonic_ns, "draw": lambda: 0,
             "say": lambda sentence, is_alarming: None, **more,
         }  # fmt: skip
-        wire = Wire(connection, STREAMS, [BTC], queue, **values)
+        wire = Wire(connection, streams, [BTC], queue, **values)
         wire.start()
         try:
             yield stage, wire
@@ -184,6 +186,21 @@ def test_a_mute_stream_is_marked_and_subscribed_to_anew() -> None:
             await taken.until(lambda: stage.subscribed.count(fast) == 3)  # unsubscribed and subscribed again
             await stage.say(book(T_MS + 1000), book(T_MS + 1500))
             await taken.until(lambda: not wire.stale)
+
+    asyncio.run(work())
+
+
+def test_a_mute_full_book_alone_is_no_gap() -> None:
+    streams = (market_stream(StreamKind.BOOK, 0, "BTC", age_ns_max=300 * MS), STREAMS[2])
+
+    async def work() -> None:
+        taken = Taken(LineQueue())
+        async with recorded(taken.queue, streams=streams) as (stage, wire):
+            await taken.until(lambda: wire.is_live)
+            await stage.say(book(T_MS, fast=False), bbo(T_MS))
+            await taken.until(lambda: wire.counters["stream stale"])
+            taken.look()
+            assert taken.news == [Up(socket=1)]
 
     asyncio.run(work())
 
