@@ -22,6 +22,8 @@ ROOMS = ("core", "venue", "config", "backtest", "hyperliquid", "exchange", "live
 # Of a room that performs effects, what decides or draws only.
 ALSO = (
     *("live/covers.py", "live/profit.py", "live/screen.py", "live/screen_parts.py", "live/view.py"),
+    *("live/node_health.py", "live/node_books.py", "live/node_agreement.py"),
+    *(f"data/mining/{name}.py" for name in ("costs", "keys", "plan", "saying")),
     *(f"data/recorder/{name}.py" for name in ("hours", "latency", "marks", "cover", "queue", "assembly", "status")),
 )
 # What talks over sockets is tested over sockets, and the order flow by what it looks like as a whole.

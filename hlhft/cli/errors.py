@@ -58,6 +58,7 @@ DECLARED: Mapping[str, ExitCode] = {
     "hlhft.data.mining.errors.WishError": ExitCode.USAGE,
     "hlhft.data.mining.store.Changed": ExitCode.DATA,
     "hlhft.data.mining.store.Stopped": ExitCode.INTERRUPTED,
+    "hlhft.data.node.formats.LineError": ExitCode.DATA,
     "hlhft.data.recorder.settings.ShareError": ExitCode.USAGE,
     "hlhft.data.recorder.venue.VenueError": ExitCode.FAILURE,
     "hlhft.exchange.info._Absent": ExitCode.DATA,

@@ -209,8 +209,6 @@ class NodeText:
                 }
             else:
                 now = {_ACKNOWLEDGED: lots, _FILLED: left, _CANCELLED: 0}[kind]
-                if now == standing.lots:
-                    continue
                 ticks = standing.place[2]
                 change = self._change(oid, standing, now)
             market = self._listing.markets[row].market

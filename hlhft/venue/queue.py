@@ -105,12 +105,12 @@ def front_after_change(model, power, lot_size, front, traded, before, after):
 def after_order_change(front, traded, before, after, is_ahead):
     """Lots ahead and lots traded but not yet gone, after one recorded order took the level from `before` to `after`.
 
-    `is_ahead`: the order was placed at or before ours. What trades already took off explains a decrease first; the rest
-    was cancelled, and moves us up by exactly that when it stood ahead. An increase stands behind us.
+    `is_ahead`: the order stands ahead of ours. What trades already took off explains a decrease first; the rest was
+    cancelled, and moves us up by exactly that when it stood ahead. An increase ahead moves us back by as much.
     """
     gone = float(before - after)
     if gone <= 0.0:
-        return front, traded
+        return front - gone if is_ahead else front, traded
     explained = min(gone, traded)
     if is_ahead:
         front = max(front - (gone - explained), 0.0)

@@ -291,7 +291,10 @@ def on_level(venue, market, row, ticks, before, after, ts_ns):
         order = venue.orders[slot - 1]
         slot = order["next"]
         if named:
-            is_ahead = edge["change_placed_ns"] <= order["placed_ns"]
+            # An order that is new at the end of its queue is placed now; only one that was let in before another, or
+            # grew in its place, is older than the increase that it makes.
+            is_old = after <= before or edge["change_placed_ns"] < ts_ns
+            is_ahead = is_old and edge["change_placed_ns"] <= order["placed_ns"]
             order["front"], order["traded"] = after_order_change(
                 order["front"], order["traded"], before, after, is_ahead
             )

@@ -238,3 +238,17 @@ def test_the_settings_say_where_the_catalogue_is(
         with only_one(Path(folder)):
             assert invoke(["mine", *words, "--yes", *more], options=Options()) == ExitCode.FAILURE
         assert f"hlhft: {folder}: process {os.getpid()} is mining" in sentence(capsys)
+
+
+def test_on_a_terminal_two_bars_show_how_far_it_is(filled: Server, tmp_path: Path) -> None:
+    master, slave = pty.openpty()
+    try:
+        with pytest.MonkeyPatch.context() as patch, open(slave, "w", closefd=False) as screen:
+            patch.setattr(sys, "stderr", screen)
+            assert mine(filled, tmp_path, "--yes", "--no-trades") == ExitCode.OK
+        shown = os.read(master, 1 << 16).decode()
+    finally:
+        os.close(master)
+        os.close(slave)
+    assert "Listing the archives" in shown
+    assert "Fetching" in shown and "Writing" in shown

@@ -9,9 +9,11 @@ import numpy as np
 
 from hlhft.exchange.block import Block
 from hlhft.exchange.directory import Agent, Budget, SubAccount
+from hlhft.exchange.fill_records import FillRecord, TradeRecord
 from hlhft.exchange.info import Info, InfoAnswer, InfoSettings
 from hlhft.exchange.listing import Listed, Listing, MarginMode, Token
 from hlhft.exchange.memory import Changes, RecordSettings
+from hlhft.exchange.order_records import OrderUpdate
 from hlhft.exchange.records import Records
 from hlhft.units import MICRO, Market
 from hlhft.venue import rules as rule_sets
@@ -230,6 +232,22 @@ class Hall:
         answer = self.answer(type=kind, **body)
         assert answer.status == 200, answer
         return msgspec.json.decode(answer.body)
+
+
+class Told:
+    """Writes down what a listener hears."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[object, ...]] = []
+
+    def order(self, update: OrderUpdate, leg: int) -> None:
+        self.heard.append(("order", update.order.oid, update.status, leg))
+
+    def fill(self, fill: FillRecord) -> None:
+        self.heard.append(("fill", fill.oid, fill.lots))
+
+    def trade(self, trade: TradeRecord) -> None:
+        self.heard.append(("trade", trade.trade_id))
 
 
 def event(kind: int, **fields: int) -> np.ndarray:

@@ -12,7 +12,7 @@ import pytest
 from hlhft.exchange.machine import Machine
 from hlhft.exchange.node_files import NodeFiles
 from hlhft.exchange.node_text import Layout, Stream, path_of
-from tests.exchange.clients import Client, order, orders, small_machine
+from tests.exchange.clients import Client, order, orders, small_machine, small_settings
 from tests.exchange.node_sample import snapshot_request
 from tests.exchange.test_server import Running
 
@@ -52,6 +52,23 @@ def test_files_go_on_where_they_ended_and_a_line_that_was_cut_off_stands_alone(
     lines = path.read_bytes().splitlines()
     assert lines[:3] == whole.splitlines() and lines[3] == b'{"local_time":"2026'
     assert [json.loads(line)["block_number"] for line in lines[4:]] == [machine.height]
+
+
+def test_a_full_hour_begins_another_file_and_lines_without_events_no_file(tmp_path: Path) -> None:
+    hour_ns = 1_790_002_800_000_000_000
+    machine = Machine(small_settings(start_ns=hour_ns - 200_000_000))
+    by_block, plain = files_of(machine, tmp_path), files_of(machine, tmp_path, Layout.HOURLY)
+    before = 0
+    for _ in range(6):
+        outcome = machine.advance(machine.next_deadline_ns())
+        before += sum(block.time_ns < hour_ns for block in outcome.blocks)
+        by_block.count(outcome)
+        plain.count(outcome)
+    counts = {path.name: len(path.read_text().splitlines()) for path in (tmp_path / DIFFS).rglob("*") if path.is_file()}
+    assert 0 < before < machine.height and counts == {"14": before, "15": machine.height - before}
+    assert [path.name for path in (tmp_path / "node_fills").rglob("*")] == ["hourly"]
+    by_block.close()
+    plain.close()
 
 
 def test_orders_that_rest_already_were_never_new(machine: Machine, tmp_path: Path) -> None:

@@ -11,8 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hlhft.data.times import utc_ns
-from hlhft.exchange.node_text import Layout, NodeBlock, Stream, iso, lines_of, path_of
+from hlhft.exchange.node_text import Layout, NodeBlock, NodeText, Stream, iso, lines_of, path_of
+from hlhft.venue.blocks import ActionKind, TriggerKind
 from tests.exchange import node_replay
+from tests.exchange.hall import ALO, ANN, BOB, BTC, BUY, CAT, GTC, IOC, LISTING, SELL, Hall, address
 from tests.exchange.node_sample import LOCAL_DELAY_NS, Sample, write_sample
 
 BLOCK_LAYOUTS = (Layout.BY_BLOCK, Layout.STREAM)
@@ -176,3 +178,78 @@ def test_the_file_of_an_hour_has_no_leading_zero() -> None:
     assert path_of(Stream.FILLS, Layout.HOURLY, nine + 1) == "node_fills/hourly/20260401/10"
     assert path_of(Stream.STATUSES, Layout.STREAM, nine) == "node_order_statuses_streaming/hourly/20260401/9"
     assert iso(nine) == "2026-04-01T09:59:59.999999999"
+
+
+# By hand.
+
+
+def taken(hall: Hall, text: NodeText) -> dict[Stream, list[Any]]:
+    """What the next block of a hall tells."""
+    hall.run()
+    return {stream: [json.loads(event) for event in events] for stream, events in text.take(hall.block).events.items()}
+
+
+def changes(told: dict[Stream, list[Any]]) -> list[tuple[int, Any]]:
+    return [(diff["oid"], diff["raw_book_diff"]) for diff in told[Stream.DIFFS]]
+
+
+def test_an_order_in_its_life_and_who_is_paid_for_it() -> None:
+    hall = Hall().mark("80000")
+    hall.place(ANN, BUY, "79000", "0.5", ALO, builder=BOB + 1, builder_rate_e9=20_000).run()
+    text = NodeText(hall.chain, LISTING, hall.people)  # it rests already: it was never new
+    hall.place(ANN, BUY, "79500", "0.2", GTC, builder=CAT + 1, builder_rate_e9=100_000)
+    told = taken(hall, text)
+    assert changes(told) == [(2, {"new": {"sz": "0.2"}})]
+    (status,) = told[Stream.STATUSES]
+    assert (status["status"], status["builder"]) == ("open", {"b": address(CAT), "f": 10})
+    assert status["user"] == address(ANN) and status["hash"] == hall.block.hashes[0]
+    hall.place(BOB, SELL, "79000", "0.3", IOC)
+    told = taken(hall, text)
+    assert changes(told) == [(2, "remove"), (1, {"update": {"origSz": "0.5", "newSz": "0.4"}})]
+    ends = [(one["order"]["oid"], one["status"], one["builder"]) for one in told[Stream.STATUSES]]
+    # Of a trade the buyer's side is told first, and with it what becomes of its order.
+    assert ends == [(2, "filled", {"b": address(CAT), "f": 10}), (3, "open", None), (3, "filled", None)]
+    assert [(user, fill["oid"]) for user, fill in told[Stream.FILLS]] == [
+        (address(ANN), 2), (address(BOB), 3), (address(ANN), 1), (address(BOB), 3),
+    ]  # fmt: skip
+    hall.cancel(ANN, 1)
+    told = taken(hall, text)
+    assert changes(told) == [(1, "remove")]
+    assert told[Stream.STATUSES][0]["builder"] == {"b": address(BOB), "f": 2}
+    assert told[Stream.FILLS] == []
+
+
+def test_an_order_that_paid_stands_before_the_young_that_paid_less() -> None:
+    hall = Hall().mark("80000")
+    for account, rate in ((ANN, 0), (BOB, 2000), (CAT, 1000)):
+        hall.place(account, BUY, "79000", "0.1", ALO, priority_rate_e8=rate)
+    text = NodeText(hall.chain, LISTING, hall.people)
+    told = taken(hall, text)
+    # Each goes ahead of those that pay less, and not of those that pay as much.
+    assert changes(told) == [
+        (1, {"new": {"sz": "0.1"}}),
+        (2, {"new": {"sz": "0.1", "insertBefore": 1}}),
+        (3, {"new": {"sz": "0.1", "insertBefore": 1}}),
+    ]
+    hall.run(after_ns=400_000_000)
+    text.take(hall.block)
+    hall.place(ANN, BUY, "79000", "0.1", ALO, priority_rate_e8=9000)
+    assert changes(taken(hall, text)) == [(4, {"new": {"sz": "0.1"}})], "the others are not young any more"
+
+
+def test_what_waits_for_a_trigger_has_statuses_and_no_place_in_the_book() -> None:
+    hall = Hall().mark("80000")
+    text = NodeText(hall.chain, LISTING, hall.people)
+    hall.place(ANN, BUY, "79000", "0.1", GTC)
+    hall.leg(
+        kind=ActionKind.PLACE_TRIGGER, account=ANN, market=BTC, side=SELL, price_ticks=780_000, size_lots=1000,
+        trigger_kind=TriggerKind.STOP_LOSS, trigger_ticks=785_000,
+    )  # fmt: skip
+    told = taken(hall, text)
+    assert [(one["order"]["oid"], one["order"]["isTrigger"], one["status"]) for one in told[Stream.STATUSES]] == [
+        (1, True, "open"), (2, False, "open"),
+    ]  # fmt: skip
+    assert changes(told) == [(2, {"new": {"sz": "0.1"}})]
+    hall.cancel(ANN, 1)
+    told = taken(hall, text)
+    assert [one["status"] for one in told[Stream.STATUSES]] == ["canceled"] and changes(told) == []

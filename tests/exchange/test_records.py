@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from hlhft.events import EventKind
 from hlhft.exchange.fill_records import HASH_NONE
 from hlhft.exchange.memory import RecordSettings
+from hlhft.exchange.records import Records
 from hlhft.units import MICRO
 from hlhft.venue.adl import DELEVERAGED, INTO_BOOK, TAKEN_OVER
 from hlhft.venue.blocks import ACTION_DTYPE, ActionKind, Grouping, TriggerKind
 from hlhft.venue.refusals import Refusal
-from tests.exchange.hall import ALO, ANN, BOB, BTC, BUY, CAT, GTC, IOC, PURR, SELL, Hall, address, event
+from tests.exchange.hall import ALO, ANN, BOB, BTC, BUY, CAT, GTC, IOC, LISTING, PURR, SELL, Hall, Told, address, event
 
 CLOID = "0x00030050c6301a2b00000100000000d2"
 
@@ -48,6 +49,27 @@ def test_a_resting_order_is_open_and_a_cancelled_one_canceled():
     assert hall.records.account(ANN).open == {}
     assert order.status_ms == hall.now_ms
     assert hall.changes.ended == {}
+
+
+def test_a_listener_hears_of_everything_in_its_order_and_because_of_which_leg():
+    hall, told = Hall().mark("80000"), Told()
+    hall.records = Records(LISTING, hall.people, RecordSettings(tells_partial_fills=False), listener=told)
+    hall.place(BOB, SELL, "80000", "0.2", ALO).place(ANN, BUY, "80000", "0.3", GTC).run()
+    assert told.heard[:2] == [("order", 1, "open", 0), ("order", 2, "open", 1)]
+    assert told.heard[2:] == [("fill", 2, 20_000), ("trade", 1), ("fill", 1, 20_000), ("order", 1, "filled", 1)]
+
+
+def test_an_order_of_before_the_first_block_is_no_news_and_what_rests_without_a_leg_is_good_till_cancelled():
+    hall, told = Hall().mark("80000"), Told()
+    hall.place(ANN, BUY, "79000", "0.5", ALO, cloid=CLOID).run()
+    order = hall.records.orders[1]
+    hall.records = Records(LISTING, hall.people, listener=told)
+    hall.records.remember(order)
+    assert hall.records.order_by_client_id(ANN, 1) is order
+    hall.take(event(EventKind.ORDER_ACKNOWLEDGED, account=BOB, market=BTC, venue_order_id=9, side=BUY, size_lots=5))
+    hall.cancel(ANN, 1).run()
+    assert told.heard == [("order", 9, "open", -1), ("order", 1, "canceled", 0)]
+    assert hall.records.orders[9].tif == "Gtc"
 
 
 def test_an_order_is_its_owners_only():

@@ -145,7 +145,10 @@ def test_one_order_takes_what_trades_left_unexplained(front, traded, before, now
     moved, left = after_order_change(float(front), float(traded), before, now, is_ahead)
     gone = max(before - now, 0)
     assert left == traded - min(traded, gone)
-    assert moved == (max(front - (gone - min(traded, gone)), 0) if is_ahead else front)
+    if now > before:
+        assert moved == (front + now - before if is_ahead else front)
+    else:
+        assert moved == (max(front - (gone - min(traded, gone)), 0) if is_ahead else front)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from hlhft.cli.data.gaps import gaps
 from hlhft.cli.data.head import head
 from hlhft.cli.data.importing import bring_in
 from hlhft.cli.data.ls import ls
+from hlhft.cli.data.node import node
 from hlhft.cli.data.plot import plot
 from hlhft.cli.data.stats import stats
 
@@ -23,5 +24,5 @@ def command() -> None:
     """
 
 
-for _one in (ls, gaps, head, stats, plot, check, convert, bring_in):
+for _one in (ls, gaps, head, stats, plot, check, convert, bring_in, node):
     command.add_command(_one)

@@ -11,6 +11,7 @@ import os
 import random
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from threading import Lock
@@ -226,7 +227,8 @@ class Store:
             IfMatch=f'"{wanted.etag}"',
             **({"Range": f"bytes={begin}-"} if begin else {}),
         )
-        with answer["Body"] as body, part.open("ab") as file:
+        # As its own context manager the body would be urllib3's, with other errors and no check of its length.
+        with closing(answer["Body"]) as body, part.open("ab") as file:
             left = wanted.size_bytes - begin
             while left and (piece := body.read(min(CHUNK_BYTES, left))):
                 file.write(piece)

@@ -43,6 +43,7 @@ class Order:
     code: str = ""
     cut_bytes: int = -1  # send so much of the body, then close the connection
     replace: str = ""  # before the request: the object gets this content (Latin-1)
+    stall: bool = False  # after `cut_bytes`: send nothing more until the other side gives up
     kill: int = 0  # after `cut_bytes`, or before the answer: kill -9 this process
 
 
@@ -96,6 +97,8 @@ class Gate:
         yield body[: order.cut_bytes]
         if order.kill:
             os.kill(order.kill, signal.SIGKILL)
+        if order.stall:
+            environ["werkzeug.socket"].recv(1)
         environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
 
     def command(self, path: str, environ: Environ, start: Callable[..., Any]) -> Iterable[bytes]:

@@ -6,18 +6,31 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from hlhft.data.catalogue.layout import PartKey
 from hlhft.data.catalogue.manifest import Manifest
 from hlhft.data.catalogue.reading import Catalogue
 from hlhft.data.markets import known
 from hlhft.data.mining import miner as miner_module
 from hlhft.data.mining.errors import MiningError, ObjectError
-from hlhft.data.mining.keys import ARCHIVE, HOUR_NS, NODE, Layout, books_key, fills_key, midnight_ns
+from hlhft.data.mining.keys import (
+    ARCHIVE,
+    HOUR_NS,
+    NODE,
+    Layout,
+    Place,
+    What,
+    books_key,
+    contexts_key,
+    days,
+    fills_key,
+    midnight_ns,
+)
 from hlhft.data.mining.making import make_parts
 from hlhft.data.mining.miner import (
     AHEAD,
@@ -210,26 +223,30 @@ def test_an_object_larger_than_the_bound_is_fetched_alone(filled: Server, tmp_pa
         assert mine(filled, tmp_path).objects == 7
 
 
-def test_no_more_is_fetched_ahead_than_is_worked_on_soon(filled: Server, tmp_path: Path) -> None:
+def test_no_more_is_fetched_ahead_than_is_worked_on_soon(s3: Server, tmp_path: Path) -> None:
     """With the only job held up, downloads stop by themselves."""
-    tasks = plan_of(filled, tmp_path).tasks
+    most = AHEAD + 1 + FETCHING_MAX
+    s3.put({(ARCHIVE.name, contexts_key(day)): b"x" for day in days(DAY, DAY + timedelta(days=2 * most))})
+    tasks = [
+        Task(one, Place(What.CONTEXTS, DAY), (PartKey("context", "BTC", DAY.isoformat(), "archive-day"),))
+        for one in store_of(s3).list(ARCHIVE, "asset_ctxs/")
+    ]
     go = threading.Event()
 
     def make(task: Task, path: Path) -> list[Manifest]:
         assert go.wait(30)
         return []
 
-    many = tasks * 12  # what is fetched twice is two objects here
-    filled.forget()
-    thread = threading.Thread(target=mine, args=(filled, tmp_path, many, make, 1))
+    thread = threading.Thread(target=mine, args=(s3, tmp_path, tasks, make, 1))
     thread.start()
-    most = AHEAD + 1 + FETCHING_MAX
-    while filled.gets() < AHEAD + 1:
+    # Until nothing is under way any more: everything that was asked for lies there.
+    while not FETCHING_MAX <= s3.gets() == sum(path.suffix != ".part" for path in (tmp_path / SPOOL).iterdir()):
         assert thread.is_alive()
-    assert filled.gets() <= most
+    assert s3.gets() <= most
     go.set()
     thread.join(60)
     assert not thread.is_alive()
+    assert s3.gets() == len(tasks) == 2 * most + 1
 
 
 def test_what_an_earlier_run_left_in_the_spool_is_used_or_removed(filled: Server, tmp_path: Path) -> None:

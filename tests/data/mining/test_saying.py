@@ -12,6 +12,7 @@ from hlhft.data.mining.costs import PRICES_OF
 from hlhft.data.mining.miner import Report
 from hlhft.data.mining.saying import (
     LINES_MAX,
+    NAMES_LENGTH_MAX,
     joined,
     missing_lines,
     plan_lines,
@@ -109,3 +110,14 @@ def test_an_outcome_names_every_failure() -> None:
     assert lines[-1] == "  and 2 more (--json names all)"
     assert len(report_plain(report)["failures"]) == LINES_MAX + 2
     assert report_plain(report)["counts"] == {"torn_last_line": 1}
+
+
+def test_an_outcome_without_faults_is_one_line() -> None:
+    assert report_lines(Report(1, 1, 10)) == ["1 objects became 1 parts with 10 rows."]
+
+
+def test_a_list_of_names_is_cut() -> None:
+    coins = [f"COIN{number:03d}" for number in range(100)]
+    wished = wish("ALL")
+    last = plan_lines(wished, planned(wished, whole_day("BTC", *coins)))[-1]
+    assert last.startswith("100 coins are not in") and "… (--markets" in last and len(last) < NAMES_LENGTH_MAX + 150

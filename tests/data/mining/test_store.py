@@ -178,6 +178,17 @@ def test_asking_ends_after_so_many_times(s3: Server, listed: Listed, tmp_path: P
     assert s3.counts()[GET] == ATTEMPTS_MAX
 
 
+def test_a_server_that_falls_silent_is_left_and_asked_again(
+    s3: Server, listed: Listed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hlhft.data.mining.store.READ_S", 0.2)
+    s3.orders(Order(GET, cut_bytes=1_000_000, stall=True))
+    pauses = Pauses()
+    store(s3, pauses).download(listed, tmp_path / "it")
+    assert (tmp_path / "it").read_bytes() == CONTENT
+    assert (s3.counts()[GET], len(pauses.waited_s)) == (2, 1)
+
+
 def test_a_download_that_gets_on_is_not_given_up(s3: Server, listed: Listed, tmp_path: Path) -> None:
     """Each piece is a request: more of them than attempts, while a mebibyte comes now and then."""
     s3.orders(Order(GET, times=ATTEMPTS_MAX + 1, cut_bytes=300_000))

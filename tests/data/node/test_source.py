@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import gzip
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from hlhft.backtest.bus import FAR
 from hlhft.backtest.recordings import compile_recording
+from hlhft.backtest.venue_side import run_rows
 from hlhft.data.errors import DataError
 from hlhft.data.files import ProgressMeter
 from hlhft.data.node.source import NodeSource, open_node
 from hlhft.data.sources import open_source
 from hlhft.data.validate import examine
 from hlhft.events import EventKind
+from hlhft.exchange.node_files import NodeFiles
 from hlhft.exchange.node_text import Layout
+from hlhft.exchange.opening import open_machine, open_settings
+from hlhft.venue import recorded
+from hlhft.venue.queue import QueueModel
+from hlhft.venue.rules import hyperliquid
+from tests.backtest.feed import rows_of
 from tests.data.node.making import BTC, COINS, ETH, FIRST_HEIGHT, Block, Lists, random_blocks, random_step
 from tests.data.node.test_book import levels_told
-from tests.exchange.node_sample import Sample, write_sample
+from tests.exchange.clients import Client, order, orders
+from tests.exchange.node_sample import START_NS, Sample, snapshot_request, write_sample
 
 NAMES = {"diffs": "node_raw_book_diffs", "statuses": "node_order_statuses", "fills": "node_fills"}
 
@@ -102,9 +112,9 @@ def test_the_files_of_the_embedded_exchange_give_the_kernels_books(tmp_path, lay
     for place, market in enumerate(source.markets):
         for row, side in enumerate((1, -1)):
             levels: dict[int, tuple[int, int]] = {}
-            for order in truth[market.name][row]:
-                lots, count = levels.get(order.ticks, (0, 0))
-                levels[order.ticks] = (lots + order.lots, count + 1)
+            for rests in truth[market.name][row]:
+                lots, count = levels.get(rests.ticks, (0, 0))
+                levels[rests.ticks] = (lots + rests.lots, count + 1)
             assert held.get((place, side), {}) == levels
     assert source.counts["new_orders_without_status"] == 0
     assert source.counts["statuses_that_differ"] == 0
@@ -233,3 +243,98 @@ def test_coins_that_nobody_specified_are_refused(tmp_path):
     with pytest.raises(DataError, match="no coin of the node's files is in the market specification"):
         open_node(tmp_path, None, {"SOL": BTC}, {"snapshot": "empty"})
     assert [market.name for market in open_node(tmp_path, None, {"ETH": ETH}, {"snapshot": "empty"}).markets] == ["ETH"]
+
+
+# Our order among the flow of the embedded exchange, and the same order replayed into the files without it.
+
+
+def run_with_our_order(folder: Path, seed: int, blocks: int, place_at: int, away: int = 0) -> tuple[int, str]:
+    """(ticks of its order, address of the client) of a run in which it rests one order `away` ticks below the bid."""
+    settings = open_settings(["BTC"], seed=seed, start_ns=START_NS, with_limits=False, with_delays=False)
+    machine = open_machine(settings, synthetic=True)
+    client, ticks = Client(machine, 7), 0
+    for _ in range(2):
+        machine.advance(machine.next_deadline_ns())
+    files = NodeFiles(folder, machine, Layout.BY_BLOCK, local_ns=lambda: machine.time_ns + 1_000_000)
+    for number in range(blocks):
+        now_ns = machine.next_deadline_ns()
+        if number == place_at:
+            ticks = int(machine.kernel.touch()[0][0]) - away
+            wish = order(asset=0, buy=True, size="0.3", price=BTC.price_text(ticks), tif="Alo")
+            machine.admit(client.body(orders(wish)), client.label, now_ns)
+        for block in machine.advance(now_ns).blocks:
+            files.write(block)
+        if number == 3:
+            assert files.snapshot(snapshot_request(folder / "snapshot.json")).status == 200
+    files.close()
+    return ticks, client.address
+
+
+def lines_of(folder: Path, stream: str) -> list[dict]:
+    paths = sorted((folder / stream / "hourly").glob("*/*"), key=lambda path: (path.parent.name, int(path.name)))
+    return [json.loads(line) for path in paths for line in path.read_bytes().splitlines()]
+
+
+def our_life(folder: Path, address: str) -> tuple[int, int, bool, dict[int, int]]:
+    """(ms at which ours came to rest, lots, whether another joined its level in that block behind it, fills by ms)."""
+    entered_ms, lots, others_behind = 0, 0, False
+    for line in lines_of(folder, "node_raw_book_diffs_by_block"):
+        for diff in line["events"]:
+            is_new = isinstance(diff["raw_book_diff"], dict) and "new" in diff["raw_book_diff"]
+            if diff["user"] == address and is_new:
+                entered_ms, price = block_ms_of(line), diff["px"]
+                lots = BTC.lots(diff["raw_book_diff"]["new"]["sz"])
+            elif entered_ms == block_ms_of(line) and is_new and diff["px"] == price:
+                others_behind = True
+    fills: dict[int, int] = {}
+    for line in lines_of(folder, "node_fills_by_block"):
+        for user, fill in line["events"]:
+            if user == address:
+                assert not fill["crossed"]
+                fills[fill["time"]] = fills.get(fill["time"], 0) + BTC.lots(fill["sz"])
+    return entered_ms, lots, others_behind, fills
+
+
+def block_ms_of(line: dict) -> int:
+    return int(np.datetime64(line["block_time"], "ms").astype(np.int64))
+
+
+def replayed_fills(
+    events: np.ndarray, ticks: int, lots: int, entered_ms: int, model: QueueModel = QueueModel.ORDER_LEVEL
+) -> dict[int, int]:
+    """What our order is filled when it is replayed into these events, lots by ms."""
+    rules = hyperliquid()
+    rules["queue_model"], rules["enforce_validation"] = int(model), 0
+    prices = events["price_ticks"][events["price_ticks"] > 0]
+    low, high = int(prices.min()), int(prices.max())
+    venue = recorded.new_venue(BTC.record(), rules, lanes=1, base_ticks=[low], width=high - low + 1, slots=16)
+    rows, fills = rows_of(events), {}
+    # Behind everything of the block in which it came to rest, before everything of the next.
+    placed_ns = entered_ms * 1_000_000 + 999_999
+    cursor = int(run_rows(venue, 0, rows, 0, len(rows), placed_ns, False))
+    recorded.place(venue, 0, 0, 1, 1, ticks, lots, 0, 0, 0, placed_ns)
+    venue.venue[0]["reply_count"] = 0
+    while cursor < len(rows):
+        cursor = int(run_rows(venue, 0, rows, cursor, len(rows), FAR, True))
+        for reply in venue.replies[: int(venue.venue[0]["reply_count"])]:
+            at_ms = int(reply["ts_exch_ns"]) // 1_000_000
+            fills[at_ms] = fills.get(at_ms, 0) + int(reply["size_lots"])
+        venue.venue[0]["reply_count"] = 0
+    return fills
+
+
+def test_an_order_replayed_into_the_files_without_it_is_filled_as_the_kernel_filled_it(tmp_path):
+    """Behind K real orders it is filled exactly when they are gone, and by as much."""
+    filled = in_pieces = misjudged = 0
+    for seed, away in ((2, 10), (3, 20), (1, 30), (3, 30)):
+        folder = tmp_path / f"{seed}-{away}"
+        ticks, address = run_with_our_order(folder, seed, blocks=200, place_at=10, away=away)
+        entered_ms, lots, others_behind, truth = our_life(folder, address)
+        assert entered_ms > 0
+        assert not others_behind
+        events = events_of(open_source(folder, hidden_users=[address]))
+        assert replayed_fills(events, ticks, lots, entered_ms) == truth, f"seed {seed}, {away} ticks away"
+        filled += bool(truth)
+        in_pieces += len(truth) > 1
+        misjudged += replayed_fills(events, ticks, lots, entered_ms, QueueModel.RISK_AVERSE) != truth
+    assert (filled, in_pieces >= 2, misjudged >= 1) == (4, True, True)
