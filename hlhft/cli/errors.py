@@ -97,6 +97,7 @@ DECLARED: Mapping[str, ExitCode] = {
 
 # A file that is not there, not a file, or not ours to read is the user's data; a full disk is not.
 _FILE_FAULTS = frozenset({errno.ENOENT, errno.EISDIR, errno.ENOTDIR, errno.EACCES, errno.EPERM})
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class CommandError(Exception):
@@ -146,6 +147,9 @@ def _full_name(kind: type) -> str:
 
 def _describe_os_error(error: OSError) -> tuple[str, ExitCode]:
     text = error.strerror or str(error) or _full_name(type(error))
+    if error.errno in _FULL:
+        where = "" if error.filename is None else f"{error.filename}: "
+        return f"{where}nothing more can be written ({text}), make room or name a place with room", ExitCode.FAILURE
     if error.filename is None:
         return text, ExitCode.FAILURE
     return f"{error.filename}: {text}", ExitCode.DATA if error.errno in _FILE_FAULTS else ExitCode.FAILURE

@@ -94,7 +94,7 @@ def _audit_part(catalogue: Catalogue, key: PartKey, found: Audit) -> None:
         found.faults.append(Fault(Severity.ERROR, error.path, str(error)))
         return
     if fault:
-        sentence = str(DataError(path, None, f"{fault}, write the part again"))
+        sentence = str(DataError(path, None, f"{fault}, delete it and run what wrote it again"))
         found.faults.append(Fault(Severity.ERROR, str(path), sentence))
 
 
@@ -106,7 +106,7 @@ def _differs(catalogue: Catalogue, path: Path, manifest: Manifest) -> str:
             while block := stream.read(BLOCK_BYTES):
                 digest.update(block)
     except OSError as error:
-        raise DataError(path, None, f"the part cannot be read ({error.strerror}), write it again") from None
+        raise DataError(path, None, f"the part cannot be read ({error.strerror}), run what wrote it again") from None
     if digest.hexdigest() != manifest.content_hash:
         return "its content is not what its manifest says it was written with"
     seen = _Seen(manifest.kind)
@@ -173,5 +173,7 @@ def _leftovers(root: Path) -> Iterator[Fault]:
                 )
             elif path.suffix == ".parquet" and not path.with_name(f"_{path.stem}.json").is_file():
                 yield Fault(
-                    Severity.NOTE, str(path), f"{path}: the part has no manifest and is not read, write it again"
+                    Severity.NOTE,
+                    str(path),
+                    f"{path}: the part has no manifest and is not read, delete it and run what wrote it again",
                 )

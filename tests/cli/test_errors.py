@@ -24,7 +24,16 @@ CASES = {
     "abort": (click.Abort(), "interrupted", ExitCode.INTERRUPTED),
     "declared": (UnitsError("BTC price: 'x' is not a number"), "BTC price: 'x' is not a number", ExitCode.DATA),
     "missing": (FileNotFoundError(errno.ENOENT, "No such file", "a.gz"), "a.gz: No such file", ExitCode.DATA),
-    "full": (OSError(errno.ENOSPC, "No space left", "out"), "out: No space left", ExitCode.FAILURE),
+    "full": (
+        OSError(errno.ENOSPC, "No space left", "out"),
+        "out: nothing more can be written (No space left), make room or name a place with room",
+        ExitCode.FAILURE,
+    ),
+    "full, nameless": (
+        OSError(errno.ENOSPC, "No space left"),
+        "nothing more can be written (No space left), make room or name a place with room",
+        ExitCode.FAILURE,
+    ),
     "nameless": (OSError(errno.EIO, "Input/output error"), "Input/output error", ExitCode.FAILURE),
     "module": (
         ModuleNotFoundError("No module named 'torch'", name="torch"),

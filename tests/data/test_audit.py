@@ -93,7 +93,7 @@ def test_a_part_that_lies_is_named(root: Path, breaks: Callable[[Path], None], p
 
 def test_repeated_trades_are_a_fault(root: Path) -> None:
     put(root, "trade", "a", [trade(NOON, 1, 100, 1, 7), trade(NOON, 1, 100, 1, 7), trade(NOON, 1, 100, 1, 0)])
-    assert faults(root)[0][1].endswith("1 of its trades are repeated, write the part again")
+    assert faults(root)[0][1].endswith("1 of its trades are repeated, delete it and run what wrote it again")
 
 
 def test_what_a_killed_process_left_is_a_note(root: Path) -> None:
@@ -104,7 +104,10 @@ def test_what_a_killed_process_left_is_a_note(root: Path) -> None:
     assert (found.ok, found.parts, found.rows) == (True, 1, 2)
     assert faults(root) == [
         ("note", f"{folder}/.c.parquet.writing: this was being written and is not read, delete it or let be"),
-        ("note", f"{folder}/a.parquet: the part has no manifest and is not read, write it again"),
+        (
+            "note",
+            f"{folder}/a.parquet: the part has no manifest and is not read, delete it and run what wrote it again",
+        ),
     ]
 
 

@@ -39,6 +39,7 @@ def plot(
 
     FILE appears when it is complete; an earlier one of that name stays until then.
     """
+    from hlhft.data.errors import DataError
     from hlhft.report.minute import page, stretch_of
 
     if output.suffix != ".html" or not output.parent.is_dir():
@@ -57,6 +58,10 @@ def plot(
     try:
         partial.write_text(text, encoding="utf-8")
         os.replace(partial, output)
+    except OSError as error:
+        raise DataError(
+            output, None, f"the page cannot be written ({error.strerror}), give a name in a folder with room"
+        ) from None
     finally:
         partial.unlink(missing_ok=True)
     said = {"path": str(output), "coin": stretch.market.name, "trades": len(stretch.trades),

@@ -88,10 +88,10 @@ def read_manifest(root: Path, key: PartKey) -> Manifest | None:
     try:
         manifest = msgspec.json.decode(text, type=Manifest)
     except (msgspec.MsgspecError, UnitsError, UnicodeDecodeError, RecursionError) as error:
-        raise DataError(path, None, f"no manifest of a part ({error}), write the part again") from None
+        raise DataError(path, None, f"no manifest of a part ({error}), delete it and run what wrote it again") from None
     fault = _fault(manifest, key)
     if fault:
-        raise DataError(path, None, f"the manifest is wrong: {fault}; write the part again")
+        raise DataError(path, None, f"the manifest is wrong: {fault}; delete it and run what wrote it again")
     return manifest
 
 

@@ -190,20 +190,26 @@ class Catalogue:
         try:
             with pq.ParquetFile(path, memory_map=True, page_checksum_verification=True) as file:
                 if file.schema_arrow.names != schema.names or file.schema_arrow.types != schema.types:
-                    raise DataError(path, None, f"its columns are {', '.join(file.schema_arrow.names)}, write it again")
+                    raise DataError(
+                        path,
+                        None,
+                        f"its columns are {', '.join(file.schema_arrow.names)}, delete it and run what wrote it again",
+                    )
                 if file.metadata.num_rows != manifest.rows or path.stat().st_size != manifest.bytes:
                     raise DataError(
                         path,
                         None,
                         f"it has {file.metadata.num_rows} rows in {path.stat().st_size} bytes where the manifest says "
-                        f"{manifest.rows} in {manifest.bytes}, write it again",
+                        f"{manifest.rows} in {manifest.bytes}, delete it and run what wrote it again",
                     )
                 fault = _times_fault(file.metadata, manifest)
                 if fault:
-                    raise DataError(path, None, f"{fault}, write it again")
+                    raise DataError(path, None, f"{fault}, delete it and run what wrote it again")
                 yield file
         except _DAMAGED as error:
-            raise DataError(path, None, f"the part is damaged or gone ({error}), write it again") from None
+            raise DataError(
+                path, None, f"the part is damaged or gone ({error}), delete it and run what wrote it again"
+            ) from None
 
 
 def _times_fault(metadata: pq.FileMetaData, manifest: Manifest) -> str:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
 
 from hlhft.cli import Options, invoke
@@ -27,3 +31,14 @@ def refused(capsys: Captured, problem: str) -> str:
     assert err.startswith("hlhft: ")
     assert "Traceback" not in err
     return err
+
+
+@contextmanager
+def little_room(count: int) -> Iterator[None]:
+    """No file may grow beyond `count` bytes: writing fails as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (count, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

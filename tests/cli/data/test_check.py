@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import os
-import resource
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +20,7 @@ from hlhft.data.npz import write as write_array
 from hlhft.data.readers import detect  # noqa: F401
 from hlhft.data.readers.hftbacktest_npz import HFTBACKTEST_DTYPE
 from hlhft.data.sources import open_source
-from tests.cli.data.running import Captured, run, said
+from tests.cli.data.running import Captured, little_room, run, said
 from tests.data.making import rows_of, write
 from tests.data.synthetic import bbo_line, book_line, clean_log, clean_set, trades_line, write_set
 
@@ -359,17 +358,6 @@ def test_a_file_and_a_folder_without_permission_are_one_sentence(
     assert err.startswith("hlhft: out.npz: the file cannot be written (Permission denied), give a name in a folder")
 
 
-@contextmanager
-def little_room(count: int) -> Iterator[None]:
-    """No file may grow beyond `count` bytes: writing fails as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (count, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
 def test_a_full_disk_is_one_sentence_and_the_earlier_output_stays(tmp_path: Path, capsys: Captured) -> None:
     path, out = write(tmp_path / "log", clean_log(300)), tmp_path / "out.events.npz"
     out.write_bytes(b"earlier")
@@ -415,7 +403,7 @@ def test_a_catalogue_is_held_against_its_manifests(tmp_path: Path, capsys: Captu
     part.write_bytes(part.read_bytes()[:-3])
     assert run("check", root) == ExitCode.DATA
     out, err = said(capsys)
-    assert f"  error: {part}: its content is not what its manifest says it was written with, write the part" in out
+    assert f"  error: {part}: its content is not what its manifest says it was written with, delete it" in out
     assert err == f"hlhft: unfit as it is: {root}; see the errors above\n"
     assert run("check", root, "--json") == ExitCode.DATA
     (report,) = json.loads(said(capsys)[0])

@@ -15,8 +15,7 @@ import pytest
 
 from hlhft.cli import invoke
 from hlhft.cli.errors import ExitCode
-from tests.cli.data.running import Captured, refused, run, said
-from tests.cli.data.test_check import little_room
+from tests.cli.data.running import Captured, little_room, refused, run, said
 from tests.data.making import write
 from tests.data.synthetic import bbo_line, clean_log
 
@@ -52,6 +51,24 @@ def test_of_bad_input_nothing_stays_and_one_sentence_says_why(
     assert run("import", path, "--catalogue", root) == ExitCode.DATA
     assert str(path) in refused(capsys, problem)
     assert not list(root.rglob("*.parquet"))
+
+
+def test_a_part_that_rotted_is_as_it_was_when_it_is_deleted_and_imported_again(
+    tmp_path: Path, capsys: Captured
+) -> None:
+    path, root = write(tmp_path / "log", clean_log(9)), tmp_path / "catalogue"
+    assert run("import", path, "--catalogue", root) == ExitCode.OK
+    part = next(root.glob("kind=bbo/*/*/*.parquet"))
+    content = part.read_bytes()
+    part.write_bytes(content[:50] + bytes([content[50] ^ 255]) + content[51:])
+    said(capsys)
+    assert run("check", root) == ExitCode.DATA
+    assert f"error: {part}: its content is not what" in (text := "".join(said(capsys)))
+    assert "delete it and run what wrote it again" in text
+    part.unlink()
+    assert run("import", path, "--catalogue", root) == ExitCode.OK
+    assert part.read_bytes() == content
+    assert run("check", root) == ExitCode.OK
 
 
 def test_a_full_disk_is_one_sentence_and_what_was_there_stays(tmp_path: Path, capsys: Captured) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hlhft.cli.errors import ExitCode
-from tests.cli.data.running import Captured, refused, run, said
+from tests.cli.data.running import Captured, little_room, refused, run, said
 from tests.data.making import write
 from tests.data.synthetic import clean_log
 
@@ -59,6 +59,16 @@ def test_bad_use_is_one_sentence_and_an_earlier_page_stays(
     assert run("plot", log, *arguments) == code
     refused(capsys, problem)
     assert Path("a.html").read_text() == "earlier"
+
+
+def test_on_a_full_disk_an_earlier_page_stays(tmp_path: Path, capsys: Captured, log: Path) -> None:
+    out = tmp_path / "a.html"
+    out.write_text("earlier")
+    with little_room(20_000):
+        assert run("plot", log, "--output", out) == ExitCode.DATA
+    refused(capsys, f"{out}: the page cannot be written (File too large), give a name in a folder with room")
+    assert out.read_text() == "earlier"
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_of_several_markets_one_is_named(tmp_path: Path, capsys: Captured, log: Path) -> None:

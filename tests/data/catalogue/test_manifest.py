@@ -35,7 +35,9 @@ def test_none_is_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", [b"", b"{", b"[]", b"\xff", b"[" * 100_000, b'{"version": 1}'])
 def test_what_is_no_manifest_is_refused(tmp_path: Path, manifest: Manifest, text: bytes) -> None:
     manifest_path(tmp_path, KEY).write_bytes(text)
-    with pytest.raises(DataError, match=r"_archive-12.json: no manifest of a part \(.*\), write the part again"):
+    with pytest.raises(
+        DataError, match=r"_archive-12.json: no manifest of a part \(.*\), delete it and run what wrote it again"
+    ):
         read_manifest(tmp_path, KEY)
 
 
