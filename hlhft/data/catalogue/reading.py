@@ -27,7 +27,7 @@ from hlhft.data.catalogue.layout import (
 from hlhft.data.catalogue.manifest import Manifest, read_manifest
 from hlhft.data.catalogue.merging import Range, touches, within
 from hlhft.data.errors import DataError
-from hlhft.data.merge import Events, Numbered, nothing
+from hlhft.data.merge import Events, Numbered, copied, nothing
 from hlhft.data.readers.node_fills import FILLS_SCHEMA
 from hlhft.data.sessions import without_rows
 from hlhft.events import EventFlag
@@ -133,7 +133,7 @@ class Catalogue:
                 is_inside = group.is_inside and (is_inside or len(held) == 0)
                 cut = _after_last_end(array["flags"])
                 yield from _kept(array[:cut], ranges, is_inside, group.done)
-                held = array[cut:].copy()
+                held = copied(array[cut:])
         yield from _kept(held, ranges, is_inside, manifest.bytes)
 
     def numbered(self, manifest: Manifest, ranges: Sequence[Range]) -> Iterator[Numbered]:
