@@ -12,7 +12,7 @@ from typing import NamedTuple
 from hlhft.data.times import utc_ns
 
 STREAMS = ("node_raw_book_diffs", "node_order_statuses", "node_fills")
-SUFFIXES = ("_streaming", "_by_block", "")  # in the order of how soon they are written
+SUFFIXES = ("_by_block", "_streaming", "")  # the first that is there is followed, as by hlhft.data.node.layout
 TAIL_BYTES = 1 << 20
 TAIL_BYTES_MAX = 1 << 26  # a line that is longer is none
 _TIME = re.compile(rb'"block_time":\s*"([^"]{1,40})"')
@@ -31,7 +31,7 @@ class Newest(NamedTuple):
 
 
 def folder_of(data: Path, stream: str) -> Path | None:
-    """The folder of a stream's hours, of the layout that is written soonest; None when there is none."""
+    """The folder of a stream's hours, of the layout that is followed; None when there is none."""
     found = (data / f"{stream}{suffix}" / "hourly" for suffix in SUFFIXES)
     return next((folder for folder in found if folder.is_dir()), None)
 

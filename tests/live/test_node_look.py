@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from hlhft.data.node.decoding import Stream
+from hlhft.data.node.layout import folder_at
 from hlhft.live import node_look
 from hlhft.live.node_look import folder_of, newest
 
@@ -70,9 +72,10 @@ def test_what_names_no_block_is_none(tmp_path: Path, content: bytes) -> None:
     assert newest(tmp_path / "absent") is None
 
 
-def test_the_layout_that_is_written_soonest_is_read(tmp_path: Path) -> None:
-    assert folder_of(tmp_path, "node_fills") is None
-    for suffix in ("", "_by_block", "_streaming"):
-        folder = tmp_path / f"node_fills{suffix}" / "hourly"
+def test_the_layout_that_is_followed_is_looked_at(tmp_path: Path) -> None:
+    assert folder_of(tmp_path, "node_raw_book_diffs") is None
+    for suffix in ("", "_streaming", "_by_block"):
+        folder = tmp_path / f"node_raw_book_diffs{suffix}" / "hourly"
         folder.mkdir(parents=True)
-        assert folder_of(tmp_path, "node_fills") == folder
+        assert folder_of(tmp_path, "node_raw_book_diffs") == folder
+        assert folder_at(tmp_path).streams[Stream.DIFFS] == folder

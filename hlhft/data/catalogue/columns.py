@@ -119,12 +119,13 @@ class Columns:
         return pa.RecordBatch.from_arrays(arrays, schema=EVENTS_SCHEMA)
 
 
-def events_of(table: pa.Table | pa.RecordBatch, market: int = 0) -> Events:
-    """The columns as event records of `market`; the inverse of `Columns`."""
-    events = np.empty(table.num_rows, dtype=EVENT_DTYPE)
-    done = 0
-    for batch in table.to_batches() if isinstance(table, pa.Table) else [table]:
-        columns = [batch.column(name).to_numpy(zero_copy_only=True) for name in COLUMNS]
-        fill_records(events, done, market, *columns)
-        done += batch.num_rows
+def events_of(batch: pa.RecordBatch, market: int = 0, *, before: Events | None = None) -> Events:
+    """The columns as event records of `market`, behind those of `before`; the inverse of `Columns`."""
+    begin = 0 if before is None else len(before)
+    events = np.empty(begin + batch.num_rows, dtype=EVENT_DTYPE)
+    if before is not None:
+        events[:begin] = before
+    fill_records(
+        events, begin, market, *(batch.column(name).to_numpy(zero_copy_only=True) for name in EVENTS_SCHEMA.names)
+    )
     return events

@@ -131,8 +131,7 @@ class CatalogueSource(Source):
 
     def _piece_rows(self, market: int, piece: _Piece, meter: ProgressMeter) -> Iterator[Events]:
         path = str(self.catalogue.path_of(piece.manifest))
-        for rows, done in self.catalogue.rows(piece.manifest, piece.ranges):
-            rows["market"] = market
+        for rows, done in self.catalogue.rows(piece.manifest, piece.ranges, market=market):
             yield rows
             meter.at(path, done)
         meter.at(path, piece.manifest.bytes)

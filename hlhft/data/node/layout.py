@@ -80,11 +80,19 @@ def found_in(folder: Path) -> NodeFolder | None:
             streams = {
                 stream: days
                 for stream, name in _FOLDERS.items()
-                if (days := root / f"{name}{layout.value}" / "hourly").is_dir()
+                if _is_folder(days := root / f"{name}{layout.value}" / "hourly")
             }
             if Stream.DIFFS in streams:
                 return NodeFolder(root, layout, streams)
     return None
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether it is one that can be seen: what may not be looked into is nobody's folder of a node yet."""
+    try:
+        return path.is_dir()
+    except PermissionError:
+        return False
 
 
 def folder_at(folder: Path) -> NodeFolder:

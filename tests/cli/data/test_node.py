@@ -11,7 +11,7 @@ from hlhft.cli import Options, invoke
 from hlhft.cli.errors import ExitCode
 from hlhft.data.catalogue.reading import Catalogue
 from tests.cli.data.running import Captured, refused, run, said
-from tests.exchange.node_sample import Sample, write_sample
+from tests.exchange.node_sample import START_NS, Sample, write_sample
 
 
 @pytest.fixture(scope="module")
@@ -33,10 +33,12 @@ def test_it_says_what_it_brought_in(sample: Sample, tmp_path: Path, capsys: Capt
 
 
 def test_a_backtest_on_the_catalogue_is_the_one_on_the_folder(
-    sample: Sample, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     root = tmp_path / "catalogue"
+    minute_ns = 60_000_000_000
+    sample = write_sample(tmp_path / "node", seed=3, blocks=320, with_clients=False, start_ns=START_NS - minute_ns)
     assert run("node", sample.folder, "--catalogue", root, "--coins", "BTC") == ExitCode.OK
     said(capsys)
     reports = []
@@ -44,13 +46,16 @@ def test_a_backtest_on_the_catalogue_is_the_one_on_the_folder(
         out = tmp_path / f"run{len(reports)}"
         arguments = ["backtest", name, "15", "--market", "BTC"] if not reports else ["backtest", name, "15"]
         code = invoke(
-            [*arguments, "--catalogue", str(root), "--queue", "order-level", "--json", "--out", str(out)],
+            [*arguments, "--catalogue", str(root), "--queue", "order-level", "--json", "--output", str(out)],
             options=Options(),
         )
         written, err = said(capsys)
         assert code == ExitCode.OK, err
         reports.append(json.loads(written))
-    assert reports
+    assert "did not trade" not in reports[0]["verdict"]["sentence"]
+    for own in ("title", "reader"):
+        assert reports[0].pop(own) != reports[1].pop(own)
+    assert reports[0] == reports[1]
 
 
 @pytest.mark.parametrize(

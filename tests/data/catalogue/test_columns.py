@@ -36,8 +36,7 @@ def test_any_record_comes_back(rows: list[tuple[int, ...]], place: int) -> None:
     batch = batch_of(events)
     assert batch.schema == EVENTS_SCHEMA
     assert (events_of(batch) == events).all()
-    table = pa.Table.from_batches([batch_of(events[:place]), batch_of(events[place:])])
-    assert (events_of(table) == events).all()
+    assert (events_of(batch_of(events[place:]), before=events[:place]) == events).all()
 
 
 def test_the_market_is_the_part_s_own() -> None:

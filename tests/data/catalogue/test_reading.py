@@ -3,16 +3,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from hlhft.data.catalogue.layout import DAY_NS, PartKey, manifest_path, part_path
+from hlhft.data.catalogue.parts import PartWriter
 from hlhft.data.catalogue.reading import Catalogue
 from hlhft.data.errors import DataError
-from tests.data.catalogue.making import NOON, put
-from tests.data.making import ETH, joined, trade
+from hlhft.data.readers.node_fills import FILLS_SCHEMA
+from tests.data.catalogue.making import MEASURED_BY_TEST, NOON, put
+from tests.data.making import BTC, ETH, joined, trade
 
 KEY = PartKey("trade", "BTC", "2026-04-01", "t")
 
@@ -105,6 +108,30 @@ def test_a_damaged_part_is_refused(tmp_path: Path, damage: Callable[[Path], None
     damage(part_path(tmp_path, KEY))
     with pytest.raises(DataError, match=rf"t\.parquet: {said}"):
         list(Catalogue(tmp_path).batches(manifest))
+
+
+@pytest.mark.parametrize("field", ["first_exch_ns", "last_exch_ns", "first_local_ns", "last_local_ns"])
+def test_a_manifest_whose_times_lie_is_refused(tmp_path: Path, field: str) -> None:
+    manifest = put(tmp_path, "trade", "t", [trade(NOON + step, 1, 5, 1, step) for step in range(9)])
+    lie = msgspec.structs.replace(manifest, **{field: getattr(manifest, field) + (1 if "first" in field else -1)})
+    with pytest.raises(DataError, match=r"t\.parquet: its ts_(exch|local)_ns runs from \d+ to \d+ where the manifest"):
+        list(Catalogue(tmp_path).batches(lie))
+
+
+def test_fills_come_back_and_are_no_events(tmp_path: Path) -> None:
+    key = KEY._replace(kind="fill")
+    row = dict.fromkeys(FILLS_SCHEMA.names) | {"ts_exch_ns": NOON, "ts_local_ns": NOON + 5, "coin": "BTC"}
+    fills = pa.RecordBatch.from_pylist([row], schema=FILLS_SCHEMA)
+    with PartWriter(tmp_path, key, BTC, source="fills", origin="x", clock=MEASURED_BY_TEST, snapshots=True) as part:
+        part.write_fills(fills)
+        manifest = part.finish()
+    catalogue = Catalogue(tmp_path)
+    assert [table.to_pylist() for table in catalogue.fills(manifest)] == [fills.to_pylist()]
+    with pytest.raises(ValueError, match="fills are no events"):
+        list(catalogue.batches(manifest))
+    trades = put(tmp_path, "trade", "t", [trade(NOON, 1, 5, 1)])
+    with pytest.raises(ValueError, match="a part of kind trade holds no fills"):
+        list(catalogue.fills(trades))
 
 
 def test_a_range_gives_its_rows(tmp_path: Path) -> None:
