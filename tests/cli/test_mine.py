@@ -6,8 +6,9 @@ import json
 import os
 import pty
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -74,8 +75,10 @@ def terminal(types: str) -> Iterator[list[str]]:
     """Standard input and error are a terminal at which somebody types this; gives what it showed at the end."""
     master, slave = pty.openpty()
     shown: list[str] = []
+    reader = threading.Thread(target=lambda: shown.append("".join(read_out(master))))
+    os.write(master, types.encode())
+    reader.start()
     try:
-        os.write(master, types.encode())
         with (
             pytest.MonkeyPatch.context() as patch,
             open(slave, closefd=False) as keyboard,
@@ -84,10 +87,17 @@ def terminal(types: str) -> Iterator[list[str]]:
             patch.setattr(sys, "stdin", keyboard)
             patch.setattr(sys, "stderr", screen)
             yield shown
-        shown.append(os.read(master, 1 << 16).decode())
     finally:
-        os.close(master)
         os.close(slave)
+        reader.join(30)
+        os.close(master)
+
+
+def read_out(master: int) -> Iterator[str]:
+    """What the terminal shows until its last writer is gone, which Linux tells as an error."""
+    with suppress(OSError):
+        while shown := os.read(master, 1 << 16):
+            yield shown.decode(errors="replace")
 
 
 @pytest.mark.parametrize(("types", "fetched"), [("\n", 0), ("y\n", OBJECTS - 1)])
