@@ -179,7 +179,7 @@ def test_every_import_is_declared() -> None:
     declared = {requirement.partition(">=")[0] for requirements in lists for requirement in requirements}
     declared |= {"hlhft", "llvmlite"}  # llvmlite is numba's other half, released with it
     declared |= {"botocore"}  # boto3's other half, likewise
-    declared |= {"Crypto"}  # pycryptodome under its own name
+    declared |= {"Crypto", "inotify_simple"}  # pycryptodome and inotify-simple under their own names
     used = {(name.split(".")[0], s.path) for s in sources() for _, name in imports(s)}
     assert not {(name, path) for name, path in used if name not in declared and name not in sys.stdlib_module_names}
 
