@@ -21,6 +21,7 @@ from hlhft.data.files import Progress
 from hlhft.data.sources import Source
 
 WHOLE_DAY_SHARE = 0.999  # a recorder that turns its files at the hour misses moments
+GAP_NS_MIN = 60_000_000_000  # what is shorter lies between the last row of an hour's part and the first of the next
 NO_PART = "no-part"  # nothing says why there is nothing
 ANY_KIND = "any"
 
@@ -35,11 +36,11 @@ class Holding:
     rows: int
     bytes: int
     sources: tuple[str, ...]
-    clocks: tuple[str, ...]  # measured, modelled, or both
+    clocks: tuple[str, ...]  # measured, modelled, or both; none where no part has rows
     first_ns: int  # of what is covered, exchange time
     last_ns: int
-    missing: int  # stretches within it that are not
-    missing_ns: int
+    missing: int  # stretches of at least GAP_NS_MIN within it that are not
+    missing_ns: int  # of these
     days: dict[str, float]
 
 
@@ -100,10 +101,27 @@ def chosen(catalogue: Catalogue, names: Sequence[str]) -> list[tuple[Wanted | No
     return found
 
 
-def missing(manifests: Iterable[Manifest], *, least_ns: int, within: Range | None = None) -> list[Missing]:
-    """What is missing for at least `least_ns`, by coin, kind, time: between what is covered, or in all of `within`."""
+def held_kinds(catalogue: Catalogue, coins: Sequence[str]) -> list[tuple[str, str]]:
+    """(coin, kind) of what the catalogue holds of these coins at any time."""
+    return [(coin, kind) for kind in KINDS for coin in coins_in(catalogue.root, kind) if coin in coins]
+
+
+def missing(
+    manifests: Iterable[Manifest],
+    *,
+    least_ns: int,
+    within: Range | None = None,
+    expected: Iterable[tuple[str, str]] = (),
+) -> list[Missing]:
+    """What is missing for at least `least_ns`, by coin, kind, time: between what is covered, or in all of `within`.
+
+    Of a coin and kind that is `expected` and has no part at all, all of `within` is missing.
+    """
     found = []
-    for parts in _grouped(manifests):
+    groups = {(parts[0].coin, parts[0].kind): parts for parts in _grouped(manifests)}
+    wanted_groups = {*groups, *(() if within is None else expected)}
+    for coin, kind in sorted(wanted_groups, key=lambda group: (group[0], KINDS.index(group[1]))):
+        parts = groups.get((coin, kind), [])
         reasons = [(gap.from_ns, gap.to_ns, gap.reason) for part in parts for gap in part.gaps]
         covered = _covered(parts)
         if within is not None:
@@ -114,8 +132,8 @@ def missing(manifests: Iterable[Manifest], *, least_ns: int, within: Range | Non
                 why = {reason for from_ns, to_ns, reason in reasons if from_ns < end and begin < to_ns}
                 found.append(
                     Missing(
-                        coin=parts[0].coin,
-                        kind=parts[0].kind,
+                        coin=coin,
+                        kind=kind,
                         from_ns=begin,
                         to_ns=end,
                         reasons=tuple(sorted(why)) or (NO_PART,),
@@ -168,7 +186,7 @@ def _holes(covered: Sequence[Range]) -> list[Range]:
 
 def _holding(parts: Sequence[Manifest]) -> Holding:
     covered = _covered(parts)
-    holes = _holes(covered)
+    holes = [(begin, end) for begin, end in _holes(covered) if end - begin >= GAP_NS_MIN]
     return Holding(
         coin=parts[0].coin,
         kind=parts[0].kind,
@@ -176,7 +194,7 @@ def _holding(parts: Sequence[Manifest]) -> Holding:
         rows=sum(part.rows for part in parts),
         bytes=sum(part.bytes for part in parts),
         sources=tuple(sorted({part.source for part in parts})),
-        clocks=tuple(sorted({part.clock.local for part in parts})),
+        clocks=tuple(sorted({part.clock.local for part in parts if part.rows})),
         first_ns=covered[0][0] if covered else 0,
         last_ns=covered[-1][1] if covered else 0,
         missing=len(holes),

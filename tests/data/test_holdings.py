@@ -66,6 +66,20 @@ def test_a_gap_that_another_source_fills_is_none() -> None:
     assert lacking([holey, part("b", 10, 60)]) == []
 
 
+def test_seams_of_hourly_parts_are_no_gaps_of_a_holding() -> None:
+    minute = 60 * SECOND
+    (one,) = holdings(
+        [part("a", 0, HOUR - minute + 1), part("b", HOUR, 2 * HOUR), part("c", 2 * HOUR + minute, DAY_NS)]
+    )
+    assert (one.missing, one.missing_ns) == (1, minute)
+
+
+def test_a_part_without_rows_says_nothing_of_the_clock() -> None:
+    nobody = Clock("modelled", "nobody", 0)
+    lost = part("b", HOUR, 2 * HOUR, rows=0, clock=nobody, gaps=(Gap(HOUR, 2 * HOUR, "missing-hour"),))
+    assert [one.clocks for one in holdings([part("a", 0, HOUR), lost])] == [("measured",)]
+
+
 def test_between_parts_nothing_says_why() -> None:
     parts = [part("a", 0, 10), part("b", 20, 30), part("c", 30, 40), part("d", 41, 50, kind="book")]
     assert lacking(parts) == [("BTC", "trade", 10, 20, ("no-part",))]

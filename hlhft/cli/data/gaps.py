@@ -53,16 +53,18 @@ def gaps(
     Of the whole catalogue, of a COIN, of what a NAME takes of it (2026-04-01/BTC: then its ends count too), or the
     silences of recorded files. Ends with exit code 0 whatever it finds.
     """
-    from hlhft.data.holdings import catalogue_at, chosen, missing, silences
+    from hlhft.data.holdings import catalogue_at, chosen, held_kinds, missing, silences
 
     least_ns = round(least_s * _NANOSECONDS)
     files = [Path(name) for name in names if Path(name).exists()]
     asked = [name for name in names if not Path(name).exists()]
     found: list[Missing] = []
     if asked or not files:
-        for wanted, parts in chosen(catalogue_at(folder_of(catalogue)), asked):
+        held = catalogue_at(folder_of(catalogue))
+        for wanted, parts in chosen(held, asked):
             bounds = None if wanted is None else (wanted.begin_ns, wanted.end_ns)
-            found.extend(missing(parts, least_ns=least_ns, within=bounds))
+            kinds = [] if wanted is None else held_kinds(held, wanted.coins)
+            found.extend(missing(parts, least_ns=least_ns, within=bounds, expected=kinds))
     for file in files:
         source = opened([file], market, specification, None)
         with progress(f"reading {source.name}", hidden=as_json) as shown:

@@ -43,7 +43,7 @@ def plan_lines(wish: Wish, plan: Plan, usd_per_gb: Decimal | None = None) -> lis
     else:
         lines = [f"{stretch} there is nothing to fetch."]
     if plan.parts_held:
-        lines.append(f"{plan.parts_held:,} parts are in the catalogue already and are not fetched again.")
+        lines.append(f"In the catalogue already, and not fetched again: {_counted(plan.parts_held, 'part')}.")
     lines += missing_lines(plan.missing)
     if plan.absent:
         lines.append(f"The archive has no books of {', '.join(plan.absent)} in this stretch: left out.")
@@ -68,7 +68,7 @@ def missing_lines(missing: Sequence[Missing]) -> list[str]:
     if not runs:
         return []
     hours = sum(end - begin for _, _, begin, end in runs) // HOUR_NS
-    lines = [f"The archive lacks {hours:,} hours of these, which become gaps of the catalogue:"]
+    lines = [f"The archive lacks {_counted(hours, 'hour')} of these, then gaps of the catalogue:"]
     lines += [f"  {kind:<8} {coin:<8} {_time(begin)} to {_time(end)}" for kind, coin, begin, end in runs[:LINES_MAX]]
     if len(runs) > LINES_MAX:
         lines.append(f"  and {len(runs) - LINES_MAX} stretches more (--json names all)")
@@ -110,9 +110,10 @@ def plan_plain(wish: Wish, plan: Plan, usd_per_gb: Decimal | None = None) -> dic
 
 def report_lines(report: Report) -> list[str]:
     """What came of it; every failure by name, LINES_MAX of them at most."""
-    lines = [f"{report.objects:,} objects became {report.parts:,} parts with {report.rows:,} rows."]
+    made = f"{_counted(report.parts, 'part')} with {_counted(report.rows, 'row')}"
+    lines = [f"{_counted(report.objects, 'object')} became {made}."]
     if report.counts.get("torn_last_line"):
-        lines.append(f"The last line was torn in {report.counts['torn_last_line']:,} parts and left out.")
+        lines.append(f"The last line was torn in {_counted(report.counts['torn_last_line'], 'part')} and left out.")
     lines += [f"  {failure}" for failure in report.failures[:LINES_MAX]]
     if len(report.failures) > LINES_MAX:
         lines.append(f"  and {len(report.failures) - LINES_MAX} more (--json names all)")
@@ -136,3 +137,8 @@ def _time(time_ns: int) -> str:
 
 def _cut(text: str, length: int) -> str:
     return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+def _counted(value: int, noun: str) -> str:
+    """A number of things: "1 part", "1,200 parts"."""
+    return f"{value:,} {noun}" if value == 1 else f"{value:,} {noun}s"

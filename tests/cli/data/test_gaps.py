@@ -44,6 +44,13 @@ def test_of_a_day_its_ends_count_too(tmp_path: Path, capsys: Captured, log: Path
     assert sum(one["to_ns"] - one["from_ns"] for one in found) == pytest.approx((86_400 - 19.8) * 1e9, abs=1e3)
 
 
+def test_of_a_day_without_any_part_all_is_missing(tmp_path: Path, capsys: Captured, log: Path) -> None:
+    assert run("gaps", "2026-04-01..2026-04-02/BTC", "--catalogue", tmp_path / "catalogue", "--json") == ExitCode.OK
+    (found,) = json.loads(said(capsys)[0])
+    assert (found["coin"], found["kind"], found["reasons"]) == ("BTC", "bbo", ["no-part"])
+    assert found["to_ns"] - found["from_ns"] == 2 * 86_400 * 10**9
+
+
 def test_silences_of_a_file(capsys: Captured, log: Path) -> None:
     assert run("gaps", log, "--json") == ExitCode.OK
     (found,) = json.loads(said(capsys)[0])

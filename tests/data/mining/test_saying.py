@@ -47,7 +47,7 @@ def test_a_plan_says_what_is_there_already_and_what_is_not_there_at_all() -> Non
     listed = [one for one in whole_day("BTC") if one not in gone]
     plan = planned(wished, listed)
     assert plan_lines(wished, plan)[5:] == [
-        "The archive lacks 3 hours of these, which become gaps of the catalogue:",
+        "The archive lacks 3 hours of these, then gaps of the catalogue:",
         "  book     BTC      2026-04-01T03:00Z to 2026-04-01T05:00Z",
         "  trade    BTC      2026-04-01T09:00Z to 2026-04-01T10:00Z",
         "The archive has no books of SOL in this stretch: left out.",
@@ -56,7 +56,7 @@ def test_a_plan_says_what_is_there_already_and_what_is_not_there_at_all() -> Non
     again = plan_lines(wished, planned(wished, listed, held))
     assert again[:2] == [
         "From 2026-04-01 to 2026-04-01 there is nothing to fetch.",
-        "45 parts are in the catalogue already and are not fetched again.",
+        "In the catalogue already, and not fetched again: 45 parts.",
     ]
 
 
@@ -105,7 +105,7 @@ def test_an_outcome_names_every_failure() -> None:
     )
     lines = report_lines(report)
     assert lines[0] == "2 objects became 3 parts with 4,000 rows."
-    assert lines[1] == "The last line was torn in 1 parts and left out."
+    assert lines[1] == "The last line was torn in 1 part and left out."
     assert lines[2] == "  s3://b/0: bad"
     assert lines[-1] == "  and 2 more (--json names all)"
     assert len(report_plain(report)["failures"]) == LINES_MAX + 2
@@ -113,7 +113,7 @@ def test_an_outcome_names_every_failure() -> None:
 
 
 def test_an_outcome_without_faults_is_one_line() -> None:
-    assert report_lines(Report(1, 1, 10)) == ["1 objects became 1 parts with 10 rows."]
+    assert report_lines(Report(1, 1, 10)) == ["1 object became 1 part with 10 rows."]
 
 
 def test_a_list_of_names_is_cut() -> None:
