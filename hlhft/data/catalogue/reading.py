@@ -209,9 +209,9 @@ class Catalogue:
 def _times_fault(metadata: pq.FileMetaData, manifest: Manifest) -> str:
     """What of the manifest's times is not as the row groups say, nothing when all is: ranges are chosen by them."""
     groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
-    for name, first, last in (
-        ("ts_exch_ns", manifest.first_exch_ns, manifest.last_exch_ns),
-        ("ts_local_ns", manifest.first_local_ns, manifest.last_local_ns),
+    for name, clock, first, last in (
+        ("ts_exch_ns", "exchange", manifest.first_exch_ns, manifest.last_exch_ns),
+        ("ts_local_ns", "local", manifest.first_local_ns, manifest.last_local_ns),
     ):
         # Both kinds of parts have the two clocks, in different places.
         place = metadata.schema.names.index(name)
@@ -220,7 +220,7 @@ def _times_fault(metadata: pq.FileMetaData, manifest: Manifest) -> str:
             continue
         found = min(one.min for one in known), max(one.max for one in known)
         if found != (first, last):
-            return f"its {name} runs from {found[0]} to {found[1]} where the manifest says {first} to {last}"
+            return f"its {clock} times are not those of its manifest: {found[0]} to {found[1]}, not {first} to {last}"
     return ""
 
 
