@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from hlhft.data.ahead import read_ahead
 from hlhft.data.files import Progress
-from hlhft.data.merge import Events, rechunk
+from hlhft.data.merge import Events, copied, rechunk
 from hlhft.data.order import WINDOW_NS, by_both_clocks
 from hlhft.data.profiles import profile_named, thinned
 from hlhft.data.snapshots import EXCHANGE_SIDE, ROWS_AT_ONCE, levels_from_snapshots, levels_on_both_sides
@@ -57,7 +57,7 @@ def replay_arrays(
     if not markets.any():
         return ordered
     if local_levels:
-        return (rows.copy() for rows in levels_on_both_sides(ordered, snapshot_markets=markets))
+        return (copied(rows) for rows in levels_on_both_sides(ordered, snapshot_markets=markets))
     return levels_from_snapshots(rechunk(ordered, ROWS_AT_ONCE), snapshot_markets=markets, side=EXCHANGE_SIDE)
 
 

@@ -41,6 +41,11 @@ def joined(arrays: Sequence[Events]) -> Events:
     return np.concatenate([_plain(nothing()), *map(_plain, arrays)]).view(EVENT_DTYPE)
 
 
+def put_rows(room: Events, events: Events) -> None:
+    """Writes the rows to the beginning of `room`."""
+    _plain(room)[: len(events)] = _plain(events)
+
+
 def chosen(events: Events, which: NDArray[np.bool_] | NDArray[np.int64]) -> Events:
     """The rows at these places, or where `which` holds, in memory of their own."""
     return _plain(events)[which].view(EVENT_DTYPE)
@@ -80,7 +85,7 @@ def whole_frames(arrays: Iterable[Events]) -> Iterator[Events]:
         if held:
             # Only the frame that was cut is copied.
             begin = int(ends[0]) + 1
-            yield np.concatenate([*held, array[:begin]])
+            yield joined([*held, array[:begin]])
         if begin < end:
             yield array[begin:end]
         held = [array[end:]] if end < len(array) else []

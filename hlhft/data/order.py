@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from hlhft.data.arranging import ARRIVAL, LARGEST, NEWEST, insert_rows, is_in_order, split_rows
 from hlhft.data.errors import DataError
-from hlhft.data.merge import Events, Numbered, chosen, joined, nothing
+from hlhft.data.merge import Events, Numbered, chosen, joined, nothing, put_rows
 from hlhft.data.tally import Tally
 from hlhft.events import EVENT_DTYPE, EventFlag, EventKind
 
@@ -186,7 +186,7 @@ class _Corrector:
         return self._release()
 
     def _take_apart(self, array: Events) -> None:
-        held_rows = np.concatenate([nothing(), *self.held])
+        held_rows = joined(self.held)
         held_keys = np.concatenate([np.zeros(0, dtype=np.int64), *map(self._keys_of, self.held, self._held_keys)])
         # What is held of the venue's alone may come behind rows that we have yet to see.
         held = int(np.searchsorted(held_keys, self._state[LARGEST], side="right"))
@@ -195,11 +195,13 @@ class _Corrector:
             self._copies = np.empty(ahead + len(array), dtype=EVENT_DTYPE)
             self._copy_places = np.empty((2, len(self._copies)), dtype=np.int64)
         copy_keys, copy_at = self._copy_places
-        self._copies[:ahead], copy_keys[:ahead], copy_at[:ahead] = held_rows[held:], held_keys[held:], held
+        put_rows(self._copies, held_rows[held:])
+        copy_keys[:ahead], copy_at[:ahead] = held_keys[held:], held
         # Room for each row that we see, and behind it the venue's copy of a late one.
         rows = np.empty(len(held_rows) + 2 * len(array), dtype=EVENT_DTYPE)
         keys = np.empty(len(rows), dtype=np.int64)
-        rows[:held], keys[:held] = held_rows[:held], held_keys[:held]
+        put_rows(rows, held_rows[:held])
+        keys[:held] = held_keys[:held]
         written, copied, is_fit = split_rows(
             array, self._base_ns, _SPAN_NS_MAX, self._window_ns, BLOCK_RANK, self._ranked, self._state,
             rows, keys, held, self._copies, copy_keys, copy_at, ahead,

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hlhft.data.arranging import FAST_DUE, FULL_DUE, thin
 from hlhft.data.errors import DataError
-from hlhft.data.merge import Events, whole_frames
+from hlhft.data.merge import Events, copied, whole_frames
 from hlhft.events import EVENT_DTYPE
 
 ROWS_AT_ONCE = 16_384  # and what is left of a frame
@@ -89,4 +89,4 @@ class _Thinner:
                 raise DataError(
                     "feed", None, "a snapshot has no end, expected SNAPSHOT_BEGIN and SNAPSHOT_END in pairs, repair it"
                 )
-            yield self._room[:written].copy()
+            yield copied(self._room[:written])

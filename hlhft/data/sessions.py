@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hlhft.data.arranging import SESSIONS, UNKNOWN, scan_sessions
-from hlhft.data.merge import Events
+from hlhft.data.merge import Events, chosen, copied, joined
 from hlhft.data.tally import Tally
 from hlhft.events import EventFlag, EventKind, Side
 
@@ -44,11 +45,23 @@ class TradeMemory:
         self._seen[key] = None
         return True
 
+    def _are_new(self, trades: list[tuple[int, int, int]]) -> bool:
+        """Whether all of these were not seen before, nor twice among them; then they are remembered at once."""
+        fresh = dict.fromkeys(trades)
+        if len(fresh) < len(trades) or not self._seen.keys().isdisjoint(fresh) or any(key[2] == 0 for key in trades):
+            return False
+        self._seen.update(fresh)
+        for key in list(islice(self._seen, max(len(self._seen) - REMEMBERED_TRADES_MAX, 0))):
+            del self._seen[key]
+        return True
+
     def without_repeats(self, events: Events, tally: Tally) -> Events:
         """`events` less the trades seen before, counted; a frame's end moves to the last row that stays."""
         trades = np.flatnonzero(events["kind"] == int(EventKind.TRADE))
         keep = np.ones(len(events), dtype=np.bool_)
-        identity = (events[name][trades].tolist() for name in ("market", "ts_exch_ns", "order_id"))
+        identity = [events[name][trades].tolist() for name in ("market", "ts_exch_ns", "order_id")]
+        if self._are_new(list(zip(*identity, strict=True))):
+            return events
         for index, market, ts_exch_ns, trade_id in zip(trades.tolist(), *identity, strict=True):
             keep[index] = self.is_new(market, ts_exch_ns, trade_id)
         if keep.all():
@@ -61,7 +74,7 @@ def without_rows(events: Events, keep: NDArray[np.bool_]) -> Events:
     """The rows where `keep`, bool[n]; the last one kept of each frame ends it."""
     end = (events["flags"] & int(EventFlag.FRAME_END)) != 0
     frame = np.append(0, np.cumsum(end)[:-1])[keep]
-    out = events[keep].copy()
+    out = chosen(events, keep)
     last = np.append(frame[1:] != frame[:-1], True)[: len(frame)]
     out["flags"][last] |= int(EventFlag.FRAME_END)
     return out
@@ -94,12 +107,12 @@ class Sessions:
         self._counts["sessions"] = int(self._state[SESSIONS])
         self._counts["backfill_trades"] += int(trades)
         if trades:
-            rows = rows.copy()
+            rows = copied(rows)
             flags = rows["flags"][early[:trades]] | int(EventFlag.BACKFILL)
             rows["flags"][early[:trades]] = flags & ~np.uint16(EventFlag.EXCHANGE_VISIBLE)
         position = 0
         for first in starts[:books].tolist():
-            yield np.concatenate([rows[position:first], _clear_before(rows[first])])
+            yield joined([rows[position:first], _clear_before(rows[first])])
             position = first
         yield rows[position:]
 

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hlhft.compiled import compiled
-from hlhft.data.merge import Events, rechunk
+from hlhft.data.merge import Events, copied, rechunk
 from hlhft.events import EVENT_DTYPE, EventFlag
 
 KNOWN_LEVELS_MAX = 4096  # a side; the farthest is forgotten, with an event that removes it
@@ -93,7 +93,7 @@ def levels_from_snapshots(
             out = np.empty(2 * room, dtype=EVENT_DTYPE)
         count = _convert(array, snapshot_markets, books, side, out)
         assert count < len(out), "the bound above holds"
-        yield out[:count].copy()
+        yield copied(out[:count])
 
 
 def levels_on_both_sides(arrays: Iterable[Events], *, snapshot_markets: NDArray[np.bool_]) -> Iterator[Events]:

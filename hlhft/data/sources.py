@@ -18,7 +18,7 @@ import numpy as np
 from hlhft.data.errors import DataError
 from hlhft.data.files import Progress, ProgressMeter, fingerprint
 from hlhft.data.markets import find
-from hlhft.data.merge import Events, Numbered, by_arrival, rechunk
+from hlhft.data.merge import Events, Numbered, by_arrival, copied, rechunk
 from hlhft.data.tally import Tally
 from hlhft.units import Market
 
@@ -194,7 +194,7 @@ class MergedSource(Source):
 
 def _moved(events: Events, places: np.ndarray) -> Events:
     """The same events of a part in the markets of the whole."""
-    moved = events.copy()
+    moved = copied(events)
     moved["market"] = places[events["market"]]
     return moved
 

@@ -52,6 +52,16 @@ def test_the_fingerprint_follows_content_market_and_reader(tmp_path: Path) -> No
     assert len({source.fingerprint(), *(other.fingerprint() for other in others)}) == 4
 
 
+def test_trades_are_lacking_where_no_part_has_them(tmp_path: Path) -> None:
+    line = (
+        '{"time":"2026-04-01T00:00:12.669126791","ver_num":1,"raw":{"channel":"l2Book","data":{"coin":"%s",'
+        '"time":1775001612000,"levels":[[{"px":"100","sz":"1","n":1}],[{"px":"101","sz":"1","n":1}]]}}}'
+    )
+    books = [write(tmp_path / coin, [line % coin]) for coin in ("BTC", "ETH")]
+    assert open_source(books).without_trades == ("BTC", "ETH")
+    assert open_source([*books, log(tmp_path / "log", "ETH")]).without_trades == ("BTC",)
+
+
 def test_a_mending_reading_is_one_reading() -> None:
     source = ListSource([trade(1, 1, 10, 1)])
     list(source.chunks(mending=True))

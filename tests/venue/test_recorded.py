@@ -472,8 +472,8 @@ class TestOrderLevel:
             (m.now, 10, 7),  # joins behind
             (m.now, 8, 7),  # part of it leaves
             (placed, 6, 5),  # placed in the same block as ours, and recorded first: ahead
-            (placed - 1, 9, 5),  # an old order that grows is no business of ours
-            (placed - 1, 5, 1),
+            (placed - 1, 9, 8),  # an old one that grows in its place, or is let in before another, stands ahead too
+            (placed - 1, 5, 4),
             (placed - 1, 1, 0),  # never below nothing
         ]:
             recorded.name_order(m.venue, 0, 0, 100, placed_ns, m.now)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from hlhft.cli.data.shared import AS_JSON, CATALOGUE, MARKET, SPECIFICATION, folder_of, json_of, opened, progress
+from hlhft.cli.errors import CommandError, ExitCode
 
 
 @click.command("import")
@@ -24,11 +25,15 @@ def bring_in(
     import that was killed goes on where it stopped; of a recording that cannot be read nothing stays.
     """
     from hlhft.data.importing import Imported, import_source
+    from hlhft.data.node.source import NodeSource
 
     root = folder_of(catalogue)
     done: list[Imported] = []
     for path in paths:
         source = opened([path], market, specification, None)
+        if isinstance(source, NodeSource):
+            # A node's blocks belong together: what is imported kind by kind has lost how.
+            raise CommandError(f"{path} holds the files of a node, bring it in with `hlhft data node`", ExitCode.USAGE)
         with progress(f"importing {source.name}", hidden=as_json) as shown:
             found = import_source(source, root, progress=shown)
         done.extend(found)

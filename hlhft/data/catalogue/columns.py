@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from hlhft.data.catalogue.layout import BOOK, FILL
 from hlhft.data.catalogue.records import fill_records
-from hlhft.data.merge import Events
+from hlhft.data.merge import Events, put_rows
 from hlhft.events import EVENT_DTYPE
 
 # Small, so that reading streams and what is being converted stays in the processor's cache.
@@ -124,7 +124,7 @@ def events_of(batch: pa.RecordBatch, market: int = 0, *, before: Events | None =
     begin = 0 if before is None else len(before)
     events = np.empty(begin + batch.num_rows, dtype=EVENT_DTYPE)
     if before is not None:
-        events[:begin] = before
+        put_rows(events, before)
     fill_records(
         events, begin, market, *(batch.column(name).to_numpy(zero_copy_only=True) for name in EVENTS_SCHEMA.names)
     )

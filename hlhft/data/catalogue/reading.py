@@ -27,7 +27,7 @@ from hlhft.data.catalogue.layout import (
 from hlhft.data.catalogue.manifest import Manifest, read_manifest
 from hlhft.data.catalogue.merging import Range, touches, within
 from hlhft.data.errors import DataError
-from hlhft.data.merge import Events, Numbered, nothing
+from hlhft.data.merge import Events, Numbered, copied, nothing
 from hlhft.data.readers.node_fills import FILLS_SCHEMA
 from hlhft.data.sessions import without_rows
 from hlhft.events import EventFlag
@@ -133,7 +133,7 @@ class Catalogue:
                 is_inside = group.is_inside and (is_inside or len(held) == 0)
                 cut = _after_last_end(array["flags"])
                 yield from _kept(array[:cut], ranges, is_inside, group.done)
-                held = array[cut:].copy()
+                held = copied(array[cut:])
         yield from _kept(held, ranges, is_inside, manifest.bytes)
 
     def numbered(self, manifest: Manifest, ranges: Sequence[Range]) -> Iterator[Numbered]:
@@ -215,9 +215,9 @@ class Catalogue:
 def _times_fault(metadata: pq.FileMetaData, manifest: Manifest) -> str:
     """What of the manifest's times is not as the row groups say, nothing when all is: ranges are chosen by them."""
     groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
-    for name, first, last in (
-        ("ts_exch_ns", manifest.first_exch_ns, manifest.last_exch_ns),
-        ("ts_local_ns", manifest.first_local_ns, manifest.last_local_ns),
+    for name, clock, first, last in (
+        ("ts_exch_ns", "exchange", manifest.first_exch_ns, manifest.last_exch_ns),
+        ("ts_local_ns", "local", manifest.first_local_ns, manifest.last_local_ns),
     ):
         # Both kinds of parts have the two clocks, in different places.
         place = metadata.schema.names.index(name)
@@ -226,7 +226,7 @@ def _times_fault(metadata: pq.FileMetaData, manifest: Manifest) -> str:
             continue
         found = min(one.min for one in known), max(one.max for one in known)
         if found != (first, last):
-            return f"its {name} runs from {found[0]} to {found[1]} where the manifest says {first} to {last}"
+            return f"its {clock} times are not those of its manifest: {found[0]} to {found[1]}, not {first} to {last}"
     return ""
 
 

@@ -29,6 +29,8 @@ PROGRESS_BYTES = 1 << 20
 BACKOFF_S = 0.2  # before the second attempt at most; doubles with each one
 BACKOFF_S_MAX = 10.0
 CONNECTIONS_MAX = 64
+# What programs send objects in pieces of: the smallest that S3 takes, AWS's own tools, boto's and others' defaults.
+PIECE_BYTES = tuple(count << 20 for count in (5, 8, 10, 15, 16, 25, 32, 50, 64, 100, 128))
 CHUNK_BYTES = 256 * 1024
 CONNECT_S, READ_S = 10, 30
 PAGE_KEYS = 1000  # of one listing, the most that S3 gives
@@ -36,6 +38,7 @@ LISTED_MAX = 1_000_000  # keys under one prefix
 
 _PAYER = "requester"
 _MD5 = re.compile(r"[0-9a-f]{32}\Z")
+_PIECES = re.compile(r"([0-9a-f]{32})-([1-9][0-9]{0,4})\Z")
 _TRANSIENT = (
     faults.ConnectionError,
     faults.HTTPClientError,
@@ -168,7 +171,7 @@ class Store:
             raise Stopped
 
     def download(self, wanted: Listed, path: Path, *, fetched: Callable[[int], None] = lambda count: None) -> None:
-        """The whole object at `path`, of the size that was listed and, where the ETag is an MD5, of that content.
+        """The whole object at `path`, of the size that was listed and, where the ETag tells, of that content.
 
         What comes is kept in `path`.part and gone on with after an interruption. `fetched` hears of bytes as they come.
         Raises Changed when the content is not the listed one any more, ObjectError when this object cannot be had,
@@ -177,16 +180,17 @@ class Store:
         part = path.with_name(f"{path.name}.part")
         if path.is_file():
             os.replace(path, part)  # of an earlier run; it is checked like any other
-        if not _MD5.match(wanted.etag):
-            # Nothing would tell what was written before a power cut from what was not.
-            part.unlink(missing_ok=True)
+        resumed = part.is_file()
         for last in (False, True):
             self._complete(wanted, part, fetched)
-            if not _MD5.match(wanted.etag) or _md5(part) == wanted.etag:
+            fits = _fits(part, wanted.etag)
+            # What an earlier run left may be what a power cut made of it; what this one fetched came as it was sent.
+            if fits or (fits is None and not resumed):
                 os.replace(part, path)
                 return
             fetched(-part.stat().st_size)
             part.unlink()
+            resumed = False
             if last:
                 raise ObjectError(f"{wanted.url}: its content does not fit its checksum, twice: try again later")
 
@@ -242,9 +246,38 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.is_file() else 0
 
 
-def _md5(path: Path) -> str:
+def _fits(path: Path, etag: str) -> bool | None:
+    """Whether the file is what the ETag is of; None where that cannot be known.
+
+    An object sent in one piece has its MD5 for an ETag; one sent in N, the MD5 of their MD5s and -N, which says nothing
+    of their size: those that people use are tried.
+    """
+    if _MD5.match(etag):
+        return _md5s(path, max(1, _size(path)))[0].hex() == etag
+    found = _PIECES.match(etag)
+    if found is None:
+        return None
+    for piece_bytes in PIECE_BYTES:
+        if -(-_size(path) // piece_bytes) == int(found[2]):
+            digests = _md5s(path, piece_bytes)
+            if hashlib.md5(b"".join(digests), usedforsecurity=False).hexdigest() == found[1]:
+                return True
+    return None
+
+
+def _md5s(path: Path, piece_bytes: int) -> list[bytes]:
+    """The MD5 of each piece of the file; of one without content, that of nothing."""
+    digests = []
     with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+        left = max(1, _size(path))
+        while left > 0:
+            digest, until = hashlib.md5(usedforsecurity=False), max(0, left - piece_bytes)
+            while left > until:
+                piece = file.read(min(CHUNK_BYTES, left - until))
+                digest.update(piece)
+                left -= len(piece) or left
+            digests.append(digest.digest())
+    return digests
 
 
 def _code_of(error: Exception) -> tuple[str, int]:

@@ -52,6 +52,11 @@ class ArchiveSource(Source):
         super().__init__(file.path.name, [file.path], markets, {})
         self._file = file
 
+    @property
+    def without_trades(self) -> tuple[str, ...]:
+        """All: the archive holds books only (venue reference section 11)."""
+        return tuple(market.name for market in self.markets)
+
     def _arrays(self, meter: ProgressMeter) -> Iterator[Events]:
         rows = in_arrival_order(self._rows(meter), name=str(self._file.path), tally=self.counts)
         return Sessions(len(self.markets), self.counts).marked(rows)

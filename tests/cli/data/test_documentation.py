@@ -16,6 +16,7 @@ from hlhft.data.holdings import NO_PART
 from tests.cli.data.running import Captured
 from tests.data.making import write
 from tests.data.synthetic import clean_log
+from tests.exchange.node_sample import write_sample
 
 DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "data.md"
 
@@ -29,6 +30,7 @@ def test_its_commands_run_as_they_stand(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("HLHFT_DATA_CATALOGUE", raising=False)
     write(tmp_path / "log.gz", clean_log(90))
+    write_sample(tmp_path / "node", seed=3, blocks=40)
     for line in commands():
         program, *arguments = shlex.split(line)
         assert program == "hlhft"

@@ -74,6 +74,11 @@ def test_what_is_wrong_is_one_sentence(
     assert not (tmp_path / "catalogue").exists()
 
 
+def test_importing_it_as_any_recording_is_refused(sample: Sample, tmp_path: Path, capsys: Captured) -> None:
+    assert run("import", sample.folder, "--catalogue", tmp_path / "catalogue") == ExitCode.USAGE
+    refused(capsys, "bring it in with `hlhft data node`")
+
+
 def test_what_is_no_nodes_folder_is_refused(tmp_path: Path, capsys: Captured) -> None:
     assert run("node", tmp_path, "--catalogue", tmp_path / "catalogue") == ExitCode.DATA
     said(capsys)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -262,3 +263,32 @@ def test_a_file_of_that_name_goes_before_the_catalogue(tmp_path: Path, monkeypat
     (tmp_path / "2026-04-01" / "BTC").write_text("no recording\n")
     with pytest.raises(DataError, match="no known recording begins with"):
         open_source("2026-04-01/BTC")
+
+
+def test_memory_does_not_grow_with_the_range(tmp_path: Path) -> None:
+    def peak(parts: int) -> int:
+        root = tmp_path / str(parts)
+        for number in range(parts):
+            begin = NOON + number * 60 * MINUTE
+            for kind, make in (("trade", trade_at), ("bbo", bbo_at)):
+                put(root, kind, f"a-{number:02d}", [make(begin + step * SECOND) for step in range(400)])
+        chunks = Catalogue(root).source(["BTC"]).chunks()
+        tracemalloc.start()
+        try:
+            # Each later hour is a session of its own, and begins with a clear.
+            assert sum(len(rows) for rows in chunks) == parts * 1200 + parts - 1
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak(3)  # what is compiled is loaded once, on the way
+    # Manifests are small, and the last trades are remembered against repeats.
+    assert peak(12) < peak(3) + 9 * 400 * 300
+
+
+def trade_at(exch: int) -> Events:
+    return trade(exch, 1, 1001, 1, exch)
+
+
+def bbo_at(exch: int) -> Events:
+    return bbo(exch + 1, (1000, 1), (1001, 1))

@@ -100,6 +100,23 @@ def mine(
     return Miner(root, store, make, jobs=jobs, stop=stop).run(tasks)
 
 
+@pytest.fixture(scope="module")
+def once() -> dict[str, bytes]:
+    """What `undisturbed` found, for all tests of this module."""
+    return {}
+
+
+@pytest.fixture
+def undisturbed(filled: Server, once: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The files of a catalogue that nothing disturbed."""
+    if not once:
+        root = tmp_path_factory.mktemp("undisturbed")
+        mine(filled, root)
+        once.update(files(root))
+        filled.forget()
+    return once
+
+
 def test_a_plan_becomes_its_parts_and_once_more_nothing(filled: Server, tmp_path: Path) -> None:
     plan = plan_of(filled, tmp_path)
     report = mine(filled, tmp_path, plan.tasks)
@@ -116,20 +133,20 @@ def test_a_plan_becomes_its_parts_and_once_more_nothing(filled: Server, tmp_path
     assert plan_of(filled, tmp_path).tasks == ()
 
 
-def test_the_number_of_jobs_changes_nothing(filled: Server, tmp_path: Path) -> None:
-    for jobs in (1, 5):
-        mine(filled, tmp_path / str(jobs), jobs=jobs)
-    assert files(tmp_path / "1") == files(tmp_path / "5")
+def test_the_number_of_jobs_changes_nothing(filled: Server, undisturbed: dict[str, bytes], tmp_path: Path) -> None:
+    mine(filled, tmp_path, jobs=5)
+    assert files(tmp_path) == undisturbed
 
 
-def test_what_breaks_off_or_is_busy_changes_nothing(filled: Server, tmp_path: Path) -> None:
-    mine(filled, tmp_path / "undisturbed")
+def test_what_breaks_off_or_is_busy_changes_nothing(
+    filled: Server, undisturbed: dict[str, bytes], tmp_path: Path
+) -> None:
     filled.orders(
         Order("GET /hyper.*lz4$", times=3, skip=1, cut_bytes=500),
         Order("GET /hl-main.*lz4$", times=3, status=503, code="SlowDown"),
     )
-    mine(filled, tmp_path / "disturbed")
-    assert files(tmp_path / "disturbed") == files(tmp_path / "undisturbed")
+    mine(filled, tmp_path)
+    assert files(tmp_path) == undisturbed
 
 
 def test_a_damaged_object_is_named_and_the_others_are_kept(filled: Server, tmp_path: Path) -> None:
@@ -170,25 +187,27 @@ def test_an_object_with_a_new_etag_is_mined_again(filled: Server, tmp_path: Path
     assert all("kind=book/coin=ETH" in name for name in changed)
 
 
-def test_a_refusal_ends_everything_and_what_is_there_stays(filled: Server, tmp_path: Path) -> None:
+def test_a_refusal_ends_everything_and_what_is_there_stays(
+    filled: Server, undisturbed: dict[str, bytes], tmp_path: Path
+) -> None:
     filled.orders(Order("GET /.*lz4$", times=-1, skip=4, status=403, code="AccessDenied"))
     with pytest.raises(MiningError, match="S3 refused payment"):
         mine(filled, tmp_path, plan_of(filled, tmp_path).tasks)
     filled.orders()
     mine(filled, tmp_path)
-    mine(filled, tmp_path / "undisturbed")
-    assert files(tmp_path) == files(tmp_path / "undisturbed")
+    assert files(tmp_path) == undisturbed
 
 
-def test_a_full_disk_ends_it_with_a_sentence_and_a_later_run_completes_it(filled: Server, tmp_path: Path) -> None:
+def test_a_full_disk_ends_it_with_a_sentence_and_a_later_run_completes_it(
+    filled: Server, undisturbed: dict[str, bytes], tmp_path: Path
+) -> None:
     plan = plan_of(filled, tmp_path)
     with file_limit(3_000), pytest.raises(MiningError, match=r"cannot be written.*what was finished is kept"):
         mine(filled, tmp_path, plan.tasks)
     for manifest in Catalogue(tmp_path).manifests():
         assert Catalogue(tmp_path).manifest(manifest.key) == manifest
     mine(filled, tmp_path)
-    mine(filled, tmp_path / "undisturbed")
-    assert files(tmp_path) == files(tmp_path / "undisturbed")
+    assert files(tmp_path) == undisturbed
 
 
 @contextmanager
@@ -263,7 +282,9 @@ def test_what_an_earlier_run_left_in_the_spool_is_used_or_removed(filled: Server
     assert not spool.exists()
 
 
-def test_one_that_is_interrupted_keeps_what_is_finished(filled: Server, tmp_path: Path) -> None:
+def test_one_that_is_interrupted_keeps_what_is_finished(
+    filled: Server, undisturbed: dict[str, bytes], tmp_path: Path
+) -> None:
     tasks = plan_of(filled, tmp_path).tasks
     stop, store = threading.Event(), store_of(filled)
     done = 0
@@ -280,8 +301,7 @@ def test_one_that_is_interrupted_keeps_what_is_finished(filled: Server, tmp_path
     assert stop.is_set() and miner.report.objects == 4
     assert 4 <= len(tasks) - len(plan_of(filled, tmp_path).tasks) < len(tasks)
     mine(filled, tmp_path)
-    mine(filled, tmp_path / "undisturbed")
-    assert files(tmp_path) == files(tmp_path / "undisturbed")
+    assert files(tmp_path) == undisturbed
 
 
 def test_a_failed_object_is_heard_of_like_a_finished_one(filled: Server, tmp_path: Path) -> None:

@@ -139,14 +139,45 @@ def test_content_that_never_fits_its_checksum_is_the_objects_fault(s3: Server, l
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_object_without_md5_is_held_to_its_size_and_never_gone_on_with(s3: Server, tmp_path: Path) -> None:
-    content = random.Random(2).randbytes((5 << 20) + 1000)
-    s3.put_in_pieces(*OBJECT, content)
-    (listed,) = store(s3).list(ARCHIVE, KEY)
-    assert "-" in listed.etag
+PIECES = random.Random(2).randbytes((5 << 20) + 1000)
+
+
+@pytest.fixture
+def pieces(s3: Server) -> Listed:
+    """An object that was sent in two pieces."""
+    s3.put_in_pieces(*OBJECT, PIECES)
+    (one,) = store(s3).list(ARCHIVE, KEY)
+    assert one.etag.endswith("-2")
+    s3.forget()
+    return one
+
+
+def test_an_object_sent_in_pieces_is_verified_and_gone_on_with(s3: Server, pieces: Listed, tmp_path: Path) -> None:
+    (tmp_path / "it.part").write_bytes(PIECES[:-10])
+    heard: list[int] = []
+    store(s3).download(pieces, tmp_path / "it", fetched=heard.append)
+    assert (tmp_path / "it").read_bytes() == PIECES
+    assert heard == [len(PIECES) - 10, 10]
+
+
+def test_where_nothing_tells_what_an_earlier_run_left_is_not_trusted(
+    s3: Server, pieces: Listed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hlhft.data.mining.store.PIECE_BYTES", (6 << 20, 64 << 20))
     (tmp_path / "it.part").write_bytes(b"?" * 100)
-    store(s3).download(listed, tmp_path / "it")
-    assert (tmp_path / "it").read_bytes() == content
+    heard: list[int] = []
+    store(s3).download(pieces, tmp_path / "it", fetched=heard.append)
+    assert (tmp_path / "it").read_bytes() == PIECES
+    assert sum(heard) == len(PIECES)
+    assert s3.counts()[GET] == 2  # the rest of what was left, then all of it
+
+
+def test_what_was_left_of_an_object_sent_in_pieces_is_fetched_anew_when_it_is_wrong(
+    s3: Server, pieces: Listed, tmp_path: Path
+) -> None:
+    (tmp_path / "it.part").write_bytes(b"?" * 100 + PIECES[100:])
+    store(s3).download(pieces, tmp_path / "it")
+    assert (tmp_path / "it").read_bytes() == PIECES
 
 
 def test_a_busy_server_is_asked_again_after_longer_and_longer(s3: Server, listed: Listed, tmp_path: Path) -> None:

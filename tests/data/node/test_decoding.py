@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hlhft.data.node.decoding import FAULTS_MAX, Decoder, Stream
 from hlhft.data.times import utc_ns
+from hlhft.units import LOTS_MAX
 from tests.data.node.making import BTC, ETH, FIRST_HEIGHT, USERS, Block, random_blocks, text_of
+from tests.data.readers.fuzz import mutated
 
+BLOCKS = random_blocks(5, 5, steps=5)[1]
 DECODER = Decoder([BTC, ETH])
 CHANGE = {"user": USERS[0], "oid": 7, "coin": "BTC", "side": "B", "px": "60000.0", "raw_book_diff": "remove"}
 FILL = {"coin": "BTC", "px": "60000.0", "sz": "0.5", "side": "B", "time": 1_700_000_000_000, "oid": 7, "crossed": True,
@@ -121,3 +127,21 @@ def test_every_line_of_random_blocks_is_read_once():
         decoded = DECODER.read(stream, text_of(blocks, name))
         assert decoded.lines["height"].tolist() == [block.height for block in blocks]
         assert decoded.lines["rows"].tolist() == [len(getattr(block, name)) for block in blocks]
+
+
+@settings(max_examples=60)
+@given(st.sampled_from(list(Stream)), st.data())
+def test_any_mutation_of_a_line_gives_rows_in_range_or_a_fault_that_names_it(stream, data):
+    name = {Stream.DIFFS: "diffs", Stream.STATUSES: "statuses", Stream.FILLS: "fills"}[stream]
+    lines, place = data.draw(mutated(text_of(BLOCKS, name).splitlines()))
+    decoded = DECODER.read(stream, b"\n".join([*lines, b""]))
+    assert decoded.unreadable <= 1
+    assert [fault.place for fault in decoded.faults] in ([], [place - 1])
+    assert len(decoded.lines) + decoded.unreadable + sum(not line for line in lines) == len(lines)
+    assert decoded.lines["rows"].sum() == len(decoded.rows)
+    for name in ("price_ticks", "size_lots"):
+        if name in (decoded.rows.dtype.names or ()):
+            assert (decoded.rows[name] >= 0).all()
+            assert (decoded.rows[name] <= LOTS_MAX).all()
+    assert (np.abs(decoded.rows["side"]) <= 1).all()
+    assert ((decoded.lines["block_ns"] > 0) & (decoded.lines["local_ns"] > 0)).all()

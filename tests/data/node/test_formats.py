@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 
 import pytest
+from hypothesis import HealthCheck, given, settings
 
 from hlhft.data.errors import DataError
 from hlhft.data.node.formats import SnapshotOrder, read_snapshot
 from tests.data.node.making import BTC, COINS, FIRST_HEIGHT, USERS, random_blocks
+from tests.data.readers.fuzz import mutated
 
 ORDER = {"coin": "BTC", "side": "B", "limitPx": "60000.0", "sz": "0.5", "oid": 7, "timestamp": 1_700_000_000_000}
 RESTS = SnapshotOrder(7, 1, 600_000, 50_000, 1_700_000_000_000_000_000, USERS[0])
@@ -78,3 +80,16 @@ def test_a_missing_or_oversized_file_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("hlhft.data.node.formats.SNAPSHOT_BYTES_MAX", 3)
     with pytest.raises(DataError, match="a snapshot has at most 3 bytes"):
         read_snapshot(write(tmp_path, b"[1,[]]"), COINS)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(mutated([random_blocks(1, 4)[0].snapshot()]))
+def test_any_mutation_of_a_snapshot_is_read_or_refused_by_name(tmp_path, mutation):
+    path = write(tmp_path, mutation[0][0])
+    try:
+        snapshot = read_snapshot(path, COINS)
+    except DataError as error:
+        assert str(path) in str(error)
+        return
+    for orders in snapshot.orders.values():
+        assert all(order.ticks > 0 and order.lots >= 0 and order.order_id > 0 for order in orders)
