@@ -31,7 +31,7 @@ from hlhft.events import EVENT_DTYPE, EventFlag
 KNOWN_LEVELS_MAX = 4096  # a side; the farthest is forgotten, with an event that removes it
 SNAPSHOT_LEVELS_MAX = 1024  # a side; of a picture that shows more, the first in it are looked at
 EXCHANGE_SIDE, LOCAL_SIDE = 1, 2
-ROWS_AT_ONCE = 2_048  # so that what is written stays in the processor's cache
+ROWS_AT_ONCE = 8_192  # few calls, and what is written stays in the processor's cache
 
 assert (EventFlag.EXCHANGE_VISIBLE, EventFlag.LOCAL_VISIBLE) == (EXCHANGE_SIDE, LOCAL_SIDE)
 
