@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal, InvalidOperation
@@ -233,11 +234,23 @@ def open_recording(paths: list[Path], options: Mapping[str, Any], config: Config
 
 
 def say_what_is_missing(source: Source) -> None:
-    """Tells on standard error, before anything is run, of which markets there are no trades."""
+    """Tells on standard error, before anything is run, of which markets there are no trades, and what a catalogue lacks
+    between what it has."""
+    from hlhft.data.catalogue.source import CatalogueSource
+    from hlhft.data.holdings import GAP_NS_MIN, missing
     from hlhft.report.assumptions import without_trades_words
+    from hlhft.report.numbers import duration
 
     if source.without_trades:
         click.echo(f"hlhft: {source.name}: {without_trades_words(source.without_trades)}", err=True)
+    if not isinstance(source, CatalogueSource):
+        return
+    lacking: Counter[str] = Counter()
+    for one in missing(source.manifests, least_ns=GAP_NS_MIN):
+        lacking[f"{one.kind} of {one.coin}"] += one.to_ns - one.from_ns
+    if lacking:
+        words = ", ".join(f"{what} for {duration(length_ns)}" for what, length_ns in lacking.items())
+        click.echo(f"hlhft: {source.name}: missing in between: {words}; see hlhft data gaps {source.name}", err=True)
 
 
 def _import_parquet() -> None:

@@ -329,6 +329,19 @@ def test_a_day_of_a_catalogue_runs_by_its_name(folder: Path, capsys: Captured) -
     assert Path("runs", "2026-04-01_btc", "report.html").is_file()
 
 
+def test_an_hour_that_the_catalogue_lacks_is_said_before(folder: Path, capsys: Captured) -> None:
+    day_of_books(folder / "catalog", trades=True)
+    later = [rows.copy() for rows in books(200, seed=3)]
+    for rows in later:
+        for clock in ("ts_exch_ns", "ts_local_ns"):
+            rows[clock] += 2 * 3_600_000_000_000
+    put(folder / "catalog", "book", "archive-02", later)
+    assert invoke(["backtest", "2026-04-01/BTC", "15", "--strategy", "two_sided", "--json"]) == ExitCode.OK
+    said = capsys.readouterr().err
+    assert said.startswith("hlhft: 2026-04-01/BTC: missing in between: book of BTC for 1 h 58 min; ")
+    assert said.endswith("see hlhft data gaps 2026-04-01/BTC\n")
+
+
 def test_books_without_trades_are_said_before_and_stamped_after(folder: Path, capsys: Captured) -> None:
     day_of_books(folder / "catalog", trades=False)
     assert invoke(["backtest", "2026-04-01T00/BTC", "15", "--strategy", "two_sided", "--json"]) == ExitCode.OK

@@ -24,10 +24,10 @@ from botocore.config import Config
 from hlhft.data.mining.errors import MiningError, ObjectError
 from hlhft.data.mining.keys import BUCKETS, Bucket, Listed
 
-ATTEMPTS_MAX = 6  # of one request, or of one download since it last got on by PROGRESS_BYTES
+ATTEMPTS_MAX = 9  # of one request, or of one download since it last got on by PROGRESS_BYTES
 PROGRESS_BYTES = 1 << 20
 BACKOFF_S = 0.2  # before the second attempt at most; doubles with each one
-BACKOFF_S_MAX = 10.0
+BACKOFF_S_MAX = 30.0
 CONNECTIONS_MAX = 64
 # What programs send objects in pieces of: the smallest that S3 takes, AWS's own tools, boto's and others' defaults.
 PIECE_BYTES = tuple(count << 20 for count in (5, 8, 10, 15, 16, 25, 32, 50, 64, 100, 128))

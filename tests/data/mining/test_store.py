@@ -281,7 +281,7 @@ def test_a_server_that_is_not_there_is_said(s3: Server) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
-        with pytest.raises(MiningError, match="cannot be reached, tried 6 times: check the network"):
+        with pytest.raises(MiningError, match=f"cannot be reached, tried {ATTEMPTS_MAX} times: check the network"):
             store(url).list(ARCHIVE, KEY)
 
 
