@@ -122,7 +122,8 @@ def test_with_yes_it_mines_and_a_second_time_there_is_nothing_to_fetch(
     filled.forget()
     assert mine(filled, tmp_path, "--yes") == ExitCode.OK
     out = capsys.readouterr().out
-    assert out.startswith("From 2026-04-01 to 2026-04-01 there is nothing to fetch.\n3 parts are in the catalogue")
+    assert out.startswith("From 2026-04-01 to 2026-04-01 there is nothing to fetch.\nIn the catalogue already, ")
+    assert "not fetched again: 3 parts." in out
     assert filled.gets() == 0
 
 
