@@ -29,6 +29,7 @@ from hlhft.backtest.rows import (
     SELL_BIT,
     SNAPSHOT_LEVEL,
     TRADE,
+    has_touch,
     price_range,
 )
 from hlhft.data.readers import hftbacktest_npz
@@ -199,6 +200,16 @@ def test_each_side_sees_its_events_and_nothing_else(drawn):
         rows, read, fault, _ = convert(*events)
         assert (read, fault) == (len(events), 0)
         assert (seen(rows, EXCHANGE_BIT), seen(rows, LOCAL_BIT)) == (venue, ours)
+
+
+@pytest.mark.parametrize(("kinds", "count", "expected"), [
+    ((LEVEL, MARK, TRADE), 3, True), ((BBO,), 1, True), ((LEVEL, ORACLE), 2, False), ((LEVEL, TRADE), 1, False),
+    ((), 0, False),
+])  # fmt: skip
+def test_a_touch_is_a_trade_or_a_best_price(kinds, count, expected):
+    rows = np.zeros(len(kinds), ROW_DTYPE)
+    rows["word"] = [kind | EXCHANGE_BIT for kind in kinds]
+    assert bool(has_touch(rows, count)) is expected
 
 
 class TestPriceRange:
