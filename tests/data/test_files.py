@@ -6,8 +6,6 @@ import gzip
 import os
 import random
 import tracemalloc
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import lz4.frame
@@ -16,6 +14,7 @@ import pytest
 from hlhft.data import files
 from hlhft.data.errors import DataError
 from hlhft.data.files import BLOCK_BYTES, LineFile, ProgressMeter, compression, fingerprint, open_file
+from tests.privileges import as_nobody
 
 RANDOM = random.Random(1)  # for what does not compress
 PACK = {"": lambda data: data, ".gz": gzip.compress, ".lz4": lz4.frame.compress}
@@ -131,24 +130,11 @@ def test_a_missing_file_a_folder_a_pipe_and_a_device_are_one_sentence(tmp_path: 
             open_file(path)
 
 
-@contextmanager
-def without_privileges() -> Iterator[None]:
-    """Nobody's rights for a moment, where the tests run as root, whom no mode stops."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-
-
 def test_a_file_without_permission_is_one_sentence(tmp_path: Path) -> None:
     path = made(tmp_path / "a", b"x")
     path.chmod(0)
     with (
-        without_privileges(),
+        as_nobody(),
         pytest.raises(DataError, match=r"cannot be opened \(Permission denied\), give a readable"),
     ):
         open_file(path)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import lz4.frame
@@ -23,6 +22,7 @@ from hlhft.data.sources import open_source
 from tests.cli.data.running import Captured, little_room, run, said
 from tests.data.making import rows_of, write
 from tests.data.synthetic import bbo_line, book_line, clean_log, clean_set, trades_line, write_set
+from tests.privileges import as_nobody
 
 
 def test_check_reports_as_text(tmp_path: Path, capsys: Captured) -> None:
@@ -321,19 +321,6 @@ def test_a_wrong_specification_is_the_datas_fault(tmp_path: Path, capsys: Captur
     path = write(tmp_path / "log", clean_log(3))
     assert run("check", path, "--markets", tmp_path / "none.toml") == ExitCode.DATA
     assert "the market specification cannot be read (No such file or directory)" in said(capsys)[1]
-
-
-@contextmanager
-def as_nobody() -> Iterator[None]:
-    """Nobody's rights for a moment, where the tests run as root, whom no mode stops."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
 
 
 def test_a_file_and_a_folder_without_permission_are_one_sentence(
