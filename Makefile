@@ -12,16 +12,19 @@ ifdef IN_NIX_SHELL
 RUN := python3
 BIN :=
 READY :=
+READY_ALPHA :=
 export PYTHONPATH := $(CURDIR)
 else
 RUN := .venv/bin/python
 BIN := .venv/bin/
 # The name holds what was installed and where: a moved or updated checkout installs again, an untouched one needs no
 # network.
-READY := .venv/.ready-$(shell { cat pyproject.toml constraints.txt; echo '$(CURDIR)'; } | cksum | cut -d ' ' -f 1)
+INSTALLED := $(shell { cat pyproject.toml constraints.txt; echo '$(CURDIR)'; } | cksum | cut -d ' ' -f 1)
+READY := .venv/.ready-$(INSTALLED)
+READY_ALPHA := .venv/.alpha-$(INSTALLED)
 endif
 
-.PHONY: help install demo demo-backtest exchange test end-to-end coverage bench bench-short bench-flow day soak fuzz kills lint types format docs clean
+.PHONY: help install install-alpha demo demo-backtest exchange test test-alpha end-to-end coverage bench bench-short bench-flow bench-alpha day soak fuzz kills lint types format docs clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -36,12 +39,21 @@ install: $(READY) ## Install the packages into .venv (every other target does it
 	@'$(PYTHON)' -c 'import ensurepip, venv' 2>/dev/null || { \
 	  echo "hlhft: $(PYTHON) cannot make virtual environments: install the system package python3-venv" >&2; exit 1; }
 	@echo "Installing the packages into .venv; this takes a minute, and only the first time."
-	@rm -f .venv/.ready-*
+	@rm -f .venv/.ready-* .venv/.alpha-*
 	@.venv/bin/python -c 'import pip' 2>/dev/null || '$(PYTHON)' -m venv --clear .venv
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input -c constraints.txt setuptools \
 	  && .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input --no-build-isolation \
 	    -c constraints.txt -e '.[research,dev]' \
 	  || { echo "hlhft: the packages could not be installed, for the reason above; the first time needs the network, so run the same command again once it is there" >&2; exit 1; }
+	@touch $@
+
+install-alpha: $(READY_ALPHA) ## Install what trains and serves models too (two gigabytes; every target that needs it does it by itself)
+
+.venv/.alpha-%: $(READY)
+	@echo "Installing the packages for models into .venv; this takes some minutes, and only the first time."
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input --no-build-isolation \
+	    -c constraints.txt -e '.[research,dev,alpha]' \
+	  || { echo "hlhft: the packages for models could not be installed, for the reason above; the first time needs the network, so run the same command again once it is there" >&2; exit 1; }
 	@touch $@
 
 demo: $(READY) ## Rehearse live trading on this machine for a minute, and report it (ARGUMENTS='--seconds 0')
@@ -54,10 +66,13 @@ exchange: $(READY) ## Serve an exchange on this machine (ARGUMENTS='--coins BTC 
 	@$(RUN) -m hlhft exchange $(ARGUMENTS)
 
 test: $(READY) ## Run the tests (ARGUMENTS='-k book' passes options on)
-	@$(RUN) -m pytest --numprocesses=2 --dist=loadfile -m 'not processes' $(ARGUMENTS)
+	@$(RUN) -m pytest --numprocesses=2 --dist=loadfile -m 'not processes and not alpha' $(ARGUMENTS)
+
+test-alpha: $(READY_ALPHA) ## Run the tests of models and policies: training, truth test, inference
+	@$(RUN) -m pytest --numprocesses=2 --dist=loadfile -m alpha $(ARGUMENTS)
 
 end-to-end: $(READY) ## Run the tests of whole processes: conformance, engines that trade and are killed
-	@$(RUN) -m pytest --numprocesses=2 --dist=loadfile -m processes $(ARGUMENTS)
+	@$(RUN) -m pytest --numprocesses=2 --dist=loadfile -m 'processes and not alpha' $(ARGUMENTS)
 
 coverage: $(READY) ## Measure the branch coverage of each pure module from its own test file
 	@$(RUN) tests/coverage_by_module.py $(ARGUMENTS)
@@ -70,6 +85,9 @@ bench-short: $(READY) ## Measure just enough to notice that something became slo
 
 bench-flow: $(READY) ## Hold the synthetic order flow against recordings, and write the tables to a file
 	@$(RUN) tests/bench/flow.py $(ARGUMENTS)
+
+bench-alpha: $(READY_ALPHA) ## Measure models, environment and inference, and write the figures to a file
+	@$(RUN) tests/bench/alpha.py $(ARGUMENTS)
 
 day: $(READY) ## Run a day of four coins through the exchange (ARGUMENTS='--hours 1')
 	@$(RUN) tests/bench/day.py $(ARGUMENTS)

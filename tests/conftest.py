@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from pathlib import Path
 
@@ -13,6 +14,10 @@ MARKS_THAT_MAY_SKIP = frozenset({"gpu", "network"})
 
 # All tests in these folders are of processes; elsewhere a test or module is marked itself.
 OF_PROCESSES = frozenset({"conformance", "endtoend"})
+
+# A test file that says so needs the packages of the extra `alpha`: without them it cannot even be read.
+OF_ALPHA = "pytestmark = pytest.mark.alpha"
+HAS_ALPHA = importlib.util.find_spec("torch") is not None
 
 settings.register_profile("default", deadline=None, print_blob=True)
 settings.register_profile("ci", deadline=None, print_blob=True, derandomize=True, database=None)
@@ -73,6 +78,14 @@ class StrictSkips:
             terminalreporter.write_line(
                 f"SKIPPED, which counts as failed where HLHFT_STRICT_SKIPS is 1: {name}", red=True
             )
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Leaves out what needs packages that are not there; `make test-alpha` installs them, and finds nothing to run if
+    that failed, which pytest counts as an error."""
+    if HAS_ALPHA or collection_path.suffix != ".py":
+        return None
+    return True if OF_ALPHA in collection_path.read_text() else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
