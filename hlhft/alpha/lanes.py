@@ -362,11 +362,8 @@ def _variance(slot, episode, from_ns, to_ns):
 @compiled
 def _settle(slot, episode, task, from_ns, outcome):
     """Writes what a step from one pause to the present one came to."""
-    data, position = slot.data, slot.lanes.positions[0, 0]
-    mid = data.features[0]["mid_price"]
-    order_lots = lots_per(data.markets[0], mid, task["order_usdc"])
-    inventory = float(position["position_lots"]) / order_lots
-    earned = earned_micro(data, lane_of(slot.lanes, 0))
+    inventory = _inventory(slot, task)
+    earned = earned_micro(slot.data, lane_of(slot.lanes, 0))
     unit = 100.0 * task["order_usdc"]  # micro-USDC in a basis point of an order
     before = episode["inventory"]
     # Between pauses the square of what was held is taken as the mean of its ends: right on average.
@@ -394,7 +391,17 @@ def begin_slot(slot, episode, memory, task, observation, scratch, out):
     """Runs a fresh slot to its first pause, `episode["now_ns"]`, without a policy, and writes what it sees there."""
     _pass_on(slot, episode, episode["now_ns"] + 1 + task["delay_ns"])
     run_slot(slot, episode, episode["now_ns"], scratch, out)
+    # What was earned before the first decision is nobody's.
+    episode["earned_micro"] = episode["peak_micro"] = earned_micro(slot.data, lane_of(slot.lanes, 0))
+    episode["inventory"] = _inventory(slot, task)
     _look(slot, episode, memory, task, observation)
+
+
+@compiled
+def _inventory(slot, task):
+    """What is held, in orders, signed."""
+    order_lots = lots_per(slot.data.markets[0], slot.data.features[0]["mid_price"], task["order_usdc"])
+    return float(slot.lanes.positions[0, 0]["position_lots"]) / order_lots
 
 
 @compiled
