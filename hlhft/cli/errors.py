@@ -47,6 +47,7 @@ MEANING: Mapping[ExitCode, str] = {
 DECLARED: Mapping[str, ExitCode] = {
     "hlhft.alpha.extra.MissingExtra": ExitCode.FAILURE,
     "hlhft.alpha.models.config.ModelConfigError": ExitCode.USAGE,
+    "hlhft.alpha.paths.PathError": ExitCode.USAGE,
     "hlhft.backtest.models.ModelError": ExitCode.USAGE,
     "hlhft.backtest.parameter_sets.SweepError": ExitCode.USAGE,
     "hlhft.backtest.replay.ReplayError": ExitCode.DATA,
