@@ -51,12 +51,13 @@ class World:
 
     plant: Plant
     step_ns: int = 500_000_000
-    strength: float = 3.0  # LINEAR: log odds of up against down, halved, for each unit of imbalance
+    strength: float = 5.0  # LINEAR: log odds of up against down, halved, for each unit of imbalance
+    calm: float = 2.0  # LINEAR: log odds of no move against either at an imbalance of 0
     hit: float = 0.75  # CROSSED: share of moves that go with the sign; the rest but `flat` goes against it
     flat: float = 0.15  # CROSSED and NONE: share of rows without a move
     lag: int = 3  # rows
     deep_level: int = 3  # from the touch, 0
-    memory: float = 0.7  # autocorrelation of the state behind each level's imbalance from row to row
+    memory: float = 0.85  # autocorrelation of the state behind each level's imbalance from row to row
     move_ticks: int = 30
     shift_row: int | None = None  # from here on lots, ticks between levels and moves are larger; None never
     lots_factor: float = 8.0
@@ -102,6 +103,7 @@ def class_probabilities(world: World, imbalance: Float64) -> Float64:
         odds = np.zeros((rows, 3))
         odds[:, 2] = world.strength * imbalance[:, 0]
         odds[:, 0] = -odds[:, 2]
+        odds[:, 1] = world.calm
         weights = np.exp(odds)
         return np.asarray(weights / weights.sum(axis=1, keepdims=True))
     moves = (1.0 - world.flat) / 2.0
