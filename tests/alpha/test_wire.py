@@ -29,7 +29,7 @@ def rows_bytes(draw: st.DrawFn) -> bytes:
     is_snapshot = draw(st.booleans())
     market, count = draw(MARKETS), draw(st.integers(0 if is_snapshot else 1, 5))
     heads, values = rows_of(draw(st.integers(0, 2**40)), count, market=market, features=draw(st.integers(1, 6)))
-    values = values * np.float32(draw(st.sampled_from([1.0, np.inf, np.nan])))
+    values[:1, :1] = draw(st.floats(width=32))
     observed = draw(st.integers(0, 4))
     return wire.encode_rows(
         heads, values, schema=draw(HASHES), session=draw(SESSIONS), market=market, coin=draw(COINS),
