@@ -47,6 +47,8 @@ MEANING: Mapping[ExitCode, str] = {
 DECLARED: Mapping[str, ExitCode] = {
     "hlhft.alpha.serving.table.ImpossibleEvent": ExitCode.FAILURE,
     "hlhft.alpha.sockets.EndpointError": ExitCode.USAGE,
+    "hlhft.alpha.extra.MissingExtra": ExitCode.FAILURE,
+    "hlhft.alpha.models.config.ModelConfigError": ExitCode.USAGE,
     "hlhft.backtest.models.ModelError": ExitCode.USAGE,
     "hlhft.backtest.parameter_sets.SweepError": ExitCode.USAGE,
     "hlhft.backtest.replay.ReplayError": ExitCode.DATA,
