@@ -395,7 +395,7 @@ def _channel_age_ns(book, source, exch_ns, book_age_ns):
     """
     if book["kind"] == 0:
         return book_age_ns
-    if book["source_time_ns"][source] == 0:
+    if book["source_count"][source, 0] == 0 and book["source_count"][source, 1] == 0:
         return AGE_NS_MAX
     return exch_ns - book["source_time_ns"][source]
 
