@@ -554,6 +554,15 @@ class Features:
         sizes = (markets, schema.levels, schema.columns, markets)
         self._handle = np.array([*sizes, *(array.ctypes.data for array in self.state)], np.int64)
 
+    def follow(self, brain: Brain) -> None:
+        """Goes on with another object that stands where the brain did, over the same markets."""
+        assert len(brain.data.books) == len(self.state.memory), "the markets are the same"
+        self._brain = brain
+
+    def end_segments(self) -> None:
+        """Something was missed: the next whole book of each market begins a segment."""
+        self.state.memory["ended"] = 1
+
     @property
     def heads(self) -> np.ndarray:
         """ROW_DTYPE[M]; the first rows are those of the newest frame."""
