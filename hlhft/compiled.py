@@ -76,7 +76,11 @@ _COMPILED_ALPHA = (
     "action.py",
     "lanes.py",
     "observation.py",
-)
+    "barriers.py",
+    "features.py",
+    "schema.py",
+    "walking.py",
+)  # and what these take constants from
 _COMPILED_FILES = (
     "compiled.py",
     "events.py",
