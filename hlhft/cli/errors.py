@@ -45,6 +45,7 @@ MEANING: Mapping[ExitCode, str] = {
 
 # Every exception type that hlhft declares, by its full name; tests/cli/test_errors.py holds the table complete.
 DECLARED: Mapping[str, ExitCode] = {
+    "hlhft.alpha.serving.loading.HorizonError": ExitCode.USAGE,
     "hlhft.alpha.serving.table.ImpossibleEvent": ExitCode.FAILURE,
     "hlhft.alpha.sockets.EndpointError": ExitCode.USAGE,
     "hlhft.alpha.extra.MissingExtra": ExitCode.FAILURE,
