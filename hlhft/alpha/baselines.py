@@ -8,8 +8,8 @@
 | logistic | all features of the row, linearly |
 | lightgbm | all features of the row, by trees; stops early on the stop block |
 
-The first three have a table of class shares by state; their own call is the state. The last two are calibrated by a
-temperature on the calibrate block, as a network is. What moves are expected are the train block's means by class. A
+The first three have a table of class shares by state; their own call is the state. The last two are calibrated on the
+calibrate block by the scaling that a network gets. What moves are expected are the train block's means by class. A
 rival that the rows do not allow is an `Absent` with a sentence, not an error: the others still stand.
 """
 
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from hlhft.alpha.calibration import Scaling, apply, fit_scaling
 from hlhft.alpha.evaluation.metrics import macro_f1
 from hlhft.alpha.evaluation.rows import CLASSES, DOWN, FLAT, UP
 
@@ -49,6 +50,7 @@ class Rows(NamedTuple):
     known: np.ndarray  # int8[n]: class of the last label that had ended, NONE where none had
     classes: np.ndarray  # int8[n]
     move_bp: np.ndarray  # float64[n]
+    weights: np.ndarray  # float32[n] uniqueness: what overlapping labels are worth as evidence when scaling is fitted
 
 
 class Given(NamedTuple):
@@ -111,6 +113,7 @@ def gather(dataset: Dataset, rows: Int64, horizon: int, *, lags: Sequence[int] =
         known=known_classes(dataset, rows, horizon),
         classes=np.asarray(dataset.classes[rows, horizon]),
         move_bp=dataset.move_bp[rows, horizon].astype(np.float64),
+        weights=np.asarray(dataset.weights[rows, horizon]),
     )
 
 
@@ -275,7 +278,7 @@ def _logistic(train: Rows, stop: Rows, calibrate: Rows, settings: Settings) -> R
         if best is None or loss < best[0]:
             best = loss, raw
     assert best is not None
-    return Rival("logistic", "logistic regression", _calibrated(best[1], calibrate), means_of(train))
+    return Rival("logistic", "logistic regression", _calibrated(best[1], calibrate, shares), means_of(train))
 
 
 def _lightgbm(train: Rows, stop: Rows, calibrate: Rows, settings: Settings) -> Rival | Absent:
@@ -318,7 +321,7 @@ def _lightgbm(train: Rows, stop: Rows, calibrate: Rows, settings: Settings) -> R
         given = model.predict(rows.values.astype(np.float64), num_iteration=model.best_iteration or None)
         return _spread(np.asarray(given), present, shares)
 
-    return Rival("lightgbm", "LightGBM", _calibrated(raw, calibrate), means_of(train))
+    return Rival("lightgbm", "LightGBM", _calibrated(raw, calibrate, shares), means_of(train))
 
 
 def _spread(given: np.ndarray, present: np.ndarray, shares: np.ndarray) -> np.ndarray:
@@ -334,28 +337,20 @@ def _nll(p: np.ndarray, classes: np.ndarray) -> float:
 
 
 def _calibrated(
-    raw: Callable[[Rows], np.ndarray], calibrate: Rows
+    raw: Callable[[Rows], np.ndarray], calibrate: Rows, shares: np.ndarray
 ) -> Callable[[Rows], tuple[np.ndarray, np.ndarray | None]]:
-    temperature = fitted_temperature(raw(calibrate), calibrate.classes) if len(calibrate.classes) else 1.0
+    """The probabilities scaled as a network's are; as they are when there are no rows to calibrate on."""
+    scaling: Scaling | None = None
+    if len(calibrate.classes):
+        scaling = fit_scaling(np.log(raw(calibrate)), calibrate.classes, calibrate.weights, shares)
 
     def probabilities(rows: Rows) -> tuple[np.ndarray, np.ndarray | None]:
-        return (tempered(raw(rows), temperature) if len(rows.classes) else np.zeros((0, CLASSES))), None
+        if not len(rows.classes):
+            return np.zeros((0, CLASSES)), None
+        p = raw(rows)
+        return (p if scaling is None else apply(np.log(p), scaling)), None
 
     return probabilities
-
-
-def tempered(p: np.ndarray, temperature: float) -> np.ndarray:
-    """Probabilities whose logarithms are divided by the temperature; above 1 they come nearer to each other."""
-    logits = np.log(p) / temperature
-    raised = np.exp(logits - logits.max(axis=1, keepdims=True))
-    found: np.ndarray = raised / raised.sum(axis=1, keepdims=True)
-    return found
-
-
-def fitted_temperature(p: np.ndarray, classes: np.ndarray) -> float:
-    """The temperature of the lowest NLL within 1/8..32: of 120 candidates, evenly spaced on a logarithmic scale."""
-    candidates = np.geomspace(0.125, 32.0, 120)
-    return float(candidates[int(np.argmin([_nll(tempered(p, one), classes) for one in candidates]))])
 
 
 BASELINES: Mapping[str, Fit] = {

@@ -20,9 +20,7 @@ from hlhft.alpha.baselines import (
     dead_zone,
     fit,
     fit_all,
-    fitted_temperature,
     shares_of,
-    tempered,
     thinned,
 )
 from hlhft.alpha.evaluation.metrics import macro_f1, mcc
@@ -41,6 +39,7 @@ def rows_of(classes: object, *, imbalance: object = None, known: object = None, 
         known=np.full(n, NONE, dtype=np.int8) if known is None else np.asarray(known, dtype=np.int8),
         classes=labels,
         move_bp=3.0 * (labels - 1.0),
+        weights=np.ones(n, dtype=np.float32),
     )
 
 
@@ -192,12 +191,16 @@ def test_lags_are_bounded(lags: tuple[int, ...]) -> None:
         Settings(lags=lags)
 
 
-def test_a_temperature_that_was_applied_is_found_again() -> None:
+@pytest.mark.parametrize("name", ["logistic", "lightgbm"])
+def test_a_rival_that_is_too_sure_is_scaled_on_the_calibrate_block(name: str) -> None:
+    train = learnable(1, 400)
     generator = np.random.default_rng(3)
-    p = generator.dirichlet((1.0, 1.0, 1.0), 8000)
-    classes = (p.cumsum(axis=1) > generator.random((8000, 1))).argmax(axis=1)
-    for temperature in (0.5, 1.0, 3.0):
-        assert fitted_temperature(tempered(p, 1.0 / temperature), classes) == pytest.approx(temperature, rel=0.08)
+    noise = train._replace(classes=generator.integers(0, 3, 400).astype(np.int8))
+    calibrate, test = (
+        learnable(seed, 2000)._replace(classes=generator.integers(0, 3, 2000).astype(np.int8)) for seed in (5, 6)
+    )
+    sure, scaled = fitted(name, noise), fitted(name, noise, calibrate=calibrate)
+    assert nll(scaled, test) < nll(sure, test) - 0.005 and nll(scaled, test) < np.log(3.0) + 0.01
 
 
 def test_rows_are_thinned_evenly() -> None:
