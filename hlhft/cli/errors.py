@@ -46,6 +46,7 @@ MEANING: Mapping[ExitCode, str] = {
 # Every exception type that hlhft declares, by its full name; tests/cli/test_errors.py holds the table complete.
 DECLARED: Mapping[str, ExitCode] = {
     "hlhft.alpha.paths.PathError": ExitCode.USAGE,
+    "hlhft.alpha.policy.PolicyError": ExitCode.DATA,
     "hlhft.backtest.models.ModelError": ExitCode.USAGE,
     "hlhft.backtest.parameter_sets.SweepError": ExitCode.USAGE,
     "hlhft.backtest.replay.ReplayError": ExitCode.DATA,
