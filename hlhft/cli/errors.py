@@ -45,8 +45,11 @@ MEANING: Mapping[ExitCode, str] = {
 
 # Every exception type that hlhft declares, by its full name; tests/cli/test_errors.py holds the table complete.
 DECLARED: Mapping[str, ExitCode] = {
+    "hlhft.alpha.serving.table.ImpossibleEvent": ExitCode.FAILURE,
+    "hlhft.alpha.sockets.EndpointError": ExitCode.USAGE,
     "hlhft.alpha.extra.MissingExtra": ExitCode.FAILURE,
     "hlhft.alpha.models.config.ModelConfigError": ExitCode.USAGE,
+    "hlhft.alpha.paths.PathError": ExitCode.USAGE,
     "hlhft.backtest.models.ModelError": ExitCode.USAGE,
     "hlhft.backtest.parameter_sets.SweepError": ExitCode.USAGE,
     "hlhft.backtest.replay.ReplayError": ExitCode.DATA,
