@@ -50,6 +50,8 @@ DECLARED: Mapping[str, ExitCode] = {
     "hlhft.alpha.extra.MissingExtra": ExitCode.FAILURE,
     "hlhft.alpha.models.config.ModelConfigError": ExitCode.USAGE,
     "hlhft.alpha.paths.PathError": ExitCode.USAGE,
+    "hlhft.alpha.trials.OpenedTwice": ExitCode.USAGE,
+    "hlhft.alpha.trials.TrialLogError": ExitCode.DATA,
     "hlhft.backtest.models.ModelError": ExitCode.USAGE,
     "hlhft.backtest.parameter_sets.SweepError": ExitCode.USAGE,
     "hlhft.backtest.replay.ReplayError": ExitCode.DATA,
