@@ -16,7 +16,7 @@ pairs.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -130,6 +130,33 @@ def split_at(
         raise ValueError(f"cuts {tuple(cuts_ns)} are not three times, each no earlier than the one before")
     shares = (1.0, *(float(later > earlier) for earlier, later in pairwise(cuts_ns)), 1.0)
     return _split(dataset, _lives_of(dataset, length, horizon), tuple(cuts_ns), shares, length, horizon, half_lives)
+
+
+def split_within(
+    dataset: Dataset,
+    ranges: Mapping[str, Sequence[Range]],
+    *,
+    length: int,
+    horizon: int | None = None,
+    embargo_ns: int,
+) -> Split:
+    """The blocks that these ranges, by block, were made of: the samples that live within them. A block may be empty.
+
+    With the same dataset, length and horizon it is the split whose `ranges` they are, its key included. Raises
+    DataError when the dataset has no sample at all.
+    """
+    lives = _lives_of(dataset, length, horizon)
+    coins = dataset.segments["coin"][dataset.segment_of(lives.rows)]
+    rows = {}
+    for name in BLOCKS:
+        kept = np.zeros(len(coins), np.bool_)
+        for one in ranges.get(name, ()):
+            if one.coin in dataset.coins:
+                own = coins == dataset.coins.index(one.coin)
+                kept |= own & (lives.begin_ns >= one.from_ns) & (lives.end_ns <= one.to_ns)
+        rows[name] = Block(name, _ranges(dataset, lives, kept), lives.rows[kept])
+    key = _key(dataset, rows[TEST], length, horizon)
+    return Split(**rows, embargo_ns=embargo_ns, length=length, horizon=horizon, key=key)
 
 
 def walk_forward(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from hlhft.alpha.dataset import Dataset
 from hlhft.alpha.schema import FeatureSchema
-from hlhft.alpha.splits import BLOCKS, DAY_NS, SHARES, Split, split_at, split_once, walk_forward
+from hlhft.alpha.splits import BLOCKS, DAY_NS, SHARES, Range, Split, split_at, split_once, split_within, walk_forward
 from hlhft.data.errors import DataError
 from tests.alpha.datasets import LABELS, SCHEMA, SECOND_NS, START_NS, every, write
 
@@ -174,3 +174,23 @@ def test_one_class_teaches_nothing(tmp_path: Path) -> None:
     dataset.classes = np.where(dataset.classes >= 0, np.int8(1), dataset.classes)
     with pytest.raises(DataError, match="every label short of the block train is flat, expected two classes"):
         split_once(dataset, length=4)
+
+
+def test_ranges_give_the_blocks_back_that_they_were_made_of(tmp_path: Path) -> None:
+    gap = every(SECOND_NS, 300, START_NS + 900 * SECOND_NS)
+    dataset = write(
+        tmp_path / "set", [("BTC", every(SECOND_NS // 2, 1_600)), ("ETH", every(SECOND_NS, 700)), ("ETH", gap)]
+    )
+    for horizon in (None, 0, 1):
+        split = split_once(dataset, length=4, horizon=horizon)
+        again = split_within(dataset, split.ranges, length=4, horizon=horizon, embargo_ns=split.embargo_ns)
+        for one, other in zip(split.blocks, again.blocks, strict=True):
+            assert one.rows.tolist() == other.rows.tolist() and one.ranges == other.ranges
+        assert again.key == split.key and again.embargo_ns == split.embargo_ns
+
+
+def test_ranges_of_other_data_give_empty_blocks(tmp_path: Path) -> None:
+    dataset = write(tmp_path / "set", [("BTC", every(SECOND_NS, 400))])
+    elsewhere = {"train": [Range(coin="SOL", from_ns=0, to_ns=2**62)], "test": [Range(coin="BTC", from_ns=0, to_ns=9)]}
+    found = split_within(dataset, elsewhere, length=4, embargo_ns=1)
+    assert [len(block.rows) for block in found.blocks] == [0, 0, 0, 0]
