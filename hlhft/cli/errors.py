@@ -51,6 +51,7 @@ DECLARED: Mapping[str, ExitCode] = {
     "hlhft.alpha.extra.MissingExtra": ExitCode.FAILURE,
     "hlhft.alpha.models.config.ModelConfigError": ExitCode.USAGE,
     "hlhft.alpha.paths.PathError": ExitCode.USAGE,
+    "hlhft.alpha.policy.PolicyError": ExitCode.DATA,
     "hlhft.alpha.serving.loading.HorizonError": ExitCode.USAGE,
     "hlhft.alpha.serving.table.ImpossibleEvent": ExitCode.FAILURE,
     "hlhft.alpha.sockets.EndpointError": ExitCode.USAGE,
