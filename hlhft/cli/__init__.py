@@ -18,6 +18,7 @@ from hlhft.log import Logs
 COMMANDS = {
     "demo": "Rehearse live trading on this machine, and report what it made.",
     "backtest": "Replay recordings against a strategy and report what it made.",
+    "train": "Train a model on recorded data and say what it is worth.",
     "sweep": "Run many parameter sets over one replay and select honestly.",
     "exchange": "Serve a Hyperliquid on this machine, for demos, tests and paper trading.",
     "run": "Trade, on the venue or on paper, until told to stop.",
@@ -31,6 +32,7 @@ COMMANDS = {
     "mine": "Fetch the venue's archives into the catalogue, after asking.",
     "record": "Record the live venue's public streams into the catalogue.",
     "data": "See what a catalogue holds; check, convert, import and plot recordings.",
+    "evaluate": "Judge a model beside simple rules, after costs, and say how much is luck.",
     "scan": "Rank markets by what a two-sided quoter would have kept.",
     "config": "Show the settings, check a file, print the schema.",
     "doctor": "Print versions, processor, and where compiled code lives.",
