@@ -86,6 +86,8 @@ class EventKind(IntEnum):
     POSITION_STATE = 71
     EQUITY_STATE = 72
     RESTORED = 73
+    # What a policy wants quoted with.
+    POLICY = 74
 
 
 class EventFlag(IntFlag):
@@ -250,6 +252,13 @@ FIELDS: dict[EventKind, dict[str, str]] = {
         "order_id": "when that was, ns; 0 now",
         "aux0": "latches: bit per hlhft.core.risk.Breaker",
         "aux1": "halt code, a Breaker",
+    },
+    EventKind.POLICY: {
+        "price_ticks": "multiplier of the risk aversion in 1e-6, 0.25 to 4",
+        "size_lots": "multiplier of the signal weight in 1e-6, 0 to 2",
+        "order_id": "multiplier of the spread in 1e-6, 0.5 to 2",
+        "aux0": "valid until, ns; at most a minute from its arrival",
+        "aux1": "share of the half-spread that moves the centre in 1e-6, -0.5 to 0.5",
     },
 }
 

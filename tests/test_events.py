@@ -65,6 +65,7 @@ def test_kinds_fit_their_field_and_keep_their_numbers() -> None:
         "POSITION_STATE": 71,
         "EQUITY_STATE": 72,
         "RESTORED": 73,
+        "POLICY": 74,
     }
     assert max(EventKind) <= np.iinfo(EVENT_DTYPE["kind"]).max
 

@@ -5,8 +5,11 @@ a reply, a batch's deadline, a funding hour. The venue runs ahead to the target 
 it says something that reaches us earlier and may make us act; so no decision ever sees what it could not have seen, and
 no request arrives in the venue's past.
 
-`advance` runs until it is done or needs its caller: more rows, or room for fills or records. Everything it knows is in
-its arguments, so it can be called again where it stopped.
+What models say is a list of events of its own, in order of their arrival at our side. Each is heard before the first
+moment of our side that is not earlier, and leads to no decision by itself, as in `hlhft.core.step`.
+
+`advance` runs until it is done or needs its caller: more rows, room for fills or records, or a look at `until_ns`.
+Everything it knows is in its arguments, so it can be called again where it stopped.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from hlhft.compiled import borrowed, compiled, compiled_views
 from hlhft.core.batch import next_deadline_ns
 from hlhft.core.book import refresh_touch
 from hlhft.core.risk import trip
+from hlhft.core.signals import hear
 from hlhft.core.state import Lane
 from hlhft.core.step import decide
 from hlhft.venue.funding import HOUR_NS
@@ -43,6 +47,7 @@ class Status(IntEnum):
     RECORDS_FULL = 3
     BUS_FULL = 4
     REPLIES_LOST = 5
+    PAUSED = 6  # what our side does next, it does later than `until_ns`
 
 
 LOOP_DTYPE = np.dtype(
@@ -64,6 +69,8 @@ LOOP_DTYPE = np.dtype(
         ("last_row_ns", np.int64),  # newest time of either clock of the rows applied
         ("rows_left", np.int64),
         ("moved", np.int64),  # a row reached us since the last decision
+        ("signals_heard", np.int64),  # how many of the models' events were
+        ("until_ns", np.int64),  # pause before any moment of our side later than this; 0 never
     ]
 )
 
@@ -371,19 +378,40 @@ def _run_local(loop, data, lanes, limits, rows, cursors, ends, finished, scratch
 
 
 @compiled
+def _hear_signals(loop, lanes, bus, signals):
+    """Tells every lane that is not at its end what models said up to the target."""
+    first = loop["signals_heard"]
+    last = first
+    while last < len(signals) and signals[last]["ts_local_ns"] <= loop["target_ns"]:
+        last += 1
+    loop["signals_heard"] = last
+    for number in range(len(lanes.lane) if last > first else 0):
+        if not _at_its_end(loop, bus, number):
+            for index in range(first, last):
+                hear(lanes.lane[number, 0], lanes.positions[number, int(signals[index]["market"])], signals[index])
+
+
+@compiled
 def advance(
-    loops, data, lanes, limits, venue, accounts, bus, rows, cursors, ends, finished, scratch, out, fills, records, woken
-):
+    loops, data, lanes, limits, venue, accounts, bus, rows, cursors, ends, finished, scratch, out, fills, records,
+    woken, signals,
+):  # fmt: skip
     """Runs the replay until a Status is reached and returns it.
+
+    With `until_ns` it returns PAUSED where our side has nothing left to do up to that time, and goes on from there when
+    called with a later one: the outcome is that of never pausing. Our side then knows what it knew at its last moment;
+    the venue may be ahead of `until_ns`, and nothing of that has reached us. Whoever pauses may tell lanes a signal or
+    a policy, and then it is as if it were among `signals` with an arrival of `until_ns` + 1.
 
     `loops` LOOP_DTYPE[1]; `rows` ROW_DTYPE[M, n] windows with `ends` int64[M] rows each, `cursors` int64[M, 2] (venue,
     local), `finished` int64[M] (1: no more rows come); `scratch` LEVEL_DTYPE[2, LEVELS]; `out` COMMAND_DTYPE[n];
-    `fills` REPLY_DTYPE[n]; `records` RECORD_DTYPE[n]; `woken` int64[L], zeros at first.
+    `fills` REPLY_DTYPE[n]; `records` RECORD_DTYPE[n]; `woken` int64[L], zeros at first; `signals` EVENT_DTYPE[n] of the
+    kinds SIGNAL and POLICY, in order of `ts_local_ns`, of markets that there are.
     """
     loop, limits = borrowed(loops)[0], borrowed(limits)[0]
     data, lanes, venue, accounts, bus = borrowed((data, lanes, venue, accounts, bus))
     rows, cursors, ends, finished = borrowed((rows, cursors, ends, finished))
-    scratch, out, fills, records, woken = borrowed((scratch, out, fills, records, woken))
+    scratch, out, fills, records, woken, signals = borrowed((scratch, out, fills, records, woken, signals))
     if loop["started"] == 0:
         _start(loop, limits, rows, cursors, ends)
     while True:
@@ -396,6 +424,8 @@ def advance(
             loop["target_ns"] = target
         if not run_venue(loop, limits, venue, bus, rows, cursors, ends, finished):
             return 1
+        if loop["until_ns"] != 0 and loop["target_ns"] > loop["until_ns"]:
+            return 6
         if not _run_local(loop, data, lanes, limits, rows, cursors, ends, finished, scratch):
             return 1
         if loop["record_count"] + len(lanes.lane) * len(ends) > len(records):
@@ -409,6 +439,7 @@ def advance(
         loop["rows_left"] = 1 if _rows_left(cursors, ends) else 0
         if loop["rows_left"] == 0 and bus.bus[0]["next_request_ns"] == FAR and bus.bus[0]["next_reply_ns"] == FAR:
             return 0
+        _hear_signals(loop, lanes, bus, signals)
         _act(loop, data, lanes, limits, venue, accounts, bus, out, records, woken)
 
 

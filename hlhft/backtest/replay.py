@@ -32,6 +32,7 @@ from hlhft.core.state import (
     new_market_data,
 )
 from hlhft.core.step import prepare_view
+from hlhft.events import EVENT_DTYPE, empty
 from hlhft.ladder import ASK_NONE, BID_NONE
 from hlhft.strategies import Strategy, pair_legs
 from hlhft.units import Market
@@ -110,6 +111,9 @@ class ReplayPlan:
     enforce_margin: bool = True  # where the rules know of margin
     fees_e9: Sequence[tuple[int, int]] = ()  # maker and taker rate a lane; empty: the markets' own
     address_actions: int = 10_000
+    # What models said, EVENT_DTYPE[n] of the kinds SIGNAL and POLICY in order of `ts_local_ns`, when it reached us: all
+    # lanes hear it.
+    signals: np.ndarray = field(default_factory=lambda: empty(0))
 
 
 @dataclass
@@ -309,6 +313,8 @@ def prepare(plan: ReplayPlan) -> Replay:
     StrategyError when the strategy does not compile.
     """
     assert plan.limits.dtype == LIMITS_DTYPE and len(plan.markets) == len(plan.streams) > 0 and plan.params
+    assert plan.signals.dtype == EVENT_DTYPE and (plan.signals["market"] < len(plan.markets)).all()
+    assert (np.diff(plan.signals["ts_local_ns"]) >= 0).all(), "signals come in order of their arrival"
     records = np.concatenate([market.record() for market in plan.markets])
     bases, width = band_of(plan.streams)
     data = _new_data(plan, records, bases, width)
@@ -338,19 +344,21 @@ def run(replay: Replay, progress: Callable[[int, int], None] | None = None, *, k
     `progress(rows done, rows in all)` is called between windows. After a Ctrl-C, or a KeyboardInterrupt of `progress`,
     everything up to that window's end is there. Raises ReplayError when a bound is reached.
     """
-    fills, log, interrupted = _drive(replay, progress, keep_fills)
-    return ReplayOutput(
-        fills=fills,
-        records=log,
-        lanes=replay.lanes,
-        first_ns=int(replay.loop["first_ns"][0]),
-        last_ns=int(replay.loop["now_ns" if interrupted else "last_row_ns"][0]),
-        venue_rows=int(replay.loop["venue_rows"][0]),
-        levels_outside=int(replay.venue.ladders["updates_outside"].sum()),
-        liquidations=_liquidated(fills),
-        holdings=replay.venue.holdings,
-        interrupted=interrupted,
-    )
+    drive = Drive(replay, keep_fills=keep_fills)
+    total = sum(stream.rows_total for stream in replay.plan.streams)
+    status = Status.NEED_ROWS
+    with _Interrupt() as interrupt:
+        while True:
+            try:
+                status = drive.call()
+                if progress is not None:
+                    progress(int(replay.loop["venue_rows"][0]), total)
+            except KeyboardInterrupt:
+                interrupt.noted = True
+            if status == Status.DONE or interrupt.noted:
+                return drive.end(interrupted=status != Status.DONE)
+            if status != Status.NEED_ROWS:
+                drive.drain()
 
 
 class _Interrupt:
@@ -381,41 +389,74 @@ class _Interrupt:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def _drive(
-    replay: Replay, progress: Callable[[int, int], None] | None, keep_fills: bool
-) -> tuple[np.ndarray, np.ndarray, bool]:
-    plan, loop, windows = replay.plan, replay.loop, replay.windows
-    total = sum(stream.rows_total for stream in plan.streams)
-    room = len(plan.params) * len(plan.markets)
-    fills = _Log(np.zeros(FILL_ROWS, REPLY_DTYPE))
-    records = _Log(np.zeros(max(RECORD_ROWS, 4 * room), RECORD_DTYPE))
-    scratch = np.zeros((2, LEVELS), LEVEL_DTYPE)
-    out = np.zeros(COMMANDS_MAX, COMMAND_DTYPE)
-    woken = np.zeros(len(plan.params), np.int64)
-    status = int(Status.NEED_ROWS)
-    with _Interrupt() as interrupt:
+class Drive:
+    """Calls the compiled loop again and again, and holds what it logs between the calls."""
+
+    def __init__(self, replay: Replay, *, keep_fills: bool = True) -> None:
+        plan = replay.plan
+        room = len(plan.params) * len(plan.markets)
+        self.fills = _Log(np.zeros(FILL_ROWS, REPLY_DTYPE))
+        self.records = _Log(np.zeros(max(RECORD_ROWS, 4 * room), RECORD_DTYPE))
+        self._replay = replay
+        self._keep_fills = keep_fills
+        self._scratch = np.zeros((2, LEVELS), LEVEL_DTYPE)
+        self._out = np.zeros(COMMANDS_MAX, COMMAND_DTYPE)
+        self._woken = np.zeros(len(plan.params), np.int64)
+
+    def call(self) -> Status:
+        """One call of the loop; where it wants more rows they are there for the next one. Raises ReplayError."""
+        replay, windows = self._replay, self._replay.windows
+        status = Status(
+            advance(
+                replay.loop, replay.data, replay.lanes, replay.plan.limits, replay.venue, replay.accounts, replay.bus,
+                windows.rows, windows.cursors, windows.ends, windows.finished, self._scratch, self._out,
+                self.fills.buffer, self.records.buffer, self._woken, replay.plan.signals,
+            )
+        )  # fmt: skip
+        if status == Status.NEED_ROWS:
+            windows.refill()
+        elif status in (Status.BUS_FULL, Status.REPLIES_LOST):
+            raise ReplayError(f"the replay stopped with {status.name}: more messages under way than its lines hold")
+        return status
+
+    def run_until(self, until_ns: int) -> bool:
+        """Goes on until our side has done all that it does up to `until_ns` > 0; whether anything is left after that.
+
+        Whether and where a replay pauses changes nothing of what comes of it. Raises ReplayError.
+        """
+        assert until_ns > 0
+        self._replay.loop["until_ns"] = until_ns
         while True:
-            try:
-                status = advance(
-                    loop, replay.data, replay.lanes, plan.limits, replay.venue, replay.accounts, replay.bus,
-                    windows.rows, windows.cursors, windows.ends, windows.finished, scratch, out, fills.buffer,
-                    records.buffer, woken,
-                )  # fmt: skip
-                if status == Status.NEED_ROWS:
-                    windows.refill()
-                elif status in (Status.BUS_FULL, Status.REPLIES_LOST):
-                    raise ReplayError(
-                        f"the replay stopped with {Status(status).name}: more messages under way than its lines hold"
-                    )
-                if progress is not None:
-                    progress(int(loop["venue_rows"][0]), total)
-            except KeyboardInterrupt:
-                interrupt.noted = True
-            done = status == Status.DONE
-            if status != Status.NEED_ROWS or interrupt.noted:
-                fills.drain(int(loop["fill_count"][0]) if keep_fills else 0)
-                records.drain(int(loop["record_count"][0]))
-                loop["fill_count"] = loop["record_count"] = 0
-            if done or interrupt.noted:
-                records.drain(record_ends(loop, replay.data, replay.lanes, replay.bus, int(done), records.buffer))
-                return fills.joined(), records.joined(), not done
+            status = self.call()
+            if status in (Status.PAUSED, Status.DONE):
+                return status == Status.PAUSED
+            if status != Status.NEED_ROWS:
+                self.drain()
+
+    def drain(self) -> None:
+        """Takes what was logged out of the buffers, so that there is room again."""
+        loop = self._replay.loop
+        self.fills.drain(int(loop["fill_count"][0]) if self._keep_fills else 0)
+        self.records.drain(int(loop["record_count"][0]))
+        loop["fill_count"] = loop["record_count"] = 0
+
+    def end(self, *, interrupted: bool) -> ReplayOutput:
+        """Everything that was logged, each lane's last record after it."""
+        replay = self._replay
+        self.drain()
+        done = int(not interrupted)
+        buffer = self.records.buffer
+        self.records.drain(record_ends(replay.loop, replay.data, replay.lanes, replay.bus, done, buffer))
+        fills = self.fills.joined()
+        return ReplayOutput(
+            fills=fills,
+            records=self.records.joined(),
+            lanes=replay.lanes,
+            first_ns=int(replay.loop["first_ns"][0]),
+            last_ns=int(replay.loop["now_ns" if interrupted else "last_row_ns"][0]),
+            venue_rows=int(replay.loop["venue_rows"][0]),
+            levels_outside=int(replay.venue.ladders["updates_outside"].sum()),
+            liquidations=_liquidated(fills),
+            holdings=replay.venue.holdings,
+            interrupted=interrupted,
+        )

@@ -16,6 +16,7 @@ import numpy as np
 from hlhft.ladder import LADDER_DTYPE, new_header
 from hlhft.units import MARKET_DTYPE
 
+STATE_SCHEMA = 2  # of all that a snapshot holds: raise it with every change of a record below
 LEVELS = 20  # levels a side that the snapshot book keeps (venue reference section 6.2)
 VIEW_LEVELS = 5  # levels a side that a strategy sees
 ORDERS_PER_MARKET = 128  # order slots of one lane in one market
@@ -206,6 +207,11 @@ POSITION_DTYPE = np.dtype(
         ("stated", np.int64),  # 1 once the venue's position at the start of the session was taken over
         ("pair", np.int64),  # 1 + the market that holds the other leg of a carry pair, 0 none
         ("unhedged_micro_max", np.int64),  # of such a pair: notional that may stand without its other leg; 0 no cap
+        ("policy_gamma_e6", np.int64),  # as hlhft.core.signals bounds them; they count until the time below
+        ("policy_signal_e6", np.int64),
+        ("policy_spread_e6", np.int64),
+        ("policy_asymmetry_e6", np.int64),
+        ("policy_until_ns", np.int64),
     ]
 )
 
@@ -268,6 +274,9 @@ LANE_DTYPE = np.dtype(
         ("restored_peak_ns", np.int64),
         ("amended", np.int64),
         ("equity_gap_micro", np.int64),  # the venue's equity less ours, transfers included, at the last check
+        ("signals_ignored", np.int64),  # what models said that made no sense
+        ("policies_ignored", np.int64),
+        ("policies_clamped", np.int64),  # those that were brought within their bounds
     ]
 )
 
@@ -352,6 +361,11 @@ VIEW_DTYPE = np.dtype(
         ("unknown_orders", np.int64),  # orders whose fate nobody knows
         ("minimum_notional_micro", np.int64),  # what an order must be worth, reductions apart
         ("funding_known", np.int64),  # 1 once the venue named a funding rate
+        ("policy_valid", np.int64),  # 1 while a policy stands; without one the four below are neutral
+        ("policy_gamma_e6", np.int64),  # multiplies the risk aversion, neutral 1e6
+        ("policy_signal_e6", np.int64),  # multiplies the weight of the signal, neutral 1e6
+        ("policy_spread_e6", np.int64),  # multiplies the model's half-spread, neutral 1e6
+        ("policy_asymmetry_e6", np.int64),  # share of the half-spread that moves the centre up, neutral 0
     ]
 )
 

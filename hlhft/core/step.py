@@ -31,6 +31,7 @@ from hlhft.core.risk import (
     strategy_failed,
     trip,
 )
+from hlhft.core.signals import KIND_POLICY, KIND_SIGNAL, hear
 from hlhft.core.state import VIEW_LEVELS, OrderState
 from hlhft.core.view import fill_view, free_touch_ticks
 from hlhft.units import grid_step
@@ -259,10 +260,8 @@ def apply_account_event(lane, limits, event):
     elif kind == 51:
         position["maker_rate_e9"] = event["aux0"]
         position["taker_rate_e9"] = event["aux1"]
-    elif kind == 64:
-        position["signal_e9"] = event["price_ticks"]
-        position["signal_deviation_e9"] = event["size_lots"]
-        position["signal_until_ns"] = event["aux0"]
+    elif kind == KIND_SIGNAL or kind == KIND_POLICY:
+        hear(lane_row, position, event)
     elif kind == 66:
         lane_row["connected"] = 1
     elif kind == 67:
@@ -349,7 +348,7 @@ def step(data, lane, limits, scratch, events, count, out):
     is due when the frame holds market data and `decide_on_frame` is set, an order's fate and `decide_on_fill` is set, a
     timer, a change of connection, venue mode or a market's state, an operator's command, what a session starts from, or
     an action that was sent too late: a stop does not wait for the market. An event of a market that the state does not
-    have is a fault, which halts.
+    have is a fault, which halts; what a model says of one is only counted.
     """
     rules = limits[0]
     now_ns = 0
@@ -360,7 +359,9 @@ def step(data, lane, limits, scratch, events, count, out):
         kind = int(event["kind"])
         now_ns = max(now_ns, event["ts_local_ns"])
         market = int(event["market"])
-        if market >= len(data.books):
+        if market >= len(data.books) and (kind == KIND_SIGNAL or kind == KIND_POLICY):
+            lane.lane[0]["signals_ignored"] += 1
+        elif market >= len(data.books):
             lane.lane[0]["illegal_transitions"] += 1
             due = True
         elif kind < _MARKET_KINDS:
@@ -375,7 +376,11 @@ def step(data, lane, limits, scratch, events, count, out):
             if kind == _KIND_MARKET_STATE:
                 data.books[market]["market_state"] = event["aux0"]
             apply_account_event(lane, rules, event)
-            due = due or kind >= _KIND_TIMER or (kind < _KIND_SENT and rules["decide_on_fill"] != 0)
+            due = (
+                due
+                or (kind >= _KIND_TIMER and kind != KIND_POLICY)
+                or (kind < _KIND_SENT and rules["decide_on_fill"] != 0)
+            )
             due = due or (kind == _KIND_SENT and lane.lane[0]["pause_until_ns"] > event["ts_local_ns"])
     if touched >= 0:
         _finish_frame(data, lane, touched, scratch, rules["features"], now_ns)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from hlhft.compiled import compiled
 from hlhft.core.book import own_lots_at
 from hlhft.core.risk import is_stale
+from hlhft.core.signals import E6
 from hlhft.core.state import VIEW_LEVELS, OrderState
 from hlhft.ladder import ASK_NONE, BID_NONE, ask_above, bid_below, lots_at
 
@@ -62,11 +63,27 @@ def fill_view(data, lane, limits, now_ns):
         if view["signal_valid"]:
             view["signal_e9"] = position["signal_e9"]
             view["signal_deviation_e9"] = position["signal_deviation_e9"]
+        _fill_policy(view, position, now_ns)
         if mask != 0:
             _fill_features(view, data.features[index], data.levels[index, book["front"]])
         if book["contains_own"] != 0:
             _hide_own(data, lane, index, 0, mask)
             _hide_own(data, lane, index, 1, mask)
+
+
+@compiled
+def _fill_policy(view, position, now_ns):
+    """The policy that stands, else the neutral one."""
+    if position["policy_until_ns"] > now_ns:
+        view["policy_valid"] = 1
+        view["policy_gamma_e6"] = position["policy_gamma_e6"]
+        view["policy_signal_e6"] = position["policy_signal_e6"]
+        view["policy_spread_e6"] = position["policy_spread_e6"]
+        view["policy_asymmetry_e6"] = position["policy_asymmetry_e6"]
+    else:
+        view["policy_valid"] = 0
+        view["policy_gamma_e6"] = view["policy_signal_e6"] = view["policy_spread_e6"] = E6
+        view["policy_asymmetry_e6"] = 0
 
 
 @compiled

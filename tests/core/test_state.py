@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from enum import IntEnum, IntFlag
 
 import numpy as np
@@ -33,6 +34,15 @@ from hlhft.units import Market
 
 DTYPES = {name: value for name, value in vars(state).items() if isinstance(value, np.dtype)}
 MARKETS = np.concatenate([Market.perpetual(name, asset_id=0, size_decimals=2).record() for name in ("A", "B", "C")])
+
+
+def test_the_schema_is_raised_with_every_change_of_a_record() -> None:
+    """A journal names the schema of its snapshots. When this fails, raise STATE_SCHEMA and pin the new layout."""
+    digest = hashlib.blake2b(digest_size=8)
+    for fields in (market_data_fields(1, 1, 1), lane_fields(1)):
+        for name, (dtype, shape) in fields.items():
+            digest.update(repr((name, dtype.descr, shape)).encode())
+    assert (state.STATE_SCHEMA, digest.hexdigest()) == (2, "0616056de857283d")
 
 
 def words(dtype: np.dtype) -> int:

@@ -93,6 +93,7 @@ def test_no_event_is_no_decision():
         (Kind.FEE_CHANGE, 1, 1, False),
         (Kind.LEVERAGE_CHANGE, 1, 1, False),
         (Kind.SIGNAL, 1, 1, False),
+        (Kind.POLICY, 1, 1, False),
         (Kind.TIMER, 0, 0, True),
         (Kind.CONNECTION_UP, 0, 0, True),
         (Kind.CONNECTION_DOWN, 0, 0, True),

@@ -5,7 +5,8 @@ k). Infinite: with omega = gamma^2 sigma^2 (q_max + 1)^2 / 2 the reservation bid
 gamma^2 sigma^2 / (2 omega - gamma^2 q^2 sigma^2)) / gamma, each widened by ln(1 + gamma / k) / gamma, as the paper's
 quotes are. With that omega, sigma cancels: only a sigma of 0 makes a difference.
 
-Inventory q is in order sizes, distances in basis points of the mid.
+Inventory q is in order sizes, distances in basis points of the mid. A valid policy multiplies gamma, the signal's
+weight and the half-spread before fees, and moves the centre by a share of it.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ from hlhft.core.strategies.common import (
     intensity_k_per_bp,
     mid_ticks,
     order_lots,
+    policy_gamma,
+    policy_half_bp,
+    policy_shift_bp,
     put_ladder,
     signal_bp,
     volatility_bp,
@@ -104,9 +108,10 @@ def distances_bp(view, params, memory, mid, inventory, inventory_max):
     k = intensity_k_per_bp(
         view, mid, params["intensity_k_fallback"], params["intensity_k_min"], params["intensity_k_max"]
     )
+    gamma = policy_gamma(view, params["gamma"])
     if params["horizon_s"] > 0.0:
-        return finite(params["gamma"], sigma, k, inventory, left_s(view, params, memory))
-    return infinite(params["gamma"], sigma, k, inventory, inventory_max)
+        return finite(gamma, sigma, k, inventory, left_s(view, params, memory))
+    return infinite(gamma, sigma, k, inventory, inventory_max)
 
 
 @compiled
@@ -123,9 +128,11 @@ def quote_market(market, params, memory, quotes):
     inventory_max = max(float(cap_lots) / float(lots), 1.0)
     below, above = distances_bp(market, params, memory, mid, inventory, inventory_max)
     most = params["half_spread_bp_max"]
-    half_bp = min(after_fees(market, 0.5 * (below + above), params["fee_coverage"]), most)
+    half_bp = policy_half_bp(market, 0.5 * (below + above))
+    half_bp = min(after_fees(market, half_bp, params["fee_coverage"]), most)
     shift_bp = min(max(0.5 * (above - below), -2.0 * most), 2.0 * most)
     shift_bp += signal_bp(market, params["signal_weight"], params["signal_bp_max"])
+    shift_bp += policy_shift_bp(market, half_bp)
     shift_bp += funding_bp(market, params["funding_weight"], params["funding_bp_max"])
     unit = BP * mid
     return put_ladder(

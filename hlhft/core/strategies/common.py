@@ -16,6 +16,7 @@ from hlhft.units import grid_step, quantise
 FUNDING_THRESHOLD_E12 = 20_000_000  # 0.002 % an hour in 1e-12: up to it funding does not move quotes
 COUNT = "count"  # the unit of a parameter that only takes whole numbers
 BP = 1e-4  # one basis point
+E6 = 1e6
 _TICKS_LIMIT = 2.0e9
 _LOTS_LIMIT = 1e12
 _VOLATILITY, _INTENSITY = 16, 64  # bits of hlhft.core.state.Feature
@@ -170,10 +171,30 @@ def funding_bp(view, hours, limit_bp):
 
 @compiled
 def signal_bp(view, weight, limit_bp):
-    """Basis points that a valid signal moves the centre, within +-`limit_bp`."""
+    """Basis points that a valid signal moves the centre, within +-`limit_bp`; a valid policy multiplies the weight."""
     if view["signal_valid"] == 0:
         return 0.0
+    if view["policy_valid"] != 0:
+        weight *= float(view["policy_signal_e6"]) / E6
     return min(max(float(view["signal_e9"]) * 1e-5 * weight, -limit_bp), limit_bp)
+
+
+@compiled
+def policy_gamma(view, gamma):
+    """Risk aversion: the parameter, times what a valid policy says."""
+    return gamma if view["policy_valid"] == 0 else gamma * (float(view["policy_gamma_e6"]) / E6)
+
+
+@compiled
+def policy_half_bp(view, half_bp):
+    """The model's half-spread before fees and bounds, times what a valid policy says."""
+    return half_bp if view["policy_valid"] == 0 else half_bp * (float(view["policy_spread_e6"]) / E6)
+
+
+@compiled
+def policy_shift_bp(view, half_bp):
+    """Basis points that a valid policy moves the centre: its share of the half-spread quoted, at most half of it."""
+    return 0.0 if view["policy_valid"] == 0 else half_bp * (float(view["policy_asymmetry_e6"]) / E6)
 
 
 @compiled

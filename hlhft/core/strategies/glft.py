@@ -10,7 +10,9 @@ unit of inventory are, in the form of Guéant (2017) with its parameter xi,
 in basis points and order sizes. xi = gamma is exponential utility (the paper of 2013), xi = 0 its limit c1 = 1 / k,
 c2 = sqrt(gamma e / (2 A k)): a penalty on inventory alone. A, k and sigma come from the features, bounded by the
 parameters; until they are known the fall-back values stand. The half-spread covers the maker fee; the centre follows
-the micro-price, funding above 0.002 % an hour and a valid signal; the inventory cap takes the growing side away.
+the micro-price, funding above 0.002 % an hour and a valid signal; the inventory cap takes the growing side away. A
+valid policy multiplies gamma, the signal's weight and the half-spread before fees, and moves the centre by a share of
+it.
 """
 
 from __future__ import annotations
@@ -32,6 +34,9 @@ from hlhft.core.strategies.common import (
     intensity_k_per_bp,
     mid_ticks,
     order_lots,
+    policy_gamma,
+    policy_half_bp,
+    policy_shift_bp,
     put_ladder,
     signal_bp,
     volatility_bp,
@@ -97,7 +102,8 @@ def spread_and_skew_bp(view, mid, params):
     k = intensity_k_per_bp(
         view, mid, params["intensity_k_fallback"], params["intensity_k_min"], params["intensity_k_max"]
     )
-    c1, c2 = coefficients(params["gamma"], params["xi_share"] * params["gamma"], a, k)
+    gamma = policy_gamma(view, params["gamma"])
+    c1, c2 = coefficients(gamma, params["xi_share"] * gamma, a, k)
     return c1 + 0.5 * sigma * c2, sigma * c2
 
 
@@ -112,11 +118,12 @@ def quote_market(view, params, quotes):
     if lots == 0:
         return 0
     half_bp, skew_bp = spread_and_skew_bp(view, mid, params)
-    half_bp = max(after_fees(view, half_bp, params["fee_coverage"]), params["half_spread_bp_min"])
+    half_bp = max(after_fees(view, policy_half_bp(view, half_bp), params["fee_coverage"]), params["half_spread_bp_min"])
     half_bp = min(half_bp, params["half_spread_bp_max"])
     bound_bp = 2.0 * params["half_spread_bp_max"]
     shift_bp = -min(max(skew_bp * float(view["position_lots"]) / float(lots), -bound_bp), bound_bp)
     shift_bp += signal_bp(view, params["signal_weight"], params["signal_bp_max"])
+    shift_bp += policy_shift_bp(view, half_bp)
     shift_bp += funding_bp(view, params["funding_weight"], params["funding_bp_max"])
     centre = mid + shift_bp * BP * mid
     if view["features"]["ready"] & 1:
