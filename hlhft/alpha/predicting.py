@@ -47,6 +47,7 @@ class _Onnx:
         self._session = session
 
     def predict(self, rows: Float32) -> Prediction:
+        """See `Predictor`."""
         return Prediction(*self._session.run(OUTPUTS, {INPUT: rows}))
 
 
@@ -57,6 +58,7 @@ class _Torch:
         self._network, self._device = network, device
 
     def predict(self, rows: Float32) -> Prediction:
+        """See `Predictor`."""
         import torch
 
         with torch.inference_mode():

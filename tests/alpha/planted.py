@@ -11,9 +11,9 @@ import numpy as np
 from hlhft.alpha.dataset import Dataset, DatasetWriter, LabelColumns
 from hlhft.alpha.labels import LabelSpec
 from hlhft.alpha.models.config import LitConfig
-from hlhft.alpha.schema import FLAG_VALID, ROW_DTYPE, FeatureSchema
+from hlhft.alpha.schema import FLAG_VALID, ROW_DTYPE
+from tests.alpha.records import SCHEMA, lit
 
-SCHEMA = FeatureSchema(levels=2, half_life_ms=640)
 EVERY_NS = 100_000_000
 HORIZON_ROWS = 2
 RIGHT = 0.8  # how often the planted sign is right; elsewhere the class is one of the others
@@ -72,9 +72,4 @@ def planted(
 
 def small_lit(horizons: int = 1, **changes: Any) -> LitConfig:
     """A LiT that trains on these in a second."""
-    sizes: dict[str, Any] = {
-        "features": SCHEMA.columns, "levels": SCHEMA.levels, "imbalance_column": SCHEMA.imbalance_column,
-        "length": 8, "horizons": horizons, "width": 16, "heads": 2, "layers": 1, "feed_forward": 32, "lstm_width": 16,
-        "flow_tokens": True,
-    }  # fmt: skip
-    return LitConfig(**{**sizes, **changes})
+    return lit(horizons=horizons, **changes)

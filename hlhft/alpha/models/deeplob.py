@@ -25,6 +25,7 @@ class _Block(nn.Module):
         self.second = nn.Conv2d(filters, filters, (4, 1))
 
     def forward(self, image: Tensor) -> Tensor:
+        """float32[batch, channels, rows, columns] to fewer rows and columns."""
         for part in (self.across, self.first, self.second):
             image = functional.leaky_relu(part(image), _SLOPE)
         return image
