@@ -37,7 +37,7 @@ MARKETS = np.concatenate([Market.perpetual(name, asset_id=0, size_decimals=2).re
 
 
 def test_the_schema_is_raised_with_every_change_of_a_record() -> None:
-    """A snapshot in a journal says the schema that wrote it. When this fails, raise STATE_SCHEMA and pin the new layout."""
+    """A journal names the schema of its snapshots. When this fails, raise STATE_SCHEMA and pin the new layout."""
     digest = hashlib.blake2b(digest_size=8)
     for fields in (market_data_fields(1, 1, 1), lane_fields(1)):
         for name, (dtype, shape) in fields.items():

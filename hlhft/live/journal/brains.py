@@ -18,7 +18,7 @@ import numpy as np
 import hlhft
 from hlhft.compiled import running_key
 from hlhft.core.brain import Brain
-from hlhft.core.state import LANE_DTYPE, LIMITS_DTYPE
+from hlhft.core.state import LANE_DTYPE, LIMITS_DTYPE, STATE_SCHEMA
 from hlhft.live.journal.records import SCHEMA, RecordError, Start
 from hlhft.live.journal.writer import Source
 from hlhft.strategies import Strategy, load
@@ -72,6 +72,7 @@ def source_of(
     def describe(number: int, step: int) -> Start:
         return Start(
             schema=SCHEMA,
+            state_schema=STATE_SCHEMA,
             session=session,
             number=number,
             step=step,
@@ -100,6 +101,11 @@ def brain_of(start: Start) -> Brain:
     """
     if len(start.limits) != LIMITS_DTYPE.itemsize or not start.markets:
         raise RecordError("the head's limits and markets are not those of this version of hlhft")
+    if start.state_schema != STATE_SCHEMA:
+        raise RecordError(
+            f"the head's state has schema {start.state_schema} and this version of hlhft decides with schema"
+            f" {STATE_SCHEMA}; replay the journal with the version that wrote it"
+        )
     records = np.concatenate([market.record() for market in start.markets])
     brain = Brain(records, np.frombuffer(start.limits, LIMITS_DTYPE).copy(), ladders=start.ladders, width=start.width)
     brain.lane.lane["strategy_address"] = strategy_of(start).address()

@@ -32,7 +32,8 @@ import numpy as np
 from hlhft.events import EVENT_DTYPE
 from hlhft.units import Market
 
-SCHEMA = 1  # of records and of what START holds; append a migration before raising it
+# Of records and of what START holds; `read_start` reads all up to this one. 2: START names the schema of the state.
+SCHEMA = 2
 HEADER = struct.Struct("<IIqqHHI")
 HEADER_BYTES = HEADER.size
 CHECKSUM = struct.Struct("<I")
@@ -108,6 +109,7 @@ class Start(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     ladders: int
     width: int
     snapshot: bytes  # of the brain; empty in a ledger, which cannot be replayed
+    state_schema: int = 1  # hlhft.core.state.STATE_SCHEMA of the snapshot
 
 
 _HEADS = msgspec.msgpack.Encoder()
@@ -187,7 +189,7 @@ def read_start(payload: bytes) -> Start:
         schema = msgspec.msgpack.decode(payload, type=_Schema).schema
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise RecordError(f"the head of the segment cannot be read ({error})") from None
-    if schema != SCHEMA:
+    if not 1 <= schema <= SCHEMA:
         raise RecordError(
             f"the journal has schema {schema} and this version of hlhft reads schema {SCHEMA}; read it with the version"
             " that wrote it"

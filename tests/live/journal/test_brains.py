@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from hlhft.core.state import STATE_SCHEMA
 from hlhft.live.journal.brains import brain_of, processor, source_of, state, strategy_of, versions
 from hlhft.live.journal.records import RecordError, Start, pack_start, read_start
 from hlhft.strategies import load
@@ -38,6 +39,15 @@ def test_a_brain_made_from_a_head_decides_as_the_one_it_describes(tmp_path: Path
         decided += count
     assert decided > 0
     assert state(again) == state(session.brain)
+    session.journal.close()
+
+
+@pytest.mark.parametrize("schema", [1, STATE_SCHEMA + 1])
+def test_a_state_of_another_schema_is_not_read_as_ours(tmp_path: Path, schema: int) -> None:
+    session = Session(tmp_path)
+    other = msgspec.structs.replace(head(session), state_schema=schema)
+    with pytest.raises(RecordError, match=f"state has schema {schema} and this version of hlhft decides with schema"):
+        brain_of(other)
     session.journal.close()
 
 

@@ -210,6 +210,12 @@ def test_a_head_of_another_schema_is_refused_by_its_number() -> None:
         read_start(newer)
 
 
+def test_a_head_of_the_first_schema_is_read_and_names_the_state_of_its_time() -> None:
+    fields = msgspec.msgpack.decode(pack_start(start()))
+    del fields["state_schema"]
+    assert read_start(msgspec.msgpack.encode({**fields, "schema": 1})).state_schema == 1
+
+
 @pytest.mark.parametrize("payload", [b"", b"\xc1", msgspec.msgpack.encode({"schema": SCHEMA}), b"\xa1\xff"])
 def test_a_head_that_is_none_is_refused(payload: bytes) -> None:
     with pytest.raises(RecordError, match="head of the segment cannot be read"):
