@@ -74,9 +74,13 @@ _COMPILED_DATA = (
 _COMPILED_LANGUAGE = ("hashing.py", "packing.py", "scan.py")
 _COMPILED_ALPHA = (
     "action.py",
+    "barriers.py",
+    "features.py",
     "lanes.py",
     "observation.py",
-)
+    "schema.py",
+    "walking.py",
+)  # and what these take constants from
 _COMPILED_FILES = (
     "compiled.py",
     "events.py",
