@@ -187,6 +187,7 @@ def test_a_random_split_is_seen_to_leak(tmp_path: Path) -> None:
         assert len(set(np.concatenate([block.rows for block in split.blocks]).tolist())) == len(tested)
         with pytest.raises(AssertionError):
             check_apart(dataset, split)
+
 def test_ranges_give_the_blocks_back_that_they_were_made_of(tmp_path: Path) -> None:
     gap = every(SECOND_NS, 300, START_NS + 900 * SECOND_NS)
     dataset = write(
