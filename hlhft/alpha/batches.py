@@ -11,14 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hlhft.alpha.dataset import CHUNK_ROWS, Dataset
+from hlhft.alpha.training_options import TrainingError
 
 Int64 = NDArray[np.int64]
 
 JUDGED_BATCH = 512
-
-
-class TrainingError(Exception):
-    """Training that cannot begin or go on; the sentence says why and what to do."""
 
 
 class Batch(NamedTuple):

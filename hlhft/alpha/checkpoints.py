@@ -17,12 +17,12 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from hlhft.alpha.exporting import write_file
+from hlhft.alpha.training_options import EPOCHS_MAX
 
 VERSION = 1
 STATE = "state.json"
 STATE_BYTES_MAX = 4 * 1024**2
 NUMBERS_BYTES_MAX = 4 * 1024**3
-EPOCHS_MAX = 10_000
 
 
 class CheckpointError(Exception):

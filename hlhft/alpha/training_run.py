@@ -27,48 +27,15 @@ from hlhft.alpha.models.calibrated import Calibrated
 from hlhft.alpha.models.config import ModelConfig
 from hlhft.alpha.predicting import PROBES
 from hlhft.alpha.schema import FeatureSchema
-from hlhft.alpha.training import Fitted, Progress, Task, TrainingOptions, chosen_device, fit, logits_of, thinned
+from hlhft.alpha.training import Fitted, Progress, Task, chosen_device, fit, logits_of, thinned
+from hlhft.alpha.training_options import TrainingOptions
+from hlhft.alpha.training_report import CalibrationFigures, SeedFigures, TrainingReport
 from hlhft.compiled import code_key
 
 SEEDS_MAX = 100
 CALIBRATION_SAMPLES_MAX = 65_536  # evenly over the block
 RUN = "run.json"
 MODEL = "model"
-
-
-class SeedFigures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a seed came to; nothing here saw the test block."""
-
-    seed: int
-    epochs: int  # until it stopped
-    best_epoch: int  # from 1
-    stop_nll: float
-    calibrate_nll: float  # as it left training
-    samples_per_s: float  # of its fastest epoch
-
-
-class CalibrationFigures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What calibration did to the chosen seed at one horizon, on the calibrate block."""
-
-    label: str
-    rows: int
-    scale: float  # of the logits around the prior's; 1 / temperature
-    nll_before: float
-    nll_after: float
-    nll_prior: float  # of the train block's shares
-
-
-class TrainingReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the card says of the training."""
-
-    chosen_seed: int
-    choice: str
-    seeds: tuple[SeedFigures, ...]
-    calibration: tuple[CalibrationFigures, ...]
-    options: TrainingOptions
-    device: str
-    weights: int
-    rows: dict[str, int]  # samples by block
 
 
 class RunFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

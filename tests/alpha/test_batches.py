@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from hlhft.alpha import batches
-from hlhft.alpha.batches import Batches, TrainingError, summarise
+from hlhft.alpha.batches import Batches, summarise
 from hlhft.alpha.dataset import Dataset
+from hlhft.alpha.training_options import TrainingError
 from tests.alpha.planted import SCHEMA, always_flat, by_chance, by_imbalance, planted
 
 pytestmark = pytest.mark.alpha

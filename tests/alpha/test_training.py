@@ -11,14 +11,13 @@ import numpy as np
 import pytest
 import torch
 
-from hlhft.alpha.batches import Batch, TrainingError
+from hlhft.alpha.batches import Batch
 from hlhft.alpha.checkpoints import CheckpointError
 from hlhft.alpha.dataset import Dataset
 from hlhft.alpha.models.config import LitConfig
 from hlhft.alpha.splits import split_once
 from hlhft.alpha.training import (
     Task,
-    TrainingOptions,
     chosen_device,
     class_weights,
     fit,
@@ -28,6 +27,7 @@ from hlhft.alpha.training import (
     thinned,
     weighted_loss,
 )
+from hlhft.alpha.training_options import TrainingError, TrainingOptions
 from tests.alpha.planted import BAYES_NLL, by_chance, by_imbalance, planted, small_lit
 
 pytestmark = pytest.mark.alpha
@@ -181,19 +181,6 @@ def test_the_loss_weighs_rows_and_classes() -> None:
     logits = torch.log(torch.tensor([[[0.5, 0.25, 0.25]], [[0.25, 0.5, 0.25]]]))
     expected = (2.0 * 3.0 * np.log(2) + 1.0 * 1.0 * np.log(4)) / 2
     assert weighted_loss(logits, batch, torch.tensor([[3.0, 1.0, 1.0]])).item() == pytest.approx(expected, rel=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("change", "sentence"),
-    [
-        ({"epochs": 0}, "epochs is 0, expected 1 to 10000"),
-        ({"learning_rate": 0.0}, "learning_rate is 0.0"),
-        ({"device": "tpu"}, "no device tpu, give one of auto, cpu, cuda"),
-    ],
-)
-def test_options_that_are_none_are_refused(change: dict[str, Any], sentence: str) -> None:
-    with pytest.raises(TrainingError, match=sentence):
-        TrainingOptions(**change)
 
 
 def test_a_gpu_that_is_not_there_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

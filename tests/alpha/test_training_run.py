@@ -12,8 +12,10 @@ from hlhft.alpha.bundle import load_bundle, predictor
 from hlhft.alpha.calibration import softmax
 from hlhft.alpha.dataset import Dataset
 from hlhft.alpha.splits import split_once
-from hlhft.alpha.training import Task, TrainingOptions, logits_of, make_task
-from hlhft.alpha.training_run import RUN, RunFacts, SeedFigures, Trained, export, train
+from hlhft.alpha.training import Task, logits_of, make_task
+from hlhft.alpha.training_options import TrainingOptions
+from hlhft.alpha.training_report import SeedFigures
+from hlhft.alpha.training_run import RUN, RunFacts, Trained, export, train
 from tests.alpha.planted import RIGHT, by_chance, by_imbalance, planted, small_lit
 
 pytestmark = pytest.mark.alpha

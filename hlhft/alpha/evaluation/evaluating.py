@@ -21,6 +21,8 @@ from hlhft.data.errors import DataError
 
 FEE_BP = 1.5  # a new account's maker fee on perpetuals, https://hyperliquid.gitbook.io/hyperliquid-docs/trading/fees
 CHUNK_ROWS = 32_768
+SECOND_NS = 1_000_000_000
+MARKOUTS_S = (1, 5, 30)
 SHARPE = "sharpe"  # name in the log of trials of what `sharpe_of` gives
 
 
@@ -201,11 +203,6 @@ def truth_of(
     heads = dataset.heads[rows]
     mid = heads["mid_ticks"]
     cells = cut(dataset.ts_ns[rows], dataset.labels[column].horizon_ns)
-    markouts = {}
-    for place, spec in enumerate(dataset.labels):
-        if spec.kind == "markout" and place != column:
-            known = np.asarray(dataset.classes[rows, place]) >= 0
-            markouts[spec.name] = np.where(known, dataset.move_bp[rows, place].astype(np.float64), np.nan)
     truth = Truth(
         classes=np.asarray(dataset.classes[rows, column]),
         move_bp=dataset.move_bp[rows, column].astype(np.float64),
@@ -216,22 +213,47 @@ def truth_of(
         cells=cells.cells,
         prior=prior,
         cost_bp=cost_bp,
-        markouts_bp=markouts,
+        markouts_bp={f"{seconds} s": markout_bp(dataset, rows, seconds * SECOND_NS) for seconds in MARKOUTS_S},
     )
     assert truth.classes.max() < CLASSES and truth.classes.min() >= 0, "rows have labels"
     return truth, cells
 
 
-def is_in_sample(dataset: Dataset, rows: np.ndarray, length: int, fitted_on: Mapping[str, Sequence[Range]]) -> bool:
+def markout_bp(dataset: Dataset, rows: np.ndarray, after_ns: int) -> np.ndarray:
+    """float64[k]: how far the mid had moved that long after each row, bp; NaN where the segment ends before."""
+    found = np.full(len(rows), np.nan)
+    segments = dataset.segment_of(rows)
+    for segment in np.unique(segments):
+        own = np.flatnonzero(segments == segment)
+        first, end = (int(dataset.segments[name][segment]) for name in ("first", "end"))
+        ts_ns, mid = dataset.ts_ns[first:end], dataset.heads["mid_ticks"][first:end]
+        then_ns = dataset.ts_ns[rows[own]] + after_ns
+        now = mid[rows[own] - first]
+        # Data of others may have no price of their own.
+        known = (then_ns <= ts_ns[-1]) & (now > 0)
+        last = np.searchsorted(ts_ns, then_ns[known], side="right") - 1
+        found[own[known]] = (mid[last] / now[known] - 1.0) * 1e4
+    return found
+
+
+def is_in_sample(
+    dataset: Dataset,
+    rows: np.ndarray,
+    length: int,
+    fitted_on: Mapping[str, Sequence[Range]],
+    *,
+    horizon: int | None = None,
+) -> bool:
     """Whether one of the windows of `length` rows that end with `rows`, or its label, meets what a model was fitted on.
 
     `fitted_on` are its ranges by block; the test block's do not count. Between the two have to lie the longest label's
-    life and what features remember, HALF_LIVES of their longest half-life.
+    life and what features remember, HALF_LIVES of their longest half-life. `horizon`: the label's column, None all.
     """
     if not len(rows):
         return False
     ts_ns = dataset.ts_ns
-    begin, end = ts_ns[rows - (length - 1)], dataset.end_ns[rows].max(axis=1)
+    columns = slice(None) if horizon is None else slice(horizon, horizon + 1)
+    begin, end = ts_ns[rows - (length - 1)], dataset.end_ns[rows, columns].max(axis=1)
     apart_ns = int((end - ts_ns[rows]).max()) + round(HALF_LIVES * dataset.schema.half_life_ms * 1e6)
     coins = dataset.segments["coin"][dataset.segment_of(rows)]
     for name, ranges in fitted_on.items():

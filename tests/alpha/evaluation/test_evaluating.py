@@ -10,7 +10,7 @@ import pytest
 
 from hlhft.alpha.baselines import NONE, gather, known_classes
 from hlhft.alpha.dataset import Dataset, DatasetWriter, LabelColumns
-from hlhft.alpha.evaluation.evaluating import FEE_BP, Options, Outcome, evaluate, is_in_sample, truth_of
+from hlhft.alpha.evaluation.evaluating import Options, Outcome, evaluate, is_in_sample, markout_bp, truth_of
 from hlhft.alpha.evaluation.result import Code, from_json, to_json
 from hlhft.alpha.labels import LabelSpec
 from hlhft.alpha.splits import Range, Split, split_once
@@ -101,14 +101,6 @@ def test_a_boosted_rival_that_knows_as_much_is_said_to(tmp_path: Path) -> None:
     against = outcome.evaluation.horizons[0].comparison("lightgbm")
     assert against is not None and against.diebold_mariano is not None
     assert against.diebold_mariano.statistic < 0.0
-
-
-def test_markouts_of_other_labels_are_told_where_known(tmp_path: Path) -> None:
-    _, outcome = evaluated(planted(tmp_path / "set"), Oracle())
-    figures = outcome.evaluation.horizons[0].models[0].figures
-    value = figures["passive_5 s_bp"].value
-    # Half a spread of 5 bp and what the lean is worth, less the fee.
-    assert value is not None and value > 5.0 - FEE_BP + 0.5
 
 
 def test_labels_of_the_test_block_teach_no_rival(tmp_path: Path) -> None:
@@ -213,8 +205,25 @@ def test_the_truth_is_that_of_the_dataset(tmp_path: Path) -> None:
     truth, cells = truth_of(dataset, rows, 0, prior=np.full(3, 1 / 3), cost_bp=2.0)
     assert truth.classes.tolist() == dataset.classes[rows, 0].tolist()
     assert truth.half_spread_bp == pytest.approx([5.0] * 3)
-    assert list(truth.markouts_bp) == ["5 s"] and np.isnan(truth.markouts_bp["5 s"]).tolist() == [False, False, True]
+    assert list(truth.markouts_bp) == ["1 s", "5 s", "30 s"]
+    assert np.isnan(truth.markouts_bp["5 s"]).tolist() == [False, False, True]
     assert cells.cells == truth.cells <= 3
+
+
+def test_a_markout_is_the_move_of_the_mid_and_ends_with_its_segment(tmp_path: Path) -> None:
+    dataset = write(tmp_path / "set", [("BTC", every(SECOND_NS // 4, 60)), ("BTC", every(SECOND_NS, 30, 2 * 10**18))])
+    heads = np.array(dataset.heads)
+    heads["mid_ticks"] = np.random.default_rng(1).integers(900, 1_100, len(heads))
+    dataset.heads = heads
+    rows = np.array([0, 7, 58, 59, 60, 84, 85, 89])
+    found = markout_bp(dataset, rows, 5 * SECOND_NS)
+    for row, value in zip(rows, found, strict=True):
+        steps, end = (20, 60) if row < 60 else (5, 90)
+        mid = heads["mid_ticks"]
+        expected = (mid[row + steps] / mid[row] - 1.0) * 1e4 if row + steps < end else float("nan")
+        assert value == pytest.approx(expected, nan_ok=True)
+    heads["mid_ticks"] = 0.0
+    assert np.isnan(markout_bp(dataset, rows, SECOND_NS)).all(), "data of others have no price"
 
 
 @pytest.mark.parametrize(
@@ -240,3 +249,12 @@ def test_what_the_model_was_fitted_on_is_no_test(
     assert is_in_sample(dataset, rows, LENGTH, fitted) is meets
     assert not is_in_sample(dataset, rows, LENGTH, {"test": fitted["train"]})
     assert not is_in_sample(dataset, rows[:0], LENGTH, fitted)
+
+
+def test_a_shorter_label_may_come_nearer(tmp_path: Path) -> None:
+    dataset = planted(tmp_path / "set", 200)
+    rows = np.arange(100, 110)
+    # Its windows begin at 97 s; a second and five half-lives of .64 s before that, or five seconds and those.
+    fitted = {"train": [Range(coin="BTC", from_ns=START_NS, to_ns=START_NS + 92 * SECOND_NS)]}
+    assert not is_in_sample(dataset, rows, LENGTH, fitted, horizon=0)
+    assert is_in_sample(dataset, rows, LENGTH, fitted, horizon=1) and is_in_sample(dataset, rows, LENGTH, fitted)
