@@ -32,6 +32,7 @@ COMMANDS = {
     "mine": "Fetch the venue's archives into the catalogue, after asking.",
     "record": "Record the live venue's public streams into the catalogue.",
     "data": "See what a catalogue holds; check, convert, import and plot recordings.",
+    "evaluate": "Judge a model beside simple rules, after costs, and say how much is luck.",
     "scan": "Rank markets by what a two-sided quoter would have kept.",
     "config": "Show the settings, check a file, print the schema.",
     "doctor": "Print versions, processor, and where compiled code lives.",

@@ -33,10 +33,14 @@ def difference(found: Measured, metric: Metric) -> str:
     return f"{text} ({signed(found.low, metric.decimals)} to {signed(found.high, metric.decimals)})"
 
 
-def figures_table(horizon: Horizon) -> Table:
-    """Heads and rows: a model a row, the subject first."""
+def figures_table(horizon: Horizon, *, intervals: bool = False) -> Table:
+    """Heads and rows: a model a row, the subject first; with `intervals` a figure's interval stands behind it."""
     metrics = [_BY_NAME[name] for name in FIGURES]
-    rows = [[one.title, *(value(one.figures[metric.name], metric) for metric in metrics)] for one in horizon.models]
+
+    def cell(found: Measured, metric: Metric) -> str:
+        return value(found if intervals else Measured(value=found.value), metric)
+
+    rows = [[one.title, *(cell(one.figures[metric.name], metric) for metric in metrics)] for one in horizon.models]
     return ["", *(metric.title for metric in metrics)], rows
 
 
