@@ -55,6 +55,11 @@ class Block(NamedTuple):
     ranges: tuple[Range, ...]
     rows: Int64
 
+    @property
+    def size(self) -> int:
+        """How many samples there are."""
+        return len(self.rows)
+
 
 class Split(NamedTuple):
     """Four blocks in the order of time. Of `test`, only `hlhft.alpha.trials` gives the rows to who judges by them."""
