@@ -40,6 +40,7 @@ from hlhft.alpha.checkpoints import (
     save_state,
 )
 from hlhft.alpha.dataset import CHUNK_ROWS, Dataset
+from hlhft.alpha.devices import chosen_device
 from hlhft.alpha.models.build import Network, build
 from hlhft.alpha.models.config import CLASSES, ModelConfig
 from hlhft.alpha.splits import Split

@@ -91,7 +91,8 @@ def command(
     from hlhft.alpha.serving.running import Orders, run
 
     orders = Orders(
-        model=model, policy=policy, places=places, horizon=horizon, engine=engine, device=chosen_device(device) if engine == "torch" else "cpu",
+        model=model, policy=policy, places=places, horizon=horizon, engine=engine,
+        device=chosen_device(device) if engine == "torch" else "cpu",
         settings=Settings(stale_ns=round(stale_ms * 1e6)), once=once, latencies=latencies,
     )  # fmt: skip
     last = run(orders, _shown(places, as_json=as_json, once=once))
