@@ -53,12 +53,16 @@ async def contexts() -> AsyncIterator[tuple[zmq.Context, zmq.Context]]:
         other.destroy(0)
 
 
-@pytest.mark.parametrize("endpoint", ["ipc:///run/hlhft/a.sock", "tcp://127.0.0.1:5555", "tcp://[::1]:5555", "tcp://localhost:1"])
+@pytest.mark.parametrize(
+    "endpoint", ["ipc:///run/hlhft/a.sock", "tcp://127.0.0.1:5555", "tcp://[::1]:5555", "tcp://localhost:1"]
+)
 def test_places_on_this_machine_need_no_keys(endpoint: str) -> None:
     assert require_endpoint(endpoint, has_keys=False) == endpoint
 
 
-@pytest.mark.parametrize("endpoint", ["tcp://10.0.0.1:5555", "tcp://*:5555", "tcp://0.0.0.0:5555", "tcp://host.example:5"])
+@pytest.mark.parametrize(
+    "endpoint", ["tcp://10.0.0.1:5555", "tcp://*:5555", "tcp://0.0.0.0:5555", "tcp://host.example:5"]
+)
 def test_others_need_keys(endpoint: str) -> None:
     assert require_endpoint(endpoint, has_keys=True) == endpoint
     with pytest.raises(EndpointError, match="both sides need keys"):
@@ -66,7 +70,8 @@ def test_others_need_keys(endpoint: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "endpoint", ["", "ipc://relative", "inproc://a", "tcp://127.0.0.1", "tcp://:5", "tcp://h:0", "tcp://h:x", "tcp://h:65536"]
+    "endpoint",
+    ["", "ipc://relative", "inproc://a", "tcp://127.0.0.1", "tcp://:5", "tcp://h:0", "tcp://h:x", "tcp://h:65536"],
 )
 def test_no_other_place_is_one(endpoint: str) -> None:
     with pytest.raises(EndpointError, match="an endpoint is"):
@@ -82,7 +87,12 @@ def test_keys_are_checked_and_never_shown() -> None:
     public, secret = new_keys()
     other, _ = new_keys()
     assert keys_of(secret + b"\n", other.decode()) == Keys(secret, public, other)
-    for wrong, peer in ((secret[:-1], other.decode()), (secret, "short"), (secret, "~" * 40), (b"~" * 40, other.decode())):
+    for wrong, peer in (
+        (secret[:-1], other.decode()),
+        (secret, "short"),
+        (secret, "~" * 40),
+        (b"~" * 40, other.decode()),
+    ):
         with pytest.raises(EndpointError) as caught:
             keys_of(wrong, peer)
         assert secret.decode()[:10] not in str(caught.value)
@@ -196,5 +206,3 @@ def test_only_the_known_key_is_let_in() -> None:
             gate.close()
 
     on_loop(work)
-
-
