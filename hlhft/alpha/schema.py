@@ -77,7 +77,7 @@ class FeatureSchema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         flow += ["micro_bp", "vamp_bp", "spread_bp", "spread_steps", "move_bp"]
         flow += [f"{what}_{scale}" for what in ("trend", "trade_volume", "trade_count") for scale in SCALES]
         flow += ["trade_surprise", *(f"sigma_{scale}" for scale in SCALES)]
-        flow += ["since_row", "since_trade", "age_bbo", "age_fast", "age_full"]
+        flow += ["since_row", "since_trade", "age_book", "age_fast", "age_full"]
         flow += ["funding_bp", "premium_bp", "oracle_bp"]
         return (*book, *flow)
 

@@ -50,6 +50,8 @@ DECLARED: Mapping[str, ExitCode] = {
     "hlhft.alpha.extra.MissingExtra": ExitCode.FAILURE,
     "hlhft.alpha.models.config.ModelConfigError": ExitCode.USAGE,
     "hlhft.alpha.paths.PathError": ExitCode.USAGE,
+    "hlhft.alpha.policy.PolicyError": ExitCode.DATA,
+    "hlhft.alpha.serving.loading.HorizonError": ExitCode.USAGE,
     "hlhft.alpha.serving.table.ImpossibleEvent": ExitCode.FAILURE,
     "hlhft.alpha.sockets.EndpointError": ExitCode.USAGE,
     "hlhft.alpha.training_options.DeviceError": ExitCode.FAILURE,
@@ -102,6 +104,7 @@ DECLARED: Mapping[str, ExitCode] = {
     "hlhft.live.store.StoreError": ExitCode.FAILURE,
     "hlhft.live.demo.DemoError": ExitCode.FAILURE,
     "hlhft.log.LogError": ExitCode.USAGE,
+    "hlhft.report.origins.InSampleError": ExitCode.USAGE,
     "hlhft.strategies.StrategyError": ExitCode.USAGE,
     "hlhft.units.UnitsError": ExitCode.DATA,
 }
