@@ -1,7 +1,7 @@
 """Networks: how long one answer takes through ONNX Runtime, and how fast a network trains, on this machine.
 
-Inference is batch 1 on one thread, d = 64 and two layers, the window given anew each time. Training is the trainer's own
-path: windows gathered from a mapped dataset, loss, gradients, optimiser step; the fastest of three epochs counts.
+Inference is batch 1 on one thread, d = 64 and two layers, the window given anew each time. Training is the trainer's
+own path: windows gathered from a mapped dataset, loss, gradients, optimiser step; the fastest of three epochs counts.
 """
 
 from __future__ import annotations
