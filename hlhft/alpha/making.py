@@ -93,7 +93,7 @@ def make_model(wish: Wish, bar: Bar, *, on_seed: Callable[[SeedFigures], None] |
     interrupted: whole epochs are kept.
     """
     chosen_device(wish.training.device)  # refused here and not after an hour of preparing
-    with bar("Preparing the data"):
+    with bar("Preparing the data") as progress:
         dataset = prepare(
             wish.data_dir,
             schema=wish.schema,
@@ -102,6 +102,7 @@ def make_model(wish: Wish, bar: Bar, *, on_seed: Callable[[SeedFigures], None] |
             cache=wish.cache,
             coins=wish.coins or None,
             fi2010_inputs=wish.fi2010_inputs,
+            progress=progress,
         )
     task = task_of(dataset, wish)
     log = TrialLog(wish.trials)
