@@ -8,8 +8,8 @@ or crossed repeats the last whole book in a row that is not valid.
 Formulas, beyond those of `hlhft.core.features` (micro-price, VAMP, order-flow imbalance, volatility) whose functions
 they share: order-flow imbalance per level at two half-lives and their mean over all levels, which stands in for the
 first principal component (Cont, Cucuringu and Zhang, 2023) without anything to fit; trend: the mid less its decayed
-average; trade surprise: signs less what the signs before let expect, decayed; ages of the venue's book channels by
-block time, plus the book's own age. Names, units and order are `hlhft.alpha.schema`'s.
+average; trade surprise: signs less what the signs before let expect, decayed; ages: since the book changed, and of the
+newest fast and full frame by block time. Names, units and order are `hlhft.alpha.schema`'s.
 
 A segment begins with the first whole book after a start, after a silence of a market longer than GAP_NS, after a clear
 of both sides, which is how recordings mark a new session, and after a change of a market's state, which is how a live
@@ -63,6 +63,7 @@ MEMORY_DTYPE = np.dtype(
         ("begin_ns", np.int64),  # the segment's first book was here
         ("begin_exch_ns", np.int64),
         ("heard_ns", np.int64),  # newest market data of any kind but contexts
+        ("changed_ns", np.int64),  # newest change of the book without our own size
         ("book_ns", np.int64),  # up to when sizes, trends and flows are averaged
         ("moved_ns", np.int64),  # since when `moved_mid` holds
         ("row_ns", np.int64),
@@ -387,23 +388,26 @@ def _write_averages(settings, memory, values, column):
 
 
 @compiled
-def _channel_age_ns(book, source, now_ns):
-    """How old a channel's newest frame is: by block time against the newest, plus the age of that one here."""
-    age_ns = now_ns - book["time_local_ns"]
-    if book["kind"] != 0:
-        if book["source_time_ns"][source] == 0:
-            return AGE_NS_MAX
-        age_ns += book["time_exch_ns"] - book["source_time_ns"][source]
-    return age_ns
+def _channel_age_ns(book, source, exch_ns, book_age_ns):
+    """How old the newest frame of a channel that keeps a beat is at `exch_ns`, by block time; a ladder has its own age.
+
+    Frames that our own orders cause come on neither channel, so they make no depth look younger.
+    """
+    if book["kind"] == 0:
+        return book_age_ns
+    if book["source_count"][source, 0] == 0 and book["source_count"][source, 1] == 0:
+        return AGE_NS_MAX
+    return exch_ns - book["source_time_ns"][source]
 
 
 @compiled
-def _write_times(memory, book, now_ns, values, column):
+def _write_times(memory, book, now_ns, exch_ns, values, column):
+    book_age_ns = now_ns - memory["changed_ns"]
     values[column] = _log_ms(now_ns - memory["row_ns"])
     values[column + 1] = _log_ms(now_ns - memory["trade_ns"] if memory["trade_ns"] != 0 else AGE_NS_MAX)
-    values[column + 2] = _log_ms(_channel_age_ns(book, 2, now_ns))
-    values[column + 3] = _log_ms(_channel_age_ns(book, 1, now_ns))
-    values[column + 4] = _log_ms(_channel_age_ns(book, 0, now_ns))
+    values[column + 2] = _log_ms(book_age_ns)
+    values[column + 3] = _log_ms(_channel_age_ns(book, 1, exch_ns, book_age_ns))
+    values[column + 4] = _log_ms(_channel_age_ns(book, 0, exch_ns, book_age_ns))
     values[column + 5] = float(book["funding_rate_e12"]) * 1e-8
     values[column + 6] = float(book["premium_e12"]) * 1e-8
     oracle = float(book["oracle_ticks"])
@@ -437,7 +441,7 @@ def _tell(state, data, market, now_ns, exch_ns, row):
     column = _write_flows(settings, memory, state.flows[market], values, column)
     column = _write_touch(settings, memory, book, data.markets[market], values, column)
     column = _write_averages(settings, memory, values, column)
-    _write_times(memory, data.books[market], now_ns, values, column)
+    _write_times(memory, data.books[market], now_ns, exch_ns, values, column)
     memory["untold"] = 0
     memory["row_ns"] = now_ns
     memory["row_mid"] = mid
@@ -467,7 +471,9 @@ def _finish(state, data, lane, market, row):
             _begin(state, market, mid, now_ns, exch_ns)
         memory["broken"] = 0
         changed = changed or _differs(state.current, state.previous[market], state.settings[0]["levels"])
-    if not changed and told & _TOLD_TRADE == 0:
+    if changed:
+        memory["changed_ns"] = now_ns
+    elif told & _TOLD_TRADE == 0:
         return row
     if not broken:
         _take(state, market, mid, min(bids, asks), now_ns)
@@ -547,6 +553,15 @@ class Features:
         self._brain = brain
         sizes = (markets, schema.levels, schema.columns, markets)
         self._handle = np.array([*sizes, *(array.ctypes.data for array in self.state)], np.int64)
+
+    def follow(self, brain: Brain) -> None:
+        """Goes on with another object that stands where the brain did, over the same markets."""
+        assert len(brain.data.books) == len(self.state.memory), "the markets are the same"
+        self._brain = brain
+
+    def end_segments(self) -> None:
+        """Something was missed: the next whole book of each market begins a segment."""
+        self.state.memory["ended"] = 1
 
     @property
     def heads(self) -> np.ndarray:

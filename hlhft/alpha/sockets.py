@@ -1,4 +1,4 @@
-"""ZeroMQ sockets between an engine and its alpha process: where they may stand, who may talk on them, how they are read.
+"""ZeroMQ sockets between an engine and its alpha process: where they stand, who may talk on them, how they are read.
 
 Endpoints are `ipc:///absolute/path` or `tcp://host:port`. An ipc socket belongs to its user alone: its folder is made
 with mode 0700, the socket gets 0600. Over tcp, both sides have a key pair (CURVE) and know the other's public key, and
@@ -97,7 +97,7 @@ def bind(context: zmq.Context, kind: int, endpoint: str, *, queue: int, keys: Ke
     Raises EndpointError where nothing can listen.
     """
     require_endpoint(endpoint, has_keys=keys is not None)
-    socket = context.socket(kind)
+    socket: zmq.Socket = context.socket(kind)
     _limit(socket, queue)
     if keys is not None and endpoint.startswith("tcp://"):
         socket.set(zmq.CURVE_SERVER, 1)
@@ -121,7 +121,7 @@ def bind(context: zmq.Context, kind: int, endpoint: str, *, queue: int, keys: Ke
 def connect(context: zmq.Context, kind: int, endpoint: str, *, queue: int, keys: Keys | None) -> zmq.Socket:
     """A socket that connects there, and goes on doing so; nobody need listen yet. Raises EndpointError."""
     require_endpoint(endpoint, has_keys=keys is not None)
-    socket = context.socket(kind)
+    socket: zmq.Socket = context.socket(kind)
     _limit(socket, queue)
     # Who comes back is found within a tenth of a second, and who never does costs ten attempts a second.
     socket.set(zmq.RECONNECT_IVL, 100)
@@ -150,8 +150,8 @@ class Reader:
     """Reads a socket as messages come, at most READ_PER_TURN of them in a turn of the loop.
 
     `take(parts)` gets the frames of each message, `drained()` is called after the last of a turn. The socket's
-    descriptor tells only that something has changed since it was last read, so it is read until it is empty; `look` does
-    so at any other time, and must be called after something was sent on the same socket.
+    descriptor tells only that something has changed since it was last read, so it is read until it is empty; `look`
+    does so at any other time, and must be called after something was sent on the same socket.
     """
 
     def __init__(

@@ -33,7 +33,7 @@ OBSERVATION_MAX = 256
 HASH_BYTES = 16
 ACTIONS = 4  # gamma, signal weight, spread, asymmetry
 
-# The head of a feature row; the names and order of hlhft.alpha.features.ROW_DTYPE (a test compares them).
+# The head of a feature row; the names and order of hlhft.alpha.schema.ROW_DTYPE (a test compares them).
 HEAD_DTYPE = np.dtype(
     [
         ("ts_exch_ns", "<i8"), ("ts_local_ns", "<i8"), ("sequence", "<i8"), ("market", "<i8"), ("mid_ticks", "<f8"),

@@ -45,13 +45,17 @@ MEANING: Mapping[ExitCode, str] = {
 
 # Every exception type that hlhft declares, by its full name; tests/cli/test_errors.py holds the table complete.
 DECLARED: Mapping[str, ExitCode] = {
+    "hlhft.alpha.batches.TrainingError": ExitCode.DATA,
     "hlhft.alpha.bundle.BundleError": ExitCode.DATA,
     "hlhft.alpha.checkpoints.CheckpointError": ExitCode.DATA,
     "hlhft.alpha.extra.MissingExtra": ExitCode.FAILURE,
     "hlhft.alpha.models.config.ModelConfigError": ExitCode.USAGE,
     "hlhft.alpha.paths.PathError": ExitCode.USAGE,
+    "hlhft.alpha.policy.PolicyError": ExitCode.DATA,
+    "hlhft.alpha.serving.loading.HorizonError": ExitCode.USAGE,
     "hlhft.alpha.serving.table.ImpossibleEvent": ExitCode.FAILURE,
     "hlhft.alpha.sockets.EndpointError": ExitCode.USAGE,
+    "hlhft.alpha.training_options.DeviceError": ExitCode.FAILURE,
     "hlhft.alpha.training_options.TrainingError": ExitCode.DATA,
     "hlhft.alpha.trials.OpenedTwice": ExitCode.USAGE,
     "hlhft.alpha.trials.TrialLogError": ExitCode.DATA,
@@ -101,6 +105,7 @@ DECLARED: Mapping[str, ExitCode] = {
     "hlhft.live.store.StoreError": ExitCode.FAILURE,
     "hlhft.live.demo.DemoError": ExitCode.FAILURE,
     "hlhft.log.LogError": ExitCode.USAGE,
+    "hlhft.report.origins.InSampleError": ExitCode.USAGE,
     "hlhft.strategies.StrategyError": ExitCode.USAGE,
     "hlhft.units.UnitsError": ExitCode.DATA,
 }

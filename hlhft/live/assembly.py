@@ -9,7 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from hlhft.alpha.schema import FeatureSchema
+from hlhft.alpha.sockets import keys_of
 from hlhft.compiled import running_key
+from hlhft.config.folders import AlphaPlaces
 from hlhft.config.settings import Config, limit_values, whole
 from hlhft.core.brain import Brain
 from hlhft.core.state import LIMITS_DTYPE, BookKind
@@ -31,6 +34,8 @@ from hlhft.hyperliquid.signing import Signer
 from hlhft.hyperliquid.supervisor import Supervisor
 from hlhft.hyperliquid.supervisor_events import Halt, HaltCause
 from hlhft.hyperliquid.wire import ms_of
+from hlhft.live.alpha_link import E9_OF_BP, AlphaParts, LinkSettings
+from hlhft.live.alpha_rows import AlphaRows
 from hlhft.live.clock import Clock
 from hlhft.live.engine import Keep, Parts
 from hlhft.live.http import Http
@@ -43,6 +48,7 @@ from hlhft.live.keeper import Keeper
 from hlhft.live.node_feed import NodeParts
 from hlhft.live.node_health import HealthSettings
 from hlhft.live.preflight import Found
+from hlhft.live.private_files import read_private
 from hlhft.live.store import Store
 from hlhft.live.transport import TransportSettings
 from hlhft.strategies import Strategy, pair_legs
@@ -241,6 +247,7 @@ def parts_of(
     store: Store,
     base_url: str,
     node: NodeParts | None = None,
+    alpha: AlphaParts | None = None,
 ) -> Parts:
     """All machines of an engine, for the session that the store has begun. Raises ValueError (CloidError, SigningError,
     EncodeError) for what cannot be, and RuntimeError when nothing can be signed."""
@@ -294,7 +301,33 @@ def parts_of(
             store=store, keeper=hub.keeper, clock=hub.clock, signer=signer.address, journal=journal
         ),
         node=node,
+        alpha=alpha,
     )  # fmt: skip
+
+
+def schema_of(config: Config) -> FeatureSchema:
+    """The features that rows for an alpha process are made of."""
+    alpha = config.alpha
+    return FeatureSchema(levels=alpha.levels, clock_ms=alpha.clock_ms, half_life_ms=alpha.half_life_ms)
+
+
+def alpha_of(config: Config, places: AlphaPlaces, brain: Brain, *, session: int) -> AlphaParts | None:
+    """What an engine tells its alpha process and believes of it; None where there is none. Raises PrivateFileError and
+    EndpointError for keys that are none."""
+    alpha = config.alpha
+    if not alpha.enabled:
+        return None
+    keys = keys_of(read_private(Path(alpha.key_file)), alpha.peer_key) if alpha.key_file else None
+    settings = LinkSettings(
+        places=places,
+        keys=keys,
+        models=frozenset(int(model, 16) for model in alpha.models),
+        time_to_live_ns=whole(config, "alpha.time_to_live_ms"),
+        policy_time_to_live_ns=whole(config, "alpha.policy_time_to_live_ms"),
+        move_e9_max=round(alpha.move_bp_max * E9_OF_BP),
+    )
+    rows = AlphaRows(brain, schema_of(config), kept=alpha.rows_kept)
+    return AlphaParts(settings=settings, session=session, rows=rows)
 
 
 def node_of(config: Config, markets: Sequence[Market], http: Http) -> NodeParts | None:

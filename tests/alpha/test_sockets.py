@@ -39,7 +39,9 @@ def on_loop(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
 
 async def until(look: Callable[[], bool]) -> None:
     async with asyncio.timeout(WITHIN_S):
-        while not look():
+        while True:
+            if look():
+                return
             await asyncio.sleep(0.005)
 
 

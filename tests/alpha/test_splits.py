@@ -177,6 +177,18 @@ def test_one_class_teaches_nothing(tmp_path: Path) -> None:
         split_once(dataset, length=4)
 
 
+def test_a_random_split_is_seen_to_leak(tmp_path: Path) -> None:
+    """What holds for ours does not hold for the wrong one, or the test above would say nothing."""
+    dataset = write(tmp_path / "set", [("BTC", every(SECOND_NS, 300))])
+    splits = random_folds(dataset, length=4, horizon=None)
+    tested = np.concatenate([split.test.rows for split in splits])
+    assert sorted(tested.tolist()) == dataset.ends(slice(None), 4).tolist()
+    for split in splits:
+        assert len(set(np.concatenate([block.rows for block in split.blocks]).tolist())) == len(tested)
+        with pytest.raises(AssertionError):
+            check_apart(dataset, split)
+
+
 def test_ranges_give_the_blocks_back_that_they_were_made_of(tmp_path: Path) -> None:
     gap = every(SECOND_NS, 300, START_NS + 900 * SECOND_NS)
     dataset = write(
@@ -195,15 +207,3 @@ def test_ranges_of_other_data_give_empty_blocks(tmp_path: Path) -> None:
     elsewhere = {"train": [Range(coin="SOL", from_ns=0, to_ns=2**62)], "test": [Range(coin="BTC", from_ns=0, to_ns=9)]}
     found = split_within(dataset, elsewhere, length=4, embargo_ns=1)
     assert [len(block.rows) for block in found.blocks] == [0, 0, 0, 0]
-
-
-def test_a_random_split_is_seen_to_leak(tmp_path: Path) -> None:
-    """What holds for ours does not hold for the wrong one, or the test above would say nothing."""
-    dataset = write(tmp_path / "set", [("BTC", every(SECOND_NS, 300))])
-    splits = random_folds(dataset, length=4, horizon=None)
-    tested = np.concatenate([split.test.rows for split in splits])
-    assert sorted(tested.tolist()) == dataset.ends(slice(None), 4).tolist()
-    for split in splits:
-        assert len(set(np.concatenate([block.rows for block in split.blocks]).tolist())) == len(tested)
-        with pytest.raises(AssertionError):
-            check_apart(dataset, split)

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hlhft.alpha import wire
+from hlhft.alpha.schema import LEVELS_MAX, ROW_DTYPE, FeatureSchema
 from hlhft.alpha.wire import Fault, Flag, Heartbeat, Kind, Message, Reason, Request, Rows, Signal, decode
 from tests.alpha.wired import SCHEMA, SESSION, rows_message, rows_of, signal_of
 
@@ -220,3 +221,9 @@ def test_a_schema_hash_has_thirty_two_digits() -> None:
 def test_every_reason_says_what_it_is() -> None:
     assert set(wire.REASON_MEANING) == set(Reason)
     assert [int(kind) for kind in Kind] == [1, 2, 3, 4, 5]
+
+
+def test_the_head_of_a_row_is_that_of_the_features_and_every_schema_fits() -> None:
+    assert wire.HEAD_DTYPE == ROW_DTYPE
+    schema = FeatureSchema(levels=LEVELS_MAX)
+    assert schema.columns <= wire.FEATURES_MAX and len(wire.hash_bytes(schema.hash)) == 16

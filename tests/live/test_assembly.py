@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from hlhft.alpha.sockets import EndpointError, new_keys
+from hlhft.config.folders import alpha_places_of
+from hlhft.config.live_sections import Alpha, MarketData
 from hlhft.config.live_sections import Gateway as GatewaySection
-from hlhft.config.live_sections import MarketData
 from hlhft.config.settings import Config
 from hlhft.core.state import BookKind
 from hlhft.data.errors import DataError
@@ -22,6 +24,7 @@ from hlhft.hyperliquid.signing import Signer
 from hlhft.hyperliquid.supervisor_events import Halt, HaltCause
 from hlhft.live.assembly import (
     Keeping,
+    alpha_of,
     begin_session,
     brain_of,
     budgets_of,
@@ -31,6 +34,7 @@ from hlhft.live.assembly import (
     node_of,
     open_journal,
     parts_of,
+    schema_of,
     stored_halt,
 )
 from hlhft.live.clock import Clock
@@ -272,3 +276,32 @@ def test_a_node_is_made_of_its_settings_where_books_come_from_one(tmp_path: Path
             await http.close()
 
     asyncio.run(work())
+
+
+def test_an_alpha_process_is_talked_to_only_where_the_settings_say_so(tmp_path: Path):
+    brain = brain_of(CONFIG, STRATEGY, (ETH,))
+    environment = {"STATE_DIRECTORY": str(tmp_path)}
+    assert alpha_of(CONFIG, alpha_places_of(CONFIG, environment), brain, session=3) is None
+    config = Config(alpha=Alpha(enabled=True, levels=3, clock_ms=100, models=("00000000000000ff",), move_bp_max=1.5))
+    parts = alpha_of(config, alpha_places_of(config, environment), brain, session=3)
+    assert parts is not None and parts.session == 3
+    assert parts.rows.schema == schema_of(config) and (parts.rows.schema.levels, parts.rows.schema.clock_ms) == (3, 100)
+    settings = parts.settings
+    assert (settings.models, settings.move_e9_max, settings.keys) == (frozenset({255}), 150_000, None)
+    assert (settings.time_to_live_ns, settings.policy_time_to_live_ns) == (1_000_000_000, 10_000_000_000)
+    assert settings.places.features == f"ipc://{tmp_path}/alpha/features.sock"
+
+
+def test_the_keys_of_an_alpha_process_are_read_from_a_file_of_its_own(tmp_path: Path):
+    brain = brain_of(CONFIG, STRATEGY, (ETH,))
+    public, secret = new_keys()
+    path = tmp_path / "engine.key"
+    path.touch(mode=0o600)
+    path.write_bytes(secret)
+    config = Config(alpha=Alpha(enabled=True, key_file=str(path), peer_key=public.decode()))
+    places = alpha_places_of(config, {"STATE_DIRECTORY": str(tmp_path)})
+    parts = alpha_of(config, places, brain, session=1)
+    assert parts is not None and parts.settings.keys is not None and parts.settings.keys.peer == public
+    wrong = Config(alpha=Alpha(enabled=True, key_file=str(path), peer_key="short"))
+    with pytest.raises(EndpointError, match="40 characters"):
+        alpha_of(wrong, places, brain, session=1)

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from hlhft.alpha.schema import FLAG_RESET, FLAG_VALID
 from hlhft.alpha.wire import HEAD_DTYPE, Reason
 
 ROOM = 4  # windows that fit before the newest rows are moved to the front: one copy of a row in so many
-VALID, RESET = 1, 2  # hlhft.alpha.features.FLAG_VALID and FLAG_RESET
 NEVER = -1
 
 
@@ -63,7 +63,7 @@ class Window:
         """Rows that follow the newest. `heads` has the fields of HEAD_DTYPE[n], `values` is float32[n, F], n > 0.
         True when a new run began among them."""
         assert self.count == 0 or int(heads["sequence"][0]) == self.newest + 1
-        resets = np.flatnonzero(heads["flags"] & RESET)
+        resets = np.flatnonzero(heads["flags"] & FLAG_RESET)
         if len(resets):
             # What came before a gap of the engine is of another run.
             heads, values = heads[resets[-1] :], values[resets[-1] :]
@@ -116,7 +116,7 @@ class Window:
 
     def _judge(self, heads: np.ndarray, values: np.ndarray, bounds: Bounds | None) -> None:
         found = (
-            (Reason.NOT_VALID, (heads["flags"] & VALID) == 0),
+            (Reason.NOT_VALID, (heads["flags"] & FLAG_VALID) == 0),
             (Reason.NOT_FINITE, ~np.isfinite(values).all(axis=1)),
             (Reason.OUT_OF_RANGE, bounds.outside(values) if bounds is not None else np.zeros(len(heads), bool)),
         )

@@ -58,6 +58,7 @@ class World:
     lag: int = 3  # rows
     deep_level: int = 3  # from the touch, 0
     memory: float = 0.85  # autocorrelation of the state behind each level's imbalance from row to row
+    deep_memory: float = 0.0  # that of the deep level: without any, past moves of CROSSED say nothing of the next one
     move_ticks: int = 30
     shift_row: int | None = None  # from here on lots, ticks between levels and moves are larger; None never
     lots_factor: float = 8.0
@@ -88,9 +89,11 @@ def imbalances(world: World, rows: int, draws: np.random.Generator) -> Float64:
     noise = draws.standard_normal((rows, LEVELS))
     state = np.empty((rows, LEVELS))
     state[0] = noise[0]
-    share = math.sqrt(1.0 - world.memory**2)
+    memory = np.full(LEVELS, world.memory)
+    memory[world.deep_level] = world.deep_memory
+    share = np.sqrt(1.0 - memory**2)
     for row in range(1, rows):
-        state[row] = world.memory * state[row - 1] + share * noise[row]
+        state[row] = memory * state[row - 1] + share * noise[row]
     # The distribution of |state| is that of erf: its own image under it is uniform.
     uniform = np.vectorize(math.erf)(np.abs(state) / math.sqrt(2.0))
     return np.sign(state) * (IMBALANCE_MIN + (IMBALANCE_MAX - IMBALANCE_MIN) * uniform)
