@@ -45,7 +45,6 @@ MEANING: Mapping[ExitCode, str] = {
 
 # Every exception type that hlhft declares, by its full name; tests/cli/test_errors.py holds the table complete.
 DECLARED: Mapping[str, ExitCode] = {
-    "hlhft.alpha.batches.TrainingError": ExitCode.DATA,
     "hlhft.alpha.bundle.BundleError": ExitCode.DATA,
     "hlhft.alpha.checkpoints.CheckpointError": ExitCode.DATA,
     "hlhft.alpha.extra.MissingExtra": ExitCode.FAILURE,
