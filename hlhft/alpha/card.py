@@ -127,7 +127,7 @@ def _figure_cards(horizon: Horizon) -> str:
     """The headline's figures, each with the best that the rivals have."""
     heads, rows = words.figures_table(horizon)
     cards = []
-    for place in range(1, min(len(heads), 1 + len(CARDS))):
+    for place in (1 + words.FIGURES.index(name) for name in CARDS):
         own = rows[0][place].split(" (")[0]
         rivals = ", ".join(f"{row[0]} {row[place].split(' (')[0]}" for row in rows[1:4])
         cards.append(

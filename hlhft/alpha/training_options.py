@@ -21,7 +21,7 @@ class TrainingOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
     epochs: int = 20
     patience: int = 4
-    batch: int = 256
+    batch: int = 128
     learning_rate: float = 1e-3
     weight_decay: float = 1e-2
     warmup_steps: int = 100

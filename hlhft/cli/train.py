@@ -78,7 +78,7 @@ def _milliseconds(context: click.Context, option: click.Parameter, value: str) -
     help="auto: a GPU if there is one.",
 )
 @click.option("--threads", type=click.IntRange(0, 1024), default=0, show_default=True, help="0: all that there are.")
-@click.option("--batch", type=click.IntRange(1, 65_536), default=256, show_default=True, help="Windows a step.")
+@click.option("--batch", type=click.IntRange(1, 65_536), default=128, show_default=True, help="Windows a step.")
 @click.option("--learning-rate", type=click.FloatRange(1e-8, 1), default=1e-3, show_default=True, help="At the start.")
 @click.option("--patience", type=click.IntRange(1, 10_000), default=4, show_default=True, help="Epochs without gain.")
 @click.option(
