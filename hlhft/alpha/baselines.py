@@ -270,7 +270,7 @@ def _logistic(train: Rows, stop: Rows, calibrate: Rows, settings: Settings) -> R
     best: tuple[float, Callable[[Rows], np.ndarray]] | None = None
     for strength in STRENGTHS if len(stop.classes) else STRENGTHS[1:2]:
         model = LogisticRegression(C=strength, max_iter=300, tol=1e-3)
-        # Left alone, the algebra library takes every core, and on busy ones it waits twenty times longer than it counts.
+        # Left alone, the algebra library takes every core, and on busy ones it waits far longer than it counts.
         with threadpool_limits(limits=settings.threads):
             model.fit(scale(train.values), train.classes)
 

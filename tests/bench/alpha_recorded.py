@@ -6,8 +6,8 @@ to hold is that calibrated probabilities of LiT are no worse than the mere share
 - Binance USD-M and spot, BTC and ETH, 8 and 9 August 2024, a row every 100 ms, the mean mid 300 to 500 ms ahead
   against 1.5e-5 of it (Xiao et al. 2025, but with the rows that do not move). USD-M is cut at three quarters of its
   time, spot at midnight.
-- Hyperliquid, BTC, ETH, SOL and WLFI, 35 minutes of September 2025 in the cadence and depth of today's feed: a row every
-  500 ms, barriers at 5 s.
+- Hyperliquid, BTC, ETH, SOL and WLFI, 35 minutes of September 2025 in the cadence and depth of today's feed: a row
+  every 500 ms, barriers at 5 s.
 
 LiT is small, as the data are, and the seed with the lowest NLL on the stop block is taken; rivals see the row that its
 windows end with, and learn from the same blocks.

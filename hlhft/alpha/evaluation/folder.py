@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hlhft.alpha import fi2010
 from hlhft.alpha.bundle import Bundle, load_bundle, model_folder, predictor
 from hlhft.alpha.dataset import Dataset
 from hlhft.alpha.evaluation.evaluating import Options
@@ -64,7 +65,7 @@ def dataset_for(bundle: Bundle, wish: Wish) -> Dataset:
         profile=wish.profile,
         cache=wish.cache,
         coins=wish.coins or None,
-        **({} if bundle.foreign is None else {"fi2010_inputs": len(bundle.foreign.names)}),
+        fi2010_inputs=inputs_of(bundle.schema_hash),
     )
     if found.schema.hash != bundle.schema_hash:
         raise DataError(
@@ -76,6 +77,11 @@ def dataset_for(bundle: Bundle, wish: Wish) -> Dataset:
                 wish.data_dir, None, f"the data have no label {spec.name} as the model forecasts it, give recordings"
             )
     return found
+
+
+def inputs_of(schema_hash: str) -> int:
+    """How many inputs of FI-2010 a schema has; for any other schema all, which are then not asked for."""
+    return next((inputs for inputs in fi2010.INPUTS if fi2010.schema_of(inputs).hash == schema_hash), fi2010.FEATURES)
 
 
 def split_for(bundle: Bundle, dataset: Dataset) -> Split:
