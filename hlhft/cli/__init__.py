@@ -27,6 +27,7 @@ COMMANDS = {
     "resume": "Clear an engine's halt.",
     "flatten": "Cancel an engine's orders and close its positions.",
     "reload": "Let an engine take changed settings.",
+    "signals": "Ask a model about a recording, for a backtest that hears it.",
     "alpha": "Serve a model and a policy to a running engine.",
     "watchdog": "Cancel for an engine that is gone, and prove that nothing of it is left.",
     "replay": "Decide a journal once more and compare.",

@@ -21,6 +21,7 @@ import zmq
 
 from hlhft.alpha.schema import FeatureSchema
 from hlhft.alpha.sockets import Gatekeeper, Keys, Reader, bind, connect, new_context, send
+from hlhft.alpha.telling import ended_row, policy_row, signal_row
 from hlhft.alpha.wire import (
     MARKETS_MAX,
     NO_HASH,
@@ -37,7 +38,6 @@ from hlhft.alpha.wire import (
     hash_bytes,
 )
 from hlhft.config.folders import AlphaPlaces
-from hlhft.events import EventFlag, EventKind
 from hlhft.hyperliquid.decode import Row
 from hlhft.live.histogram import Histogram
 from hlhft.live.hub import Hub
@@ -53,8 +53,6 @@ AHEAD_NS_MAX = 50_000_000  # by which the data of a signal may seem to be of lat
 SUM_ERROR_MAX = 1e-3
 SIGMA_E9_MAX = 10**9
 E9_OF_BP = 100_000
-_VISIBLE = int(EventFlag.LOCAL_VISIBLE)
-_SIGNAL, _POLICY = int(EventKind.SIGNAL), int(EventKind.POLICY)
 
 
 class RowMaker(Protocol):
@@ -307,26 +305,22 @@ class AlphaLink:
                 return None  # nothing stands that it could end
             self.counters["signals ended"] += 1
             market.until_ns = 0
-            return (now_ns, now_ns, 0, 0, signal.sequence, 0, 0, _SIGNAL, _VISIBLE, signal.market, 0, 0)
-        most = self._settings.move_e9_max
-        move_e9 = min(max(signal.mu_e9, -most), most)
+            return ended_row(signal, now_ns=now_ns)
+        settings = self._settings
         self.counters["signals"] += 1
-        if move_e9 != signal.mu_e9:
+        if abs(signal.mu_e9) > settings.move_e9_max:
             self.counters["signals whose move was cut"] += 1
         self.age.note(now_ns - signal.data_ns)
-        market.until_ns = signal.data_ns + self._settings.time_to_live_ns
-        return (
-            signal.data_ns, now_ns, move_e9, signal.sigma_e9, signal.sequence, market.until_ns, signal.model_id,
-            _SIGNAL, _VISIBLE, signal.market, 0, 0,
-        )  # fmt: skip
+        market.until_ns = signal.data_ns + settings.time_to_live_ns
+        return signal_row(
+            signal, now_ns=now_ns, time_to_live_ns=settings.time_to_live_ns, move_e9_max=settings.move_e9_max
+        )
 
     def _policy_row(self, signal: Signal, now_ns: int) -> Row:
-        gamma, weight, spread, asymmetry = signal.action_e6
-        observed_ns = self._told[signal.market].observed_ns
-        until_ns = observed_ns + self._settings.policy_time_to_live_ns
         self.counters["decisions of a policy"] += 1
-        return (
-            observed_ns, now_ns, gamma, weight, spread, until_ns, asymmetry, _POLICY, _VISIBLE, signal.market, 0, 0,
+        return policy_row(
+            signal, now_ns=now_ns, observed_ns=self._told[signal.market].observed_ns,
+            time_to_live_ns=self._settings.policy_time_to_live_ns,
         )  # fmt: skip
 
     # Signs of life.

@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -112,16 +113,10 @@ def test_a_flood_of_lies_and_nonsense_costs_no_quote(house: House) -> None:
     context = new_context()
     socket = bind(context, zmq.PUB, f"ipc://{house.state}/alpha/signals.sock", queue=100_000, keys=None)
     told = status(house)
-    lies = [
-        encode_signal(signal_of(
-            schema=hash_bytes(SCHEMA.hash), session=told.session, sequence=sequence, mu_e9=mu_e9,
-            data_ns=time.time_ns() + ahead_ns, sent_ns=0,
-        ))
-        for sequence in (1, 2**40)
-        for mu_e9 in (-(2**63), 2**63 - 1)
-        for ahead_ns in (-(10**15), 0, 10**15)
-    ]  # fmt: skip
-    lies += [b"", b"nonsense" * 50, os.urandom(184), encode_heartbeat(Heartbeat(b"x" * 16, 1, 1, 1, 1, 1, 1, 1, 1, 1))]
+    lies = [b"", b"nonsense" * 50, os.urandom(184), encode_heartbeat(Heartbeat(b"x" * 16, 1, 1, 1, 1, 1, 1, 1, 1, 1))]
+    for sequence, mu_e9, ahead_ns in product((1, 2**40), (-(2**63), 2**63 - 1), (-(10**15), 0, 10**15)):
+        changes = {"sequence": sequence, "mu_e9": mu_e9, "data_ns": time.time_ns() + ahead_ns, "sent_ns": 0}
+        lies.append(encode_signal(signal_of(schema=hash_bytes(SCHEMA.hash), session=told.session, **changes)))
     try:
         eventually(lambda: flooded(house, socket, lies), within_s=20)
         ends = time.monotonic() + FLOOD_S
