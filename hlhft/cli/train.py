@@ -82,7 +82,7 @@ def _milliseconds(context: click.Context, option: click.Parameter, value: str) -
 @click.option("--learning-rate", type=click.FloatRange(1e-8, 1), default=1e-3, show_default=True, help="At the start.")
 @click.option("--patience", type=click.IntRange(1, 10_000), default=4, show_default=True, help="Epochs without gain.")
 @click.option(
-    "--averaging", type=click.FloatRange(0, 0.99999), default=0.0, show_default=True, help="Of weights, a step."
+    "--averaging", type=click.FloatRange(0, 0.99999), default=0.995, show_default=True, help="Of weights; 0: none."
 )
 @click.option(
     "--class-weighting", type=click.FloatRange(0, 1), default=0.0, show_default=True, help="1: classes weigh alike."
