@@ -35,7 +35,7 @@ def test_every_rival_is_shown_and_the_verdict_said(
     for title in ("LiT", "class shares", "persistence", "imbalance rule", "logistic regression", "LightGBM"):
         assert title in printed
     said = " ".join(printed.split())
-    assert "Cannot tell: a claim takes 20 test days at least, and here is 1 test day." in said
+    assert "Cannot tell: a claim takes 20 test days at least, and here are 0 test days." in said
     assert "1 trial in the log, worth 1 independent one" in said
     assert "…" not in printed
 
