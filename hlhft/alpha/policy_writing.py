@@ -58,7 +58,8 @@ class _Network(torch.nn.Module):
 
     def forward(self, seen: torch.Tensor) -> torch.Tensor:
         """float32[N, 4] for float32[N, O]."""
-        normalised = torch.clamp((seen - self.mean) / self.scale, -NORMALISED_MAX, NORMALISED_MAX)
+        bounded = torch.clamp(seen, -observation.LIMIT, observation.LIMIT)
+        normalised = torch.clamp((bounded - self.mean) / self.scale, -NORMALISED_MAX, NORMALISED_MAX)
         return torch.clamp(self.layers(normalised), -1.0, 1.0) @ self.places
 
 
