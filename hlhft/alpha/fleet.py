@@ -39,10 +39,12 @@ from hlhft.backtest.models import parse_fees
 from hlhft.backtest.replay import ReplayError, RowArray, prepare
 from hlhft.backtest.session import Settings, plan_of
 from hlhft.compiled import JIT_DISABLED
+from hlhft.core.signals import POLICY_LIFE_NS_MAX
 from hlhft.core.state import COMMAND_DTYPE, LEVEL_DTYPE, LEVELS
 
 DECISION_S_MIN, DECISION_S_MAX = 0.1, 60.0
 SLOTS_MAX = 4096
+VALID_S_MAX = POLICY_LIFE_NS_MAX / 1e9
 NEVER_NS = 2**62
 Policy = Callable[[np.ndarray, "Fleet"], np.ndarray]
 _ORDER, _POSITION = "order_notional_usdc", "position_notional_usdc"
@@ -66,7 +68,7 @@ class Task:
 
     def __post_init__(self) -> None:
         for name, low, high in (
-            ("decision_s", DECISION_S_MIN, DECISION_S_MAX), ("delay_ms", 0.0, 60_000.0), ("valid_s", 0.1, 3600.0),
+            ("decision_s", DECISION_S_MIN, DECISION_S_MAX), ("delay_ms", 0.0, 60_000.0), ("valid_s", 0.1, VALID_S_MAX),
             ("warm_s", 0.0, 3600.0), ("eta", 0.0, 1e3), ("drawdown_weight", 0.0, 1e3), ("close_bp", 0.0, 1e3),
         ):  # fmt: skip
             if not low <= getattr(self, name) <= high:

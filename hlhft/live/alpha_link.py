@@ -120,6 +120,7 @@ class AlphaLink:
         self.age = Histogram()  # of the data of the signals that were believed, when they came
         self.heard_ns = 0  # the newest heartbeat, 0 none
         self.is_heard = False  # a heartbeat came within SILENCE_NS
+        self._model_id = self._said_model_id = 0
         self._hub = hub
         self._parts = parts
         self._settings = parts.settings
@@ -333,12 +334,17 @@ class AlphaLink:
     def _beat(self, beat: Heartbeat) -> None:
         self.heard_ns = self._hub.clock.now_ns()
         self.counters["heartbeats"] += 1
+        self._model_id = beat.model_id
         if not self.is_heard:
             self.is_heard = True
+            self._said_model_id = beat.model_id
             self._hub.say(f"the alpha process lives, its model is {beat.model_id:016x}")
 
     def tend(self) -> None:
-        """A quiet moment, about once a second: says when the alpha process has fallen silent."""
+        """A quiet moment, about once a second: says when the alpha process has fallen silent or has another model."""
+        if self.is_heard and self._model_id != self._said_model_id:
+            self._said_model_id = self._model_id
+            self._hub.say(f"the alpha process has another model, {self._model_id:016x}")
         if self.is_heard and self._hub.clock.now_ns() - self.heard_ns > SILENCE_NS:
             self.is_heard = False
             self.counters["times the alpha process fell silent"] += 1
