@@ -25,6 +25,7 @@ import numpy as np
 from hlhft import __version__
 from hlhft.alpha import action, observation
 from hlhft.compiled import running_key
+from hlhft.report.origins import Origin, Span
 
 VERSION = 1
 RECORD, GRAPH, WEIGHTS = "policy.json", "policy.onnx", "policy.safetensors"
@@ -49,14 +50,6 @@ class PolicyError(Exception):
 
     def __init__(self, path: Path, what: str) -> None:
         super().__init__(f"{path}: {what}")
-
-
-class Fitted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One stretch of a recording that a policy was made from. A simulated path is none: no backtest can meet it."""
-
-    coin: str
-    from_ns: int
-    to_ns: int
 
 
 class Steered(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -87,7 +80,9 @@ class PolicyRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     hidden: tuple[int, ...]
     weight: float  # 0: no gain was found, and it does nothing
     steered: Steered
-    ranges: dict[str, tuple[Fitted, ...]]  # by use: tune, train, select, test
+    # What it was tuned and trained on (train), chosen on (chosen) and judged on (test). A simulated path is no range:
+    # no backtest can meet it.
+    ranges: dict[str, tuple[Span, ...]]
     embargo_ns: int
     paths: str  # what it was trained on, in words
     seed: int
@@ -96,9 +91,9 @@ class PolicyRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     files: dict[str, str]  # sha256 of what is served
 
     @property
-    def fitted_ranges(self) -> tuple[Fitted, ...]:
-        """What it was tuned, trained and chosen on: no backtest may meet it."""
-        return tuple(one for use in ("tune", "train", "select") for one in self.ranges.get(use, ()))
+    def origin(self) -> Origin:
+        """What a backtest has to know: it may not meet what the policy was made from."""
+        return Origin(what=f"policy {self.policy_id:016x}", blocks=self.ranges, embargo_ns=self.embargo_ns)
 
 
 ACTION_BOUNDS: dict[str, tuple[float, float]] = {
@@ -140,7 +135,9 @@ class Weights:
 
     def act(self, observations: np.ndarray) -> np.ndarray:
         """float32[N, 4] for float32[N, O]: all within -1..1, 0 for what is no number."""
-        value = np.clip((observations - self.mean) / self.scale, -NORMALISED_MAX, NORMALISED_MAX)
+        # Nothing that is observed here lies outside; what comes from elsewhere may.
+        seen = np.clip(np.nan_to_num(observations), -observation.LIMIT, observation.LIMIT)
+        value = np.clip((seen - self.mean) / self.scale, -NORMALISED_MAX, NORMALISED_MAX)
         for number, (weights, bias) in enumerate(self.layers):
             value = value @ weights.T + bias
             if number < len(self.layers) - 1:

@@ -23,13 +23,12 @@ from stable_baselines3.common.vec_env import VecNormalize
 
 from hlhft.alpha import action
 from hlhft.alpha.environment import PolicyEnv
-from hlhft.alpha.fleet import Fleet, Score, Task, evaluate
+from hlhft.alpha.fleet import Score, Task, evaluate
 from hlhft.alpha.paths import Path, PathError
 from hlhft.alpha.policy import NORMALISED_MAX, Weights
-from hlhft.report.bootstrap import student_quantile
+from hlhft.alpha.policy_card import Mean
+from hlhft.alpha.policy_evaluation import acting, interval
 
-SEEDS_MIN = 1
-_NORMAL_95 = 1.959963984540054
 Progress = Callable[[str, int, int], None]
 
 
@@ -136,11 +135,6 @@ def weights_of(model: PPO, statistics: VecNormalize, steered: Sequence[str]) -> 
     )
 
 
-def acting(weights: Weights) -> Callable[[np.ndarray, Fleet], np.ndarray]:
-    """The weights as a policy for `evaluate`."""
-    return lambda observations, fleet: weights.act(observations)
-
-
 @dataclass(frozen=True)
 class Checkpoint:
     """A learner after some steps: its utility on held-out paths against the closed form's on the same."""
@@ -236,27 +230,6 @@ def train(
 
 
 @dataclass(frozen=True)
-class Interval:
-    """A mean and where it lies with 95 %."""
-
-    mean: float
-    low: float
-    high: float
-
-
-def interval(values: np.ndarray) -> Interval:
-    """Student's interval of the mean of independent values, float64[n]; without bounds for fewer than 6."""
-    mean = float(values.mean())
-    if len(values) < 6:
-        # Of so few Student's quantile is not known here to 1 %, so a wider one stands for it (4 values: 3.18).
-        reach = {1: math.inf, 2: 12.71, 3: 4.303, 4: 3.183, 5: 2.777}[len(values)]
-    else:
-        reach = student_quantile(_NORMAL_95, len(values) - 1)
-    error = float(values.std(ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else math.inf
-    return Interval(mean, mean - reach * error, mean + reach * error)
-
-
-@dataclass(frozen=True)
 class Judged:
     """A policy against the closed form on the same test paths."""
 
@@ -264,7 +237,7 @@ class Judged:
     base: Score
 
     @property
-    def gain(self) -> Interval:
+    def gain(self) -> Mean:
         """Of utility a second, pair by pair."""
         return interval(self.policy.utility - self.base.utility)
 

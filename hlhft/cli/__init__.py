@@ -34,6 +34,7 @@ COMMANDS = {
     "record": "Record the live venue's public streams into the catalogue.",
     "data": "See what a catalogue holds; check, convert, import and plot recordings.",
     "evaluate": "Judge a model beside simple rules, after costs, and say how much is luck.",
+    "policy": "Train and judge a policy that steers a closed form.",
     "scan": "Rank markets by what a two-sided quoter would have kept.",
     "config": "Show the settings, check a file, print the schema.",
     "doctor": "Print versions, processor, and where compiled code lives.",
