@@ -43,7 +43,7 @@ from hlhft.alpha.dataset import CHUNK_ROWS, Dataset
 from hlhft.alpha.models.build import Network, build
 from hlhft.alpha.models.config import CLASSES, ModelConfig
 from hlhft.alpha.splits import Split
-from hlhft.alpha.training_options import EPOCHS_MAX, TrainingError, TrainingOptions
+from hlhft.alpha.training_options import EPOCHS_MAX, DeviceError, TrainingError, TrainingOptions
 
 Progress = Callable[[int, int], None]
 
@@ -93,9 +93,9 @@ def make_task(dataset: Dataset, split: Split, config: ModelConfig) -> Task:
 
 
 def chosen_device(name: str) -> str:
-    """ "cpu" or "cuda". Raises TrainingError for a GPU that is not there."""
+    """ "cpu" or "cuda". Raises DeviceError for a GPU that is not there."""
     if name == "cuda" and not torch.cuda.is_available():
-        raise TrainingError("there is no CUDA GPU that torch can use here, give --device cpu")
+        raise DeviceError("there is no CUDA GPU that torch can use here, give --device cpu")
     return "cuda" if name == "cuda" or (name == "auto" and torch.cuda.is_available()) else "cpu"
 
 

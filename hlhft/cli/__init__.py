@@ -18,6 +18,7 @@ from hlhft.log import Logs
 COMMANDS = {
     "demo": "Rehearse live trading on this machine, and report what it made.",
     "backtest": "Replay recordings against a strategy and report what it made.",
+    "train": "Train a model on recorded data and say what it is worth.",
     "sweep": "Run many parameter sets over one replay and select honestly.",
     "exchange": "Serve a Hyperliquid on this machine, for demos, tests and paper trading.",
     "run": "Trade, on the venue or on paper, until told to stop.",

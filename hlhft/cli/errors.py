@@ -45,7 +45,6 @@ MEANING: Mapping[ExitCode, str] = {
 
 # Every exception type that hlhft declares, by its full name; tests/cli/test_errors.py holds the table complete.
 DECLARED: Mapping[str, ExitCode] = {
-    "hlhft.alpha.batches.TrainingError": ExitCode.DATA,
     "hlhft.alpha.bundle.BundleError": ExitCode.DATA,
     "hlhft.alpha.checkpoints.CheckpointError": ExitCode.DATA,
     "hlhft.alpha.extra.MissingExtra": ExitCode.FAILURE,
@@ -56,6 +55,7 @@ DECLARED: Mapping[str, ExitCode] = {
     "hlhft.alpha.serving.table.ImpossibleEvent": ExitCode.FAILURE,
     "hlhft.alpha.sockets.EndpointError": ExitCode.USAGE,
     "hlhft.alpha.tracks.LatencyError": ExitCode.DATA,
+    "hlhft.alpha.training_options.DeviceError": ExitCode.FAILURE,
     "hlhft.alpha.training_options.TrainingError": ExitCode.DATA,
     "hlhft.alpha.trials.OpenedTwice": ExitCode.USAGE,
     "hlhft.alpha.trials.TrialLogError": ExitCode.DATA,

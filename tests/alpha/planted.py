@@ -37,7 +37,13 @@ def always_flat(values: np.ndarray, random: np.random.Generator) -> np.ndarray:
 
 
 def planted(
-    folder: Path, *, rows: int = 4_000, seed: int = 0, classes: Sequence[Classes] = (by_imbalance,), coin: str = "BTC"
+    folder: Path,
+    *,
+    rows: int = 4_000,
+    seed: int = 0,
+    classes: Sequence[Classes] = (by_imbalance,),
+    coin: str = "BTC",
+    specs: Sequence[LabelSpec] = (),
 ) -> Dataset:
     """A dataset of one segment; one label column for each of `classes`."""
     random = np.random.default_rng(seed)
@@ -55,13 +61,13 @@ def planted(
     )
     move_bp = np.where(found >= 0, (found - 1) * 2.0 + random.normal(0, 0.1, found.shape), 0).astype(np.float32)
     labels = LabelColumns(found, end_ns, move_bp, np.full(found.shape, 0.5, np.float32))
-    specs = [LabelSpec(name=f"next-{place}", kind="window", horizon_ms=200) for place in range(len(classes))]
+    named = [LabelSpec(name=f"next-{place}", kind="window", horizon_ms=200) for place in range(len(classes))]
     with DatasetWriter(
         folder,
         name=folder.name,
         key=f"{seed}-{rows}-{'-'.join(one.__name__ for one in classes)}",
         schema=SCHEMA,
-        labels=specs,
+        labels=specs or named,
         coins=[coin],
         sources=["planted"],
         profile="recorded",

@@ -27,7 +27,7 @@ from hlhft.alpha.training import (
     thinned,
     weighted_loss,
 )
-from hlhft.alpha.training_options import TrainingError, TrainingOptions
+from hlhft.alpha.training_options import DeviceError, TrainingError, TrainingOptions
 from tests.alpha.planted import BAYES_NLL, by_chance, by_imbalance, planted, small_lit
 
 pytestmark = pytest.mark.alpha
@@ -185,7 +185,7 @@ def test_the_loss_weighs_rows_and_classes() -> None:
 
 def test_a_gpu_that_is_not_there_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(TrainingError, match="there is no CUDA GPU that torch can use here, give --device cpu"):
+    with pytest.raises(DeviceError, match="there is no CUDA GPU that torch can use here, give --device cpu"):
         chosen_device("cuda")
     assert chosen_device("auto") == "cpu"
 

@@ -83,6 +83,6 @@ def split_for(bundle: Bundle, dataset: Dataset) -> Split:
     columns = [dataset.label_named(spec.name) for spec in bundle.horizons]
     horizon = None if len(columns) == len(dataset.labels) else columns[0]
     own = split_within(dataset, bundle.ranges, length=bundle.length, horizon=horizon, embargo_ns=bundle.embargo_ns)
-    if len(own.train.rows) and len(own.test.rows):
+    if own.train.size and own.test.size:
         return own
     return split_once(dataset, length=bundle.length, horizon=horizon)
