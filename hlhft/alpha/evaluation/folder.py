@@ -12,6 +12,7 @@ from hlhft.alpha.evaluation.evaluating import Options
 from hlhft.alpha.evaluation.logged import evaluate_trial, facts_of
 from hlhft.alpha.evaluation.result import Evaluation
 from hlhft.alpha.evaluation.subjects import BundleSubject
+from hlhft.alpha.fi2010 import FEATURES
 from hlhft.alpha.prepare import prepare
 from hlhft.alpha.schema import FeatureSchema
 from hlhft.alpha.splits import Split, split_once, split_within
@@ -64,7 +65,7 @@ def dataset_for(bundle: Bundle, wish: Wish) -> Dataset:
         profile=wish.profile,
         cache=wish.cache,
         coins=wish.coins or None,
-        **({} if bundle.foreign is None else {"fi2010_inputs": len(bundle.foreign.names)}),
+        fi2010_inputs=FEATURES if bundle.foreign is None else len(bundle.foreign.names),
     )
     if found.schema.hash != bundle.schema_hash:
         raise DataError(
