@@ -72,12 +72,22 @@ _COMPILED_DATA = (
     "snapshots.py",
 )  # and what these take constants from
 _COMPILED_LANGUAGE = ("hashing.py", "packing.py", "scan.py")
+_COMPILED_ALPHA = (
+    "action.py",
+    "barriers.py",
+    "features.py",
+    "lanes.py",
+    "observation.py",
+    "schema.py",
+    "walking.py",
+)  # and what these take constants from
 _COMPILED_FILES = (
     "compiled.py",
     "events.py",
     "ladder.py",
     "linking.py",
     "units.py",
+    *(f"alpha/{name}" for name in _COMPILED_ALPHA),
     *(f"data/{name}" for name in _COMPILED_DATA),
     *(f"exchange/flow/{name}" for name in _COMPILED_FLOW),
     *(f"hyperliquid/{name}" for name in _COMPILED_LANGUAGE),

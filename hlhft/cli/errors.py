@@ -45,6 +45,21 @@ MEANING: Mapping[ExitCode, str] = {
 
 # Every exception type that hlhft declares, by its full name; tests/cli/test_errors.py holds the table complete.
 DECLARED: Mapping[str, ExitCode] = {
+    "hlhft.alpha.bundle.BundleError": ExitCode.DATA,
+    "hlhft.alpha.checkpoints.CheckpointError": ExitCode.DATA,
+    "hlhft.alpha.devices.DeviceError": ExitCode.FAILURE,
+    "hlhft.alpha.extra.MissingExtra": ExitCode.FAILURE,
+    "hlhft.alpha.models.config.ModelConfigError": ExitCode.USAGE,
+    "hlhft.alpha.paths.PathError": ExitCode.USAGE,
+    "hlhft.alpha.policy.PolicyError": ExitCode.DATA,
+    "hlhft.alpha.serving.loading.HorizonError": ExitCode.USAGE,
+    "hlhft.alpha.serving.table.ImpossibleEvent": ExitCode.FAILURE,
+    "hlhft.alpha.sockets.EndpointError": ExitCode.USAGE,
+    "hlhft.alpha.tracks.LatencyError": ExitCode.DATA,
+    "hlhft.alpha.training_options.DeviceError": ExitCode.FAILURE,
+    "hlhft.alpha.training_options.TrainingError": ExitCode.DATA,
+    "hlhft.alpha.trials.OpenedTwice": ExitCode.USAGE,
+    "hlhft.alpha.trials.TrialLogError": ExitCode.DATA,
     "hlhft.backtest.models.ModelError": ExitCode.USAGE,
     "hlhft.backtest.parameter_sets.SweepError": ExitCode.USAGE,
     "hlhft.backtest.replay.ReplayError": ExitCode.DATA,

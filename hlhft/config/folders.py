@@ -47,6 +47,27 @@ def folders_of(config: Config, environment: Mapping[str, str]) -> Folders:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class AlphaPlaces:
+    """Where engine and alpha process talk; each is ipc:///path or tcp://host:port."""
+
+    features: str  # the engine tells rows
+    snapshot: str  # the engine is asked for the newest rows
+    signals: str  # the alpha process tells signals
+
+
+def alpha_places_of(config: Config, environment: Mapping[str, str]) -> AlphaPlaces:
+    """What the settings say, and for what they leave open, sockets in a folder of the state folder. Raises ConfigError
+    as `folders_of` does."""
+    alpha = config.alpha
+    folder = folders_of(config, environment).state / "alpha"
+    return AlphaPlaces(
+        features=alpha.features or f"ipc://{folder}/features.sock",
+        snapshot=alpha.snapshot or f"ipc://{folder}/snapshot.sock",
+        signals=alpha.signals or f"ipc://{folder}/signals.sock",
+    )
+
+
 def _default_state(environment: Mapping[str, str]) -> Path:
     """systemd's StateDirectory, the first of several, else the user's folder of state. Raises ConfigError."""
     given = environment.get("STATE_DIRECTORY", "").split(":")[0]

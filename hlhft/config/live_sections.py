@@ -31,6 +31,12 @@ _HEARTBEAT = {
     "pattern": r"^(/[^\0]{1,106}|[^\s/:]+:[0-9]{1,5}|\[[0-9a-fA-F:.]+\]:[0-9]{1,5})?$",
     "words": "a text, an absolute path, host:port, or nothing",
 }
+_ENDPOINT = {
+    "pattern": r"^(ipc:///[^\0]{1,106}|tcp://[^\s/]+:[0-9]{1,5})?$",
+    "words": "a text, ipc:///path or tcp://host:port, or nothing",
+}
+_MODEL_ID = r"^[0-7][0-9a-f]{15}$"
+MODELS_MAX = 16
 # The kernel takes 107 bytes for the path of a unix socket (unix(7)).
 _SOCKET = {"pattern": r"^(/[^\0]{1,106})?$", "words": "a text, an absolute path of at most 107 letters, or nothing"}
 
@@ -262,3 +268,67 @@ class Recorder(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     queue_mib: Annotated[
         int, _setting("what may wait for the disk, in MiB; then frames are dropped and a gap noted", ge=1, le=4096)
     ] = 64
+
+
+class Alpha(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The process that turns books into signals (`hlhft alpha`): where it is talked to, and what it may say."""
+
+    enabled: Annotated[bool, _setting("tell it rows of features, and listen to its signals")] = False
+    features: Annotated[
+        str, _setting("where the engine tells rows; nothing: features.sock in alpha in the state folder", **_ENDPOINT)
+    ] = ""
+    snapshot: Annotated[
+        str,
+        _setting(
+            "where the engine is asked for the newest rows; nothing: snapshot.sock in alpha in the state folder",
+            **_ENDPOINT,
+        ),
+    ] = ""
+    signals: Annotated[
+        str,
+        _setting(
+            "where the alpha process tells signals; nothing: signals.sock in alpha in the state folder", **_ENDPOINT
+        ),
+    ] = ""
+    key_file: Annotated[
+        str,
+        _setting(
+            "file of the engine's own key for tcp, readable by its owner only, as hlhft alpha --make-key writes it; "
+            "nothing: no keys, and tcp on this machine only"
+        ),
+    ] = ""
+    peer_key: Annotated[
+        str, _setting("the alpha process's public key, 40 letters as hlhft alpha --make-key shows it", max_length=40)
+    ] = ""
+    models: Annotated[
+        tuple[Annotated[str, Meta(pattern=_MODEL_ID)], ...],
+        _setting("ids of models and policies that are listened to; nothing: all", max_length=MODELS_MAX),
+    ] = ()
+    time_to_live_ms: Annotated[
+        float,
+        _setting("a signal counts for so long after the row that it is made of", gt=0, le=60_000, scale=MS),
+    ] = 1000
+    # The core lets no policy stand for more than a minute (hlhft.core.signals).
+    policy_time_to_live_ms: Annotated[
+        float,
+        _setting("a policy's decision counts for so long after what it was decided on", gt=0, le=60_000, scale=MS),
+    ] = 10_000
+    decision_ms: Annotated[
+        int,
+        _setting("a policy is shown each market so often, as the one that is served was trained; 0: none is served",
+                 ge=0, le=60_000),
+    ] = 0  # fmt: skip
+    move_bp_max: Annotated[
+        float, _setting("largest expected move in basis points; a larger one counts as this", gt=0, le=1000)
+    ] = 20
+    rows_kept: Annotated[
+        int, _setting("newest rows of each market that an alpha process can ask for again", ge=1, le=1024)
+    ] = 512
+    levels: Annotated[int, _setting("levels a side in the rows, as the model was trained on", ge=1, le=20)] = 5
+    clock_ms: Annotated[
+        int, _setting("at most one row in so many ms; 0: one for every change, as the model was trained on",
+                      ge=0, le=60_000),
+    ] = 0  # fmt: skip
+    half_life_ms: Annotated[
+        int, _setting("longest memory of a feature, as the model was trained on", ge=640, le=3_600_000)
+    ] = 32_000

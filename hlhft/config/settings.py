@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, get_args
 import msgspec
 from msgspec import Meta, Struct, inspect
 
-from hlhft.config.live_sections import Account, Engine, Gateway, Journal, MarketData, Recorder, Watchdog
+from hlhft.config.live_sections import Account, Alpha, Engine, Gateway, Journal, MarketData, Recorder, Watchdog
 from hlhft.config.setting import MS, TIME_MS_MAX
 from hlhft.config.setting import setting as _setting
 from hlhft.units import FUNDING_SCALE, MICRO
@@ -410,6 +410,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     gateway: Gateway = Gateway()
     journal: Journal = Journal()
     watchdog: Watchdog = Watchdog()
+    alpha: Alpha = Alpha()
     recorder: Recorder = Recorder()
     log: Log = Log()
 

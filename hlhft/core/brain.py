@@ -49,7 +49,8 @@ _SCRATCH = _LIMITS + 1
 
 
 @compiled_views
-def _data_at(handle):  # pragma: no cover - only compiled code follows addresses
+def data_at(handle):  # pragma: no cover - only compiled code follows addresses
+    """The market data behind `handle`, as a Brain writes it."""
     markets, ladders = handle[_MARKETS], handle[_LADDERS]
     return MarketData(
         array_at(handle[_DATA], (markets,), MARKET_DTYPE),
@@ -64,7 +65,8 @@ def _data_at(handle):  # pragma: no cover - only compiled code follows addresses
 
 
 @compiled_views
-def _lane_at(handle):  # pragma: no cover - only compiled code follows addresses
+def lane_at(handle):  # pragma: no cover - only compiled code follows addresses
+    """The lane behind `handle`, as a Brain writes it."""
     markets = handle[_MARKETS]
     return Lane(
         array_at(handle[_LANE], (1,), LANE_DTYPE),
@@ -83,8 +85,8 @@ def _lane_at(handle):  # pragma: no cover - only compiled code follows addresses
 def step_at(handle, events, count, out):  # pragma: no cover - only compiled code follows addresses
     """`hlhft.core.step.step` on the state behind `handle`, int64[_SCRATCH + 1] as a Brain writes it."""
     return step(
-        _data_at(handle),
-        _lane_at(handle),
+        data_at(handle),
+        lane_at(handle),
         array_at(handle[_LIMITS], (1,), LIMITS_DTYPE),
         array_at(handle[_SCRATCH], (2, LEVELS), LEVEL_DTYPE),
         events,

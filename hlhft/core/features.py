@@ -57,7 +57,8 @@ def _seconds(memory, ts_ns):
 
 
 @compiled
-def _decay(elapsed_s, half_life_s):
+def decay_over(elapsed_s, half_life_s):
+    """What is left of a weight after `elapsed_s`, 0..1; time that runs backwards takes nothing."""
     return math.exp(-LN2 * max(elapsed_s, 0.0) / half_life_s)
 
 
@@ -66,7 +67,7 @@ def on_trade(features, memory, best_bid_ticks, best_ask_ticks, step_ticks, side,
     """A trade of `lots` at `ticks` by an aggressor on `side`; the touch is the one we believed in when it arrived."""
     now_s = _seconds(memory, ts_ns)
     if mask & _TRADES:
-        decay = _decay(now_s - memory[_TRADE_S], TRADE_HALF_LIFE_S)
+        decay = decay_over(now_s - memory[_TRADE_S], TRADE_HALF_LIFE_S)
         memory[_TRADE_S] = now_s
         memory[_SIGNED] = memory[_SIGNED] * decay + side * float(lots)
         memory[_TOTAL] = memory[_TOTAL] * decay + float(lots)
@@ -83,7 +84,7 @@ def on_trade(features, memory, best_bid_ticks, best_ask_ticks, step_ticks, side,
 
 @compiled
 def _age_intensity(memory, now_s):
-    decay = _decay(now_s - memory[_INTENSITY_S], INTENSITY_HALF_LIFE_S)
+    decay = decay_over(now_s - memory[_INTENSITY_S], INTENSITY_HALF_LIFE_S)
     memory[_INTENSITY_S] = now_s
     # What a second of exposure is worth decays as the trades in it do, within the elapsed time too.
     memory[_EXPOSURE] = memory[_EXPOSURE] * decay + (1.0 - decay) * (INTENSITY_HALF_LIFE_S / LN2)
@@ -121,6 +122,27 @@ def _fit_intensity(features, memory, step_ticks, now_s):
 
 
 @compiled
+def averaged(average, value, elapsed_s, half_life_s):
+    """A decayed average of what held for `elapsed_s`, after it; it starts from 0."""
+    decay = decay_over(elapsed_s, half_life_s)
+    return average * decay + value * (1.0 - decay)
+
+
+@compiled
+def deviation(variance, observed_s, half_life_s):
+    """The root of an average that started from 0 `observed_s` ago; 0 when nothing was observed."""
+    # Dividing by the weight so far takes out the pull toward the zero it started from.
+    weight = 1.0 - decay_over(observed_s, half_life_s)
+    return math.sqrt(variance / weight) if weight > 0.0 else 0.0
+
+
+@compiled
+def micro_price(bid_ticks, bid_lots, ask_ticks, ask_lots):
+    """The touch weighted by the opposite size; the lots of both sides together must be above 0."""
+    return (bid_ticks * ask_lots + ask_ticks * bid_lots) / (bid_lots + ask_lots)
+
+
+@compiled
 def _update_volatility(features, memory, mid, now_s):
     elapsed_s = now_s - memory[_FRAME_S]
     before = memory[_MID]
@@ -135,19 +157,15 @@ def _update_volatility(features, memory, mid, now_s):
     memory[_ELAPSED] += elapsed_s
     half_life = 1.0
     for scale in range(3):
-        decay = _decay(elapsed_s, half_life)
-        variance = memory[_VARIANCE + scale] * decay + rate * (1.0 - decay)
-        memory[_VARIANCE + scale] = variance
-        # Dividing by the weight so far takes out the pull toward the zero it started from.
-        weight = 1.0 - _decay(memory[_ELAPSED], half_life)
-        features["volatility"][scale] = math.sqrt(variance / weight) if weight > 0.0 else 0.0
+        memory[_VARIANCE + scale] = averaged(memory[_VARIANCE + scale], rate, elapsed_s, half_life)
+        features["volatility"][scale] = deviation(memory[_VARIANCE + scale], memory[_ELAPSED], half_life)
         half_life = 10.0 if scale == 0 else 60.0
     if memory[_ELAPSED] >= VOLATILITY_SECONDS_MIN:
         features["ready"] |= _VOLATILITY
 
 
 @compiled
-def _level_flow(price, lots, before_price, before_lots):
+def level_flow(price, lots, before_price, before_lots):
     """Signed change of demand at a level whose price counts upward as better."""
     flow = 0.0
     if price >= before_price:
@@ -159,7 +177,7 @@ def _level_flow(price, lots, before_price, before_lots):
 
 @compiled
 def _update_flow(features, memory, bids, asks, depth, now_s):
-    decay = _decay(now_s - memory[_OFI_S], OFI_HALF_LIFE_S)
+    decay = decay_over(now_s - memory[_OFI_S], OFI_HALF_LIFE_S)
     memory[_OFI_S] = now_s
     known = memory[_HAS_PREVIOUS]
     for level in range(VIEW_LEVELS):
@@ -169,8 +187,8 @@ def _update_flow(features, memory, bids, asks, depth, now_s):
             bid, bid_lots = float(bids[level]["price_ticks"]), float(bids[level]["size_lots"])
             ask, ask_lots = float(asks[level]["price_ticks"]), float(asks[level]["size_lots"])
             if level < known:
-                flow = _level_flow(bid, bid_lots, memory[at], memory[at + 1])
-                flow -= _level_flow(-ask, ask_lots, -memory[at + 2], memory[at + 3])
+                flow = level_flow(bid, bid_lots, memory[at], memory[at + 1])
+                flow -= level_flow(-ask, ask_lots, -memory[at + 2], memory[at + 3])
             memory[at], memory[at + 1], memory[at + 2], memory[at + 3] = bid, bid_lots, ask, ask_lots
         features["order_flow_imbalance"][level] = features["order_flow_imbalance"][level] * decay + flow
     memory[_HAS_PREVIOUS] = float(depth)
@@ -212,7 +230,7 @@ def on_frame(features, memory, bids, asks, bid_count, ask_count, step_ticks, ts_
     features["mid_price"] = mid
     features["spread_ticks"] = ask - bid
     if mask & _MICRO and bid_lots + ask_lots > 0.0:
-        features["micro_price"] = (bid * ask_lots + ask * bid_lots) / (bid_lots + ask_lots)
+        features["micro_price"] = micro_price(bid, bid_lots, ask, ask_lots)
         features["ready"] |= _MICRO
     depth = min(bid_count, ask_count, VIEW_LEVELS)
     if mask & (_IMBALANCE | _VAMP):

@@ -37,9 +37,9 @@ _FRAME_END = int(EventFlag.FRAME_END)
 # Written so, a row costs a tenth of what an assignment to a structured array does.
 _EVENT = struct.Struct("<7q3H2b")
 assert _EVENT.size == EVENT_DTYPE.itemsize
-_LOCAL, _FLAGS = 1, 8  # places in a row
+_LOCAL, _KIND, _FLAGS = 1, 7, 8  # places in a row
 _VISIBLE = int(EventFlag.LOCAL_VISIBLE)
-_TIMER, _SENT = int(EventKind.TIMER), int(EventKind.COMMAND_SENT)
+_TIMER, _SENT, _MARKET_STATE = int(EventKind.TIMER), int(EventKind.COMMAND_SENT), int(EventKind.MARKET_STATE)
 
 
 class Recorder(Protocol):
@@ -69,7 +69,11 @@ class Listener(Protocol):
 
 
 class Dispatch:
-    """The one place that steps the brain. `send(commands, received_ns)` takes what leaves, COMMAND_DTYPE[n], n > 0."""
+    """The one place that steps the brain. `send(commands, received_ns)` takes what leaves, COMMAND_DTYPE[n], n > 0.
+
+    `after(events, count)`, if there is one, gets each frame of market data, and what is told of a market's state, once
+    the commands that it led to have been sent: no order waits for it.
+    """
 
     def __init__(
         self,
@@ -83,6 +87,7 @@ class Dispatch:
         loop: asyncio.AbstractEventLoop,
         lateness: Callable[[int], int] = lambda now_ns: 0,
         watch: Callable[[Sequence[Row]], None] | None = None,
+        after: Callable[[np.ndarray, int], None] | None = None,
     ) -> None:
         self.counters: Counter[str] = Counter()
         self.received_ns = 0  # when what is dealt with now was received
@@ -97,6 +102,7 @@ class Dispatch:
         self._loop = loop
         self._lateness = lateness
         self._watch = watch  # hears of rows before they are stepped over
+        self._after = after  # hears of frames of market data once what they led to has left
         self._rows = empty(ROWS_MAX)
         self._bytes = memoryview(self._rows.view(np.uint8).data)
         self._waiting: deque[Sequence[Row]] = deque()
@@ -142,6 +148,8 @@ class Dispatch:
                 self._drain()
         finally:
             self._is_busy = False
+        if self._after is not None:
+            self._after(events, count)
 
     def tell(self, rows: Sequence[Row]) -> None:
         """Steps over rows as one frame: now, or after what is being stepped over."""
@@ -191,7 +199,10 @@ class Dispatch:
             if self._watch is not None:
                 self._watch(rows)
             for first in range(0, len(rows), ROWS_MAX):
-                self._step(self._rows, self._write(rows[first : first + ROWS_MAX]))
+                count = self._write(rows[first : first + ROWS_MAX])
+                self._step(self._rows, count)
+                if self._after is not None and rows[first][_KIND] == _MARKET_STATE:
+                    self._after(self._rows, count)
 
     def _write(self, rows: Sequence[Row]) -> int:
         """Makes the rows one frame; returns how many they are.

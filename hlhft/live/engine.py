@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from hlhft.core.brain import Brain
 from hlhft.core.risk import BREAKERS, Breaker
 from hlhft.events import EventFlag, EventKind
@@ -30,6 +32,7 @@ from hlhft.hyperliquid.supervisor import Supervisor
 from hlhft.hyperliquid.supervisor_events import Exit, GateLevel, Halt, Verdict
 from hlhft.hyperliquid.supervisor_table import Stage
 from hlhft.live.accounts import Accounts
+from hlhft.live.alpha_link import AlphaLink, AlphaParts
 from hlhft.live.control import Outcome, Reloaded
 from hlhft.live.dispatch import Dispatch, Recorder
 from hlhft.live.feed import Feed, OwnNews
@@ -76,6 +79,7 @@ class Parts:
     transport: TransportSettings
     keep: Keep
     node: NodeParts | None = None  # where books and trades come from a node's files
+    alpha: AlphaParts | None = None  # where a process makes signals
 
 
 class Keep:
@@ -161,8 +165,7 @@ class Engine:
         self._answers: dict[int, told.Answer] = {}
         self._breaks = 0
         self._had_trouble = False
-        self._halt_code = 0
-        self._settle_ns = self._proof_ns = 0
+        self._halt_code = self._settle_ns = self._proof_ns = 0
         self._is_restoring = False
         hub = parts.hub
         hub.engine = self
@@ -177,6 +180,7 @@ class Engine:
             parts.brain, journal=parts.journal, send=self.orders.send, listener=self, timers=hub.timers,
             clock=hub.clock, loop=self.loop, lateness=self.pulse.lateness_ns,
             watch=self._watch if tally is not None else None,
+            after=None if parts.alpha is None else self._tell_rows,
         )  # fmt: skip
         self.feed = Feed(
             hub, parts.feed, markets=parts.markets, address=parts.address, pulse=self.pulse, news=self._news,
@@ -186,6 +190,7 @@ class Engine:
         self.node = None if parts.node is None else NodeFeed(
             hub, parts.node, markets=parts.markets, pulse=self.pulse, fresh=self.feed.node_is_fresh,
         )  # fmt: skip
+        self.alpha = None if parts.alpha is None else AlphaLink(hub, parts.alpha, markets=parts.markets)
         self.accounts = Accounts(
             hub, parts.reconciliation, brain=parts.brain, fates=parts.fates, orders=self.orders,
             settled_ms=parts.settled_ms, reconciled=self._reconciled,
@@ -233,6 +238,8 @@ class Engine:
         self.hub.timers.close()
         if self.node is not None:
             self.node.stop()
+        if self.alpha is not None:
+            self.alpha.close()
         for line in (self.feed.line, *self.orders.lines):
             line.stop()
         # What still comes is of no session any more, and the journal is about to be closed.
@@ -366,6 +373,10 @@ class Engine:
         assert self.node is not None, "only a node's books are held against the venue's"
         self.node.venue(market, block_ms, bid_ticks, ask_ticks)
 
+    def _tell_rows(self, events: np.ndarray, count: int) -> None:
+        assert self.alpha is not None, "rows are made for an alpha process only"
+        self.alpha.publish(events, count)
+
     def _late(self, lateness_ns: int) -> None:
         self.hub.say(f"the loop was {lateness_ns / 1e6:.0f} ms late", "warning")
         self.dispatch.late(lateness_ns)
@@ -419,6 +430,8 @@ class Engine:
             self.hub.say(f"the wall clock leapt by {leap_ns / 1e9:+.3f} s", "warning")
         self._look_at_journal()
         self.parts.keep.tend()
+        if self.alpha is not None:
+            self.alpha.tend()
         lane = self.parts.brain.lane.lane
         peak_micro = int(lane["equity_micro"][0])
         if peak_micro > 0:

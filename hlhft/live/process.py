@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hlhft.config.folders import Folders, base_url, folders_of
+from hlhft.config.folders import Folders, alpha_places_of, base_url, folders_of
 from hlhft.config.load import Loaded
 from hlhft.config.settings import Config, whole
 from hlhft.config.show import as_toml
@@ -24,7 +24,16 @@ from hlhft.hyperliquid.signing import Signer
 from hlhft.hyperliquid.supervisor_events import Exit, Verdict
 from hlhft.hyperliquid.supervisor_table import Stage
 from hlhft.hyperliquid.watchdog_beats import EngineState
-from hlhft.live.assembly import begin_session, brain_of, budgets_of, node_of, open_journal, parts_of
+from hlhft.live.assembly import (
+    alpha_of,
+    begin_session,
+    brain_of,
+    budgets_of,
+    node_of,
+    open_journal,
+    parts_of,
+    warm_alpha,
+)
 from hlhft.live.clock import Clock
 from hlhft.live.control import ControlServer, Reloaded
 from hlhft.live.covers import covers_of
@@ -147,7 +156,9 @@ class _Session:
         loop = asyncio.get_running_loop()
         strategy = load(self._config.strategy.name)
         markets = tuple(self._found.markets)
-        warm(brain_of(self._config, strategy, markets), markets, now_ns=self._clock.now_ns())
+        unseen = brain_of(self._config, strategy, markets)
+        warm(unseen, markets, now_ns=self._clock.now_ns())
+        warm_alpha(self._config, strategy, unseen, now_ns=self._clock.now_ns())
         if self._config.market_data.source == "node":
             warm_node(markets, now_ns=self._clock.now_ns())
         brain = brain_of(self._config, strategy, markets)
@@ -180,6 +191,10 @@ class _Session:
             self._config, hub=hub, found=self._found, signer=self._signer, nonces=nonces, brain=brain,
             journal=journal, store=self._store, base_url=base_url(self._config),
             node=node_of(self._config, tuple(self._found.markets), self._node),
+            alpha=alpha_of(
+                self._config, alpha_places_of(self._config, self._orders.environment), strategy, brain,
+                session=self._store.session,
+            ),
         )  # fmt: skip
         leftovers = Leftovers(
             hub, self._signer, nonces, mainnet=self._config.account.network == "mainnet",

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 import numpy as np
@@ -71,6 +72,17 @@ class Replayed(msgspec.Struct, kw_only=True):
         return self.difference is None
 
 
+class Beside(Protocol):
+    """Follows a replay: what else is to be known of a session than whether it is equal."""
+
+    def stepped(self, brain: Brain, events: np.ndarray, count: int) -> None:
+        """The brain stepped over the first `count` of these EVENT_DTYPE events, one frame; valid for this call. The
+        brain may be another object than before, with the same state."""
+
+    def lost(self) -> None:
+        """Records are missing here, and the next brain has stepped over what they told."""
+
+
 class _Differs(Exception):
     """Ends the replay of a session."""
 
@@ -82,8 +94,9 @@ class _Differs(Exception):
 class Replay:
     """Takes the records of a session, in order, and compares. Raises _Differs at the first difference."""
 
-    def __init__(self, result: Replayed, *, ignore_versions: bool) -> None:
+    def __init__(self, result: Replayed, *, ignore_versions: bool, beside: Beside | None = None) -> None:
         self.result = result
+        self._beside = beside
         self.step = 0  # of the session: the number of the step that was done last
         self._ignore_versions = ignore_versions
         self._brain: Brain | None = None
@@ -110,6 +123,8 @@ class Replay:
         """Records are missing from here on: the next head begins anew."""
         self._brain = self._decided = None
         self._digests.clear()
+        if self._beside is not None:
+            self._beside.lost()
 
     def end(self) -> None:
         """The session ended, and wrote so. Commands that a killed one did not write any more it did not send either."""
@@ -145,6 +160,8 @@ class Replay:
         self.result.steps += 1
         self.result.events += count
         self.result.commands += decided
+        if self._beside is not None:
+            self._beside.stepped(brain, self._rows, count)
         if self.step % start.checkpoint_steps == 0:
             if len(self._digests) == DIGESTS_MAX:
                 del self._digests[next(iter(self._digests))]
@@ -200,19 +217,20 @@ def replay(
     *,
     ignore_versions: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    beside: Beside | None = None,
 ) -> Replayed:
     """Replays one session of a folder, by default the newest, or one file.
 
-    `progress` is told the files done and their number. Raises JournalError when there is nothing to replay,
-    VersionError unless `ignore_versions`, RecordError when a head is of another schema or shape, StrategyError when the
-    strategy cannot be loaded.
+    `progress` is told the files done and their number, `beside` each step. Raises JournalError when there is nothing to
+    replay, VersionError unless `ignore_versions`, RecordError when a head is of another schema or shape, StrategyError
+    when the strategy cannot be loaded.
     """
     found = readings(path, session)
     wholes = [reading for reading in found if reading.form is not Form.LEDGER]
     if not wholes:
         raise JournalError(f"{path}: only ledgers are left, which hold no market data and cannot be replayed")
     result = Replayed()
-    going = Replay(result, ignore_versions=ignore_versions)
+    going = Replay(result, ignore_versions=ignore_versions, beside=beside)
     for place, reading in enumerate(wholes):
         progress(place, len(wholes))
         if place and reading.name.number != wholes[place - 1].name.number + 1:

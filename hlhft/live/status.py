@@ -244,6 +244,8 @@ def _latencies(engine: Engine) -> list[Latency]:
     ]
     if engine.node is not None:
         measured.append(_latency("node's lag", engine.node.lag))
+    if engine.alpha is not None:
+        measured.append(_latency("age of a signal's data", engine.alpha.age))
     return measured
 
 
@@ -255,6 +257,12 @@ def _connections(engine: Engine) -> list[ConnectionView]:
         age_ms = (engine.hub.clock.now_ns() - heard_ns) / NS_PER_MS
         state = node.health.state.name.lower()
         views.append(ConnectionView(name="node", state=state, age_ms=age_ms, reconnects=node.losses))
+    if engine.alpha is not None:
+        views.append(ConnectionView(
+            name="alpha", state="live" if engine.alpha.is_heard else "silent",
+            age_ms=(engine.hub.clock.now_ns() - (engine.alpha.heard_ns or engine.started_ns)) / NS_PER_MS,
+            reconnects=engine.alpha.counters["times the alpha process fell silent"],
+        ))  # fmt: skip
     return views
 
 
@@ -293,6 +301,8 @@ def _counters(engine: Engine) -> dict[str, int]:
         counters.update(more)
     for line in (engine.feed.line, *engine.orders.lines):
         counters.update(line.transport.counters)
+    if engine.alpha is not None:
+        counters.update({f"alpha: {name}": count for name, count in engine.alpha.counters.items()})
     if engine.node is not None:
         counters.update(engine.node.counters)
         counters["books of the node held against the venue's"] = engine.node.compared

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from hlhft.config.folders import base_url, folders_of
+from hlhft.config.folders import alpha_places_of, base_url, folders_of
 from hlhft.config.load import ConfigError
 from hlhft.config.settings import Config
 
@@ -64,3 +64,9 @@ def test_the_exchange_is_the_network_s_unless_named() -> None:
     assert base_url(Config()) == "https://api.hyperliquid-testnet.xyz"
     assert base_url(config(account={"network": "mainnet"})) == "https://api.hyperliquid.xyz"
     assert base_url(config(account={"network": "local", "base_url": "http://127.0.0.1:7/"})) == "http://127.0.0.1:7"
+
+
+def test_engine_and_alpha_process_meet_in_the_state_folder_unless_told_where() -> None:
+    found = alpha_places_of(config(alpha={"signals": "tcp://10.0.0.3:5557"}), {"STATE_DIRECTORY": "/s"})
+    assert (found.features, found.snapshot) == ("ipc:///s/alpha/features.sock", "ipc:///s/alpha/snapshot.sock")
+    assert found.signals == "tcp://10.0.0.3:5557"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from hlhft.config.live_sections import BASE_URLS, Account, Engine, Gateway, Journal, Watchdog
+from hlhft.config.live_sections import BASE_URLS, Account, Alpha, Engine, Gateway, Journal, Watchdog
 from hlhft.config.setting import MS
 from hlhft.config.settings import LEGS, Config, fields, limit_values, whole
 from hlhft.hyperliquid.fates_records import FateSettings
@@ -22,7 +22,10 @@ def test_nothing_is_traded_and_no_real_money_is_reached_unless_said() -> None:
 
 def test_no_setting_is_a_key_itself() -> None:
     secrets = [field.path for field in fields() if "key" in field.path.split(".")[1] or "secret" in field.path]
-    assert secrets == ["account.key_file", "watchdog.key_file", "watchdog.secret_file"]
+    public = ["alpha.peer_key"]
+    assert [path for path in secrets if path not in public] == [
+        "account.key_file", "watchdog.key_file", "watchdog.secret_file", "alpha.key_file",
+    ]  # fmt: skip
 
 
 def test_a_cancel_is_repeated_long_before_its_order_is_asked_for_and_stops_outlast_an_expiry() -> None:
@@ -51,6 +54,13 @@ def test_a_cancel_is_repeated_long_before_its_order_is_asked_for_and_stops_outla
         (Watchdog, {"heartbeat": "host"}),
         (Watchdog, {"heartbeat": "relative/path.sock"}),
         (Watchdog, {"schedule_cancel": "on"}),
+        (Alpha, {"features": "tcp://host"}),
+        (Alpha, {"signals": "ipc://relative"}),
+        (Alpha, {"models": ["8000000000000000"]}),
+        (Alpha, {"models": ["1234"]}),
+        (Alpha, {"time_to_live_ms": 0}),
+        (Alpha, {"rows_kept": 1025}),
+        (Alpha, {"peer_key": "k" * 41}),
     ],
 )
 def test_what_is_out_of_bounds_is_refused(section: type[msgspec.Struct], values: dict[str, object]) -> None:
@@ -61,3 +71,10 @@ def test_what_is_out_of_bounds_is_refused(section: type[msgspec.Struct], values:
 @pytest.mark.parametrize("place", ["/run/hlhft/beat.sock", "10.1.0.2:7001", "watch.example.org:7001", "[fd00::1]:7001"])
 def test_a_heartbeat_goes_to_a_socket_or_another_host(place: str) -> None:
     assert msgspec.convert({"heartbeat": place}, Watchdog).heartbeat == place
+
+
+def test_no_signal_is_listened_to_unless_said() -> None:
+    alpha = Config().alpha
+    assert not alpha.enabled
+    assert (alpha.key_file, alpha.peer_key, alpha.models) == ("", "", ())
+    assert msgspec.convert({"models": ["0123456789abcdef"], "features": "tcp://[::1]:5555"}, Alpha).models

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from hlhft.alpha.sockets import EndpointError, new_keys
+from hlhft.config.folders import alpha_places_of
+from hlhft.config.live_sections import Alpha, MarketData
 from hlhft.config.live_sections import Gateway as GatewaySection
-from hlhft.config.live_sections import MarketData
 from hlhft.config.settings import Config
 from hlhft.core.state import BookKind
 from hlhft.data.errors import DataError
@@ -22,6 +24,7 @@ from hlhft.hyperliquid.signing import Signer
 from hlhft.hyperliquid.supervisor_events import Halt, HaltCause
 from hlhft.live.assembly import (
     Keeping,
+    alpha_of,
     begin_session,
     brain_of,
     budgets_of,
@@ -29,8 +32,10 @@ from hlhft.live.assembly import (
     limits_of,
     newest_session,
     node_of,
+    observer_of,
     open_journal,
     parts_of,
+    schema_of,
     stored_halt,
 )
 from hlhft.live.clock import Clock
@@ -40,7 +45,7 @@ from hlhft.live.journal.records import Action
 from hlhft.live.journal.segments import JournalFull
 from hlhft.live.keeper import Keeper
 from hlhft.live.node_health import HealthSettings
-from hlhft.live.preflight import Found
+from hlhft.live.preflight import Found, StartError
 from hlhft.live.store import Moved, open_store
 from hlhft.live.timers import Timers
 from hlhft.strategies import load
@@ -272,3 +277,45 @@ def test_a_node_is_made_of_its_settings_where_books_come_from_one(tmp_path: Path
             await http.close()
 
     asyncio.run(work())
+
+
+def test_an_alpha_process_is_talked_to_only_where_the_settings_say_so(tmp_path: Path):
+    brain = brain_of(CONFIG, STRATEGY, (ETH,))
+    environment = {"STATE_DIRECTORY": str(tmp_path)}
+    assert alpha_of(CONFIG, alpha_places_of(CONFIG, environment), STRATEGY, brain, session=3) is None
+    config = Config(alpha=Alpha(enabled=True, levels=3, clock_ms=100, models=("00000000000000ff",), move_bp_max=1.5))
+    parts = alpha_of(config, alpha_places_of(config, environment), STRATEGY, brain, session=3)
+    assert parts is not None and parts.session == 3
+    assert parts.rows.schema == schema_of(config) and (parts.rows.schema.levels, parts.rows.schema.clock_ms) == (3, 100)
+    settings = parts.settings
+    assert (settings.models, settings.move_e9_max, settings.keys) == (frozenset({255}), 150_000, None)
+    assert (settings.time_to_live_ns, settings.policy_time_to_live_ns) == (1_000_000_000, 10_000_000_000)
+    assert settings.places.features == f"ipc://{tmp_path}/alpha/features.sock"
+
+
+def test_the_keys_of_an_alpha_process_are_read_from_a_file_of_its_own(tmp_path: Path):
+    brain = brain_of(CONFIG, STRATEGY, (ETH,))
+    public, secret = new_keys()
+    path = tmp_path / "engine.key"
+    path.touch(mode=0o600)
+    path.write_bytes(secret)
+    config = Config(alpha=Alpha(enabled=True, key_file=str(path), peer_key=public.decode()))
+    places = alpha_places_of(config, {"STATE_DIRECTORY": str(tmp_path)})
+    parts = alpha_of(config, places, STRATEGY, brain, session=1)
+    assert parts is not None and parts.settings.keys is not None and parts.settings.keys.peer == public
+    wrong = Config(alpha=Alpha(enabled=True, key_file=str(path), peer_key="short"))
+    with pytest.raises(EndpointError, match="40 characters"):
+        alpha_of(wrong, places, STRATEGY, brain, session=1)
+
+
+def test_a_policy_is_shown_the_markets_only_where_one_is_served_and_can_be(tmp_path: Path):
+    assert observer_of(Config(alpha=Alpha(enabled=True)), load("glft"), brain_of(CONFIG, STRATEGY, (ETH,))) is None
+    config = Config(alpha=Alpha(enabled=True, decision_ms=2000))
+    glft = load("glft")
+    brain = brain_of(config, glft, (ETH,))
+    assert int(brain.limits["features"][0]) & 19 == 19
+    observer = observer_of(config, glft, brain)
+    assert observer is not None
+    assert observer.observation(0, NOW) is not None and observer.observation(0, NOW + 1_999_999_999) is None
+    with pytest.raises(StartError, match="has no parameter order_notional_usdc"):
+        observer_of(config, load("funding"), brain)

@@ -288,3 +288,15 @@ def test_what_is_told_is_shown_to_whoever_watches():
     rows = [bench.row(TIMER)]
     bench.dispatch.tell(rows)
     assert watched == [rows]
+
+
+def test_what_is_made_of_a_frame_is_made_once_its_orders_have_left_and_of_market_states_too():
+    bench = Bench()
+    bench.dispatch._after = lambda events, count: bench.seen.append(("after", int(events["kind"][0]), count))
+    bench.on_send = lambda: bench.dispatch.tell([bench.row(SENT, order_id=1)])
+    bench.book(0)
+    assert bench.kinds() == ["SNAPSHOT_BEGIN", "commands", "send", "COMMAND_SENT", "after"]
+    bench.seen.clear()
+    bench.dispatch.tell([bench.row(STATE, aux0=MarketState.STALE)])
+    bench.dispatch.tell([bench.row(TIMER)])
+    assert [what for what in bench.seen if what[0] == "after"] == [("after", STATE, 1)]

@@ -1,0 +1,54 @@
+"""An evaluation that the log of trials knows of: the test block is opened once for it, and what it came to is kept."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from hlhft.alpha.dataset import Dataset
+from hlhft.alpha.evaluation.evaluating import SHARPE, Options, Outcome, Subject, evaluate, is_in_sample
+from hlhft.alpha.splits import Range, Split
+from hlhft.alpha.trials import Fact, TrialLog
+
+
+def evaluate_trial(
+    dataset: Dataset,
+    split: Split,
+    subject: Subject,
+    log: TrialLog,
+    *,
+    trial: int,
+    fitted_on: Mapping[str, Sequence[Range]] | None = None,
+    others: Sequence[Subject] = (),
+    options: Options | None = None,
+) -> Outcome:
+    """Opens the split's test block for the trial, evaluates the subject on it, and scores the trial.
+
+    `fitted_on` are the subject's ranges by block, None those of the split. Raises OpenedTwice when the trial has seen
+    the block, and as `evaluate`.
+    """
+    rows = log.open_test(split, trial)
+    ranges = split.ranges if fitted_on is None else fitted_on
+    others_sharpes = [log.scores(number).get(SHARPE, math.nan) for number in log.trials if number != trial]
+    outcome = evaluate(
+        dataset,
+        split,
+        rows,
+        subject,
+        others=others,
+        options=options,
+        in_sample=is_in_sample(dataset, rows, split.length, ranges, horizon=split.horizon),
+        trial_sharpes=others_sharpes,
+    )
+    log.score(trial, SHARPE, outcome.sharpe)
+    for horizon in outcome.evaluation.horizons:
+        nll = horizon.models[0].figures["nll"].value
+        if nll is not None:
+            log.score(trial, f"nll {horizon.label}", nll)
+    return outcome
+
+
+def facts_of(subject: Subject, dataset: Dataset, split: Split, **more: Fact) -> dict[str, Fact]:
+    """What the log says of a trial before it begins."""
+    labels = ", ".join(spec.name for spec in subject.labels)
+    return {"subject": subject.title, "data": dataset.name, "test": split.key, "labels": labels, **more}

@@ -1,0 +1,1 @@
+"""The networks: LiT and its rival DeepLOB. Their settings (`config`) need no torch, everything else does."""

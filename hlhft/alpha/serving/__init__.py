@@ -1,0 +1,1 @@
+"""The inference process: what it decides (`machine`), and how it is run (`shell`)."""
