@@ -19,19 +19,20 @@ import numpy as np
 
 from hlhft.alpha import action, observation
 from hlhft.alpha.lanes import (
+    BEGIN,
     COMMANDS_MAX,
     EPISODE_DTYPE,
+    FINISH,
     HANDLE,
     OUTCOME_DTYPE,
+    REST,
+    STEP,
     TASK_DTYPE,
     Slot,
-    begin_slot,
-    begin_slots,
     handle_of,
-    run_slot,
+    play_slot,
+    play_slots,
     slot_of,
-    step_slot,
-    step_slots,
 )
 from hlhft.alpha.paths import Path, PathError
 from hlhft.backtest.loop import Status
@@ -159,53 +160,39 @@ class Fleet:
 
     def begin(self, chosen: np.ndarray) -> None:
         """Brings the slots whose entry of `chosen`, bool[N], is set to their first pause; they need a fresh path."""
-        if JIT_DISABLED:
-            for number in np.flatnonzero(chosen):
-                begin_slot(
-                    self.slots[number], self.episodes[number], self.memories[number], self.record[0],
-                    self.observations[number], self._scratch[0], self._out[0],
-                )  # fmt: skip
-        else:
-            begin_slots(
-                self.handles, chosen.astype(np.int64), self.episodes, self.memories, self.record, self.observations,
-                self._scratch[0], self._out[0],
-            )  # fmt: skip
-        self._check()
+        self._play(np.where(chosen, BEGIN, REST))
 
     def step(self, actions: np.ndarray) -> None:
         """One decision of every slot; `actions` float32[N, 4], see hlhft.alpha.action. Raises ReplayError."""
         self._actions[:] = actions
-        parts = range(len(self._parts) - 1)
-        if self._pool is None:
-            for part in parts:
-                self._step(part)
-        else:
-            for done in [self._pool.submit(self._step, part) for part in parts]:
-                done.result()
-        self._check()
-
-    def _step(self, part: int) -> None:
-        first, last = int(self._parts[part]), int(self._parts[part + 1])
-        if not JIT_DISABLED:
-            step_slots(
-                self.handles, first, last, self.episodes, self.memories, self.record, self._actions, self.observations,
-                self.outcomes, self._scratch[part], self._out[part],
-            )  # fmt: skip
-            return
-        for number in range(first, last):
-            step_slot(
-                self.slots[number], self.episodes[number], self.memories[number], self.record[0],
-                self._actions[number], self.observations[number], self.outcomes[number], self._scratch[part],
-                self._out[part],
-            )  # fmt: skip
+        self._play(np.full(self.size, STEP))
 
     def finish(self, number: int) -> None:
         """Lets a slot go on to the last row of its path, its last action standing as long as it does."""
-        slot = self.slots[number]
-        assert slot is not None
-        scratch, out = self._scratch[0], self._out[0]
-        run_slot(slot, self.episodes[number : number + 1][0], 0, scratch, out)
+        self._play(np.where(np.arange(self.size) == number, FINISH, REST))
+
+    def _play(self, duties: np.ndarray) -> None:
+        parts = range(len(self._parts) - 1)
+        if self._pool is None:
+            for part in parts:
+                self._play_part(duties, part)
+        else:
+            for done in [self._pool.submit(self._play_part, duties, part) for part in parts]:
+                done.result()
         self._check()
+
+    def _play_part(self, duties: np.ndarray, part: int) -> None:
+        first, last = int(self._parts[part]), int(self._parts[part + 1])
+        arrays = (self.episodes, self.memories, self.record, self._actions, self.observations, self.outcomes)
+        if not JIT_DISABLED:
+            play_slots(duties, self.handles, first, last, *arrays, self._scratch[part], self._out[part])
+            return
+        for number in range(first, last):
+            episode, memory, _, chosen, seen, outcome = (array[number % len(array)] for array in arrays)
+            play_slot(
+                duties[number], self.slots[number], episode, memory, self.record[0], chosen, seen, outcome,
+                self._scratch[part], self._out[part],
+            )  # fmt: skip
 
     def told(self, number: int) -> np.ndarray:
         """EVENT_DTYPE[n]: all that a slot's core heard of models, in order of arrival: its signal track."""

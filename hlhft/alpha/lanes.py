@@ -64,6 +64,7 @@ from hlhft.venue.recorded import (
 from hlhft.venue.rules import RULES_DTYPE
 
 COMMANDS_MAX = 512
+REST, BEGIN, STEP, FINISH = 0, 1, 2, 3  # duties of a slot
 FILLS_MAX = 2 * RING  # of an episode, the newest; what is older gives way when the next would not fit
 RECORDS_MAX = 16
 _FEATURE_MEMORY = 128
@@ -387,7 +388,7 @@ def _settle(slot, episode, task, from_ns, outcome):
 
 
 @compiled
-def begin_slot(slot, episode, memory, task, observation, scratch, out):
+def _begin(slot, episode, memory, task, observation, scratch, out):
     """Runs a fresh slot to its first pause, `episode["now_ns"]`, without a policy, and writes what it sees there."""
     _pass_on(slot, episode, episode["now_ns"] + 1 + task["delay_ns"])
     run_slot(slot, episode, episode["now_ns"], scratch, out)
@@ -413,7 +414,7 @@ def _look(slot, episode, memory, task, observation):
 
 
 @compiled
-def step_slot(slot, episode, memory, task, action, observation, outcome, scratch, out):
+def _step(slot, episode, memory, task, action, observation, outcome, scratch, out):
     """Tells a slot its action and runs it on by one interval; writes what it sees then and what the step came to."""
     from_ns = episode["now_ns"]
     _tell(slot, episode, task, action)
@@ -425,25 +426,29 @@ def step_slot(slot, episode, memory, task, action, observation, outcome, scratch
 
 
 @compiled
-def step_slots(
-    handles, first, last, episodes, memories, tasks, actions, observations, outcomes, scratch, out
-):  # pragma: no cover - only compiled code follows addresses
-    """`step_slot` for slots first..last - 1: `handles` int64[N, HANDLE], `episodes` EPISODE_DTYPE[N], `memories`
-    MEMORY_DTYPE[N], `tasks` TASK_DTYPE[1], `actions` float32[N, 4], `observations` float32[N, O], `outcomes`
-    OUTCOME_DTYPE[N], `scratch` LEVEL_DTYPE[2, LEVELS], `out` COMMAND_DTYPE[n]."""
-    for number in range(first, last):
-        step_slot(
-            _slot_at(handles[number]), episodes[number], memories[number], tasks[0], actions[number],
-            observations[number], outcomes[number], scratch, out,
-        )  # fmt: skip
+def play_slot(duty, slot, episode, memory, task, action, observation, outcome, scratch, out):
+    """Does its duty with a slot: REST, BEGIN, STEP, or FINISH, which goes on to the last row of its path."""
+    if duty == STEP:
+        _step(slot, episode, memory, task, action, observation, outcome, scratch, out)
+    elif duty == BEGIN:
+        _begin(slot, episode, memory, task, observation, scratch, out)
+    elif duty == FINISH:
+        run_slot(slot, episode, 0, scratch, out)
 
 
 @compiled
-def begin_slots(handles, chosen, episodes, memories, tasks, observations, scratch, out):  # pragma: no cover
-    """`begin_slot` for each slot whose entry of `chosen`, int64[N], is not 0."""
-    for number in range(len(chosen)):
-        if chosen[number] != 0:
-            begin_slot(
-                _slot_at(handles[number]), episodes[number], memories[number], tasks[0], observations[number], scratch,
-                out,
+def play_slots(
+    duties, handles, first, last, episodes, memories, tasks, actions, observations, outcomes, scratch, out
+):  # pragma: no cover - only compiled code follows addresses
+    """`play_slot` for slots first..last - 1: `duties` int64[N], `handles` int64[N, HANDLE], `episodes`
+    EPISODE_DTYPE[N], `memories` MEMORY_DTYPE[N], `tasks` TASK_DTYPE[1], `actions` float32[N, 4], `observations`
+    float32[N, O], `outcomes` OUTCOME_DTYPE[N], `scratch` LEVEL_DTYPE[2, LEVELS], `out` COMMAND_DTYPE[n].
+
+    One function for all duties: whatever calls the replay's loop is compiled with it.
+    """
+    for number in range(first, last):
+        if duties[number] != REST:
+            play_slot(
+                duties[number], _slot_at(handles[number]), episodes[number], memories[number], tasks[0],
+                actions[number], observations[number], outcomes[number], scratch, out,
             )  # fmt: skip

@@ -18,6 +18,7 @@ import torch
 from hlhft.alpha.bundle import CARD, CARD_PAGE, Bundle, predictor
 from hlhft.alpha.card import Card, card_of, render, to_json
 from hlhft.alpha.dataset import Dataset
+from hlhft.alpha.devices import chosen_device
 from hlhft.alpha.evaluation.evaluating import Options
 from hlhft.alpha.evaluation.logged import evaluate_trial
 from hlhft.alpha.evaluation.result import Evaluation
@@ -29,7 +30,7 @@ from hlhft.alpha.models.config import preset
 from hlhft.alpha.prepare import prepare
 from hlhft.alpha.schema import FeatureSchema
 from hlhft.alpha.splits import split_once
-from hlhft.alpha.training import Task, chosen_device, logits_of, make_task
+from hlhft.alpha.training import Task, logits_of, make_task
 from hlhft.alpha.training_options import TrainingOptions
 from hlhft.alpha.training_report import SeedFigures
 from hlhft.alpha.training_run import MODEL, Trained, calibrate, export, read_facts, record_of, train

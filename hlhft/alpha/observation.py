@@ -94,7 +94,7 @@ def earned_micro(data, lane):
 @compiled
 def lots_per(market, mid, notional_usdc):
     """Lots that `notional_usdc` buys at `mid` ticks, at least one; 1 without a price."""
-    value = mid * market["tick_size"] * market["lot_size"]
+    value = mid * float(market["tick_size"]) * float(market["lot_size"])
     if not value > 0.0:
         return 1.0
     return max(notional_usdc / value, 1.0)
@@ -107,13 +107,13 @@ def _note_fills(memory, position, mid, order_lots, elapsed_s):
     traded = float(position["traded_lots"] - memory["traded_lots"])
     moved = float(position["position_lots"] - memory["position_lots"])
     cash = float(position["cash_quanta"] - memory["cash_quanta"])
-    memory["bought"] = memory["bought"] * decay + 0.5 * (traded + moved) / order_lots
-    memory["sold"] = memory["sold"] * decay + 0.5 * (traded - moved) / order_lots
-    memory["markout"] = memory["markout"] * decay
-    memory["markout_weight"] = memory["markout_weight"] * decay
+    memory["bought"] = float(memory["bought"]) * decay + 0.5 * (traded + moved) / order_lots
+    memory["sold"] = float(memory["sold"]) * decay + 0.5 * (traded - moved) / order_lots
+    markout, weight = float(memory["markout"]) * decay, float(memory["markout_weight"]) * decay
     if traded > 0.0 and mid > 0.0:
-        memory["markout"] += (cash + moved * mid) / mid * 1e4 / order_lots
-        memory["markout_weight"] += traded / order_lots
+        markout += (cash + moved * mid) / mid * 1e4 / order_lots
+        weight += traded / order_lots
+    memory["markout"], memory["markout_weight"] = markout, weight
     memory["traded_lots"] = position["traded_lots"]
     memory["position_lots"] = position["position_lots"]
     memory["cash_quanta"] = position["cash_quanta"]
@@ -124,7 +124,7 @@ def _note_peak(memory, earned, elapsed_s):
     """Moves the decayed peak on; returns how far what was earned lies below it, at least 0, micro-USDC."""
     if memory["started"] == 0:
         memory["peak_micro"] = earned
-    below = max(memory["peak_micro"] - earned, 0.0) * math.exp(-_LN2 * max(elapsed_s, 0.0) / PEAK_HALF_LIFE_S)
+    below = max(float(memory["peak_micro"]) - earned, 0.0) * math.exp(-_LN2 * max(elapsed_s, 0.0) / PEAK_HALF_LIFE_S)
     memory["peak_micro"] = earned + below
     return below
 
@@ -135,9 +135,9 @@ def _see_volatility(features, mid, out):
     if features["ready"] & _VOLATILITY == 0 or not mid > 0.0:
         return
     floor = VOLATILITY_BP_MIN
-    short = max(features["volatility"][0] / mid * 1e4, floor)
-    middle = max(features["volatility"][1] / mid * 1e4, floor)
-    long = max(features["volatility"][2] / mid * 1e4, floor)
+    short = max(float(features["volatility"][0]) / mid * 1e4, floor)
+    middle = max(float(features["volatility"][1]) / mid * 1e4, floor)
+    long = max(float(features["volatility"][2]) / mid * 1e4, floor)
     out[1] = bounded(math.log(short / long))
     out[2] = bounded(math.log(middle / long))
     out[3] = bounded(math.log(middle))
@@ -155,11 +155,11 @@ def _see_signal(position, now_ns, out):
 def _see_book(features, mid, out):
     out[6] = out[7] = out[8] = 0.0
     if features["ready"] & _IMBALANCE:
-        out[6] = bounded(features["imbalance"][0])
+        out[6] = bounded(float(features["imbalance"][0]))
     if mid > 0.0:
-        out[7] = bounded(features["spread_ticks"] / mid * 1e4)
+        out[7] = bounded(float(features["spread_ticks"]) / mid * 1e4)
         if features["ready"] & _MICRO:
-            out[8] = bounded((features["micro_price"] - mid) / mid * 1e4)
+            out[8] = bounded((float(features["micro_price"]) - mid) / mid * 1e4)
 
 
 @compiled
@@ -170,7 +170,8 @@ def observe(data, lane, market, memory, order_usdc, position_usdc, now_ns, out):
     strategy calls an order and the largest position, both above 0. Call it once a decision, times never falling.
     """
     features, position, book = data.features[market], lane.positions[market], data.books[market]
-    mid = features["mid_price"]
+    # Plain floats: where this runs interpreted, an overflow of theirs is infinity and no warning.
+    mid = float(features["mid_price"])
     order_lots = lots_per(data.markets[market], mid, order_usdc)
     cap_lots = lots_per(data.markets[market], mid, position_usdc)
     elapsed_s = float(now_ns - memory["time_ns"]) * 1e-9 if memory["started"] != 0 else 0.0
@@ -182,10 +183,10 @@ def observe(data, lane, market, memory, order_usdc, position_usdc, now_ns, out):
     _see_volatility(features, mid, out)
     _see_signal(position, now_ns, out)
     _see_book(features, mid, out)
-    out[9] = bounded(memory["bought"])
-    out[10] = bounded(memory["sold"])
-    weight = memory["markout_weight"]
-    out[11] = bounded(memory["markout"] / weight) if weight > 1e-3 else 0.0
+    out[9] = bounded(float(memory["bought"]))
+    out[10] = bounded(float(memory["sold"]))
+    weight = float(memory["markout_weight"])
+    out[11] = bounded(float(memory["markout"]) / weight) if weight > 1e-3 else 0.0
     out[12] = float(_HOUR_NS - now_ns % _HOUR_NS) / float(_HOUR_NS)
     out[13] = bounded(float(book["funding_rate_e12"]) * 1e-8)
     out[14] = bounded(below * 1e-6 / position_usdc * 1e4)

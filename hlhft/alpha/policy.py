@@ -135,7 +135,9 @@ class Weights:
 
     def act(self, observations: np.ndarray) -> np.ndarray:
         """float32[N, 4] for float32[N, O]: all within -1..1, 0 for what is no number."""
-        value = np.clip((observations - self.mean) / self.scale, -NORMALISED_MAX, NORMALISED_MAX)
+        # Nothing that is observed here lies outside; what comes from elsewhere may.
+        seen = np.clip(np.nan_to_num(observations), -observation.LIMIT, observation.LIMIT)
+        value = np.clip((seen - self.mean) / self.scale, -NORMALISED_MAX, NORMALISED_MAX)
         for number, (weights, bias) in enumerate(self.layers):
             value = value @ weights.T + bias
             if number < len(self.layers) - 1:

@@ -10,7 +10,7 @@ import numpy as np
 from hlhft.alpha.fleet import Fleet, Score, Task, evaluate
 from hlhft.alpha.fleet import Policy as PathPolicy
 from hlhft.alpha.paths import Path, Ranges, World
-from hlhft.alpha.policy import Policy, PolicyRecord, Weights
+from hlhft.alpha.policy import Policy, PolicyRecord, Steered, Weights
 from hlhft.alpha.policy_card import DAY_S, Mean
 from hlhft.backtest.session import Settings
 from hlhft.report.bootstrap import student_quantile
@@ -73,6 +73,19 @@ class Evaluated(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     closed_form_profit: Mean
     drawdown_ratio: float
     weight: float  # that it is served with
+
+
+def steered_of(task: Task) -> Steered:
+    """The closed form of a task, for a record."""
+    settings = task.settings
+    defaults = {name: parameter.default for name, parameter in settings.strategy.parameters.items()}
+    return Steered(
+        strategy=settings.strategy.name,
+        params={name: float(value) for name, value in {**defaults, **settings.params}.items()},
+        latency=settings.latency, queue=settings.queue, fees=settings.fees, decision_s=task.decision_s,
+        delay_ms=task.delay_ms, valid_s=task.valid_s, eta=task.eta, drawdown_weight=task.drawdown_weight,
+        close_bp=task.close_bp,
+    )  # fmt: skip
 
 
 def task_of(record: PolicyRecord) -> Task:

@@ -10,9 +10,9 @@ import numpy as np
 
 from hlhft.alpha.fleet import Fleet, Score, Task
 from hlhft.alpha.paths import Path, PathError, Ranges, recorded, simulated
-from hlhft.alpha.policy import PolicyRecord, Steered, Weights, new_record
+from hlhft.alpha.policy import PolicyRecord, Weights, new_record
 from hlhft.alpha.policy_card import DAY_S, Figures, PolicyCard, SeedResult, judged, to_json, to_page
-from hlhft.alpha.policy_evaluation import HELD, TEST, TEST_SEED, TRAINING, interval
+from hlhft.alpha.policy_evaluation import HELD, TEST, TEST_SEED, TRAINING, interval, steered_of
 from hlhft.alpha.policy_training import (
     Judged,
     Progress,
@@ -132,19 +132,6 @@ class Result:
     weights: Weights  # with its weight, 0 where no gain was found
     record: PolicyRecord
     probes: np.ndarray
-
-
-def steered_of(task: Task) -> Steered:
-    """The closed form of a task, for a record."""
-    settings = task.settings
-    defaults = {name: parameter.default for name, parameter in settings.strategy.parameters.items()}
-    return Steered(
-        strategy=settings.strategy.name,
-        params={name: float(value) for name, value in {**defaults, **settings.params}.items()},
-        latency=settings.latency, queue=settings.queue, fees=settings.fees, decision_s=task.decision_s,
-        delay_ms=task.delay_ms, valid_s=task.valid_s, eta=task.eta, drawdown_weight=task.drawdown_weight,
-        close_bp=task.close_bp,
-    )  # fmt: skip
 
 
 def train_policy(task: Task, blocks: Blocks, schedule: Schedule, progress: Progress | None = None) -> Result:

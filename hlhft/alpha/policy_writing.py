@@ -58,7 +58,8 @@ class _Network(torch.nn.Module):
 
     def forward(self, seen: torch.Tensor) -> torch.Tensor:
         """float32[N, 4] for float32[N, O]."""
-        normalised = torch.clamp((seen - self.mean) / self.scale, -NORMALISED_MAX, NORMALISED_MAX)
+        bounded = torch.clamp(seen, -observation.LIMIT, observation.LIMIT)
+        normalised = torch.clamp((bounded - self.mean) / self.scale, -NORMALISED_MAX, NORMALISED_MAX)
         return torch.clamp(self.layers(normalised), -1.0, 1.0) @ self.places
 
 
@@ -90,6 +91,9 @@ def write_policy_folder(
     RunError for a folder that holds something else, and OSError when it cannot be written.
     """
     probes = np.ascontiguousarray(probes[:PROBES_MAX], np.float32)
+    numbers = [weights.mean, weights.scale, *(part for layer in weights.layers for part in layer)]
+    if not all(np.isfinite(part).all() for part in numbers):
+        raise PolicyError(folder, "some of its weights are no finite numbers: the training diverged, train it anew")
     graph = graph_bytes(weights)
     found = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"]).run(None, {INPUT: probes})[0]
     difference = float(np.abs(found - weights.act(probes)).max())

@@ -40,10 +40,11 @@ from hlhft.alpha.checkpoints import (
     save_state,
 )
 from hlhft.alpha.dataset import CHUNK_ROWS, Dataset
+from hlhft.alpha.devices import chosen_device
 from hlhft.alpha.models.build import Network, build
 from hlhft.alpha.models.config import CLASSES, ModelConfig
 from hlhft.alpha.splits import Split
-from hlhft.alpha.training_options import EPOCHS_MAX, DeviceError, TrainingError, TrainingOptions
+from hlhft.alpha.training_options import EPOCHS_MAX, TrainingError, TrainingOptions
 
 Progress = Callable[[int, int], None]
 
@@ -90,13 +91,6 @@ def make_task(dataset: Dataset, split: Split, config: ModelConfig) -> Task:
         if not len(block.rows):
             raise TrainingError(f"{dataset.name}: the block {block.name} holds no window, record longer")
     return Task(dataset, split, config, columns.astype(np.int64), summarise(dataset, split.train.rows, columns))
-
-
-def chosen_device(name: str) -> str:
-    """ "cpu" or "cuda". Raises DeviceError for a GPU that is not there."""
-    if name == "cuda" and not torch.cuda.is_available():
-        raise DeviceError("there is no CUDA GPU that torch can use here, give --device cpu")
-    return "cuda" if name == "cuda" or (name == "auto" and torch.cuda.is_available()) else "cpu"
 
 
 def run_key(task: Task, options: TrainingOptions) -> str:

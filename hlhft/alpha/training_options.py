@@ -12,10 +12,6 @@ class TrainingError(Exception):
     """Training that cannot begin or go on; the sentence says why and what to do."""
 
 
-class DeviceError(Exception):
-    """A device that is asked for and not there."""
-
-
 class TrainingOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How to train. Raises TrainingError for values that are none."""
 

@@ -21,6 +21,7 @@ from hlhft import __version__
 from hlhft.alpha import calibration
 from hlhft.alpha.bundle import Bundle
 from hlhft.alpha.checkpoints import STATE_BYTES_MAX, CheckpointError
+from hlhft.alpha.devices import chosen_device
 from hlhft.alpha.exporting import widened, write_file, write_model
 from hlhft.alpha.foreign_schema import ForeignSchema
 from hlhft.alpha.models.build import build
@@ -28,7 +29,7 @@ from hlhft.alpha.models.calibrated import Calibrated
 from hlhft.alpha.models.config import ModelConfig, ModelConfigError
 from hlhft.alpha.predicting import PROBES
 from hlhft.alpha.schema import FeatureSchema
-from hlhft.alpha.training import Fitted, Progress, Task, chosen_device, fit, logits_of, thinned
+from hlhft.alpha.training import Fitted, Progress, Task, fit, logits_of, thinned
 from hlhft.alpha.training_options import TrainingError, TrainingOptions
 from hlhft.alpha.training_report import CalibrationFigures, SeedFigures, TrainingReport
 from hlhft.compiled import code_key

@@ -86,11 +86,13 @@ def command(
 
     need("serving a model", "safetensors", "torch" if engine == "torch" else "onnxruntime")
     places = _places(config, features, snapshot, signals, key_file, peer_key)
+    from hlhft.alpha.devices import chosen_device
     from hlhft.alpha.serving.machine import Settings
     from hlhft.alpha.serving.running import Orders, run
 
     orders = Orders(
-        model=model, policy=policy, places=places, horizon=horizon, engine=engine, device=_device(engine, device),
+        model=model, policy=policy, places=places, horizon=horizon, engine=engine,
+        device=chosen_device(device) if engine == "torch" else "cpu",
         settings=Settings(stale_ns=round(stale_ms * 1e6)), once=once, latencies=latencies,
     )  # fmt: skip
     last = run(orders, _shown(places, as_json=as_json, once=once))
@@ -122,16 +124,6 @@ def _places(
     for endpoint in (places.features, places.snapshot, places.signals):
         require_endpoint(endpoint, has_keys=keys is not None)
     return places
-
-
-def _device(engine: str, device: str) -> str:
-    if engine != "torch":
-        return "cpu"
-    if device != "auto":
-        return device
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _new_key(path: Path) -> str:

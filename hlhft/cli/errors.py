@@ -47,6 +47,7 @@ MEANING: Mapping[ExitCode, str] = {
 DECLARED: Mapping[str, ExitCode] = {
     "hlhft.alpha.bundle.BundleError": ExitCode.DATA,
     "hlhft.alpha.checkpoints.CheckpointError": ExitCode.DATA,
+    "hlhft.alpha.devices.DeviceError": ExitCode.FAILURE,
     "hlhft.alpha.extra.MissingExtra": ExitCode.FAILURE,
     "hlhft.alpha.models.config.ModelConfigError": ExitCode.USAGE,
     "hlhft.alpha.paths.PathError": ExitCode.USAGE,
@@ -55,7 +56,6 @@ DECLARED: Mapping[str, ExitCode] = {
     "hlhft.alpha.serving.table.ImpossibleEvent": ExitCode.FAILURE,
     "hlhft.alpha.sockets.EndpointError": ExitCode.USAGE,
     "hlhft.alpha.tracks.LatencyError": ExitCode.DATA,
-    "hlhft.alpha.training_options.DeviceError": ExitCode.FAILURE,
     "hlhft.alpha.training_options.TrainingError": ExitCode.DATA,
     "hlhft.alpha.trials.OpenedTwice": ExitCode.USAGE,
     "hlhft.alpha.trials.TrialLogError": ExitCode.DATA,

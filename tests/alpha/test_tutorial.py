@@ -32,7 +32,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the commands of the practice run were run, in their order; each exited with 0."""
     folder = tmp_path_factory.mktemp("practice")
     (folder / "hlhft").symlink_to(ROOT / "hlhft")
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "HOME": str(folder)}
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     for command in practice():
         done = subprocess.run(
             [sys.executable, "-m", "hlhft", *command],
@@ -55,3 +55,8 @@ def test_every_look_at_the_test_is_in_the_log(folder: Path) -> None:
     lines = [json.loads(line) for line in (folder / "runs/trials.jsonl").read_text().splitlines()]
     assert [line["type"] for line in lines].count("opened") == 2
     assert "Cannot tell" in (folder / "evaluate.txt").read_text()
+
+
+def test_what_was_learned_from_these_minutes_is_stamped(folder: Path) -> None:
+    assert "IN-SAMPLE" in (folder / "backtest.txt").read_text()
+    assert "IN-SAMPLE" in (folder / "runs/practice/backtest/report.html").read_text()

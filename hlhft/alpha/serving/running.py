@@ -94,6 +94,8 @@ async def _serve(
     stopped = asyncio.Event()
 
     def told(message: Signal) -> None:
+        if stopped.is_set():
+            return
         shown.signal(message)
         if orders.once and not message.flags & Flag.ABSTAINS:
             stopped.set()

@@ -14,8 +14,13 @@ import numpy as np
 import pytest
 
 from hlhft.alpha.bundle import GRAPH, RECORD, predictor
+from hlhft.alpha.policy import load_policy, observation_hash
 from hlhft.alpha.serving.loading import HorizonError, load_model
+from hlhft.alpha.serving.machine import action_e6
 from hlhft.alpha.serving.running import write_latencies
+from hlhft.alpha.wire import hash_bytes
+from hlhft.events import EventKind
+from tests.alpha import policies
 from tests.alpha.linked import SCHEMA, Linked, on_loop, until
 from tests.alpha.serving.shells import signals_come
 from tests.alpha.serving.small import LENGTH, small_model
@@ -134,6 +139,48 @@ def test_it_serves_is_swapped_refuses_damage_is_killed_and_stops(models: Path, t
             assert await asyncio.to_thread(process.ended) == 0
             once = [json.loads(text) for text in process.lines if "mu_e9" in text]
             assert len(once) == 1 and once[0]["reason"] == 0
+        finally:
+            if process.is_running:
+                process.kill()
+            linked.close()
+
+    on_loop(work)
+
+
+class Shown:
+    """Shows a policy the same at every row."""
+
+    layout = hash_bytes(observation_hash())
+    seen = policies.probes(1)[0]
+
+    def observation(self, market: int, now_ns: int) -> np.ndarray | None:
+        return self.seen
+
+
+@pytest.mark.processes
+def test_it_serves_a_policy_beside_the_model(models: Path, tmp_path: Path) -> None:
+    record = policies.written(tmp_path / "policy")
+
+    async def work() -> None:
+        linked = Linked(tmp_path, observer=Shown())
+        line = ["alpha", "--model", str(models / "0"), "--policy", str(tmp_path / "policy"), *options(linked)]
+        process = Process(line, tmp_path)
+        number = [0]
+
+        def has_decided() -> bool:
+            number[0] += 1
+            linked.publish((0, number[0]))
+            return any(row[7] == EventKind.POLICY for row in linked.core.rows)
+
+        try:
+            await until(has_decided)
+            row = next(row for row in linked.core.rows if row[7] == EventKind.POLICY)
+            expected = action_e6(load_policy(tmp_path / "policy").act(Shown.seen))
+            assert (row[2], row[3], row[4], row[6]) == expected
+            process.signal(signal.SIGTERM)
+            assert await asyncio.to_thread(process.ended) == 0
+            told = [json.loads(text) for text in process.lines if text.startswith("{")][-1]
+            assert told["policy"] == f"{record.policy_id:016x}"
         finally:
             if process.is_running:
                 process.kill()
