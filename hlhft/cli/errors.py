@@ -56,7 +56,6 @@ DECLARED: Mapping[str, ExitCode] = {
     "hlhft.alpha.serving.table.ImpossibleEvent": ExitCode.FAILURE,
     "hlhft.alpha.sockets.EndpointError": ExitCode.USAGE,
     "hlhft.alpha.tracks.LatencyError": ExitCode.DATA,
-    "hlhft.alpha.training_options.DeviceError": ExitCode.FAILURE,
     "hlhft.alpha.training_options.TrainingError": ExitCode.DATA,
     "hlhft.alpha.trials.OpenedTwice": ExitCode.USAGE,
     "hlhft.alpha.trials.TrialLogError": ExitCode.DATA,
