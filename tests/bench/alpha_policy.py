@@ -1,4 +1,4 @@
-"""What a policy learns where the truth is known: utility against the closed form's optimum, and the share of a known gap
+"""What a policy learns where the truth is known: utility against the closed form's optimum, the share of a known gap
 that five seeds reach."""
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SCHEDULE = Schedule(
 
 
 def optimum(schedule: Schedule) -> list[Figure]:
-    """A policy trained where the closed form is optimal: its utility over the optimum's, and how far above in errors."""
+    """A policy trained where the closed form is optimal: its utility over the optimum's, errors above it."""
     sigma, eta = 0.2, 0.625
     world = World(seconds=600.0, sigma_bp=sigma, intensity_a=worlds.A, intensity_k=worlds.K)
     task = worlds.task(eta=eta, drawdown_weight=0.0)
