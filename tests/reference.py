@@ -9,6 +9,7 @@ import json
 import textwrap
 from pathlib import Path
 
+from hlhft.alpha.schema import MEANING, FeatureSchema, base_of
 from hlhft.backtest import models
 from hlhft.config.show import as_markdown
 from hlhft.core import orders, quotes, risk
@@ -109,6 +110,20 @@ def readme_with_figures(text: str) -> str:
     return before + FIGURES_BEGIN + figures_table() + FIGURES_END + after
 
 
+def features_table() -> str:
+    """What each column of a row of model features holds, several columns of one meaning in one row."""
+    schema = FeatureSchema()
+    columns: dict[str, list[str]] = {}
+    for name in schema.names:
+        columns.setdefault(base_of(name), []).append(name)
+    rows = ["| columns | how many | unit | content |", "| --- | ---: | --- | --- |"]
+    for base, names in columns.items():
+        shown_names = f"`{names[0]}`" if len(names) == 1 else f"`{names[0]}` … `{names[-1]}`"
+        unit, meaning = MEANING[base]
+        rows.append(f"| {shown_names} | {len(names)} | {unit} | {meaning} |")
+    return "\n".join(rows)
+
+
 def page() -> str:
     """The whole page."""
     strategies = "\n\n".join(f"### {name}\n\n{parameter_table(load(name))}" for name in BUILT_IN)
@@ -166,6 +181,10 @@ def page() -> str:
         "The legs of an action": (
             "What the venue kernel executes. Action, arrival, expiry, kind and account are common to all.\n\n"
             + leg_table()
+        ),
+        "Model features": (
+            "A row at the default depth and half-lives; settings and constants are in the schema's hash.\n\n"
+            + features_table()
         ),
         "The event record": "64 bytes an event. Times, kind, flags and market are common to all.\n\n" + event_table(),
     }

@@ -180,7 +180,7 @@ def test_every_import_is_declared() -> None:
     declared |= {"hlhft", "llvmlite"}  # llvmlite is numba's other half, released with it
     declared |= {"botocore"}  # boto3's other half, likewise
     declared |= {name.replace("-", "_") for name in declared}  # a package's name has hyphens, its module none
-    declared |= {"Crypto"}  # pycryptodome under its own name
+    declared |= {"Crypto", "zmq"}  # pycryptodome and pyzmq under their own names
     used = {(name.split(".")[0], s.path) for s in sources() for _, name in imports(s)}
     # Only the room of models may use what the base installation does not bring.
     extra = {

@@ -34,6 +34,7 @@ from hlhft.alpha.labels import LabelSpec, uniqueness
 from hlhft.alpha.schema import FLAG_VALID, GAP_NS, ROW_DTYPE
 from hlhft.data.errors import DataError
 from hlhft.data.files import LineFile
+from hlhft.data.readers import hyperliquid_csv
 
 COIN = "BTC"
 TICK = 0.1  # of BTCUSDT perpetual, in USDT
@@ -67,10 +68,11 @@ class Columns(NamedTuple):
 
 
 def recognises(path: Path) -> bool:
-    """Whether the file is a CSV of books: by its header's names, or its number of columns, none of which is text."""
+    """Whether the file is a CSV of books, by its header's names or its number of columns, and no recording of ours."""
     if not path.name.endswith((".csv", ".csv.gz")):
         return False
-    return columns_of(LineFile(path).head(2)) is not None
+    head = LineFile(path).head(2)
+    return columns_of(head) is not None and not hyperliquid_csv.recognises(head)
 
 
 def columns_of(head: Sequence[bytes]) -> Columns | None:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hlhft.alpha.bundle import GRAPH, PARITY, WEIGHTS, Bundle, BundleError, served_bytes
+from hlhft.alpha.devices import chosen_device
 from hlhft.alpha.extra import need
 from hlhft.alpha.models.config import CLASSES
 
@@ -67,7 +68,8 @@ class _Torch:
 
 
 def load_predictor(bundle: Bundle, folder: Path, *, engine: str, threads: int, device: str) -> Predictor:
-    """See `hlhft.alpha.bundle.predictor`. Raises ValueError for an engine or device that there is not."""
+    """See `hlhft.alpha.bundle.predictor`. Raises ValueError for an engine that there is not, DeviceError
+    for a GPU that is not there."""
     if engine not in ENGINES:
         raise ValueError(f"there is no engine {engine}, expected {' or '.join(ENGINES)}")
     need("a model", "safetensors", "onnxruntime" if engine == "onnx" else "torch")
@@ -137,15 +139,13 @@ def _network(bundle: Bundle, folder: Path, tensors: dict[str, np.ndarray], devic
 
     from hlhft.alpha.models.calibrated import calibrated
 
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("there is no CUDA GPU here, use the device cpu")
     network = calibrated(bundle.config).eval()
     try:
         network.load_state_dict({name: torch.from_numpy(array) for name, array in tensors.items()}, strict=True)
     except RuntimeError as error:
         what = " ".join(str(error).split())[:200]
         raise BundleError(folder / WEIGHTS, f"the weights do not fit the network ({what}), train it anew") from None
-    return network.to(device)
+    return network.to(chosen_device(device))
 
 
 def _check_probes(bundle: Bundle, folder: Path, loaded: Predictor, probes: dict[str, np.ndarray | None]) -> None:

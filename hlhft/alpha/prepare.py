@@ -32,7 +32,7 @@ from hlhft.data.catalogue.layout import BBO, BOOK, coins_in
 from hlhft.data.catalogue.reading import Catalogue
 from hlhft.data.catalogue.source import CatalogueSource
 from hlhft.data.errors import DataError
-from hlhft.data.files import fingerprint
+from hlhft.data.files import Progress, fingerprint
 from hlhft.data.node.layout import found_in
 from hlhft.data.readers.hyperliquid_csv import KINDS
 from hlhft.data.sources import MergedSource, Source, open_source
@@ -76,6 +76,7 @@ def prepare(
     begin_ns: int | None = None,
     end_ns: int | None = None,
     fi2010_inputs: int = fi2010.FEATURES,
+    progress: Progress | None = None,
 ) -> Dataset:
     """The dataset of the data in `data_dir`, built when it is not in the cache (None: the default one).
 
@@ -85,7 +86,8 @@ def prepare(
     `schema`, `labels` and `profile` are then not used. A built dataset must be of this schema and these labels, unless
     it is a foreign one.
 
-    Barriers are laid on the micro-price, window moves and markouts are of the mid. Raises DataError for what is
+    Barriers are laid on the micro-price, window moves and markouts are of the mid. `progress(bytes done, bytes in all)`
+    while recordings are read. Raises DataError for what is
     missing, damaged or of no use, ValueError for an unknown profile.
     """
     if is_dataset(data_dir):
@@ -105,7 +107,7 @@ def prepare(
         folder = root / key
         found = _existing(folder)
         if found is None:
-            found = _build(folder, sources, data_dir.name, key, schema, labels, profile, begin_ns, end_ns)
+            found = _build(folder, sources, data_dir.name, key, schema, labels, profile, begin_ns, end_ns, progress)
             _evict(root, keep=folder)
     return found
 
@@ -241,6 +243,7 @@ def _build(
     profile: str,
     begin_ns: int | None,
     end_ns: int | None,
+    progress: Progress | None,
 ) -> Dataset:
     coins = list(dict.fromkeys(market.name for source in sources for market in source.markets))
     with (
@@ -251,9 +254,11 @@ def _build(
         ) as writer,
     ):  # fmt: skip
         spills: dict[str, list[tuple[str, _Spill]]] = {coin: [] for coin in coins}
-        for number, source in enumerate(sources):
+        for number, (source, told) in enumerate(zip(sources, _told(sources, progress), strict=True)):
             own = [_Spill(Path(scratch) / f"{number}-{place}", schema.columns) for place in range(len(source.markets))]
-            for heads, values in feature_rows(source, schema, profile=profile, begin_ns=begin_ns, end_ns=end_ns):
+            for heads, values in feature_rows(
+                source, schema, profile=profile, begin_ns=begin_ns, end_ns=end_ns, progress=told
+            ):
                 for place in np.unique(heads["market"]):
                     is_own = heads["market"] == place
                     own[place].take(heads[is_own], values[is_own])
@@ -262,6 +267,18 @@ def _build(
         for coin, parts in spills.items():
             _append(writer, name, coin, parts, labels)
         return writer.finish()
+
+
+def _told(sources: Sequence[Source], progress: Progress | None) -> Iterator[Progress | None]:
+    """What to tell of each source's bytes, so that together they are the progress of all."""
+    total, before = sum(source.bytes_total for source in sources), 0
+    for source in sources:
+        yield None if progress is None else functools.partial(_tell, progress, before, total)
+        before += source.bytes_total
+
+
+def _tell(progress: Progress, before: int, total: int, done: int, _: int) -> None:
+    progress(before + done, total)
 
 
 def _append(

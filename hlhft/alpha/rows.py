@@ -15,6 +15,7 @@ from hlhft.alpha.features import FeatureState, new_state
 from hlhft.alpha.schema import FeatureSchema
 from hlhft.alpha.walking import walk
 from hlhft.core.state import BookKind, new_lane, new_market_data
+from hlhft.data.files import Progress
 from hlhft.data.merge import Events, copied, whole_frames
 from hlhft.data.profiles import profile_named, thinned
 from hlhft.data.sessions import without_rows
@@ -66,16 +67,17 @@ def feature_rows(
     profile: str,
     begin_ns: int | None = None,
     end_ns: int | None = None,
+    progress: Progress | None = None,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yields (heads, values), ROW_DTYPE[n] and float32[n, F], 0 < n <= ROWS_MAX or a row a market, in order of arrival.
 
     `head["market"]` is the place in `source.markets`. With `begin_ns` and `end_ns` only rows with begin <= ts_local_ns
-    < end; what comes before is read all the same, because books and averages are made of it. Raises DataError for what
-    the source refuses and ValueError for an unknown profile.
+    < end; what comes before is read all the same, because books and averages are made of it. `progress(bytes done,
+    bytes in all)` while reading. Raises DataError for what the source refuses and ValueError for an unknown profile.
     """
     feed_profile = profile_named(profile)
     markets: np.ndarray = np.array(source.snapshot_markets, dtype=np.bool_)
-    arrays = source.chunks()
+    arrays = source.chunks(progress=progress)
     if feed_profile is not None and markets.any():
         arrays = thinned(arrays, feed_profile, snapshot_markets=markets)
     walker = Walker(source, schema)

@@ -23,6 +23,34 @@ SIGN_SHARE = 0.1  # weight of the newest trade in the expected sign of the next
 IMBALANCES = 5  # levels to which the imbalance is cumulated, at most
 SCALES = ("fast", "middle", "slow")
 
+# What each column holds: its unit, and its meaning. A name's last part is a level or a scale where there are several.
+MEANING: dict[str, tuple[str, str]] = {
+    "bid_bp": ("bp", "price of a bid level less the mid; of a level that is not there, the one before it"),
+    "bid_size": ("log", "log(1 + size) of the level in mean sizes"),
+    "ask_bp": ("bp", "price of an ask level less the mid; of a level that is not there, the one before it"),
+    "ask_size": ("log", "log(1 + size) of the level in mean sizes"),
+    "ofi": ("signed log", "decayed order-flow imbalance in mean sizes: of the level, or without one the levels' mean"),
+    "imbalance": ("-1..1", "(bid - ask) / (bid + ask) of sizes, cumulative to the level"),
+    "micro_bp": ("bp", "micro-price less mid"),
+    "vamp_bp": ("bp", "volume-adjusted mid price of up to five levels less mid"),
+    "spread_bp": ("bp", "best ask less best bid"),
+    "spread_steps": ("log", "log(1 + spread in steps of the price grid)"),
+    "move_bp": ("bp", "move of the mid since the row before"),
+    "trend": ("bp", "mid less its decayed average"),
+    "trade_volume": ("signed log", "decayed volume of trades in mean sizes, buyers' less sellers'"),
+    "trade_count": ("signed log", "decayed number of trades, buyers' less sellers'"),
+    "trade_surprise": ("signed log", "fast decayed sum of each trade's sign less what the signs before let expect"),
+    "sigma": ("log", "log(1 + volatility of the mid in bp per root of a second)"),
+    "since_row": ("log", "log(1 + ms since the row before)"),
+    "since_trade": ("log", "log(1 + ms since the newest trade)"),
+    "age_book": ("log", "log(1 + ms since others' orders changed the book)"),
+    "age_fast": ("log", "log(1 + ms since the newest frame of the fast channel), by block time"),
+    "age_full": ("log", "log(1 + ms since the newest frame of the full channel), by block time"),
+    "funding_bp": ("bp an hour", "funding rate"),
+    "premium_bp": ("bp", "premium of the mark over the oracle, as the venue states it"),
+    "oracle_bp": ("bp", "oracle less mid, 0 while it is unknown"),
+}
+
 FLAG_VALID = 1  # two-sided, uncrossed, and the segment is old enough for its averages
 FLAG_RESET = 2  # the first row of a segment: after a start, a gap or a reconnection
 
@@ -39,6 +67,18 @@ ROW_DTYPE = np.dtype(
         ("flags", np.int64),
     ]
 )
+
+
+def base_of(name: str) -> str:
+    """The key of MEANING for a column's name. Raises KeyError when it has none."""
+    base, _, last = name.rpartition("_")
+    if last.isdigit():
+        return base_of(base)
+    if name in MEANING:
+        return name
+    if last in SCALES and base in MEANING:
+        return base
+    raise KeyError(name)
 
 
 class FeatureSchema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

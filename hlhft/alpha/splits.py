@@ -9,8 +9,8 @@ samples around a cut only those remain
 
 So from a cut to a later sample's own row it is at least its window + horizon + 5 x the longest half-life, and no label
 that was learnt from lives while a later window does. A block boundary is one moment, so two comparisons a sample do
-this, in bounded memory; a test holds that purgedcv's general purge keeps the same rows, and a brute-force look at all
-pairs.
+this, with 32 bytes of memory a sample; a test holds that purgedcv's general purge keeps the same rows, and a
+brute-force look at all pairs.
 """
 
 from __future__ import annotations
@@ -54,6 +54,11 @@ class Block(NamedTuple):
     name: str
     ranges: tuple[Range, ...]
     rows: Int64
+
+    @property
+    def size(self) -> int:
+        """How many samples there are."""
+        return len(self.rows)
 
 
 class Split(NamedTuple):

@@ -40,6 +40,7 @@ from hlhft.alpha.checkpoints import (
     save_state,
 )
 from hlhft.alpha.dataset import CHUNK_ROWS, Dataset
+from hlhft.alpha.devices import chosen_device
 from hlhft.alpha.models.build import Network, build
 from hlhft.alpha.models.config import CLASSES, ModelConfig
 from hlhft.alpha.splits import Split
@@ -90,13 +91,6 @@ def make_task(dataset: Dataset, split: Split, config: ModelConfig) -> Task:
         if not len(block.rows):
             raise TrainingError(f"{dataset.name}: the block {block.name} holds no window, record longer")
     return Task(dataset, split, config, columns.astype(np.int64), summarise(dataset, split.train.rows, columns))
-
-
-def chosen_device(name: str) -> str:
-    """ "cpu" or "cuda". Raises TrainingError for a GPU that is not there."""
-    if name == "cuda" and not torch.cuda.is_available():
-        raise TrainingError("there is no CUDA GPU that torch can use here, give --device cpu")
-    return "cuda" if name == "cuda" or (name == "auto" and torch.cuda.is_available()) else "cpu"
 
 
 def run_key(task: Task, options: TrainingOptions) -> str:
@@ -289,10 +283,12 @@ class _Module(lightning.LightningModule):
         return loss
 
     def on_train_batch_end(self, *_: Any) -> None:
-        """Moves the averaged weights."""
+        """Moves the averaged weights, faster at the start: the first draws are no part of an average worth having."""
         if self._options.averaging:
+            step = len(self.state.history) * self._steps + len(self._losses)
+            kept = min(self._options.averaging, (1.0 + step) / (10.0 + step))
             for name, value in self.network.state_dict().items():
-                self._average[name].lerp_(value, 1.0 - self._options.averaging)
+                self._average[name].lerp_(value, 1.0 - kept)
 
     def on_train_epoch_end(self) -> None:
         """Judges on the stop block, keeps the best, and writes the state."""

@@ -20,15 +20,17 @@ import torch
 from hlhft import __version__
 from hlhft.alpha import calibration
 from hlhft.alpha.bundle import Bundle
+from hlhft.alpha.checkpoints import STATE_BYTES_MAX, CheckpointError
+from hlhft.alpha.devices import chosen_device
 from hlhft.alpha.exporting import widened, write_file, write_model
 from hlhft.alpha.foreign_schema import ForeignSchema
 from hlhft.alpha.models.build import build
 from hlhft.alpha.models.calibrated import Calibrated
-from hlhft.alpha.models.config import ModelConfig
+from hlhft.alpha.models.config import ModelConfig, ModelConfigError
 from hlhft.alpha.predicting import PROBES
 from hlhft.alpha.schema import FeatureSchema
-from hlhft.alpha.training import Fitted, Progress, Task, chosen_device, fit, logits_of, thinned
-from hlhft.alpha.training_options import TrainingOptions
+from hlhft.alpha.training import Fitted, Progress, Task, fit, logits_of, thinned
+from hlhft.alpha.training_options import TrainingError, TrainingOptions
 from hlhft.alpha.training_report import CalibrationFigures, SeedFigures, TrainingReport
 from hlhft.compiled import code_key
 
@@ -48,6 +50,7 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     config: ModelConfig
     options: TrainingOptions
     seeds: int
+    trial: int  # its number in the log of trials; 0: it is in none
     code_key: str
     hlhft: str
 
@@ -68,6 +71,7 @@ def train(
     folder: Path | None = None,
     progress: Progress | None = None,
     on_seed: Callable[[SeedFigures], None] | None = None,
+    trial: int = 0,
 ) -> Trained:
     """Trains seeds 0 to `seeds` - 1, each kept in `folder` as it goes, and calibrates the best.
 
@@ -77,7 +81,7 @@ def train(
     if not 1 <= seeds <= SEEDS_MAX:
         raise ValueError(f"{seeds} seeds are not 1 to {SEEDS_MAX}")
     if folder is not None:
-        _write_facts(folder, task, options, seeds)
+        _write_facts(folder, task, options, seeds, trial)
     fitted, figures = [], []
     for seed in range(seeds):
         own = None if folder is None else folder / f"seed-{seed}"
@@ -118,6 +122,19 @@ def seed_figures(task: Task, fitted: Fitted) -> SeedFigures:
         calibrate_nll=float(np.mean(losses)),
         samples_per_s=max(epoch.samples_per_s for epoch in history),
     )
+
+
+def read_facts(folder: Path) -> RunFacts | None:
+    """What the run in `folder` is of; None where there is none. Raises CheckpointError for a file that is none."""
+    path = folder / RUN
+    if not path.exists():
+        return None
+    try:
+        if path.stat().st_size > STATE_BYTES_MAX:
+            raise CheckpointError(f"{path}: the file is larger than {STATE_BYTES_MAX} bytes, name another folder")
+        return msgspec.json.decode(path.read_bytes(), type=RunFacts)
+    except (msgspec.DecodeError, ModelConfigError, TrainingError) as error:
+        raise CheckpointError(f"{path}: this is no run of training ({error}), name another folder") from None
 
 
 def calibrate(task: Task, fitted: Fitted) -> tuple[Calibrated, tuple[CalibrationFigures, ...]]:
@@ -181,7 +198,7 @@ def export(task: Task, trained: Trained, folder: Path, more: Mapping[str, bytes]
     return write_model(folder, trained.network, record_of(task, trained.report), probes, more)
 
 
-def _write_facts(folder: Path, task: Task, options: TrainingOptions, seeds: int) -> None:
+def _write_facts(folder: Path, task: Task, options: TrainingOptions, seeds: int, trial: int) -> None:
     facts = RunFacts(
         dataset=task.dataset.name,
         dataset_key=task.dataset.key,
@@ -190,6 +207,7 @@ def _write_facts(folder: Path, task: Task, options: TrainingOptions, seeds: int)
         config=task.config,
         options=options,
         seeds=seeds,
+        trial=trial,
         code_key=code_key(),
         hlhft=__version__,
     )

@@ -76,8 +76,8 @@ def _apply_frame(data, centred, events, first, end):
             ladder, cells = data.ladders[place], data.cells[place]
             if centred[market] == 0:
                 ticks = _first_price(events, first, end, market)
-                if ticks != 0:
-                    _centre(ladder, cells, ticks)
+                if ticks != 0:  # nothing was written yet, so nothing has to move
+                    ladder["base_ticks"] = ticks - ladder["width"] // 2
                     centred[market] = 1
             else:
                 _follow(ladder, cells)

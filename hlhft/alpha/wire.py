@@ -46,6 +46,8 @@ _ROWS = struct.Struct(f"<HHHH{COIN_BYTES}s")  # market, rows, features, length o
 _REQUEST = struct.Struct(f"<HHI{COIN_BYTES}s")  # market, rows wanted, zero
 _SIGNAL = struct.Struct("<HHHHqqqqfffIq4qqqq")
 _HEARTBEAT = struct.Struct("<QqqqQQQQ")
+_NUMBERS, _NUMBERS_AT = struct.Struct("<qq"), 16  # sequence and market in a row's head, and where they stand
+SEQUENCE_END: Final = 2**62
 HEADER_BYTES: Final = _HEADER.size
 SIGNAL_BYTES: Final = HEADER_BYTES + _SIGNAL.size
 HEARTBEAT_BYTES: Final = HEADER_BYTES + _HEARTBEAT.size
@@ -311,19 +313,28 @@ def _rows(message: bytes | memoryview, schema: bytes, session: int, *, is_snapsh
         return Fault.SIZE
     rows = np.frombuffer(message, dtype, count, first)
     heads = rows["head"]
-    sequence = heads["sequence"]
-    # Sequence numbers begin at 0 or above and stay far from the end of their type, so that they can be subtracted.
-    if count and (
-        (heads["market"] != market).any()
-        or not 0 <= int(sequence[0]) < 2**62
-        or (sequence - sequence[0] != np.arange(count)).any()
-    ):
+    if not _are_in_order(message, first, heads, market):
         return Fault.ORDER
     observation, observation_hash = NO_OBSERVATION, NO_HASH
     if observed:
         observation_hash = bytes(message[behind : behind + HASH_BYTES])
         observation = np.frombuffer(message, "<f4", observed, behind + HASH_BYTES)
     return Rows(schema, session, market, coin, heads, rows["values"], observation, observation_hash, is_snapshot)
+
+
+def _are_in_order(message: bytes | memoryview, first: int, heads: np.ndarray, market: int) -> bool:
+    """Whether rows are of the market, with consecutive numbers. These begin at 0 or above and stay far from the end of
+    their type, so that they can be subtracted."""
+    if len(heads) == 1:
+        # The common case, a tenth of what arrays cost.
+        sequence, told = _NUMBERS.unpack_from(message, first + _NUMBERS_AT)
+        return bool(told == market and 0 <= sequence < SEQUENCE_END)
+    sequence = heads["sequence"]
+    return len(heads) == 0 or (
+        (heads["market"] == market).all()
+        and 0 <= int(sequence[0]) < SEQUENCE_END
+        and (sequence - sequence[0] == np.arange(len(heads))).all()
+    )
 
 
 def _request(message: bytes | memoryview, schema: bytes, session: int) -> Request | Fault:

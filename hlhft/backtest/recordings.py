@@ -15,7 +15,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ import msgspec
 import numpy as np
 
 from hlhft.backtest.rows import (
+    EXCHANGE_BIT,
     FAULT_KIND,
     FAULT_ORDER_EXCHANGE,
     FAULT_ORDER_LOCAL,
@@ -107,6 +108,22 @@ class Recording:
     def streams(self) -> list[RowFile]:
         """Row streams from the beginning, one a market."""
         return [file.fresh() for file in self.files]
+
+    def span_ns(self) -> tuple[int, int]:
+        """When the first row happens and when the last one reaches us."""
+        return span_of(self.files)
+
+
+def span_of(files: Sequence[RowFile]) -> tuple[int, int]:
+    """When the first row of a recording happens and the last one reaches us."""
+    first, last = [], []
+    for file in files:
+        with file.path.open("rb") as handle:
+            first.append(int(np.fromfile(handle, ROW_DTYPE, 1)[0]["ts_ns"]))
+            handle.seek((file.rows_total - 1) * ROW_DTYPE.itemsize)
+            row = np.fromfile(handle, ROW_DTYPE, 1)[0]
+            last.append(int(row["ts_ns"]) + (int(row["delay_ns"]) if row["word"] & EXCHANGE_BIT else 0))
+    return min(first), max(last)
 
 
 def compile_recording(source: Source, *, profile: str, progress: Progress | None = None) -> Recording:

@@ -24,13 +24,16 @@ import numpy as np
 
 from hlhft.backtest.loop import RECORD_DTYPE
 from hlhft.backtest.mids import mids_at
-from hlhft.backtest.session import Backtest
+from hlhft.backtest.session import Backtest, in_sample
+from hlhft.backtest.signals import valid_ns
+from hlhft.events import EventKind
 from hlhft.report.blotter import blotter, records, write_columns
 from hlhft.report.markouts import horizons_of
 from hlhft.report.metrics import LaneLog
 from hlhft.report.numbers import recording_title
+from hlhft.report.origins import STAMP
 from hlhft.report.page import render
-from hlhft.report.results import Results, scenario_result
+from hlhft.report.results import Heard, Results, scenario_result
 from hlhft.venue.recorded import REPLY_DTYPE
 
 FILES = ("run.json", "results.json", "blotter.parquet", "records.parquet", "report.html")
@@ -74,10 +77,15 @@ def results_of(
         for scenario, lane, mids in zip(backtest.scenarios, lanes, _mids(backtest, lanes), strict=True)
     ]
     settings = backtest.settings
+    met = in_sample(settings, recording)
     return Results(
         title=recording_title(recording.name),
         scenarios=tuple(scenarios),
-        identity={**backtest.metadata(), "libraries": library_versions()},
+        identity={
+            **backtest.metadata(),
+            **({"stamp": STAMP, "in_sample": list(met)} if met else {}),
+            "libraries": library_versions(),
+        },
         models={"latency": settings.latency, "queue": settings.queue, "profile": recording.profile},
         snapshots=snapshots,
         without_trades=tuple(without_trades),
@@ -85,6 +93,30 @@ def results_of(
         events=recording.events,
         levels_outside=backtest.outputs[0].levels_outside,
         counts=recording.counts,
+        heard=_heard(backtest),
+        in_sample=met,
+    )
+
+
+def _heard(backtest: Backtest) -> Heard | None:
+    """What models said while the first scenario ran."""
+    track, output = backtest.settings.signals, backtest.outputs[0]
+    if track is None:
+        return None
+    span_ns = max(output.last_ns - output.first_ns, 1)
+    shares = {
+        kind: tuple(
+            valid_ns(track.events, kind, market, output.first_ns, output.last_ns) / span_ns
+            for market in range(len(backtest.recording.markets))
+        )
+        for kind in (EventKind.SIGNAL, EventKind.POLICY)
+    }
+    lane = output.lanes.lane[0, 0]
+    return Heard(
+        record=track.record(),
+        signal_shares=shares[EventKind.SIGNAL],
+        policy_shares=shares[EventKind.POLICY],
+        counters={name: int(lane[name]) for name in ("signals_ignored", "policies_ignored", "policies_clamped")},
     )
 
 
@@ -180,8 +212,8 @@ def replace_folder(folder: Path, names: Sequence[str], write: Callable[[Path], N
 def _write_files(folder: Path, results: Results) -> None:
     (folder / "run.json").write_bytes(json_text(results.identity))
     (folder / "results.json").write_bytes(json_text(results.plain()))
-    write_columns(folder / "blotter.parquet", blotter(results.scenarios))
-    write_columns(folder / "records.parquet", records(results.scenarios))
+    write_columns(folder / "blotter.parquet", blotter(results.scenarios), results.stamp)
+    write_columns(folder / "records.parquet", records(results.scenarios), results.stamp)
     (folder / "report.html").write_text(render(results), encoding="utf-8")
 
 

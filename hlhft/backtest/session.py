@@ -9,15 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import msgspec
 import numpy as np
 
 from hlhft import __version__
 from hlhft.backtest.models import FeeScenario, ModelError, parse_fees, parse_latency, parse_queue
 from hlhft.backtest.recordings import Recording
 from hlhft.backtest.replay import Replay, ReplayOutput, ReplayPlan, RowStream, prepare, run
+from hlhft.backtest.signals import SignalTrack
 from hlhft.compiled import JIT_DISABLED, running_key
 from hlhft.config.settings import Config, limit_values, whole
 from hlhft.core.state import LIMITS_DTYPE, VIEW_DTYPE, VIEW_LEVELS, Mode
+from hlhft.events import empty
+from hlhft.report.origins import Origin, Span, meetings
 from hlhft.strategies import CALL_NS_MAX, Strategy, StrategyError, failures, load
 from hlhft.units import Market
 from hlhft.venue import rules as venue_rules
@@ -29,6 +33,7 @@ AUTO = "auto"
 # What of the configuration's limits a replay does without: its clock is the recording's and steps over the gaps, and
 # its venue knows no modification.
 _LIVE_ONLY = frozenset({"clock_step_ns_max", "amend"})
+_RECORDED_APART = frozenset({"strategy", "params", "signals", "origins"})  # in `Settings.record`
 _DEFAULTS = Config()
 _LIMITS = limit_values(_DEFAULTS)
 # Interpreted, for a debugger, a strategy may take its time.
@@ -81,16 +86,22 @@ class Settings:
     legs_max: int = _LIMITS["legs_max"]
     expires_after_ns: int = _LIMITS["expires_after_ns"]
     requote_e6_min: int = _LIMITS["requote_e6_min"]
+    signals: SignalTrack | None = None  # what models said over the recording
+    origins: tuple[Origin, ...] = ()  # what the parameters were chosen on, where somebody says so
 
     def record(self) -> dict[str, object]:
         """Everything that decides the outcome, for the run's record."""
         plain: dict[str, object] = {
-            name: getattr(self, name) for name in self.__dataclass_fields__ if name not in ("strategy", "params")
+            name: getattr(self, name) for name in self.__dataclass_fields__ if name not in _RECORDED_APART
         }
         plain["strategy"] = self.strategy.name
         plain["strategy_source"] = self.strategy.fingerprint.hex() if self.strategy.is_user_file else "built in"
         defaults = {name: parameter.default for name, parameter in self.strategy.parameters.items()}
         plain["params"] = {name: float(value) for name, value in {**defaults, **self.params}.items()}
+        if self.signals is not None:
+            plain["signals"] = self.signals.record()
+        if self.origins:
+            plain["origins"] = msgspec.to_builtins(self.origins)
         return plain
 
 
@@ -118,8 +129,21 @@ def settings_of(config: Config, strategy: Strategy | None = None, *, is_hyperliq
         alo_jumper_share=backtest.alo_jumper_share,
         address_actions=config.limits.address_actions,
         address_enforced=backtest.budgets_enforced,
+        signals=None,
+        origins=origins_of(config) if strategy is None else (),
         **{name: value for name, value in limit_values(config).items() if name not in _LIVE_ONLY},
     )
+
+
+def origins_of(config: Config) -> tuple[Origin, ...]:
+    """What the configuration's parameters were chosen on; nothing where it says nothing."""
+    fitted = config.strategy.fitted
+    if fitted.until_ns == 0:
+        return ()
+    coins = fitted.coins or ("an unnamed market",)
+    spans = tuple(Span(coin=coin, from_ns=fitted.from_ns, to_ns=fitted.until_ns) for coin in coins)
+    what = f"the set of parameters by {fitted.by}" if fitted.by else "the set of parameters"
+    return (Origin(what=what, blocks={"chosen": spans}, embargo_ns=fitted.embargo_ns),)
 
 
 def profile_of(config: Config, *, is_hyperliquid: bool) -> str:
@@ -209,6 +233,7 @@ def plan_of(
         funding_rate_e12=settings.funding_rate_e12,
         fees_e9=[(item.maker_rate_e9, item.taker_rate_e9) for item in scenarios for _ in sets],
         address_actions=settings.address_actions,
+        signals=empty(0) if settings.signals is None else settings.signals.events,
     )
 
 
@@ -253,6 +278,13 @@ def identity_of(settings: Settings, recording: Recording) -> dict[str, object]:
     }
 
 
+def in_sample(settings: Settings, recording: Recording) -> tuple[str, ...]:
+    """How the recording meets what the models or the parameters were made from, a sentence a block; none where it does
+    not, or where nobody says what they were made from."""
+    made_from = settings.origins + (() if settings.signals is None else settings.signals.meta.origins)
+    return meetings(made_from, *recording.span_ns())
+
+
 def refuse_slow(plan: ReplayPlan) -> None:
     """Raises StrategyError when the user's strategy takes longer than CALL_NS_MAX a call, in the median.
 
@@ -295,7 +327,10 @@ def _likely_view(plan: ReplayPlan) -> np.ndarray:
 
 
 def prepare_backtest(settings: Settings, recording: Recording) -> tuple[Replay, list[FeeScenario]]:
-    """The replay of a backtest, set up and not run. Raises what its parts raise, and StrategyError for a slow one."""
+    """The replay of a backtest, set up and not run. Raises what its parts raise, StrategyError for a slow one, and
+    DataError for signals of another recording."""
+    if settings.signals is not None:
+        settings.signals.check(recording)
     scenarios = parse_fees(settings.fees)
     plan = plan_of(settings, recording.markets, recording.streams(), scenarios)
     refuse_slow(plan)
@@ -307,7 +342,7 @@ def run_backtest(
 ) -> Backtest:
     """Runs every fee scenario of a backtest in one pass over the recording.
 
-    Raises ModelError, StrategyError and ReplayError.
+    Raises ModelError, StrategyError, ReplayError and DataError.
     """
     replay, scenarios = prepare_backtest(settings, recording)
     output = run(replay, progress)

@@ -21,9 +21,8 @@ import numpy as np
 from hlhft.backtest.loop import RECORD_DTYPE
 from hlhft.backtest.models import FeeScenario, parse_fees
 from hlhft.backtest.parameter_sets import ParameterSets
-from hlhft.backtest.recordings import Recording, RowFile
+from hlhft.backtest.recordings import Recording, RowFile, span_of
 from hlhft.backtest.replay import Replay, ReplayOutput, prepare, run
-from hlhft.backtest.rows import EXCHANGE_BIT, ROW_DTYPE
 from hlhft.backtest.session import Settings, identity_of, plan_of
 from hlhft.core.risk import Breaker
 from hlhft.core.state import Mode
@@ -137,18 +136,6 @@ def sets_per_pass(sets: int, scenarios: int, jobs: int) -> int:
     return -(-sets // passes)
 
 
-def span_of(files: Sequence[RowFile]) -> tuple[int, int]:
-    """When the first row of a recording happens and the last one reaches us."""
-    first, last = [], []
-    for file in files:
-        with file.path.open("rb") as handle:
-            first.append(int(np.fromfile(handle, ROW_DTYPE, 1)[0]["ts_ns"]))
-            handle.seek((file.rows_total - 1) * ROW_DTYPE.itemsize)
-            row = np.fromfile(handle, ROW_DTYPE, 1)[0]
-            last.append(int(row["ts_ns"]) + (int(row["delay_ns"]) if row["word"] & EXCHANGE_BIT else 0))
-    return min(first), max(last)
-
-
 def sampled_settings(settings: Settings, files: Sequence[RowFile]) -> Settings:
     """The settings with the sampling interval of a sweep: whole seconds, at most SAMPLES_MAX samples."""
     first, last = span_of(files)
@@ -170,9 +157,11 @@ def run_sweep(
     `settings.params` and `settings.record_interval_ns` are not used: `parameters` and `sampled_settings` decide.
     `progress(rows done, rows in all)` is called from the caller's thread a few times a second. A KeyboardInterrupt,
     also one that `progress` raises, ends the sweep: passes that were finished are in the result. Raises ModelError,
-    StrategyError and ReplayError, which loses them.
+    StrategyError and ReplayError, which loses them, and DataError for signals of another recording.
     """
     assert jobs >= 1 and parameters.sets
+    if settings.signals is not None:
+        settings.signals.check(recording)
     settings = sampled_settings(replace(settings, params={}), recording.files)
     scenarios = parse_fees(settings.fees) if scenarios is None else scenarios
     settings.strategy.address()  # compiled once, before threads would each wait for it

@@ -3,6 +3,7 @@
     run.json         the sweep's identity: settings, data, code key, seed, versions, and whether it is complete
     results.parquet  a row a set and fee scenario
     selection.json   the selection of every scenario
+    chosen.toml      the best set of the first scenario as settings, and the time that it was chosen on
     report.html      the same for people
 
 As with a run (`hlhft.backtest.runs`), no file holds a clock, and a folder appears when it is complete.
@@ -18,13 +19,15 @@ from typing import Any
 import numpy as np
 
 from hlhft.backtest.runs import json_text, library_versions, replace_folder
-from hlhft.backtest.selection import Selection, select
+from hlhft.backtest.selection import EMBARGO_SHARE, Selection, select
 from hlhft.backtest.sweep import SweepResult, halted_by
+from hlhft.config.settings import Fitted
+from hlhft.config.show import comment, toml_key, toml_value
 from hlhft.report.numbers import DASH, count, counted, duration, moment, money, percent, period, plain, recording_title
 from hlhft.report.sweep_page import SHOWN, Judgement, SweepView, render, set_words
 from hlhft.units import MICRO
 
-FILES = ("run.json", "results.parquet", "selection.json", "report.html")
+FILES = ("run.json", "results.parquet", "selection.json", "chosen.toml", "report.html")
 FOLD_HEADING = ("from", "until", "chosen", "made before", "then made", "median set", "place then")
 
 
@@ -171,6 +174,40 @@ def _set_record(view: SweepView, row: int, scenario: int) -> dict[str, Any]:
     }
 
 
+def chosen_text(result: SweepResult, view: SweepView, selections: Sequence[Selection]) -> str:
+    """The set with the highest profit in the first scenario as settings in TOML.
+
+    `hlhft backtest --params-file` and every command's --config read it; a backtest refuses to test it on the time that
+    it was chosen on.
+    """
+    row = int(view.order(0)[0])
+    strategy = result.settings.strategy
+    first_ns, last_ns = result.recording.span_ns()
+    defaults = {name: parameter.default for name, parameter in strategy.parameters.items()}
+    fitted = Fitted(
+        by=f"a sweep of {counted(len(result.parameters.sets), 'set')}",
+        coins=tuple(market.name for market in result.recording.markets),
+        from_ns=first_ns,
+        until_ns=last_ns,
+        embargo_ns=selections[0].embargo_ns if selections else result.span_ns // EMBARGO_SHARE,
+    )
+    said = selections[0].sentence if selections else view.note
+    best = f"{set_words(view, row)}, the most profitable under {view.scenarios[0]}, {period(first_ns, last_ns)}."
+    lines = [
+        *comment(f"{best} {said}"),
+        "[strategy]",
+        f"name = {toml_value(strategy.source if strategy.is_user_file else strategy.name)}",
+        "[strategy.params]",
+        *(
+            f"{toml_key(name)} = {toml_value(float(value))}"
+            for name, value in {**defaults, **result.values(row)}.items()
+        ),
+        "[strategy.fitted]",
+        *(f"{name} = {toml_value(getattr(fitted, name))}" for name in Fitted.__struct_fields__),
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def write_sweep(folder: Path, result: SweepResult, view: SweepView, selections: Sequence[Selection]) -> None:
     """Writes the sweep to `folder`; an earlier one there stays until this one is complete.
 
@@ -185,4 +222,5 @@ def _write_files(folder: Path, result: SweepResult, view: SweepView, selections:
     (folder / "run.json").write_bytes(json_text(dict(view.identity)))
     parquet.write_table(result.table(), folder / "results.parquet", compression="zstd")
     (folder / "selection.json").write_bytes(json_text(selection_record(view, selections)))
+    (folder / "chosen.toml").write_text(chosen_text(result, view, selections), encoding="utf-8")
     (folder / "report.html").write_text(render(view), encoding="utf-8")

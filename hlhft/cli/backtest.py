@@ -89,6 +89,23 @@ class _Command(click.Command):
     metavar="FOLDER",
     help="Where DATE/COIN is looked up. Default: data.catalogue of the settings, catalog.",
 )
+@click.option(
+    "--signals",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="What models said over this recording: a track that hlhft signals made.",
+)
+@click.option(
+    "--params-file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Strategy and parameters as hlhft sweep chose them (its chosen.toml); --config's other settings stay.",
+)
+@click.option(
+    "--in-sample",
+    is_flag=True,
+    help="Run although models or parameters were made from this time, and stamp every figure IN-SAMPLE.",
+)
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=1, show_default=True, help="Of all that is drawn.")
 @click.option("--capital", default="10000", show_default=True, metavar="USDC", help="Equity at the start.")
 @click.option(
@@ -104,24 +121,27 @@ def command(arguments: tuple[str, ...], *, output: Path | None, as_json: bool, *
     """
     from hlhft.backtest import runs
     from hlhft.backtest.session import profile_of
+    from hlhft.backtest.signals import read_track
     from hlhft.compiled import cache_folder
     from hlhft.strategies import load
 
     paths, latency = split_arguments(arguments, options["latency"])
-    config = loaded_settings(options["config"]).config
+    config = config_of(options)
     name = options["strategy"] if is_given("strategy") else config.strategy.name
     strategy = load(name)
     source = open_recording(paths, options, config)
     say_what_is_missing(source)
     settings = settings_of(strategy, source, {**options, "latency": latency}, config)
     strategy.params_bytes(settings.params)
+    if options["signals"] is not None:
+        settings = replace(settings, signals=read_track(options["signals"]))
     folder = output if output is not None else Path("runs", name_of(source.name))
     runs.check_folder(folder)
     say_if_it_compiles(cache_folder(), hidden=as_json)
     threading.Thread(target=_import_parquet, daemon=True).start()
     strategy.address()  # a file that does not compile is refused before minutes of reading
     profile = options["feed_profile"] or profile_of(config, is_hyperliquid=is_hyperliquid(source))
-    results = _run(settings, source, profile, as_json=as_json)
+    results = _run(settings, source, profile, in_sample=options["in_sample"], as_json=as_json)
     runs.write_run(folder, results)
     if as_json:
         import msgspec
@@ -130,6 +150,25 @@ def command(arguments: tuple[str, ...], *, output: Path | None, as_json: bool, *
     else:
         _show(results, folder)
     _end(results, folder)
+
+
+def config_of(options: Mapping[str, Any]) -> Config:
+    """The configuration, with the strategy of --params-file in place of its own where that is given.
+
+    Raises ConfigError, and UsageError for a file that chooses nothing, or not alone.
+    """
+    import msgspec
+
+    config = loaded_settings(options["config"]).config
+    file = options["params_file"]
+    if file is None:
+        return config
+    if is_given("strategy"):
+        raise click.UsageError(f"--params-file {file} names the strategy itself: leave --strategy out")
+    chosen = loaded_settings(file).config.strategy
+    if not chosen.params:
+        raise click.UsageError(f"--params-file {file} holds no parameters: give the chosen.toml of a sweep")
+    return msgspec.structs.replace(config, strategy=chosen)
 
 
 def split_arguments(arguments: Sequence[str], latency: str | None) -> tuple[list[Path], str | None]:
@@ -164,9 +203,12 @@ def settings_of(
     if is_given("capital"):
         changed["capital_micro"] = _micro(options["capital"])
     own = {} if is_given("strategy") else config.strategy.params
+    given = parameters(options["params"])
     settings = replace(
         session.settings_of(config, strategy, is_hyperliquid=is_hyperliquid(source)),
-        params={**own, **parameters(options["params"])},
+        params={**own, **given},
+        # What the user says anew was not chosen there.
+        origins=session.origins_of(config) if set(own) - set(given) else (),
         **changed,
     )
     # Refused here and not after minutes of reading.
@@ -260,17 +302,22 @@ def _import_parquet() -> None:
     assert pyarrow.parquet
 
 
-def _run(settings: Settings, source: Source, profile: str, *, as_json: bool) -> Results:
+def _run(settings: Settings, source: Source, profile: str, *, in_sample: bool, as_json: bool) -> Results:
+    from hlhft.backtest import session
     from hlhft.backtest.recordings import compile_recording
     from hlhft.backtest.runs import results_of
-    from hlhft.backtest.session import run_backtest
     from hlhft.report.numbers import recording_title
+    from hlhft.report.origins import refuse
     from hlhft.strategies import failures
 
     with progress(f"Reading {recording_title(source.name)}", hidden=as_json) as reading:
         recording = compile_recording(source, profile=profile, progress=reading)
+    if settings.signals is not None:
+        settings.signals.check(recording)
+    if not in_sample:
+        refuse(session.in_sample(settings, recording))
     with failures() as raised, progress(f"Replaying {recording_title(source.name)}", hidden=as_json) as replaying:
-        backtest = run_backtest(settings, recording, replaying)
+        backtest = session.run_backtest(settings, recording, replaying)
     return results_of(backtest, snapshots=is_hyperliquid(source), without_trades=source.without_trades, failures=raised)
 
 

@@ -45,9 +45,9 @@ MEANING: Mapping[ExitCode, str] = {
 
 # Every exception type that hlhft declares, by its full name; tests/cli/test_errors.py holds the table complete.
 DECLARED: Mapping[str, ExitCode] = {
-    "hlhft.alpha.batches.TrainingError": ExitCode.DATA,
     "hlhft.alpha.bundle.BundleError": ExitCode.DATA,
     "hlhft.alpha.checkpoints.CheckpointError": ExitCode.DATA,
+    "hlhft.alpha.devices.DeviceError": ExitCode.FAILURE,
     "hlhft.alpha.extra.MissingExtra": ExitCode.FAILURE,
     "hlhft.alpha.models.config.ModelConfigError": ExitCode.USAGE,
     "hlhft.alpha.paths.PathError": ExitCode.USAGE,
@@ -55,6 +55,7 @@ DECLARED: Mapping[str, ExitCode] = {
     "hlhft.alpha.serving.loading.HorizonError": ExitCode.USAGE,
     "hlhft.alpha.serving.table.ImpossibleEvent": ExitCode.FAILURE,
     "hlhft.alpha.sockets.EndpointError": ExitCode.USAGE,
+    "hlhft.alpha.tracks.LatencyError": ExitCode.DATA,
     "hlhft.alpha.training_options.TrainingError": ExitCode.DATA,
     "hlhft.alpha.trials.OpenedTwice": ExitCode.USAGE,
     "hlhft.alpha.trials.TrialLogError": ExitCode.DATA,

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from hlhft.report.numbers import duration, period
 from hlhft.report.results import Results
-from hlhft.report.table import Row, sections
+from hlhft.report.table import Row, heard_facts, sections
 from hlhft.report.verdict import scenario_title, verdict
 
 _STYLES = {1: "green", -1: "red", 0: ""}
@@ -22,8 +22,12 @@ def summary(results: Results) -> Iterator[RenderableType]:
     """What to print, in order: what was replayed, the table, the verdict."""
     when = period(results.first_ns, results.first_ns + results.span_ns)
     yield Text()
-    yield Text.assemble((results.title, "bold"), f"\n{when}, {duration(results.span_ns)}")
+    stamp = f"{results.stamp}  " if results.stamp else ""
+    yield Text.assemble((stamp, "bold red"), (results.title, "bold"), f"\n{when}, {duration(results.span_ns)}")
     yield Padding(_table(results), (1, 0))
+    if results.heard is not None:
+        words = "; ".join(f"{name}: {text}" for name, text in heard_facts(results))
+        yield Text.assemble((stamp, "bold red"), (words, "dim"))
     spoken = verdict(results)
     yield Text(spoken.sentence, style="bold")
     if spoken.remarks:
@@ -32,7 +36,9 @@ def summary(results: Results) -> Iterator[RenderableType]:
 
 
 def _table(results: Results) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="", title_justify="left")
+    if results.stamp:
+        table.title = Text(results.stamp, style="bold red")
     table.add_column("")
     for one in results.scenarios:
         who, what = scenario_title(one)

@@ -313,6 +313,11 @@ class Alpha(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         float,
         _setting("a policy's decision counts for so long after what it was decided on", gt=0, le=60_000, scale=MS),
     ] = 10_000
+    decision_ms: Annotated[
+        int,
+        _setting("a policy is shown each market so often, as the one that is served was trained; 0: none is served",
+                 ge=0, le=60_000),
+    ] = 0  # fmt: skip
     move_bp_max: Annotated[
         float, _setting("largest expected move in basis points; a larger one counts as this", gt=0, le=1000)
     ] = 20

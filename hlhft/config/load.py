@@ -210,6 +210,9 @@ def _together(config: Config) -> Iterator[tuple[str, str]]:
     if reserve >= actions:
         sentence = f"limits.address_reserve of {reserve} leaves nothing of {actions} limits.address_actions; lower it"
         yield "limits.address_reserve", sentence
+    fitted = config.strategy.fitted
+    if fitted.from_ns > fitted.until_ns:
+        yield "strategy.fitted.until_ns", "strategy.fitted ends before it begins; write it as hlhft sweep does"
     keys = config.account.key_file, config.watchdog.key_file
     if keys[0] and keys[0] == keys[1]:
         # The venue counts nonces by signer: two processes that share one would refuse each other's actions.

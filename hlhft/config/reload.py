@@ -14,7 +14,7 @@ import msgspec
 from hlhft.config.settings import Config, Field, fields
 
 _RISK = "risk."
-_FREE = ("strategy.params", "log.")
+_FREE = ("strategy.params", "strategy.fitted.", "log.")
 # The window is no limit by itself: a longer one counts more, and a shorter one forgets sooner.
 _UNDIRECTED = frozenset({"risk.rejection_window_ms"})
 

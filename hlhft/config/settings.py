@@ -42,6 +42,16 @@ _USDC_MAX = 1_000_000_000  # times the scales of a spot market, this still fits 
 Level = Literal["debug", "info", "warning", "error"]
 
 
+class Fitted(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The time that the parameters were chosen on, as `hlhft sweep` writes it; a backtest of that time is refused."""
+
+    by: Annotated[str, _setting("who chose them; empty while nobody says", max_length=200)] = ""
+    coins: Annotated[tuple[str, ...], _setting("the markets that were looked at")] = ()
+    from_ns: Annotated[int, _setting("when that time begins, ns since 1970", ge=0, le=2**62)] = 0
+    until_ns: Annotated[int, _setting("when it ends, ns since 1970; 0 while nobody says", ge=0, le=2**62)] = 0
+    embargo_ns: Annotated[int, _setting("how much around it still knows of it, ns", ge=0, le=2**60)] = 0
+
+
 class Strategy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What quotes, and how it is set."""
 
@@ -61,6 +71,7 @@ class Strategy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         dict[str, float],
         _setting("the strategy's own parameters by name (docs/strategies.md); those left out have its defaults"),
     ] = {}
+    fitted: Fitted = Fitted()
 
 
 class Risk(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -20,14 +20,14 @@ def as_toml(loaded: Loaded) -> str:
     """Every setting in force, its meaning, bounds, default and origin as comments; loads back to the same settings."""
     lines = []
     for path, table in sections():
-        lines += [*_comment(str(table.__doc__)), f"[{path}]"]
+        lines += [*comment(str(table.__doc__)), f"[{path}]"]
         for field in _of_section(path):
             value = field.of(loaded.config)
             origin = loaded.origins.get(field.path)
-            lines += _comment(str(field.meta.description))
-            lines += _comment(f"({_bounds(field)}{f'; from {origin}' if origin else ''})")
+            lines += comment(str(field.meta.description))
+            lines += comment(f"({_bounds(field)}{f'; from {origin}' if origin else ''})")
             name = field.path.rpartition(".")[2]
-            lines.append(f"# {name} is left out" if value is None else f"{name} = {_toml(value)}")
+            lines.append(f"# {name} is left out" if value is None else f"{name} = {toml_value(value)}")
         lines.append("")
     return "\n".join(lines[:-1]) + "\n"
 
@@ -55,7 +55,7 @@ def as_markdown() -> str:
         parts += ["| setting | default | may be | meaning |", "| --- | --- | --- | --- |"]
         for field in _of_section(path):
             name = field.path.rpartition(".")[2]
-            default = "left out" if field.default is None else f"`{_toml(field.default)}`"
+            default = "left out" if field.default is None else f"`{toml_value(field.default)}`"
             parts.append(f"| `{name}` | {default} | {field.expected} | {field.meta.description} |")
         parts.append("")
     return "\n".join(parts[:-1]) + "\n"
@@ -72,24 +72,24 @@ def _of_section(path: str) -> list[Field]:
 
 
 def _bounds(field: Field) -> str:
-    default = "left out" if field.default is None else _toml(field.default)
+    default = "left out" if field.default is None else toml_value(field.default)
     return f"{field.expected}; default {default}"
 
 
-def _comment(text: str) -> list[str]:
+def comment(text: str) -> list[str]:
     """`text` as comment lines; what cannot stand in one, as in a file's odd name, becomes a question mark."""
     plain = "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
     return [f"# {line}" for line in textwrap.wrap(plain, _COLUMNS, break_long_words=False, break_on_hyphens=False)]
 
 
-def _toml(value: Any) -> str:
+def toml_value(value: Any) -> str:
     """A value of a setting in TOML: a truth, a number, a text, or a list or table of them in one line."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, tuple):
-        return f"[{', '.join(map(_toml, value))}]"
+        return f"[{', '.join(map(toml_value, value))}]"
     if isinstance(value, dict):
-        inside = ", ".join(f"{_key(name)} = {_toml(item)}" for name, item in value.items())
+        inside = ", ".join(f"{toml_key(name)} = {toml_value(item)}" for name, item in value.items())
         return f"{{ {inside} }}" if inside else "{}"
     if isinstance(value, str):
         # JSON's escapes are TOML's too; TOML alone forbids a bare DEL.
@@ -98,5 +98,6 @@ def _toml(value: Any) -> str:
     return repr(int(value)) if isinstance(value, float) and value.is_integer() and abs(value) < 1e15 else repr(value)
 
 
-def _key(name: str) -> str:
-    return name if _BARE_KEY.fullmatch(name) else _toml(name)
+def toml_key(name: str) -> str:
+    """A name as a key in TOML."""
+    return name if _BARE_KEY.fullmatch(name) else toml_value(name)

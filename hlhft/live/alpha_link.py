@@ -21,6 +21,7 @@ import zmq
 
 from hlhft.alpha.schema import FeatureSchema
 from hlhft.alpha.sockets import Gatekeeper, Keys, Reader, bind, connect, new_context, send
+from hlhft.alpha.telling import ended_row, policy_row, signal_row
 from hlhft.alpha.wire import (
     MARKETS_MAX,
     NO_HASH,
@@ -37,7 +38,6 @@ from hlhft.alpha.wire import (
     hash_bytes,
 )
 from hlhft.config.folders import AlphaPlaces
-from hlhft.events import EventFlag, EventKind
 from hlhft.hyperliquid.decode import Row
 from hlhft.live.histogram import Histogram
 from hlhft.live.hub import Hub
@@ -53,8 +53,6 @@ AHEAD_NS_MAX = 50_000_000  # by which the data of a signal may seem to be of lat
 SUM_ERROR_MAX = 1e-3
 SIGMA_E9_MAX = 10**9
 E9_OF_BP = 100_000
-_VISIBLE = int(EventFlag.LOCAL_VISIBLE)
-_SIGNAL, _POLICY = int(EventKind.SIGNAL), int(EventKind.POLICY)
 
 
 class RowMaker(Protocol):
@@ -120,6 +118,7 @@ class AlphaLink:
         self.age = Histogram()  # of the data of the signals that were believed, when they came
         self.heard_ns = 0  # the newest heartbeat, 0 none
         self.is_heard = False  # a heartbeat came within SILENCE_NS
+        self._model_id = self._said_model_id = 0
         self._hub = hub
         self._parts = parts
         self._settings = parts.settings
@@ -306,26 +305,22 @@ class AlphaLink:
                 return None  # nothing stands that it could end
             self.counters["signals ended"] += 1
             market.until_ns = 0
-            return (now_ns, now_ns, 0, 0, signal.sequence, 0, 0, _SIGNAL, _VISIBLE, signal.market, 0, 0)
-        most = self._settings.move_e9_max
-        move_e9 = min(max(signal.mu_e9, -most), most)
+            return ended_row(signal, now_ns=now_ns)
+        settings = self._settings
         self.counters["signals"] += 1
-        if move_e9 != signal.mu_e9:
+        if abs(signal.mu_e9) > settings.move_e9_max:
             self.counters["signals whose move was cut"] += 1
         self.age.note(now_ns - signal.data_ns)
-        market.until_ns = signal.data_ns + self._settings.time_to_live_ns
-        return (
-            signal.data_ns, now_ns, move_e9, signal.sigma_e9, signal.sequence, market.until_ns, signal.model_id,
-            _SIGNAL, _VISIBLE, signal.market, 0, 0,
-        )  # fmt: skip
+        market.until_ns = signal.data_ns + settings.time_to_live_ns
+        return signal_row(
+            signal, now_ns=now_ns, time_to_live_ns=settings.time_to_live_ns, move_e9_max=settings.move_e9_max
+        )
 
     def _policy_row(self, signal: Signal, now_ns: int) -> Row:
-        gamma, weight, spread, asymmetry = signal.action_e6
-        observed_ns = self._told[signal.market].observed_ns
-        until_ns = observed_ns + self._settings.policy_time_to_live_ns
         self.counters["decisions of a policy"] += 1
-        return (
-            observed_ns, now_ns, gamma, weight, spread, until_ns, asymmetry, _POLICY, _VISIBLE, signal.market, 0, 0,
+        return policy_row(
+            signal, now_ns=now_ns, observed_ns=self._told[signal.market].observed_ns,
+            time_to_live_ns=self._settings.policy_time_to_live_ns,
         )  # fmt: skip
 
     # Signs of life.
@@ -333,12 +328,17 @@ class AlphaLink:
     def _beat(self, beat: Heartbeat) -> None:
         self.heard_ns = self._hub.clock.now_ns()
         self.counters["heartbeats"] += 1
+        self._model_id = beat.model_id
         if not self.is_heard:
             self.is_heard = True
+            self._said_model_id = beat.model_id
             self._hub.say(f"the alpha process lives, its model is {beat.model_id:016x}")
 
     def tend(self) -> None:
-        """A quiet moment, about once a second: says when the alpha process has fallen silent."""
+        """A quiet moment, about once a second: says when the alpha process has fallen silent or has another model."""
+        if self.is_heard and self._model_id != self._said_model_id:
+            self._said_model_id = self._model_id
+            self._hub.say(f"the alpha process has another model, {self._model_id:016x}")
         if self.is_heard and self._hub.clock.now_ns() - self.heard_ns > SILENCE_NS:
             self.is_heard = False
             self.counters["times the alpha process fell silent"] += 1

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hlhft.alpha.observation import FEATURES as OBSERVED
 from hlhft.alpha.schema import FeatureSchema
 from hlhft.alpha.sockets import keys_of
 from hlhft.compiled import running_key
@@ -35,6 +36,7 @@ from hlhft.hyperliquid.supervisor import Supervisor
 from hlhft.hyperliquid.supervisor_events import Halt, HaltCause
 from hlhft.hyperliquid.wire import ms_of
 from hlhft.live.alpha_link import E9_OF_BP, AlphaParts, LinkSettings
+from hlhft.live.alpha_observer import AlphaObserver
 from hlhft.live.alpha_rows import AlphaRows
 from hlhft.live.clock import Clock
 from hlhft.live.engine import Keep, Parts
@@ -47,7 +49,7 @@ from hlhft.live.journal.writer import Journal, JournalSettings
 from hlhft.live.keeper import Keeper
 from hlhft.live.node_feed import NodeParts
 from hlhft.live.node_health import HealthSettings
-from hlhft.live.preflight import Found
+from hlhft.live.preflight import Found, StartError
 from hlhft.live.private_files import read_private
 from hlhft.live.store import Store
 from hlhft.live.transport import TransportSettings
@@ -63,6 +65,7 @@ READING_MIN = 120
 STATUS_WEIGHT, FILLS_WEIGHT = 2, 20  # venue reference section 7
 FILL_ASKS_PER_MINUTE = 4
 MESSAGES_MIN = 200  # a connection subscribes with hundreds
+NOTIONALS = ("order_notional_usdc", "position_notional_usdc")  # of a strategy that a policy can steer
 _CAUSE_SHIFT = 8  # the store keeps one code: the breaker, and above it the cause of the halt
 
 
@@ -72,7 +75,7 @@ def limits_of(config: Config, strategy: Strategy, markets: int) -> np.ndarray:
     for name, value in limit_values(config).items():
         limits[name] = value
     limits["address_enforced"] = 1
-    limits["features"] = strategy.features
+    limits["features"] = strategy.features | (OBSERVED if _shows_policy(config) else 0)
     own = config.strategy.interval_ms
     limits["interval_ns"] = strategy.interval_ns if own is None else whole(config, "strategy.interval_ms")
     limits["decide_on_frame"] = int(strategy.on_frame)
@@ -311,9 +314,40 @@ def schema_of(config: Config) -> FeatureSchema:
     return FeatureSchema(levels=alpha.levels, clock_ms=alpha.clock_ms, half_life_ms=alpha.half_life_ms)
 
 
-def alpha_of(config: Config, places: AlphaPlaces, brain: Brain, *, session: int) -> AlphaParts | None:
+def _shows_policy(config: Config) -> bool:
+    return config.alpha.enabled and config.alpha.decision_ms > 0
+
+
+def observer_of(config: Config, strategy: Strategy, brain: Brain) -> AlphaObserver | None:
+    """Who shows a policy the markets; None where none is served. Raises StartError for a strategy that does not say
+    what an order and the largest position are worth."""
+    if not _shows_policy(config):
+        return None
+    for name in NOTIONALS:
+        if name not in strategy.parameters:
+            raise StartError(
+                f"alpha.decision_ms serves a policy, and strategy {strategy.name} has no parameter {name}; "
+                "set it to 0, or trade the strategy that the policy steers"
+            )
+    order, position = (float(config.strategy.params.get(name, strategy.parameters[name].default)) for name in NOTIONALS)
+    interval_ns = config.alpha.decision_ms * NS_PER_MS
+    return AlphaObserver(brain, order_usdc=order, position_usdc=position, interval_ns=interval_ns)
+
+
+def warm_alpha(config: Config, strategy: Strategy, unseen: Brain, *, now_ns: int) -> None:
+    """Loads, or compiles, what makes rows and observations, on a brain that is thrown away."""
+    if config.alpha.enabled:
+        AlphaRows(unseen, schema_of(config), kept=1).warm()
+        observer = observer_of(config, strategy, unseen)
+        if observer is not None:
+            observer.observation(0, now_ns)
+
+
+def alpha_of(
+    config: Config, places: AlphaPlaces, strategy: Strategy, brain: Brain, *, session: int
+) -> AlphaParts | None:
     """What an engine tells its alpha process and believes of it; None where there is none. Raises PrivateFileError and
-    EndpointError for keys that are none."""
+    EndpointError for keys that are none, StartError as `observer_of` does."""
     alpha = config.alpha
     if not alpha.enabled:
         return None
@@ -327,7 +361,9 @@ def alpha_of(config: Config, places: AlphaPlaces, brain: Brain, *, session: int)
         move_e9_max=round(alpha.move_bp_max * E9_OF_BP),
     )
     rows = AlphaRows(brain, schema_of(config), kept=alpha.rows_kept)
-    return AlphaParts(settings=settings, session=session, rows=rows)
+    return AlphaParts(
+        settings=settings, session=session, rows=rows, observer=observer_of(config, strategy, brain)
+    )  # fmt: skip
 
 
 def node_of(config: Config, markets: Sequence[Market], http: Http) -> NodeParts | None:

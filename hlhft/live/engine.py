@@ -165,8 +165,7 @@ class Engine:
         self._answers: dict[int, told.Answer] = {}
         self._breaks = 0
         self._had_trouble = False
-        self._halt_code = 0
-        self._settle_ns = self._proof_ns = 0
+        self._halt_code = self._settle_ns = self._proof_ns = 0
         self._is_restoring = False
         hub = parts.hub
         hub.engine = self

@@ -24,7 +24,6 @@ from hlhft.hyperliquid.signing import Signer
 from hlhft.hyperliquid.supervisor_events import Exit, Verdict
 from hlhft.hyperliquid.supervisor_table import Stage
 from hlhft.hyperliquid.watchdog_beats import EngineState
-from hlhft.live.alpha_rows import AlphaRows
 from hlhft.live.assembly import (
     alpha_of,
     begin_session,
@@ -33,7 +32,7 @@ from hlhft.live.assembly import (
     node_of,
     open_journal,
     parts_of,
-    schema_of,
+    warm_alpha,
 )
 from hlhft.live.clock import Clock
 from hlhft.live.control import ControlServer, Reloaded
@@ -159,8 +158,7 @@ class _Session:
         markets = tuple(self._found.markets)
         unseen = brain_of(self._config, strategy, markets)
         warm(unseen, markets, now_ns=self._clock.now_ns())
-        if self._config.alpha.enabled:
-            AlphaRows(unseen, schema_of(self._config), kept=1).warm()
+        warm_alpha(self._config, strategy, unseen, now_ns=self._clock.now_ns())
         if self._config.market_data.source == "node":
             warm_node(markets, now_ns=self._clock.now_ns())
         brain = brain_of(self._config, strategy, markets)
@@ -194,7 +192,7 @@ class _Session:
             journal=journal, store=self._store, base_url=base_url(self._config),
             node=node_of(self._config, tuple(self._found.markets), self._node),
             alpha=alpha_of(
-                self._config, alpha_places_of(self._config, self._orders.environment), brain,
+                self._config, alpha_places_of(self._config, self._orders.environment), strategy, brain,
                 session=self._store.session,
             ),
         )  # fmt: skip

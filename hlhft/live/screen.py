@@ -36,7 +36,7 @@ from hlhft.live.screen_parts import (
     short_address,
     stage_style,
 )
-from hlhft.live.view import MarketView, Quote, Status
+from hlhft.live.view import MarketView, PolicyView, Quote, Status
 
 WIDE, MIDDLE = 165, 108  # columns from which three and two parts stand side by side
 MARKETS_MAX = 24  # rows; the rest is counted
@@ -114,6 +114,7 @@ def _parts(
         _latencies(status),
         _budgets(status, signs),
         _connections(status, signs),
+        _models(status),
         _counters(status),
         _covers(status, signs),
     ]
@@ -332,6 +333,22 @@ def _connections(status: Status, signs: Signs) -> Table:
         again = f"connected again {one.reconnects} x" if one.reconnects else ""
         table.add_row(mark, one.name, one.state.replace("_", " "), age(one.age_ms), Text(again, style="dim"))
     return table
+
+
+def _models(status: Status) -> Table:
+    """What models say that still stands, a row for a market's signal and one for its policy."""
+    table = _block("Models")
+    for one in status.markets[:MARKETS_MAX]:
+        if one.signal_bp is not None:
+            table.add_row(one.name, f"signal {one.signal_bp:+.2f} bp, deviation {one.signal_deviation_bp or 0.0:.2f}")
+        if one.policy is not None:
+            table.add_row(one.name, _policy_words(one.policy))
+    return table
+
+
+def _policy_words(policy: PolicyView) -> str:
+    turned = f"risk x{policy.gamma:.2f} signal x{policy.signal:.2f} spread x{policy.spread:.2f}"
+    return f"{turned} lean {policy.asymmetry:+.0%}"
 
 
 def _covers(status: Status, signs: Signs) -> Table:

@@ -10,6 +10,7 @@ from hlhft import __version__
 from hlhft.config.folders import base_url
 from hlhft.config.settings import Config
 from hlhft.core.risk import BREAKERS, Breaker
+from hlhft.core.signals import E6
 from hlhft.core.state import Mode, OrderState
 from hlhft.hyperliquid.supervisor_events import HALT_MEANING
 from hlhft.hyperliquid.supervisor_table import Stage
@@ -25,12 +26,14 @@ from hlhft.live.view import (
     Equity,
     Latency,
     MarketView,
+    PolicyView,
     Quote,
     Status,
 )
 from hlhft.units import MICRO
 
-NS_PER_MS, NS_PER_US = 1e6, 1e3
+NS_PER_S, NS_PER_MS, NS_PER_US = 1e9, 1e6, 1e3
+E9_PER_BP = 1e5
 QUOTES_MAX = 64  # of one market
 COUNTERS_MAX = 200
 _STAGES = {
@@ -127,6 +130,7 @@ class StatusMaker:
             profit_usdc=self._tally.profit(row).total,
             fills=int(position["fills"]),
             note="" if engine.feed.fresh[row] else "its data are old",
+            **_told(position, engine.hub.clock.now_ns()),
         )
 
     def _equity(self, engine: Engine) -> Equity | None:
@@ -187,6 +191,19 @@ class StatusMaker:
                 )
             )
         return views
+
+
+def _told(position: Any, now_ns: int) -> dict[str, Any]:
+    """What models say of a market, as far as it stands."""
+    told: dict[str, Any] = {}
+    if int(position["signal_until_ns"]) > now_ns:
+        told["signal_bp"] = int(position["signal_e9"]) / E9_PER_BP
+        told["signal_deviation_bp"] = int(position["signal_deviation_e9"]) / E9_PER_BP
+    left_ns = int(position["policy_until_ns"]) - now_ns
+    if left_ns > 0:
+        shares = {name: int(position[f"policy_{name}_e6"]) / E6 for name in ("gamma", "signal", "spread", "asymmetry")}
+        told["policy"] = PolicyView(**shares, left_s=left_ns / NS_PER_S)
+    return told
 
 
 def _stage_of(engine: Engine) -> str:
@@ -272,6 +289,9 @@ def _counters(engine: Engine) -> dict[str, int]:
             "orders placed": int(lane["placed"]),
             "orders cancelled": int(lane["cancelled"]),
             "quotes refused": int(lane["refused"]),
+            "signals that made no sense": int(lane["signals_ignored"]),
+            "policies that made no sense": int(lane["policies_ignored"]),
+            "policies brought within bounds": int(lane["policies_clamped"]),
             "fills": int(engine.parts.brain.lane.positions["fills"].sum()),
             "writes to the store that failed": engine.hub.keeper.failures,
         }

@@ -22,6 +22,16 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True):
     state: str = "open"  # the name of its state in the order table, in lower case
 
 
+class PolicyView(msgspec.Struct, frozen=True, kw_only=True):
+    """What the policy that stands makes of the parameters, as the core bounded it."""
+
+    gamma: float  # times the risk aversion
+    signal: float  # times the weight of the signal
+    spread: float  # times the half-spread
+    asymmetry: float  # share of the half-spread that moves the centre up
+    left_s: float  # until it expires
+
+
 class MarketView(msgspec.Struct, frozen=True, kw_only=True):
     """One market."""
 
@@ -39,6 +49,9 @@ class MarketView(msgspec.Struct, frozen=True, kw_only=True):
     profit_usdc: float | None = None
     fills: int = 0
     note: str = ""  # why nothing is quoted, where that is so
+    signal_bp: float | None = None  # expected move by the signal that stands, None: none does
+    signal_deviation_bp: float | None = None
+    policy: PolicyView | None = None  # None: none stands, and the parameters alone decide
 
 
 class Profit(msgspec.Struct, frozen=True, kw_only=True):

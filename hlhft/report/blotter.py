@@ -107,10 +107,12 @@ def words(codes: np.ndarray, names: Mapping[int, str]) -> Any:
     return pa.DictionaryArray.from_arrays(column(places), dictionary)
 
 
-def write_columns(path: Path, columns: Columns) -> None:
-    """Writes the columns as Parquet, zstd, the same bytes for the same columns."""
+def write_columns(path: Path, columns: Columns, stamp: str = "") -> None:
+    """Writes the columns as Parquet, zstd, the same bytes for the same columns; its metadata bear the stamp, if any."""
     import pyarrow as pa
     from pyarrow import parquet
 
     table = pa.Table.from_arrays(list(columns.values()), names=list(columns))
+    if stamp:
+        table = table.replace_schema_metadata({"stamp": stamp})
     parquet.write_table(table, path, compression="zstd")

@@ -18,7 +18,7 @@ from hlhft.report.markup import button, document, terms, text_of
 from hlhft.report.numbers import DASH, count, moment, money, period, plain
 from hlhft.report.plots import figures
 from hlhft.report.results import Results, ScenarioResult
-from hlhft.report.table import Row, Section, sections
+from hlhft.report.table import Row, Section, heard_facts, sections
 from hlhft.report.verdict import Verdict, scenario_title, verdict
 from hlhft.units import Market
 
@@ -38,25 +38,26 @@ def render(results: Results) -> str:
         button("scenario", index, ", ".join(filter(None, scenario_title(one))))
         for index, one in enumerate(results.scenarios)
     ]
-    drawn = figures(results.scenarios)
+    drawn = figures(results.scenarios, results.stamp)
     found = sections(results)
     markets = [button("market", index, price["market"]) for index, price in enumerate(drawn[0]["prices"])]
     body = "\n".join(
         [
             "<main>",
             _header(results, spoken),
-            _cards(results.scenarios),
+            _cards(results.scenarios, results.stamp),
             *_table_heading(results),
-            _table(results.scenarios, found[:1]),
+            _table(results, found[:1]),
             "<h2>How it went</h2>",
             f'<div class="bar">{"".join(chosen)}</div>',
-            _charts(markets),
+            _charts(markets, results.stamp),
             "<h2>More figures</h2>",
-            _table(results.scenarios, found[1:]),
+            _table(results, found[1:]),
             f'<p class="note under">{text_of(ERRORS_NOTE)}</p>',
+            *_heard(results),
             *_assumed(results),
             "<h2>Fills</h2>",
-            _fills(results.scenarios),
+            _fills(results.scenarios, results.stamp),
             "<h2>What was run</h2>",
             f'<p class="note">The same {_same(results)} give the same bytes again.</p>',
             _identity(results.identity),
@@ -65,13 +66,18 @@ def render(results: Results) -> str:
         ]
     )
     return document(
-        title=f"{results.title}: hlhft {_kind(results)}",
+        title=f"{results.stamp} {results.title}: hlhft {_kind(results)}".strip(),
         description=spoken.sentence,
         body=body,
         drawn=drawn,
         styles=("page.css",),
         script="page.js",
     )
+
+
+def _stamped(stamp: str, tag: str = "span") -> str:
+    """The stamp as an element of its own, nothing without one; what it stands in is never shown without it."""
+    return f'<{tag} class="stamp">{text_of(stamp)}</{tag}>' if stamp else ""
 
 
 def _kind(results: Results) -> str:
@@ -91,6 +97,17 @@ def _assumed(results: Results) -> tuple[str, ...]:
         return ()
     note = "And whom each assumption favours, because a backtest is a model."
     return ("<h2>What the models assume</h2>", f'<p class="note">{note}</p>', _assumptions(results))
+
+
+def _heard(results: Results) -> tuple[str, ...]:
+    """What models said; nothing without any."""
+    if results.heard is None:
+        return ()
+    note = "How much of the time a signal or a policy stood that had not expired, and what the core did with the rest."
+    facts = heard_facts(results)
+    lines = "".join(f"<dt>{text_of(name)}</dt><dd>{text_of(text)}</dd>" for name, text in facts)
+    panel = f'<div class="panel">{_stamped(results.stamp)}<dl>{lines}</dl></div>'
+    return ("<h2>What the models said</h2>", f'<p class="note">{note}</p>', panel)
 
 
 def _same(results: Results) -> str:
@@ -116,7 +133,7 @@ def _header(results: Results, spoken: Verdict) -> str:
     )
 
 
-def _cards(scenarios: Iterable[ScenarioResult]) -> str:
+def _cards(scenarios: Iterable[ScenarioResult], stamp: str) -> str:
     cards = []
     for one in scenarios:
         profit, trading = one.profit_usdc, one.metrics.trading
@@ -124,14 +141,15 @@ def _cards(scenarios: Iterable[ScenarioResult]) -> str:
         sign = _SIGN_CLASS[(profit > 0.0) - (profit < 0.0)]
         under = f"{count(trading.fills)} fills, {plain(trading.volume_usdc, 0)} USDC traded"
         cards.append(
-            f'<div class="card"><div class="name">{text_of(who)}<small>{text_of(what)}</small></div>'
+            f'<div class="card">{_stamped(stamp)}<div class="name">{text_of(who)}<small>{text_of(what)}</small></div>'
             f'<div class="figure {sign}">{text_of(money(profit))} <small>USDC</small></div>'
             f'<div class="under">{text_of(under)}</div></div>'
         )
     return f'<div class="cards">{"".join(cards)}</div>'
 
 
-def _table(scenarios: Sequence[ScenarioResult], shown: Sequence[Section]) -> str:
+def _table(results: Results, shown: Sequence[Section]) -> str:
+    scenarios = results.scenarios
     titles = [scenario_title(one) for one in scenarios]
     heads = "".join(f"<th>{text_of(who)}<small>{text_of(what)}</small></th>" for who, what in titles)
     lines = []
@@ -140,7 +158,9 @@ def _table(scenarios: Sequence[ScenarioResult], shown: Sequence[Section]) -> str
         lines += [_table_row(row) for row in section.rows]
     return (
         f'<div class="panel scroll"><table class="figures" style="--columns: {len(titles)}">'
-        f"<thead><tr><th></th>{heads}</tr></thead>\n<tbody>" + "\n".join(lines) + "</tbody></table></div>"
+        f"{_stamped(results.stamp, 'caption')}<thead><tr><th></th>{heads}</tr></thead>\n<tbody>"
+        + "\n".join(lines)
+        + "</tbody></table></div>"
     )
 
 
@@ -153,7 +173,8 @@ def _table_row(row: Row) -> str:
     return f"<tr{' class=total' if row.is_total else ''}><td>{text_of(row.label)}</td>{cells}</tr>"
 
 
-def _charts(markets: list[str]) -> str:
+def _charts(markets: list[str], stamp: str) -> str:
+    """The places of the charts; what is drawn there bears the stamp itself."""
     choice = f'<div class="bar inner">{"".join(markets)}</div>' if len(markets) > 1 else ""
     return "\n".join(
         [
@@ -161,28 +182,31 @@ def _charts(markets: list[str]) -> str:
                 "equity",
                 "Profit and its parts",
                 "Each part comes from its own records; together they are the change in equity.",
+                stamp,
             ),
             _chart(
                 "price",
                 "Price and our fills",
                 "The mid as this machine saw it; triangles at the fills' prices.",
+                stamp,
                 choice,
             ),
             '<div class="two">',
-            _chart("inventory", "Inventory", "The position's value at the mid."),
+            _chart("inventory", "Inventory", "The position's value at the mid.", stamp),
             _chart(
                 "markouts",
                 "What the market did after our fills",
                 "Mean markout from our side, before fees. Bars: two standard errors over blocks of time.",
+                stamp,
             ),
             "</div>",
         ]
     )
 
 
-def _chart(name: str, title: str, note: str, choice: str = "") -> str:
+def _chart(name: str, title: str, note: str, stamp: str, choice: str = "") -> str:
     return (
-        f'<section class="panel chart"><h3>{text_of(title)}</h3><p>{text_of(note)}</p>{choice}'
+        f'<section class="panel chart">{_stamped(stamp)}<h3>{text_of(title)}</h3><p>{text_of(note)}</p>{choice}'
         f'<div class="plot" id="{name}"></div></section>'
     )
 
@@ -203,7 +227,7 @@ def _assumptions(results: Results) -> str:
     return f'<div class="panel"><dl>{lines}</dl></div>'
 
 
-def _fills(scenarios: Iterable[ScenarioResult]) -> str:
+def _fills(scenarios: Iterable[ScenarioResult], stamp: str) -> str:
     parts = []
     for index, one in enumerate(scenarios):
         fills = one.lane.fills()
@@ -226,7 +250,8 @@ def _fills(scenarios: Iterable[ScenarioResult]) -> str:
         rows = "\n".join(_fill_row(one, fill) for fill in shown)
         parts.append(
             f'<div data-scenario="{index}"{"" if index == 0 else " hidden"}><p class="note">{text_of(note)}</p>'
-            f'<div class="panel fills"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div></div>'
+            f'<div class="panel fills"><table>{_stamped(stamp, "caption")}<thead><tr>{head}</tr></thead>'
+            f"<tbody>{rows}</tbody></table></div></div>"
         )
     return "\n".join(parts)
 

@@ -183,18 +183,35 @@ def markout_figure(one: ScenarioResult) -> Figure:
     return {"data": traces, "layout": axes}
 
 
-def figures(scenarios: Sequence[ScenarioResult]) -> list[dict[str, Any]]:
-    """Every chart of every scenario, by name; `prices` holds one a charted market."""
+def figures(scenarios: Sequence[ScenarioResult], stamp: str = "") -> list[dict[str, Any]]:
+    """Every chart of every scenario, by name; `prices` holds one a charted market. Each bears the stamp, if any, across
+    what it draws, so that a picture of it does as well."""
     return [
         {
             "name": one.name,
-            "equity": equity_figure(one),
-            "inventory": inventory_figure(one),
-            "markouts": markout_figure(one),
+            "equity": _stamped(equity_figure(one), stamp),
+            "inventory": _stamped(inventory_figure(one), stamp),
+            "markouts": _stamped(markout_figure(one), stamp),
             "prices": [
-                {"market": one.lane.markets[index].name, **price_figure(one, index)}
+                {"market": one.lane.markets[index].name, **_stamped(price_figure(one, index), stamp)}
                 for index in charted_markets(scenarios[0])
             ],
         }
         for one in scenarios
     ]
+
+
+def _stamped(figure: Figure, stamp: str) -> Figure:
+    if not stamp:
+        return figure
+    across = {
+        "xref": "paper",
+        "yref": "paper",
+        "x": 0.5,
+        "y": 0.5,
+        "showarrow": False,
+        "opacity": 0.35,
+        "textangle": -15,
+    }
+    note = {**across, "text": stamp, "font": {"size": 44, "color": SELL}}
+    return {**figure, "layout": {**figure["layout"], "annotations": [note]}}

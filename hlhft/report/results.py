@@ -16,6 +16,7 @@ from hlhft.report.assumptions import fill_model
 from hlhft.report.attribution import PART_NAMES, Attribution, Parts, attribute
 from hlhft.report.markouts import Markout, markouts
 from hlhft.report.metrics import LaneLog, Metrics, measure
+from hlhft.report.origins import STAMP
 from hlhft.units import MICRO
 
 
@@ -108,6 +109,25 @@ def scenario_result(
 
 
 @dataclass(frozen=True, kw_only=True)
+class Heard:
+    """What models said during a backtest, and for how much of its time something of it stood."""
+
+    record: Mapping[str, Any]  # the track's
+    signal_shares: tuple[float, ...]  # by market, 0..1
+    policy_shares: tuple[float, ...]
+    counters: Mapping[str, int]  # what the core ignored or brought within its bounds, in the user's scenario
+
+    def plain(self, markets: Sequence[str]) -> dict[str, Any]:
+        """Everything as JSON-ready values."""
+        return {
+            **self.record,
+            "signal_stood": dict(zip(markets, self.signal_shares, strict=True)),
+            "policy_stood": dict(zip(markets, self.policy_shares, strict=True)),
+            **self.counters,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
 class Results:
     """A finished backtest, the user's own scenario first; or a live session, which is its only scenario."""
 
@@ -122,6 +142,13 @@ class Results:
     is_live: bool = False
     without_trades: tuple[str, ...] = ()  # markets of which the recording has no trade
     counts: Mapping[str, int] = field(default_factory=dict)  # what the reader found and left out
+    heard: Heard | None = None  # None without models
+    in_sample: tuple[str, ...] = ()  # how its time meets what was fitted or chosen: a sentence a meeting
+
+    @property
+    def stamp(self) -> str:
+        """What every table and plot of it bears: IN-SAMPLE, or nothing."""
+        return STAMP if self.in_sample else ""
 
     @property
     def first_ns(self) -> int:
@@ -156,5 +183,7 @@ class Results:
             "reader": dict(self.counts),
             "fill_model": fill_model(self.without_trades),
             "without_trades": list(self.without_trades),
-            "scenarios": [one.plain() for one in self.scenarios],
+            "in_sample": list(self.in_sample),
+            "signals": None if self.heard is None else self.heard.plain(self.markets),
+            "scenarios": [{"stamp": self.stamp, **one.plain()} for one in self.scenarios],
         }

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from hlhft.report.attribution import PART_NAMES
 from hlhft.report.markouts import Markout, of_group
@@ -46,6 +47,27 @@ def sections(results: Results) -> tuple[Section, ...]:
             for index, name in enumerate(results.markets)
         ),
     )
+
+
+def heard_facts(results: Results) -> list[tuple[str, str]]:
+    """What models said in a backtest, as (label, text); none without models."""
+    if results.heard is None:
+        return []
+    heard, record = results.heard, results.heard.record
+    facts = [
+        ("models", ", ".join(record["model_ids"])),
+        ("track", f"{record['name']}, {record['digest'][:8]}, {count(record['events'])} events"),
+        ("delay", _delay_words(record)),
+    ]
+    for name, signal, policy in zip(results.markets, heard.signal_shares, heard.policy_shares, strict=True):
+        facts.append((f"a signal stood in {name}", percent(signal)))
+        facts.append((f"a policy stood in {name}", percent(policy)))
+    return [*facts, *((name.replace("_", " "), count(value)) for name, value in heard.counters.items())]
+
+
+def _delay_words(record: Mapping[str, Any]) -> str:
+    compute, transport = (plain(record[name] / 1e6, 3) for name in ("compute_ns", "transport_ns"))
+    return f"{compute} ms to compute and {transport} ms on the way, in the median ({record['latency']})"
 
 
 Scenarios = tuple[ScenarioResult, ...]

@@ -41,7 +41,9 @@ class Verdict:
 def verdict(results: Results) -> Verdict:
     """The verdict of a finished backtest."""
     sentence = _live_sentence(results.scenarios[0]) if results.is_live else _sentence(results.scenarios)
-    return Verdict(sentence, tuple(_remarks(results)))
+    remarks = [f"{met[0].upper()}{met[1:]}: what was learned there says nothing here." for met in results.in_sample]
+    stamp = f"{results.stamp}: " if results.stamp else ""
+    return Verdict(stamp + sentence, (*remarks, *_remarks(results)))
 
 
 def scenario_title(one: ScenarioResult) -> tuple[str, str]:

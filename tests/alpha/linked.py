@@ -48,9 +48,9 @@ async def until(look: Callable[[], object], *, within_s: float = WITHIN_S) -> No
 class MadeRows:
     """Rows as a test makes them: `made` is what the next frame leads to."""
 
-    schema = SCHEMA
-
-    def __init__(self) -> None:
+    def __init__(self, schema: FeatureSchema = SCHEMA) -> None:
+        self.schema = schema
+        self.ready: tuple[np.ndarray, np.ndarray] | None = None  # what the next frame leads to, made already
         self.made: list[tuple[int, int]] = []  # market, sequence
         self.kept: dict[int, list[int]] = {}
 
@@ -58,13 +58,15 @@ class MadeRows:
         heads = np.zeros(1, ROW_DTYPE)
         heads["market"], heads["sequence"], heads["flags"] = market, sequence, 1
         heads["ts_local_ns"] = heads["ts_exch_ns"] = time.time_ns()
-        values = np.sin(sequence + np.arange(SCHEMA.columns, dtype=np.float32))[None, :].astype(np.float32)
+        values = np.sin(sequence + np.arange(self.schema.columns, dtype=np.float32))[None, :].astype(np.float32)
         return heads, values
 
     def rows(self, events: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+        if self.ready is not None:
+            return self.ready
         made, self.made = self.made, []
         if not made:
-            return np.zeros(0, ROW_DTYPE), np.zeros((0, SCHEMA.columns), np.float32)
+            return np.zeros(0, ROW_DTYPE), np.zeros((0, self.schema.columns), np.float32)
         parts = [self.row(*each) for each in made]
         for market, sequence in made:
             self.kept.setdefault(market, []).append(sequence)
@@ -73,7 +75,7 @@ class MadeRows:
     def newest(self, market: int, count: int) -> tuple[np.ndarray, np.ndarray]:
         parts = [self.row(market, sequence) for sequence in self.kept.get(market, [])[-count:]]
         if not parts:
-            return np.zeros(0, ROW_DTYPE), np.zeros((0, SCHEMA.columns), np.float32)
+            return np.zeros(0, ROW_DTYPE), np.zeros((0, self.schema.columns), np.float32)
         return np.concatenate([heads for heads, _ in parts]), np.concatenate([values for _, values in parts])
 
 
@@ -82,11 +84,14 @@ class Core:
 
     def __init__(self) -> None:
         self.frames: list[list[Row]] = []
+        self.heard: asyncio.Future[int] | None = None  # when the next frame was told, of perf_counter_ns
 
     def turn(self) -> int:
         return time.time_ns()
 
     def tell(self, rows: Sequence[Row]) -> None:
+        if self.heard is not None and not self.heard.done():
+            self.heard.set_result(time.perf_counter_ns())
         self.frames.append(list(rows))
 
     @property
@@ -105,7 +110,7 @@ class Linked:
             connects=connect_budget(), messages=message_budget(),
         )  # fmt: skip
         self.hub.dispatch = self.core  # type: ignore[assignment]
-        self.rows = MadeRows()
+        self.rows = MadeRows(changes.pop("schema", SCHEMA))
         self.places = places or AlphaPlaces(*(f"ipc://{folder}/{name}" for name in ("f.sock", "n.sock", "s.sock")))
         observer = changes.pop("observer", None)
         settings = {

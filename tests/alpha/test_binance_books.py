@@ -132,7 +132,8 @@ def test_names_say_what_columns_are(names: list[str]) -> None:
 
 
 def test_other_tables_are_not_taken_for_it(tmp_path: Path) -> None:
-    for head in ("timestamp,price,size,side", "timestamp,bid_price_1,bid_size_1,ask_price_1", "a,b,c", ""):
+    ours = "timestamp,sequence,exchange_timestamp,bid_price_0,bid_size_0,ask_price_0,ask_size_0"
+    for head in (ours, "timestamp,price,size,side", "timestamp,bid_price_1,bid_size_1,ask_price_1", "a,b,c", ""):
         path = tmp_path / "x.csv"
         path.write_text(head + "\n1,2,3,4\n" if head else "\n")
         assert not recognises(path)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
+import tracemalloc
 from pathlib import Path
 
 import msgspec
@@ -11,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hlhft.alpha.dataset import CHUNK_ROWS, META, Dataset, DatasetWriter, is_dataset, open_dataset
+from hlhft.alpha.dataset import CHUNK_ROWS, META, Dataset, DatasetWriter, LabelColumns, is_dataset, open_dataset
+from hlhft.alpha.schema import ROW_DTYPE
 from hlhft.data.errors import DataError
 from tests.alpha.datasets import LABELS, SCHEMA, SECOND_NS, START_NS, every, heads_at, labels_of, write
 
@@ -50,6 +52,32 @@ def test_a_segment_of_several_chunks_is_one_segment(tmp_path: Path) -> None:
     assert isinstance(found.values, np.memmap)
 
 
+def test_a_dataset_larger_than_what_is_held_is_written_and_read(tmp_path: Path) -> None:
+    """A segment that is a mapped file itself is copied in chunks, and windows are gathered a batch at a time."""
+    count = 6 * CHUNK_ROWS
+    heads = np.memmap(tmp_path / "heads", ROW_DTYPE, "w+", shape=count)
+    values = np.memmap(tmp_path / "values", np.float32, "w+", shape=(count, SCHEMA.columns))
+    heads["ts_local_ns"] = every(1_000_000, count)
+    labels = LabelColumns(
+        np.memmap(tmp_path / "classes", np.int8, "w+", shape=(count, 2)),
+        np.memmap(tmp_path / "end_ns", np.int64, "w+", shape=(count, 2)),
+        np.memmap(tmp_path / "move_bp", np.float32, "w+", shape=(count, 2)),
+        np.memmap(tmp_path / "weights", np.float32, "w+", shape=(count, 2)),
+    )
+    labels.end_ns[:] = heads["ts_local_ns"][:, None] + 1
+    tracemalloc.start()
+    with new_writer(tmp_path / "set") as writer:
+        writer.append("BTC", heads, values, labels)
+        found = writer.finish()
+    ends = found.ends(slice(None), 100)
+    for first in range(0, 1_000, 100):
+        found.windows(ends[first : first + 100], 100)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(ends) == count - 99
+    assert peak_bytes < sum(path.stat().st_size for path in found.folder.iterdir()) / 3
+
+
 def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
     segments = [("BTC", every(SECOND_NS, 40)), ("ETH", every(SECOND_NS, 30))]
     write(tmp_path / "one", segments)
@@ -70,7 +98,7 @@ def brute_ends(dataset: Dataset, length: int, horizon: int | None) -> list[int]:
     return found
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(
     sizes=st.lists(st.integers(1, 30), min_size=1, max_size=6),
     length=st.integers(1, 12),

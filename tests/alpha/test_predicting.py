@@ -10,6 +10,7 @@ import torch
 from safetensors.numpy import load, save
 
 from hlhft.alpha.bundle import GRAPH, PARITY, WEIGHTS, Bundle, BundleError, predictor
+from hlhft.alpha.devices import DeviceError
 from hlhft.alpha.exporting import write_model
 from hlhft.alpha.models.calibrated import Calibrated, calibrated
 from hlhft.alpha.models.config import DeepLobConfig, ModelConfig
@@ -170,7 +171,7 @@ def test_engines_and_devices_that_there_are_not(written: Folder, monkeypatch: py
     with pytest.raises(ValueError, match="there is no engine tpu, expected onnx or torch"):
         predictor(written[1], written[0], engine="tpu")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(ValueError, match="no CUDA GPU here"):
+    with pytest.raises(DeviceError, match="there is no CUDA GPU"):
         predictor(written[1], written[0], engine="torch", device="cuda")
 
 

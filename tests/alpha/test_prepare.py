@@ -182,6 +182,10 @@ def test_a_catalogue_is_read_coin_by_coin(tmp_path: Path) -> None:
     found = made(root, tmp_path / "cache")
     assert found.coins == ("BTC", "ETH") and len(found.sources) == 2
     assert [found.coins[coin] for coin in found.segments["coin"]] == ["BTC", "ETH"]
+    told: list[tuple[int, int]] = []
+    again = made(root, tmp_path / "other", progress=lambda done, total: told.append((done, total)))
+    assert again.key == found.key and told == sorted(told) and len({total for _, total in told}) == 1
+    assert told[-1][0] == told[-1][1] > 0
     only = made(root, tmp_path / "cache", coins=["ETH"])
     assert only.coins == ("ETH",) and (only.values == found.values[found.heads["market"] == 1]).all()
     part = made(root, tmp_path / "cache", begin_ns=NOON + 20 * SECOND, end_ns=NOON + 40 * SECOND)

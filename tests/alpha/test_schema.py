@@ -31,6 +31,12 @@ def test_the_columns_of_the_default_are_these_many() -> None:
     assert FeatureSchema(levels=20).columns == 153
 
 
+def test_every_column_has_a_meaning_and_every_meaning_a_column() -> None:
+    assert {schema.base_of(name) for name in FeatureSchema(levels=20).names} == set(schema.MEANING)
+    with pytest.raises(KeyError):
+        schema.base_of("bid_fast")
+
+
 def test_the_core_keeps_as_many_levels() -> None:
     assert LEVELS_MAX == LEVELS
 

@@ -15,6 +15,7 @@ from hlhft.alpha.schema import FeatureSchema
 from hlhft.alpha.splits import BLOCKS, DAY_NS, SHARES, Range, Split, split_at, split_once, split_within, walk_forward
 from hlhft.data.errors import DataError
 from tests.alpha.datasets import LABELS, SCHEMA, SECOND_NS, START_NS, every, write
+from tests.alpha.wrong_splits import random_folds
 
 MEMORY_NS = 5 * SCHEMA.half_life_ms * 1_000_000
 LONGEST_NS = max(label.horizon_ms for label in LABELS) * 1_000_000
@@ -40,7 +41,7 @@ def check_apart(dataset: Dataset, split: Split) -> None:
                     assert own_ns - end_ns <= 2**62 and longest_ns <= LONGEST_NS
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(
     rows=st.lists(st.integers(30, 70), min_size=1, max_size=3),
     step_ms=st.sampled_from([250, 1_000, 3_000]),
@@ -174,6 +175,18 @@ def test_one_class_teaches_nothing(tmp_path: Path) -> None:
     dataset.classes = np.where(dataset.classes >= 0, np.int8(1), dataset.classes)
     with pytest.raises(DataError, match="every label short of the block train is flat, expected two classes"):
         split_once(dataset, length=4)
+
+
+def test_a_random_split_is_seen_to_leak(tmp_path: Path) -> None:
+    """What holds for ours does not hold for the wrong one, or the test above would say nothing."""
+    dataset = write(tmp_path / "set", [("BTC", every(SECOND_NS, 300))])
+    splits = random_folds(dataset, length=4, horizon=None)
+    tested = np.concatenate([split.test.rows for split in splits])
+    assert sorted(tested.tolist()) == dataset.ends(slice(None), 4).tolist()
+    for split in splits:
+        assert len(set(np.concatenate([block.rows for block in split.blocks]).tolist())) == len(tested)
+        with pytest.raises(AssertionError):
+            check_apart(dataset, split)
 
 
 def test_ranges_give_the_blocks_back_that_they_were_made_of(tmp_path: Path) -> None:

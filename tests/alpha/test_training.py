@@ -18,7 +18,6 @@ from hlhft.alpha.models.config import LitConfig
 from hlhft.alpha.splits import split_once
 from hlhft.alpha.training import (
     Task,
-    chosen_device,
     class_weights,
     fit,
     logits_of,
@@ -181,13 +180,6 @@ def test_the_loss_weighs_rows_and_classes() -> None:
     logits = torch.log(torch.tensor([[[0.5, 0.25, 0.25]], [[0.25, 0.5, 0.25]]]))
     expected = (2.0 * 3.0 * np.log(2) + 1.0 * 1.0 * np.log(4)) / 2
     assert weighted_loss(logits, batch, torch.tensor([[3.0, 1.0, 1.0]])).item() == pytest.approx(expected, rel=1e-6)
-
-
-def test_a_gpu_that_is_not_there_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(TrainingError, match="there is no CUDA GPU that torch can use here, give --device cpu"):
-        chosen_device("cuda")
-    assert chosen_device("auto") == "cpu"
 
 
 def test_a_network_of_other_sizes_than_the_split_is_refused(dataset: Dataset) -> None:

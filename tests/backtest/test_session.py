@@ -12,12 +12,14 @@ import pytest
 
 from hlhft import __version__
 from hlhft.backtest.models import ModelError, parse_fees, parse_queue
+from hlhft.backtest.parameter_sets import choose_sets
 from hlhft.backtest.recordings import Recording, RowFile
 from hlhft.backtest.rows import EXCHANGE_BIT, FRAME_BIT, LEVEL, LOCAL_BIT, LOTS_SHIFT, ROW_DTYPE, SELL_BIT, TRADE
 from hlhft.backtest.session import (
     Backtest,
     Settings,
     faults_of,
+    in_sample,
     limits_of,
     plan_of,
     prepare_backtest,
@@ -27,9 +29,14 @@ from hlhft.backtest.session import (
     run_backtest,
     settings_of,
 )
+from hlhft.backtest.signals import SignalTrack, TrackMeta
+from hlhft.backtest.sweep import run_sweep
 from hlhft.compiled import running_key
 from hlhft.config.settings import Config, Risk, limit_values
 from hlhft.core.state import LIMITS_DTYPE, Feature, Mode
+from hlhft.data.errors import DataError
+from hlhft.events import EVENT_DTYPE
+from hlhft.report.origins import Origin, Span
 from hlhft.strategies import StrategyError, failures, load
 from hlhft.units import GridRule, Market
 from hlhft.venue.queue import QueueModel
@@ -297,8 +304,43 @@ def test_metadata_identify_the_run(recording: Recording) -> None:
     assert recorded["params"] == {
         "order_lots": 10.0, "cap_lots": 10.0, "half": 5.0, "skew": 1.0, "grid": 1.0, "levels": 1.0,
     }  # fmt: skip
-    assert set(recorded) == {item.name for item in dataclasses.fields(Settings)} | {"strategy_source"}
+    # Without models, and without a word on where the parameters are from, there is nothing to record of either.
+    known = {item.name for item in dataclasses.fields(Settings)} - {"signals", "origins"}
+    assert set(recorded) == known | {"strategy_source"}
     assert Settings(strategy=load("glft")).record()["strategy_source"] == "built in"
+
+
+def made_track(recording: Recording, **changes: object) -> SignalTrack:
+    """A policy over all of the recording that doubles the spread."""
+    first, last = recording.span_ns()
+    events = np.zeros(1, EVENT_DTYPE)
+    events["kind"], events["ts_exch_ns"], events["ts_local_ns"], events["aux0"] = 74, first, first, last
+    events["price_ticks"] = events["size_lots"] = 10**6
+    events["order_id"] = 2 * 10**6
+    meta = {
+        "recording": recording.name, "fingerprint": recording.fingerprint, "profile": recording.profile,
+        "markets": tuple(market.name for market in recording.markets), "model_ids": (5,), "compute_ns": 0,
+        "transport_ns": 0, "latency": "none",
+        "origins": (Origin(what="policy 5", blocks={"train": (Span(coin="X", from_ns=0, to_ns=first),)}),),
+    }  # fmt: skip
+    return SignalTrack("track", "d" * 32, events, TrackMeta(**{**meta, **changes}))
+
+
+def test_what_models_said_reaches_every_lane_and_the_record(recording: Recording) -> None:
+    settings = dataclasses.replace(mirror(), signals=made_track(recording))
+    done = run_backtest(settings, recording)
+    for output in done.outputs:
+        assert output.lanes.positions["policy_spread_e6"].tolist() == [[2 * 10**6]]
+    assert done.metadata()["settings"]["signals"]["digest"] == "d" * 32
+    assert in_sample(settings, recording) != () == in_sample(mirror(), recording)
+
+
+def test_a_track_of_another_recording_does_not_run(recording: Recording) -> None:
+    other = dataclasses.replace(mirror(), signals=made_track(recording, fingerprint="11" * 16))
+    with pytest.raises(DataError, match="made for the recording"):
+        run_backtest(other, recording)
+    with pytest.raises(DataError, match="made for the recording"):
+        run_sweep(other, recording, choose_sets(other.strategy, ["half=1,2"]))
 
 
 def test_a_strategy_that_raises_ends_halted(recording: Recording) -> None:

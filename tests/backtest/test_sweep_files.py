@@ -15,9 +15,10 @@ from hlhft.backtest.parameter_sets import choose_sets
 from hlhft.backtest.rows import LEVEL, ROW_DTYPE
 from hlhft.backtest.runs import RunError, results_of
 from hlhft.backtest.selection import FOLDS, Selection
-from hlhft.backtest.session import run_backtest
+from hlhft.backtest.session import in_sample, origins_of, run_backtest
 from hlhft.backtest.sweep import SweepResult, run_sweep
 from hlhft.backtest.sweep_files import FILES, judgement, select_all, summary_record, view_of, write_sweep
+from hlhft.config.load import load
 from hlhft.report.numbers import DASH
 from tests.backtest.sweep_recording import START_NS, recording, row, settings, wandering
 
@@ -139,3 +140,23 @@ def test_a_view_without_a_selection_says_why(result: SweepResult) -> None:
     assert view.judgements == () and view.note == "Ranked only."
     assert view.span_ns == 47_000_000_000 and view.times_ns[-1] == START_NS + view.span_ns
     assert summary_record(view, [])["selection"] == {"note": "Ranked only.", "scenarios": {}}
+
+
+def test_the_chosen_set_is_settings_that_say_what_they_were_chosen_on(
+    tmp_path: Path, result: SweepResult, selections: list[Selection]
+) -> None:
+    view = view_of(result, selections)
+    write_sweep(tmp_path / "sweep", result, view, selections)
+    config = load(tmp_path / "sweep" / "chosen.toml", {}).config
+    row = int(view.order(0)[0])
+    assert {name: config.strategy.params[name] for name in result.values(row)} == result.values(row)
+    assert set(config.strategy.params) == set(result.settings.strategy.parameters)
+    fitted = config.strategy.fitted
+    assert (fitted.from_ns, fitted.until_ns) == result.recording.span_ns()
+    assert fitted.from_ns == START_NS and fitted.until_ns > fitted.from_ns
+    assert fitted.embargo_ns == selections[0].embargo_ns > 0
+    assert fitted.coins == tuple(market.name for market in result.recording.markets)
+    (origin,) = origins_of(config)
+    assert f"{len(result.parameters.sets)} sets" in origin.what
+    assert in_sample(replace(result.settings, origins=(origin,)), result.recording)
+    assert selections[0].sentence.split()[0] in (tmp_path / "sweep" / "chosen.toml").read_text()

@@ -28,7 +28,7 @@ from tests.bench.figures import Figure, machine, shown  # noqa: E402
 
 Section = Callable[..., list[Figure]]
 # In this order; what is not here follows by name.
-ORDER = ("truth", "recorded", "models", "features", "hop", "environment", "policy")
+ORDER = ("truth", "recorded", "data", "models", "features", "hop", "environment", "policy")
 PREFIX = "alpha_"
 NAME = "benchmarks-alpha"
 

@@ -11,6 +11,7 @@ from hlhft.live.view import (
     Happening,
     Latency,
     MarketView,
+    PolicyView,
     Profit,
     Quote,
     Status,
@@ -59,7 +60,10 @@ def full_status(**changes: object) -> Status:
         ),
         "profit": Profit(total=4.25, spread=6.5, inventory=-1.0, basis=0.25, fees=-1.75, funding=0.25),
         "markets": [
-            market("BTC", "64999", "65001"),
+            market(
+                "BTC", "64999", "65001", signal_bp=1.25, signal_deviation_bp=0.5,
+                policy=PolicyView(gamma=2.0, signal=0.5, spread=1.25, asymmetry=-0.1, left_s=3.5),
+            ),
             market(
                 "ETH", "3120.5", "3120.6", is_fresh=False, age_ms=4200.0, quotes=[], position="0", notional_usdc=0.0,
                 profit_usdc=-0.5, note="its data are old",

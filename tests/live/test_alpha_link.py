@@ -299,11 +299,18 @@ def test_silence_is_said_once_and_so_is_life(tmp_path: Path) -> None:
     async def work(linked: Linked, peer: Peer) -> None:
         linked.link.tend()
         assert linked.link.is_heard and linked.said == ["the alpha process lives, its model is 000000000000004d"]
+        beat = Heartbeat(HASH, SESSION, 2, 78, 0, time.time_ns(), 0, 0, 0, 0)
+        send(peer.signals, encode_heartbeat(beat))
+        before = linked.link.counters["heartbeats"]
+        await until(lambda: linked.link.counters["heartbeats"] > before)
+        linked.link.tend()
+        linked.link.tend()
+        assert linked.said[1:] == ["the alpha process has another model, 000000000000004e"]
         linked.link.heard_ns -= SILENCE_NS + 1
         linked.link.tend()
         linked.link.tend()
         assert not linked.link.is_heard
-        assert linked.said[1:] == ["the alpha process is silent: trading goes on without its signals"]
+        assert linked.said[2:] == ["the alpha process is silent: trading goes on without its signals"]
         assert linked.link.counters["times the alpha process fell silent"] == 1
 
     run(tmp_path, work)

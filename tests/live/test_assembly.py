@@ -32,6 +32,7 @@ from hlhft.live.assembly import (
     limits_of,
     newest_session,
     node_of,
+    observer_of,
     open_journal,
     parts_of,
     schema_of,
@@ -44,7 +45,7 @@ from hlhft.live.journal.records import Action
 from hlhft.live.journal.segments import JournalFull
 from hlhft.live.keeper import Keeper
 from hlhft.live.node_health import HealthSettings
-from hlhft.live.preflight import Found
+from hlhft.live.preflight import Found, StartError
 from hlhft.live.store import Moved, open_store
 from hlhft.live.timers import Timers
 from hlhft.strategies import load
@@ -281,9 +282,9 @@ def test_a_node_is_made_of_its_settings_where_books_come_from_one(tmp_path: Path
 def test_an_alpha_process_is_talked_to_only_where_the_settings_say_so(tmp_path: Path):
     brain = brain_of(CONFIG, STRATEGY, (ETH,))
     environment = {"STATE_DIRECTORY": str(tmp_path)}
-    assert alpha_of(CONFIG, alpha_places_of(CONFIG, environment), brain, session=3) is None
+    assert alpha_of(CONFIG, alpha_places_of(CONFIG, environment), STRATEGY, brain, session=3) is None
     config = Config(alpha=Alpha(enabled=True, levels=3, clock_ms=100, models=("00000000000000ff",), move_bp_max=1.5))
-    parts = alpha_of(config, alpha_places_of(config, environment), brain, session=3)
+    parts = alpha_of(config, alpha_places_of(config, environment), STRATEGY, brain, session=3)
     assert parts is not None and parts.session == 3
     assert parts.rows.schema == schema_of(config) and (parts.rows.schema.levels, parts.rows.schema.clock_ms) == (3, 100)
     settings = parts.settings
@@ -300,8 +301,21 @@ def test_the_keys_of_an_alpha_process_are_read_from_a_file_of_its_own(tmp_path: 
     path.write_bytes(secret)
     config = Config(alpha=Alpha(enabled=True, key_file=str(path), peer_key=public.decode()))
     places = alpha_places_of(config, {"STATE_DIRECTORY": str(tmp_path)})
-    parts = alpha_of(config, places, brain, session=1)
+    parts = alpha_of(config, places, STRATEGY, brain, session=1)
     assert parts is not None and parts.settings.keys is not None and parts.settings.keys.peer == public
     wrong = Config(alpha=Alpha(enabled=True, key_file=str(path), peer_key="short"))
     with pytest.raises(EndpointError, match="40 characters"):
-        alpha_of(wrong, places, brain, session=1)
+        alpha_of(wrong, places, STRATEGY, brain, session=1)
+
+
+def test_a_policy_is_shown_the_markets_only_where_one_is_served_and_can_be(tmp_path: Path):
+    assert observer_of(Config(alpha=Alpha(enabled=True)), load("glft"), brain_of(CONFIG, STRATEGY, (ETH,))) is None
+    config = Config(alpha=Alpha(enabled=True, decision_ms=2000))
+    glft = load("glft")
+    brain = brain_of(config, glft, (ETH,))
+    assert int(brain.limits["features"][0]) & 19 == 19
+    observer = observer_of(config, glft, brain)
+    assert observer is not None
+    assert observer.observation(0, NOW) is not None and observer.observation(0, NOW + 1_999_999_999) is None
+    with pytest.raises(StartError, match="has no parameter order_notional_usdc"):
+        observer_of(config, load("funding"), brain)

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hlhft.core.state import COMMAND_DTYPE
-from hlhft.events import EVENT_DTYPE
+from hlhft.events import EVENT_DTYPE, EventKind
 from hlhft.live.journal.reader import readings
 from hlhft.live.journal.records import (
     Record,
@@ -66,6 +66,33 @@ def put(folder: Path, records: Iterable[Record], number: int = 0) -> Path:
         )
     )
     return path
+
+
+def told_by_models(made: Session, draw: np.random.Generator) -> np.ndarray:
+    """Signals and policies, sound ones and others, in one frame that reaches the core now."""
+    rows = np.zeros(int(draw.integers(1, 4)), EVENT_DTYPE)
+    rows["ts_exch_ns"] = rows["ts_local_ns"] = made.now_ns
+    rows["kind"] = draw.choice([int(EventKind.SIGNAL), int(EventKind.POLICY)], len(rows))
+    for name in ("price_ticks", "size_lots", "order_id", "aux1"):
+        rows[name] = draw.choice([-(2**63), 2**63 - 1, 0, 1_000_000, 400_000, -300_000, 5_000_000], len(rows))
+    rows["aux0"] = made.now_ns + draw.integers(-10, 200, len(rows)) * MS
+    return rows
+
+
+def test_a_session_that_models_spoke_in_replays_to_equal_commands_and_states(tmp_path: Path) -> None:
+    made, draw = Session(tmp_path, name="glft"), np.random.default_rng(5)
+    turned = 0
+    for _ in range(FRAMES):
+        assert len(made.step(told_by_models(made, draw))) == 0
+        made.run(1, seed=int(draw.integers(2**31)))
+        turned += int(made.brain.lane.views["policy_valid"][0])
+    lane = made.brain.lane.lane[0]
+    assert turned > 5
+    assert min(lane["policies_clamped"], lane["policies_ignored"], lane["signals_ignored"]) >= 3
+    made.journal.close()
+    result = replay(tmp_path)
+    assert result.is_equal and result.ended and result.checkpoints >= 3
+    assert result.commands == sum(map(len, made.commands)) // COMMAND_DTYPE.itemsize > 20
 
 
 def test_a_session_replays_to_equal_commands_and_states(tmp_path: Path) -> None:

@@ -35,11 +35,19 @@ def test_every_part_is_there_and_nothing_is_cut(width: int) -> None:
     for word in (
         "QUOTING", "glft on local", "session 12", "up 1:15", "100,004.25", "+4.25", "+6.50", "-1.00", "-1.75",
         "64999", "65001 …", "3120.5", "-0.125", "stale data", "TRIPPED", "tick to trade", "870 ms", "posts in flight",
-        "96%", "77 of 80", "trading 1", "backing off", "91,234", "the host dies", "ETH: data are old, quotes pulled",
+        "signal +1.25 bp, deviation 0.50", "risk x2.00 signal x0.50 spread x1.25 lean -10%", "96%",
+        "77 of 80", "trading 1", "backing off", "91,234", "the host dies", "ETH: data are old, quotes pulled",
     ):  # fmt: skip
         assert word in text, word
     lines = text.splitlines()
     assert sum(line.count("…") for line in lines) == (1 if width < 100 else 2), "a cancel under way, and the address"
+
+
+def test_models_have_a_place_while_they_say_something() -> None:
+    silent = full_status(markets=[market("BTC", "64999", "65001")])
+    assert "Models" in picture(full_status(), 80) and "Models" not in picture(silent, 80)
+    half = full_status(markets=[market("BTC", "64999", "65001", signal_bp=-0.5, signal_deviation_bp=0.0)])
+    assert "signal -0.50 bp, deviation 0.00" in picture(half, 80) and "risk x" not in picture(half, 80)
 
 
 def test_more_width_shows_more() -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import msgspec
 
+from hlhft.events import EventKind
+from hlhft.live.engine import Engine
 from hlhft.live.store import StoreError
 from hlhft.live.view import STAGES, Status
 from tests.live.engines import ETH, Exchange, Owner, Trader, engine, run_on_uvloop, until, write_settings
@@ -35,6 +37,7 @@ def test_a_status_of_a_trading_engine_is_whole_and_goes_over_the_wire(
             assert status.counters["writes to the store that failed"] == 1
             assert msgspec.convert(msgspec.json.decode(msgspec.json.encode(status)), Status) == status
             check(status, owner)
+            models_are_shown(there)
             there.halt("a look")
             halted = there.status()
             assert halted.stage == "halted"
@@ -67,3 +70,25 @@ def test_a_status_of_a_trading_engine_is_whole_and_goes_over_the_wire(
 
 def no_disk() -> None:
     raise StoreError("no disk")
+
+
+def models_are_shown(there: Engine) -> None:
+    """What models tell of the second market is in the status while it stands; what went beyond a bound is counted."""
+    assert all(one.signal_bp is None and one.policy is None for one in there.status().markets)
+    told = there.hub.clock.now_ns()
+    until_ns = told + 30_000_000_000
+    there.dispatch.tell(
+        [
+            (told, told, 125_000, 50_000, 1, until_ns, 5, int(EventKind.SIGNAL), 2, 1, 0, 0),
+            (told, told, 9_000_000, 500_000, 1_250_000, until_ns, -100_000, int(EventKind.POLICY), 2, 1, 0, 0),
+        ]
+    )
+    modelled = there.status()
+    btc, eth = modelled.markets
+    assert (eth.signal_bp, eth.signal_deviation_bp) == (1.25, 0.5)
+    assert eth.policy is not None and 0 < eth.policy.left_s <= 30
+    policy = eth.policy
+    assert (policy.gamma, policy.signal, policy.spread, policy.asymmetry) == (4, 0.5, 1.25, -0.1)
+    assert btc.signal_bp is None and btc.policy is None
+    assert modelled.counters["policies brought within bounds"] == 1
+    assert msgspec.convert(msgspec.json.decode(msgspec.json.encode(modelled)), Status) == modelled

@@ -52,6 +52,10 @@ def is_above_zero(found: Measured) -> bool:
     return found.low is not None and found.low > 0.0
 
 
+def _is(number: int) -> str:
+    return "is" if number == 1 else "are"
+
+
 def _words_of_luck(found: Findings) -> str:
     assert found.trials is not None
     if not _is_deflated(found):
@@ -94,7 +98,9 @@ RULES: tuple[Rule, ...] = (
     Rule(
         Code.CANNOT_TELL,
         lambda found: found.days < DAYS_MIN,
-        lambda found: f"{counted(found.days, 'test day')} are too few for a claim; it takes {DAYS_MIN} at least",
+        lambda found: (
+            f"a claim takes {DAYS_MIN} test days at least, and here {_is(found.days)} {counted(found.days, 'test day')}"
+        ),
     ),
     Rule(
         Code.NO_GAIN,

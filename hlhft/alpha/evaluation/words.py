@@ -6,8 +6,8 @@ from hlhft.alpha.evaluation.metrics import METRICS, Metric
 from hlhft.alpha.evaluation.result import Evaluation, Horizon, Measured, Trials
 from hlhft.report.numbers import DASH, count, counted, duration, percent, period, plain, signed
 
-FIGURES = ("nll", "ece", "macro_f1_balanced", "mcc_balanced", "directional", "round_trip", "acted", "gain_bp")
-GAINS = ("nll", "macro_f1_balanced", "mcc_balanced", "gain_bp")
+FIGURES = ("nll", "ece", "macro_f1_balanced", "mcc_balanced", "directional", "round_trip", "gain_bp")
+GAINS = ("nll", "mcc_balanced", "gain_bp")
 _BY_NAME = {metric.name: metric for metric in METRICS}
 
 Table = tuple[list[str], list[list[str]]]
@@ -33,10 +33,14 @@ def difference(found: Measured, metric: Metric) -> str:
     return f"{text} ({signed(found.low, metric.decimals)} to {signed(found.high, metric.decimals)})"
 
 
-def figures_table(horizon: Horizon) -> Table:
-    """Heads and rows: a model a row, the subject first."""
+def figures_table(horizon: Horizon, *, intervals: bool = False) -> Table:
+    """Heads and rows: a model a row, the subject first; with `intervals` a figure's interval stands behind it."""
     metrics = [_BY_NAME[name] for name in FIGURES]
-    rows = [[one.title, *(value(one.figures[metric.name], metric) for metric in metrics)] for one in horizon.models]
+
+    def cell(found: Measured, metric: Metric) -> str:
+        return value(found if intervals else Measured(value=found.value), metric)
+
+    rows = [[one.title, *(cell(one.figures[metric.name], metric) for metric in metrics)] for one in horizon.models]
     return ["", *(metric.title for metric in metrics)], rows
 
 

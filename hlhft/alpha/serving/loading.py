@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hlhft.alpha.serving.messages import Model
+from hlhft.alpha.serving.messages import Model, PolicyModel
 from hlhft.alpha.serving.window import Bounds
 from hlhft.alpha.wire import hash_bytes
 
@@ -34,6 +34,13 @@ class Served(NamedTuple):
     ask: Callable[[np.ndarray], Answer]
 
 
+class ServedPolicy(NamedTuple):
+    """A policy that passed its checks, and how to ask it about float32[1, O]: float[4], each -1..1."""
+
+    policy: PolicyModel
+    decide: Callable[[np.ndarray], np.ndarray]
+
+
 class HorizonError(ValueError):
     """A model that has no such horizon; the message is one sentence."""
 
@@ -41,9 +48,9 @@ class HorizonError(ValueError):
 def load_model(folder: Path, *, horizon: int, engine: str, device: str) -> Served:
     """The model of a folder. Raises BundleError for one that is not to be used, MissingExtra without the packages,
     HorizonError, ValueError for an engine or device that there is not."""
-    from hlhft.alpha.bundle import load_bundle, predictor
+    from hlhft.alpha.bundle import load_bundle, model_folder, predictor
 
-    real = folder.resolve()  # all files of one model, even when the link is set anew meanwhile
+    real = model_folder(folder.resolve())  # all files of one model, even when the link is set anew meanwhile
     bundle = load_bundle(real)
     if horizon >= len(bundle.horizons):
         names = ", ".join(spec.name for spec in bundle.horizons)
@@ -59,6 +66,18 @@ def load_model(folder: Path, *, horizon: int, engine: str, device: str) -> Serve
     return Served(model, ask)
 
 
+def load_policy(folder: Path) -> ServedPolicy:
+    """The policy of a folder. Raises PolicyError for one that is not to be used."""
+    from hlhft.alpha.policy import load_policy as load
+
+    policy = load(folder.resolve())
+    record = policy.record
+    return ServedPolicy(
+        PolicyModel(record.policy_id, hash_bytes(record.observation_hash), len(record.observation)),
+        lambda observation: np.asarray(policy.act(observation)[0], np.float64),
+    )
+
+
 Stamp = tuple[str, int, int, int]
 
 
@@ -66,8 +85,10 @@ def stamp_of(folder: Path, record: str) -> Stamp | None:
     """What the folder leads to, and its record's inode, size and time; equal for the same model. None when there is no
     record, as while a folder is copied."""
     real = os.path.realpath(folder)
-    try:
-        found = os.stat(os.path.join(real, record))
-    except OSError:
-        return None
-    return real, found.st_ino, found.st_size, found.st_mtime_ns
+    for inner in ("", "model"):  # a run of training may be named in place of the model in it
+        try:
+            found = os.stat(os.path.join(real, inner, record))
+        except OSError:
+            continue
+        return real, found.st_ino, found.st_size, found.st_mtime_ns
+    return None

@@ -59,6 +59,7 @@ E9_OF_BP = 100_000  # a basis point in 1e-9
 MOVE_E9_MAX = 10**9  # a move of all of the price: no model means that
 SUM_ERROR_MAX = 1e-3
 E6 = 1_000_000
+_LN4, _LN2 = 1.3862943611198906, 0.6931471805599453
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -371,12 +372,9 @@ class Machine:
 
 
 def action_e6(action: np.ndarray) -> tuple[int, int, int, int]:
-    """What an action float[4], each cut to -1..1, means in millionths: gamma times 4**a, signal weight 1 + a, spread
-    times 2**a, asymmetry a / 2. All zero is neutral."""
+    """What an action float[4] of finite numbers, each cut to -1..1, means in millionths, to the digit as
+    `hlhft.alpha.action` writes it: gamma times 4**a, signal weight 1 + a, spread times 2**a, asymmetry a / 2."""
     gamma, weight, spread, asymmetry = (min(max(float(part), -1.0), 1.0) for part in action)
-    return (
-        round(E6 * 4.0**gamma),
-        round(E6 * (1.0 + weight)),
-        round(E6 * 2.0**spread),
-        round(E6 * asymmetry / 2.0),
-    )
+    meant = (math.exp(_LN4 * gamma), 1.0 + weight, math.exp(_LN2 * spread), 0.5 * asymmetry)
+    first, second, third, fourth = (math.floor(value * E6 + 0.5) for value in meant)
+    return first, second, third, fourth

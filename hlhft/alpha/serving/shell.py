@@ -19,7 +19,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 import zmq
 
-from hlhft.alpha.serving.loading import Served
+from hlhft.alpha.serving.loading import Served, ServedPolicy
 from hlhft.alpha.serving.machine import Machine, Settings
 from hlhft.alpha.serving.messages import (
     Ask,
@@ -31,7 +31,6 @@ from hlhft.alpha.serving.messages import (
     Input,
     Loaded,
     PolicyLoaded,
-    PolicyModel,
     Predict,
     Predicted,
     Publish,
@@ -75,14 +74,6 @@ class Source(Generic[T]):
     faults: tuple[type[Exception], ...]
     known: object | None = None
     pending: Future[T] | None = None
-
-
-@dataclass(kw_only=True)
-class ServedPolicy:
-    """A policy that passed its checks, and how to ask it about float32[1, O]: float[4], each -1..1."""
-
-    policy: PolicyModel
-    decide: Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass

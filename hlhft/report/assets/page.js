@@ -32,6 +32,7 @@
       hoverlabel: { bgcolor: colour("card"), bordercolor: colour("line"), font: { color: colour("ink") } },
       legend: { orientation: "h", x: 0, y: -0.16, yanchor: "top", font: { color: colour("ink"), size: narrow.matches ? 11 : 12 } },
       showlegend: figure.data.length > 1,
+      annotations: figure.layout.annotations || [],
       xaxis: axis(figure.layout.xaxis), yaxis: axis(figure.layout.yaxis)
     };
     if (id === "price") layout.hovermode = "closest";

@@ -10,7 +10,7 @@ from hlhft.alpha.training import TrainingOptions, make_task
 from hlhft.alpha.training_run import export, train
 from tests.alpha.planted import planted, small_lit
 
-OPTIONS = TrainingOptions(epochs=2, batch=128, warmup_steps=5, device="cpu", threads=1, learning_rate=5e-3)
+OPTIONS = TrainingOptions(epochs=8, batch=128, warmup_steps=5, device="cpu", threads=1, learning_rate=5e-3)
 
 
 def trained(folder: Path, *, rows: int = 4_000) -> tuple[Dataset, Split, Path]:

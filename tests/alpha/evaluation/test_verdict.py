@@ -56,7 +56,7 @@ CASES: list[tuple[dict[str, Any], Code, str]] = [
     ({"in_sample": True}, Code.CANNOT_TELL, "fitted on"),
     ({"rows": 0}, Code.CANNOT_TELL, "no row"),
     ({"classes": 1}, Code.CANNOT_TELL, "one class"),
-    ({"days": 19}, Code.CANNOT_TELL, "19 test days are too few"),
+    ({"days": 19}, Code.CANNOT_TELL, "20 test days at least, and here are 19 test days"),
     (changed(majority=comparison("majority", nll=UNSURE)), Code.NO_GAIN, "shares of the classes"),
     (changed(majority=comparison("majority", nll=SHORT)), Code.NO_GAIN, "shares of the classes"),
     (subject(UNSURE), Code.NO_GAIN, "does not pay for a deal that costs 1.50 bp"),

@@ -59,6 +59,9 @@ def test_figures_by_hand() -> None:
 
 def test_a_row_a_model_and_a_cell_a_figure() -> None:
     heads, rows = figures_table(horizon())
+    assert not any("(" in cell for row in rows for cell in row)
+    heads, rows = figures_table(horizon(), intervals=True)
+    assert "(" in rows[0][1]
     assert [row[0] for row in rows] == ["LiT", "class shares"]
     assert all(len(row) == len(heads) == 1 + len(FIGURES) for row in rows)
     assert all(cell for row in rows for cell in row)

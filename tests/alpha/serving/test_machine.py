@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hlhft.alpha.action import write_policy
 from hlhft.alpha.serving.machine import Machine, Settings, action_e6
 from hlhft.alpha.serving.messages import (
     Ask,
@@ -32,6 +33,7 @@ from hlhft.alpha.serving.messages import (
 from hlhft.alpha.serving.table import TABLE, Event, ImpossibleEvent, State
 from hlhft.alpha.serving.window import Bounds
 from hlhft.alpha.wire import Flag, Reason, Rows, decode
+from hlhft.events import empty
 from tests.alpha.wired import BEGIN_NS, FEATURES, NS, RESET, SCHEMA, SESSION, STEP_NS, VALID, rows_message, rows_of
 
 LENGTH = 4
@@ -327,6 +329,13 @@ def test_actions_are_cut_and_zero_is_neutral() -> None:
     assert action_e6(np.zeros(4)) == (1_000_000, 1_000_000, 1_000_000, 0)
     assert action_e6(np.array([9.0, 9.0, 9.0, 9.0])) == (4_000_000, 2_000_000, 2_000_000, 500_000)
     assert action_e6(np.full(4, -1.0)) == (250_000, 0, 500_000, -500_000)
+
+
+@given(st.lists(st.floats(-1.5, 1.5), min_size=4, max_size=4))
+def test_an_action_means_what_it_means_in_the_environment(parts: list[float]) -> None:
+    event = empty(1)[0]
+    write_policy(event, np.array(parts), 0, 0, 0, 0)
+    assert action_e6(np.array(parts)) == (event["price_ticks"], event["size_lots"], event["order_id"], event["aux1"])
 
 
 def test_a_heartbeat_each_second_counts() -> None:

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import zmq
 
-from hlhft.alpha.serving.loading import HorizonError, Served, stamp_of
+from hlhft.alpha.serving.loading import HorizonError, Served, ServedPolicy, stamp_of
 from hlhft.alpha.serving.messages import PolicyModel
-from hlhft.alpha.serving.shell import Places, ServedPolicy, Shell, Source
+from hlhft.alpha.serving.shell import Places, Shell, Source
 from hlhft.alpha.sockets import EndpointError, bind, new_context, send
 from hlhft.alpha.wire import Flag, Signal
 from hlhft.events import EventKind
@@ -200,7 +200,7 @@ def test_a_folder_that_is_being_copied_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_policy_decides_beside_the_model(tmp_path: Path) -> None:
-    policy = ServedPolicy(policy=PolicyModel(5, Observer.layout, 3), decide=lambda observation: np.zeros(4))
+    policy = ServedPolicy(PolicyModel(5, Observer.layout, 3), lambda observation: np.zeros(4))
     source = Source(stamp=lambda: 1, load=lambda: policy, faults=(HorizonError,))
     said: list[Signal] = []
 

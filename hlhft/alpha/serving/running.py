@@ -1,0 +1,135 @@
+"""An alpha process from its start to its end: what it is to serve, its loop, and what it shows of itself."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import uvloop
+
+from hlhft.alpha.extra import MissingExtra
+from hlhft.alpha.serving.loading import HorizonError, Served, ServedPolicy, load_model, load_policy, stamp_of
+from hlhft.alpha.serving.machine import Settings
+from hlhft.alpha.serving.shell import Places, Shell, Source
+from hlhft.alpha.wire import Flag, Signal
+
+STATUS_S = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Orders:
+    """What a process is started with. `once`: it ends after its first signal that is no abstention."""
+
+    model: Path
+    policy: Path | None
+    places: Places
+    horizon: int = 0
+    engine: str = "onnx"
+    device: str = "cpu"
+    settings: Settings | None = None
+    once: bool = False
+    latencies: Path | None = None  # where the measured times are written at the end
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """Who is told what: the process once it serves, now and then, and at the end; and each signal."""
+
+    serving: Callable[[dict[str, Any]], None]
+    status: Callable[[dict[str, Any]], None]
+    signal: Callable[[Signal], None]
+
+
+def run(orders: Orders, shown: Shown) -> dict[str, Any]:
+    """Serves until SIGTERM or SIGINT; the last status. Raises what loading and listening raise when it cannot begin."""
+    from hlhft.alpha.bundle import RECORD
+
+    stamp = stamp_of(orders.model, RECORD)
+    served = _load(orders)
+    policies = _policies(orders)
+    models = Source(
+        stamp=lambda: stamp_of(orders.model, RECORD), load=lambda: _load(orders), faults=_faults(), known=stamp
+    )
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_serve(orders, shown, served, models, policies))
+
+
+def _load(orders: Orders) -> Served:
+    return load_model(orders.model, horizon=orders.horizon, engine=orders.engine, device=orders.device)
+
+
+def _policies(orders: Orders) -> Source[ServedPolicy] | None:
+    folder = orders.policy
+    if folder is None:
+        return None
+    from hlhft.alpha.policy import RECORD
+
+    load_policy(folder)  # one that is none ends the process at its start
+    return Source(stamp=lambda: stamp_of(folder, RECORD), load=lambda: load_policy(folder), faults=_faults())
+
+
+def _faults() -> tuple[type[Exception], ...]:
+    """What a folder may be refused for."""
+    from hlhft.alpha.bundle import BundleError
+    from hlhft.alpha.policy import PolicyError
+
+    return BundleError, PolicyError, HorizonError, MissingExtra, ValueError, OSError
+
+
+async def _serve(
+    orders: Orders,
+    shown: Shown,
+    served: Served,
+    models: Source[Served],
+    policies: Source[ServedPolicy] | None,
+) -> dict[str, Any]:
+    loop = asyncio.get_running_loop()
+    stopped = asyncio.Event()
+
+    def told(message: Signal) -> None:
+        if stopped.is_set():
+            return
+        shown.signal(message)
+        if orders.once and not message.flags & Flag.ABSTAINS:
+            stopped.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    shell = Shell(
+        orders.places, served, models=models, policies=policies, settings=orders.settings, on_signal=told,
+    )  # fmt: skip
+    try:
+        # What was loaded stays: the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+        shell.start()
+        shown.serving(shell.status())
+        while not stopped.is_set():
+            try:
+                await asyncio.wait_for(stopped.wait(), STATUS_S)
+            except TimeoutError:
+                shown.status(shell.status())
+        return shell.status()
+    finally:
+        if orders.latencies is not None:
+            write_latencies(orders.latencies, shell.latencies.quantiles())
+        shell.close()
+
+
+def write_latencies(path: Path, quantiles: dict[str, Any]) -> None:
+    """Writes the measured times, whole or not at all; nothing when nothing was measured."""
+    if not quantiles["count"]:
+        return
+    writing = path.with_name(f".{path.name}.writing")
+    with writing.open("wb") as stream:
+        stream.write(msgspec.json.format(msgspec.json.encode(quantiles)) + b"\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+    writing.replace(path)
