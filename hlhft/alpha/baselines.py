@@ -244,6 +244,7 @@ class _Scaler(NamedTuple):
     @classmethod
     def of(cls, values: np.ndarray) -> _Scaler:
         """That of float[n, F] `values`; a column that does not vary is left as it is."""
+        """Of float[n, F] values; a column that stands still is left as it is but for its mean."""
         deviation = values.std(axis=0, dtype=np.float64)
         return cls(values.mean(axis=0, dtype=np.float64), np.where(deviation > 1e-9, deviation, 1.0))
 
@@ -265,12 +266,15 @@ def _logistic(train: Rows, stop: Rows, calibrate: Rows, settings: Settings) -> R
     if refused is not None:
         return refused
     from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits
 
     scale, shares = _Scaler.of(train.values), shares_of(train.classes)
     best: tuple[float, Callable[[Rows], np.ndarray]] | None = None
     for strength in STRENGTHS if len(stop.classes) else STRENGTHS[1:2]:
         model = LogisticRegression(C=strength, max_iter=300, tol=1e-3)
-        model.fit(scale(train.values), train.classes)
+        # Left alone, the algebra library takes every core, and on busy ones it waits far longer than it counts.
+        with threadpool_limits(limits=settings.threads):
+            model.fit(scale(train.values), train.classes)
 
         def raw(rows: Rows, model: LogisticRegression = model) -> np.ndarray:
             return _spread(model.predict_proba(scale(rows.values)), model.classes_, shares)

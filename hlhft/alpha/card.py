@@ -110,7 +110,7 @@ def render(card: Card) -> str:
         description=sentence,
         body=body,
         drawn=charts,
-        styles=("page.css",),
+        styles=("page.css", "charts.css"),
         script="charts.js",
     )
 
@@ -124,24 +124,26 @@ def _facts(card: Card) -> list[str]:
 
 
 def _figure_cards(horizon: Horizon) -> str:
-    """The headline's figures, each with the best that the rivals have."""
+    """The headline's figures, each with those of some rivals."""
     heads, rows = words.figures_table(horizon)
+    rivals = [row for row, one in zip(rows, horizon.models, strict=True) if not one.name.startswith("seed-")][1:]
     cards = []
-    for place in range(1, min(len(heads), 1 + len(CARDS))):
+    for place in (1 + words.FIGURES.index(name) for name in CARDS):
         own = rows[0][place].split(" (")[0]
-        rivals = ", ".join(f"{row[0]} {row[place].split(' (')[0]}" for row in rows[1:4])
+        beside = ", ".join(f"{row[0]} {row[place].split(' (')[0]}" for row in rivals)
         cards.append(
             f'<div class="card"><div class="name">{text_of(heads[place])}</div>'
-            f'<div class="figure">{text_of(own)}</div><div class="under">{text_of(rivals)}</div></div>'
+            f'<div class="figure">{text_of(own)}</div><div class="under">{text_of(beside)}</div></div>'
         )
     return f'<div class="cards">{"".join(cards)}</div>'
 
 
 def _horizon(place: int, horizon: Horizon) -> Iterable[str]:
     yield f"<h2>{text_of(horizon.label)}, {text_of(duration(horizon.horizon_ms * 1_000_000))}</h2>"
-    yield f'<p class="note">{text_of(words.horizon_title(horizon))}. {text_of(horizon.verdict.text)}</p>'
+    verdict = f" {horizon.verdict.text}" if place else ""  # the first one's is the headline
+    yield f'<p class="note">{text_of(words.horizon_title(horizon))}.{text_of(verdict)}</p>'
     yield _table(*words.figures_table(horizon))
-    yield '<p class="note under">Its advantage over each rival on the same rows; above zero it is the better one.</p>'
+    yield '<p class="note between">Its advantage on the same rows; above zero it is the better one.</p>'
     yield _table(*words.gains_table(horizon))
     yield (
         '<div class="two"><section class="panel chart"><h3>What it said and what came</h3>'
@@ -233,7 +235,7 @@ def _training(card: Card) -> Iterable[str]:
     for one in report.calibration:
         losses = (one.nll_before, one.nll_after, one.nll_prior)
         rows.append([one.label, count(one.rows), plain(one.scale), *(plain(nll, 4) for nll in losses)])
-    yield '<p class="note under">What calibration did on its own block; a scale of 0 leaves nothing but the shares.</p>'
+    yield '<p class="note between">What calibration did on its own block; at scale 0 only the shares are left.</p>'
     yield _table(heads, rows)
 
 

@@ -98,6 +98,11 @@ def schema_of(inputs: int) -> ForeignSchema:
     )  # fmt: skip
 
 
+def inputs_of(schema: ForeignSchema | None) -> int:
+    """How many inputs give such columns; without a schema of this set, all."""
+    return next((inputs for inputs in INPUTS if schema == schema_of(inputs)), FEATURES)
+
+
 def labels_of() -> tuple[LabelSpec, ...]:
     """The five published labels; the horizon in our words is a second a row."""
     return tuple(LabelSpec(name=f"k{k}", kind="window", horizon_ms=k * 1_000) for k in HORIZONS)

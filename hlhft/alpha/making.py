@@ -94,7 +94,7 @@ def make_model(wish: Wish, bar: Bar, *, on_seed: Callable[[SeedFigures], None] |
     interrupted: whole epochs are kept.
     """
     chosen_device(wish.training.device)  # refused here and not after an hour of preparing
-    with bar("Preparing the data"):
+    with bar("Preparing the data") as progress:
         dataset = prepare(
             wish.data_dir,
             schema=wish.schema,
@@ -103,6 +103,7 @@ def make_model(wish: Wish, bar: Bar, *, on_seed: Callable[[SeedFigures], None] |
             cache=wish.cache,
             coins=wish.coins or None,
             fi2010_inputs=wish.fi2010_inputs,
+            progress=progress,
         )
     task = task_of(dataset, wish)
     log = TrialLog(wish.trials)

@@ -4,7 +4,7 @@ A simulated world is Avellaneda and Stoikov's (2008), made of what a recording i
 the rest. The mid is a driftless walk over whole ticks, moved at every frame, with one volatility or two that take turns
 (a Markov chain). Market orders come on either side as a Poisson process of `intensity_a` a second and print at an
 exponentially distributed distance from the mid, of rate `intensity_k` a basis point; a quote of ours at distance d is
-therefore filled with intensity A exp(-k d). The touch stands one tick from the mid and says nothing.
+therefore filled with intensity A exp(-k d). The touch stands `touch_ticks` from the mid and says nothing.
 
 On request a drift that reverts to zero is planted, and told by SIGNAL events before it has happened; and a market order
 may move the mid its way (adverse selection). All is drawn from a seed: equal specifications and seeds give equal paths,
@@ -58,6 +58,7 @@ class World(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     seconds: float = 600.0
     frame_ms: int = 500
+    touch_ticks: int = 5  # from the mid to either touch
     feed_ms: float = 0.0  # from the venue to us
     sigma_bp: float = 1.0  # volatility of the first regime
     sigma_high_bp: float = 0.0  # of the second, 0: there is none
@@ -71,7 +72,8 @@ class World(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     def __post_init__(self) -> None:
         bounds = {
-            "seconds": (1.0, SECONDS_MAX), "frame_ms": (10, 10_000), "feed_ms": (0.0, 4000.0), "sigma_bp": (0.0, 50.0),
+            "seconds": (1.0, SECONDS_MAX), "frame_ms": (10, 10_000), "touch_ticks": (1, 1000),
+            "feed_ms": (0.0, 4000.0), "sigma_bp": (0.0, 50.0),
             "sigma_high_bp": (0.0, 50.0), "dwell_s": (0.1, SECONDS_MAX), "intensity_a": (0.0, 1000.0),
             "intensity_k": (0.01, 100.0), "drift_bp": (0.0, 10.0), "drift_half_life_s": (0.1, SECONDS_MAX),
             "signal_noise": (0.0, 100.0), "adverse_bp": (0.0, 10.0),
@@ -90,7 +92,7 @@ class Ranges(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     def __post_init__(self) -> None:
         for name, (low, high) in self.fields.items():
-            if name not in World.__struct_fields__ or name == "frame_ms" or not 0.0 <= low <= high:
+            if name not in World.__struct_fields__ or name in ("frame_ms", "touch_ticks") or not 0.0 <= low <= high:
                 raise PathError(f"ranges: {name} from {low:g} to {high:g} is no range of a world's field")
             msgspec.structs.replace(self.base, **{name: low})
             msgspec.structs.replace(self.base, **{name: high})
@@ -188,7 +190,8 @@ def _frame_events(world: World, truth: Truth) -> tuple[np.ndarray, np.ndarray]:
     events["kind"] = EventKind.DEPTH_LEVEL
     events["side"] = (Side.BUY, Side.SELL, Side.BUY, Side.SELL)
     before = np.concatenate((mid[:1], mid[:-1]))
-    for place, (level, lots) in enumerate(((before - 1, 0), (before + 1, 0), (mid - 1, 1), (mid + 1, 1))):
+    away = world.touch_ticks
+    for place, (level, lots) in enumerate(((before - away, 0), (before + away, 0), (mid - away, 1), (mid + away, 1))):
         events[:, place]["price_ticks"] = level
         events[:, place]["size_lots"] = lots * TOUCH_LOTS
     frames = np.repeat(np.arange(len(mid)), 4).reshape(-1, 4)

@@ -91,6 +91,9 @@ def write_policy_folder(
     RunError for a folder that holds something else, and OSError when it cannot be written.
     """
     probes = np.ascontiguousarray(probes[:PROBES_MAX], np.float32)
+    numbers = [weights.mean, weights.scale, *(part for layer in weights.layers for part in layer)]
+    if not all(np.isfinite(part).all() for part in numbers):
+        raise PolicyError(folder, "some of its weights are no finite numbers: the training diverged, train it anew")
     graph = graph_bytes(weights)
     found = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"]).run(None, {INPUT: probes})[0]
     difference = float(np.abs(found - weights.act(probes)).max())

@@ -283,10 +283,12 @@ class _Module(lightning.LightningModule):
         return loss
 
     def on_train_batch_end(self, *_: Any) -> None:
-        """Moves the averaged weights."""
+        """Moves the averaged weights, faster at the start: the first draws are no part of an average worth having."""
         if self._options.averaging:
+            step = len(self.state.history) * self._steps + len(self._losses)
+            kept = min(self._options.averaging, (1.0 + step) / (10.0 + step))
             for name, value in self.network.state_dict().items():
-                self._average[name].lerp_(value, 1.0 - self._options.averaging)
+                self._average[name].lerp_(value, 1.0 - kept)
 
     def on_train_epoch_end(self) -> None:
         """Judges on the stop block, keeps the best, and writes the state."""

@@ -17,12 +17,12 @@ class TrainingOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
     epochs: int = 20
     patience: int = 4
-    batch: int = 256
+    batch: int = 128
     learning_rate: float = 1e-3
     weight_decay: float = 1e-2
     warmup_steps: int = 100
     class_weighting: float = 0.0  # 0: as they come; 1: classes weigh alike, for macro-F1 at the price of calibration
-    averaging: float = 0.0  # of weights, as 0.999 a step; 0: none
+    averaging: float = 0.995  # of weights, what a step keeps of them; 0: none
     epoch_samples: int = 0  # of the train block an epoch, drawn anew; 0: all
     device: str = "auto"
     threads: int = 0  # 0: all that the process may use

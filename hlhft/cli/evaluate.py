@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 TRIALS = Path("runs/trials.jsonl")
 ENGINES = ("onnx", "torch")
+WIDE_COLUMNS = 100  # from so many on an interval stands in one line
 
 
 @click.command()
@@ -125,11 +126,11 @@ def _show(found: Evaluation, *, as_json: bool) -> None:
     from rich.console import Console
 
     console = Console(highlight=False)
-    for part in parts(found):
+    for part in parts(found, is_wide=console.width >= WIDE_COLUMNS):
         console.print(part)
 
 
-def parts(found: Evaluation) -> Iterator[RenderableType]:
+def parts(found: Evaluation, *, is_wide: bool = True) -> Iterator[RenderableType]:
     """What to print, in order: what was judged, two tables a horizon, what is assumed, the verdict."""
     from rich.padding import Padding
     from rich.text import Text
@@ -148,8 +149,8 @@ def parts(found: Evaluation) -> Iterator[RenderableType]:
     yield Text(subject_title(found), style="bold")
     for horizon in found.horizons:
         yield Padding(Text(horizon_title(horizon), style="bold cyan"), (1, 0, 0, 0))
-        yield Padding(_table(*figures_table(horizon)), (1, 0))
-        yield _table(*gains_table(horizon))
+        yield Padding(_table(*figures_table(horizon), is_wide=is_wide), (1, 0))
+        yield _table(*gains_table(horizon), is_wide=is_wide)
         if horizon is not found.horizons[0]:
             yield Padding(Text(horizon.verdict.sentence), (1, 0, 0, 0))
     yield Text()
@@ -162,19 +163,26 @@ def parts(found: Evaluation) -> Iterator[RenderableType]:
     yield Text()
 
 
-def _table(heads: list[str], rows: list[list[str]]) -> Table:
+def _table(heads: list[str], rows: list[list[str]], *, is_wide: bool) -> Table:
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="dim")
+    shown = Table(box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1), pad_edge=False, show_edge=False, header_style="dim")
+    broken = [[row[0], *(_broken(cell, is_wide=is_wide) for cell in row[1:])] for row in rows]
     for place, head in enumerate(heads):
-        # Titles wrap between words; figures never do.
-        wide = max((len(line) for row in rows for line in row[place].replace(" (", "\n(").split("\n")), default=0)
-        is_title = place == 0
-        shown.add_column(
-            head, justify="left" if is_title else "right", overflow="fold", min_width=0 if is_title else wide
-        )
-    for row in rows:
-        shown.add_row(*(Text(cell.replace(" (", "\n(") if place else cell) for place, cell in enumerate(row)))
+        # Titles wrap between words; words and figures never do.
+        cells = (row[place].split("\n" if place else None) for row in broken)
+        pieces = [*head.split(), *(piece for cell in cells for piece in cell)]
+        wide = max(map(len, pieces), default=0)
+        width = None if is_wide else wide
+        shown.add_column(head, justify="right" if place else "left", overflow="fold", min_width=wide, width=width)
+    for row in broken:
+        shown.add_row(*(Text(cell) for cell in row))
     return shown
+
+
+def _broken(cell: str, *, is_wide: bool) -> str:
+    """A figure, and below it its interval, in two lines where there is little room."""
+    below = cell.replace(" (", "\n(")
+    return below if is_wide else below.replace(" to ", " to\n")

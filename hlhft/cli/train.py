@@ -78,11 +78,11 @@ def _milliseconds(context: click.Context, option: click.Parameter, value: str) -
     help="auto: a GPU if there is one.",
 )
 @click.option("--threads", type=click.IntRange(0, 1024), default=0, show_default=True, help="0: all that there are.")
-@click.option("--batch", type=click.IntRange(1, 65_536), default=256, show_default=True, help="Windows a step.")
+@click.option("--batch", type=click.IntRange(1, 65_536), default=128, show_default=True, help="Windows a step.")
 @click.option("--learning-rate", type=click.FloatRange(1e-8, 1), default=1e-3, show_default=True, help="At the start.")
 @click.option("--patience", type=click.IntRange(1, 10_000), default=4, show_default=True, help="Epochs without gain.")
 @click.option(
-    "--averaging", type=click.FloatRange(0, 0.99999), default=0.0, show_default=True, help="Of weights, a step."
+    "--averaging", type=click.FloatRange(0, 0.99999), default=0.995, show_default=True, help="Of weights; 0: none."
 )
 @click.option(
     "--class-weighting", type=click.FloatRange(0, 1), default=0.0, show_default=True, help="1: classes weigh alike."

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from hlhft.alpha.paths import World
+
 Distances = tuple[np.ndarray, np.ndarray]  # of bids by q = -Q..Q-1, of asks by q = -Q+1..Q
 
 
@@ -47,8 +49,9 @@ def value_of(
         earned[first : first + count] -= eta * q**2
         for index in range(count - 1):
             for start, end, distance in ((index, index + 1, bids[index]), (index + 1, index, asks[index])):
-                whole = max(math.ceil(distance / tick - 1e-9), 0) * tick  # never beyond the mid
-                rate = a * math.exp(-k * whole)
+                # Beyond the mid, up to the other touch, every order reaches it.
+                whole = max(math.ceil(distance / tick - 1e-9), 1 - World().touch_ticks) * tick
+                rate = a * math.exp(-k * max(whole, 0.0))
                 rates[first + start, first + end] += rate
                 earned[first + start] += rate * whole
         other = (regime + 1) % len(etas)

@@ -1,5 +1,8 @@
-"""A world in which the gap between the best constant risk aversion and an oracle's is known: two volatilities take
-turns, and the closed form is made to believe in one."""
+"""A world in which the gap between the best constant risk aversion and one that knows the regime is known: two
+volatilities take turns, and the closed form is made to believe in one.
+
+The gap is measured in the environment itself, by common random numbers: both quote on the same paths.
+"""
 
 from __future__ import annotations
 
@@ -10,46 +13,15 @@ import numpy as np
 from hlhft.alpha.fleet import Fleet, Score, Task, evaluate
 from hlhft.alpha.paths import Path, Ranges, World, simulated
 from tests.alpha import worlds
-from tests.alpha.closed_form import glft, value_of
 
-A, K, Q_MAX, TICK = worlds.A, worlds.K, 10, 0.1
-# Small beside a tick a frame: a quote of ours that stands near the mid is not to be crossed by its jumps, which theory
-# does not have.
-LOW, HIGH, DWELL_S, ETA = 0.02, 0.13, 60.0, 45.0
-COSTS = [ETA * LOW**2, ETA * HIGH**2]
+LOW, HIGH, ETA = 0.1, 0.6, 5.0
 RANGES = Ranges(
-    base=World(seconds=300.0, sigma_bp=LOW, sigma_high_bp=HIGH, dwell_s=DWELL_S, intensity_a=A, intensity_k=K)
+    base=World(
+        seconds=300.0, sigma_bp=LOW, sigma_high_bp=HIGH, dwell_s=60.0, intensity_a=worlds.A, intensity_k=worlds.K
+    )
 )
-
-
-def constant_value(gamma: float) -> float:
-    """What theory says of one risk aversion throughout."""
-    return value_of(A, K, COSTS, DWELL_S, Q_MAX, [glft(A, K, gamma, 1.0, Q_MAX)] * 2, TICK)
-
-
-def best_constant() -> tuple[float, float]:
-    """The best constant risk aversion within the strategy's range, and its value a second."""
-    gammas = np.geomspace(0.1, 10.0, 120)
-    values = [constant_value(gamma) for gamma in gammas]
-    return float(gammas[int(np.argmax(values))]), max(values)
-
-
-def best_multipliers(gamma: float) -> tuple[tuple[float, float], float]:
-    """An oracle's multipliers of `gamma` by regime, within 1/4..4, and its value a second."""
-    choices = np.geomspace(0.25, 4.0, 25)
-    # Regimes last long beside the seconds in which inventory settles, so each is chosen given the other's best.
-    pair = [1.0, 1.0]
-    best = -np.inf
-    for _ in range(2):
-        for regime in (0, 1):
-            values = []
-            for choice in choices:
-                trial = [*pair]
-                trial[regime] = float(choice)
-                quotes = [glft(A, K, gamma * multiplier, 1.0, Q_MAX) for multiplier in trial]
-                values.append(value_of(A, K, COSTS, DWELL_S, Q_MAX, quotes, TICK))
-            pair[regime], best = float(choices[int(np.argmax(values))]), max(values)
-    return (pair[0], pair[1]), best
+GAMMAS = tuple(np.geomspace(0.5, 10.0, 9))
+MULTIPLIERS = (0.25, 2.0)  # of the oracle: quiet times, loud times; within what an action can ask for
 
 
 def task(gamma: float) -> Task:
@@ -62,9 +34,18 @@ def paths(seeds: Sequence[int]) -> list[Path]:
     return simulated(RANGES, seeds)
 
 
-def oracle(one: Task, on: Sequence[Path], multipliers: tuple[float, float]) -> Score:
+def best_constant(on: Sequence[Path]) -> float:
+    """The best of GAMMAS on these paths."""
+    one = task(1.0)
+    values = [
+        evaluate(one, on, params={**one.settings.params, "gamma": float(gamma)}).utility.mean() for gamma in GAMMAS
+    ]
+    return float(GAMMAS[int(np.argmax(values))])
+
+
+def oracle(one: Task, on: Sequence[Path]) -> Score:
     """What knowing the regime is worth on these paths."""
-    actions = np.log(multipliers) / np.log(4.0)
+    actions = np.log(MULTIPLIERS) / np.log(4.0)
 
     def act(observations: np.ndarray, fleet: Fleet) -> np.ndarray:
         found = np.zeros((fleet.size, 4), np.float32)

@@ -11,7 +11,7 @@ import numpy as np
 from hlhft.alpha.dataset import Dataset, DatasetWriter, LabelColumns
 from hlhft.alpha.labels import LabelSpec
 from hlhft.alpha.models.config import LitConfig
-from hlhft.alpha.schema import FLAG_VALID, ROW_DTYPE
+from hlhft.alpha.schema import FLAG_VALID, ROW_DTYPE, FeatureSchema
 from tests.alpha.records import SCHEMA, lit
 
 EVERY_NS = 100_000_000
@@ -19,21 +19,21 @@ HORIZON_ROWS = 2
 RIGHT = 0.8  # how often the planted sign is right; elsewhere the class is one of the others
 BAYES_NLL = -(RIGHT * np.log(RIGHT) + (1 - RIGHT) * np.log((1 - RIGHT) / 2))
 
-Classes = Callable[[np.ndarray, np.random.Generator], np.ndarray]
+Classes = Callable[[np.ndarray, np.random.Generator], np.ndarray]  # of the touch imbalance, float[n]
 
 
-def by_imbalance(values: np.ndarray, random: np.random.Generator) -> np.ndarray:
+def by_imbalance(imbalance: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """Down, flat or up by thirds of the touch imbalance, right RIGHT of the time."""
-    told = np.digitize(values[:, SCHEMA.imbalance_column], [-1 / 3, 1 / 3])
-    return np.where(random.random(len(values)) < RIGHT, told, (told + random.integers(1, 3, len(values))) % 3)
+    told = np.digitize(imbalance, [-1 / 3, 1 / 3])
+    return np.where(random.random(len(imbalance)) < RIGHT, told, (told + random.integers(1, 3, len(imbalance))) % 3)
 
 
-def by_chance(values: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    return random.integers(0, 3, len(values))
+def by_chance(imbalance: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    return random.integers(0, 3, len(imbalance))
 
 
-def always_flat(values: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    return np.ones(len(values), np.int64)
+def always_flat(imbalance: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    return np.ones(len(imbalance), np.int64)
 
 
 def planted(
@@ -44,17 +44,18 @@ def planted(
     classes: Sequence[Classes] = (by_imbalance,),
     coin: str = "BTC",
     specs: Sequence[LabelSpec] = (),
+    schema: FeatureSchema = SCHEMA,
 ) -> Dataset:
     """A dataset of one segment; one label column for each of `classes`."""
     random = np.random.default_rng(seed)
-    values = random.normal(size=(rows, SCHEMA.columns)).astype(np.float32)
-    values[:, SCHEMA.imbalance_column] = random.uniform(-1, 1, rows)
+    values = random.normal(size=(rows, schema.columns)).astype(np.float32)
+    values[:, schema.imbalance_column] = random.uniform(-1, 1, rows)
     heads = np.zeros(rows, ROW_DTYPE)
     heads["ts_exch_ns"] = heads["ts_local_ns"] = 1_700_000_000_000_000_000 + np.arange(rows) * EVERY_NS
     heads["sequence"] = np.arange(1, rows + 1)
     heads["mid_ticks"] = heads["micro_ticks"] = 10_000.0
     heads["half_spread_ticks"], heads["sigma_bp"], heads["flags"] = 0.5, 1.0, FLAG_VALID
-    found = np.stack([one(values, random) for one in classes], axis=1).astype(np.int8)
+    found = np.stack([one(values[:, schema.imbalance_column], random) for one in classes], axis=1).astype(np.int8)
     found[rows - HORIZON_ROWS :] = -1
     end_ns = np.where(
         found >= 0, heads["ts_local_ns"][:, None] + HORIZON_ROWS * EVERY_NS, heads["ts_local_ns"][:, None]
@@ -66,7 +67,7 @@ def planted(
         folder,
         name=folder.name,
         key=f"{seed}-{rows}-{'-'.join(one.__name__ for one in classes)}",
-        schema=SCHEMA,
+        schema=schema,
         labels=specs or named,
         coins=[coin],
         sources=["planted"],

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hlhft.alpha.fi2010 import HORIZONS, ROWS, SECOND_NS, build, parts_of, recognises
+from hlhft.alpha.binance_books import schema_of as books_of
+from hlhft.alpha.fi2010 import HORIZONS, INPUTS, ROWS, SECOND_NS, build, inputs_of, parts_of, recognises, schema_of
 from hlhft.alpha.splits import split_once
 from hlhft.data.errors import DataError
 
@@ -121,3 +122,8 @@ def test_other_text_is_not_taken_for_it(tmp_path: Path) -> None:
     for text in ("hello world\n", "1,2,3\n" * 9, '{"a": 1}\n', "1.5 2.5\n"):
         (tmp_path / "x.txt").write_text(text)
         assert not recognises(tmp_path / "x.txt")
+
+
+def test_columns_say_how_many_inputs_they_are_of() -> None:
+    assert [inputs_of(schema_of(inputs)) for inputs in INPUTS] == list(INPUTS)
+    assert inputs_of(books_of(10)) == inputs_of(None) == 144

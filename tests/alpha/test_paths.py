@@ -98,7 +98,7 @@ def test_neither_side_ever_crosses() -> None:
             bid = int(event["price_ticks"]) if lots else 0
         else:
             ask = int(event["price_ticks"]) if lots else 0
-        assert not (bid and ask) or ask == bid + 2
+        assert not (bid and ask) or ask == bid + 2 * World().touch_ticks
 
 
 def test_a_path_is_a_recording_of_the_same_rows(tmp_path: FilePath) -> None:

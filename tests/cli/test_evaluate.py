@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -35,9 +36,26 @@ def test_every_rival_is_shown_and_the_verdict_said(
     for title in ("LiT", "class shares", "persistence", "imbalance rule", "logistic regression", "LightGBM"):
         assert title in printed
     said = " ".join(printed.split())
-    assert "Cannot tell: a claim takes 20 test days at least, and here is 1 test day." in said
+    assert "Cannot tell: a claim takes 20 test days at least, and here are 0 test days." in said
     assert "1 trial in the log, worth 1 independent one" in said
     assert "…" not in printed
+
+
+@pytest.mark.parametrize("columns", ["80", "99", "100"])
+def test_a_narrow_terminal_cuts_no_figure(
+    made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    assert invoke(line(made, tmp_path)) == ExitCode.OK
+    printed = capsys.readouterr().out
+    assert max(map(len, printed.splitlines())) <= int(columns)
+    # The last figure of a row of each table, whole: bp a row with four decimals, the p-value with three.
+    (figures,) = [row for row in printed.splitlines() if row.startswith("LiT ") and " on " not in row]
+    assert re.search(r"\d\.\d{4}$", figures.rstrip())
+    (gains,) = [
+        row for row in printed.splitlines() if row.startswith("LightGBM") and ("+" in row or "\N{MINUS SIGN}" in row)
+    ]
+    assert re.search(r"\d\.\d{3}$", gains.rstrip())
 
 
 def test_json_is_one_object_and_nothing_else(made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -123,7 +123,7 @@ REFUSED: list[tuple[list[str], ExitCode, str]] = [
     (["--length", "8", "--preset", "deeplob"], ExitCode.USAGE, "use up 18 rows"),
     (["--from", "200"], ExitCode.USAGE, "from_ms must be 0 or more and before horizon_ms"),
     (["--levels", "3"], ExitCode.DATA, "other features or labels than are asked for"),
-    (["--length", "4000"], ExitCode.DATA, "no sample is left"),
+    (["--length", "4000"], ExitCode.DATA, "give a longer recording or a shorter window"),
 ]
 
 

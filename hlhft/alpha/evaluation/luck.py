@@ -29,11 +29,13 @@ def luck(returns: np.ndarray, rivals: np.ndarray, trial_sharpes: Sequence[float]
     """The looks at the subject's float64[T] returns.
 
     `rivals` are float64[K, T] returns of everything else that was evaluated on the same time; `trial_sharpes` the ratio
-    of every trial in the log, in their order, this one's included. Raises ModuleNotFoundError when purgedcv is missing.
+    of every trial in the log, in their order, this one's included, NaN for one that has none. Raises
+    ModuleNotFoundError when purgedcv is missing.
     """
     sharpes = np.asarray([one for one in trial_sharpes if math.isfinite(one)], dtype=np.float64)
     logged = max(1, len(trial_sharpes))
-    effective = effective_trials(sharpes)
+    # A trial that was never scored may have been anything: it counts as one of its own.
+    effective = max(1, (effective_trials(sharpes) if len(sharpes) else 0) + len(trial_sharpes) - len(sharpes))
     spread = float(sharpes.var(ddof=1)) if len(sharpes) > 1 else 0.0
     deflated, needed = _deflated(returns, effective, spread)
     return Trials(
@@ -46,9 +48,7 @@ def luck(returns: np.ndarray, rivals: np.ndarray, trial_sharpes: Sequence[float]
 
 
 def effective_trials(sharpes: np.ndarray) -> int:
-    """As many independent trials as these float64[k] ratios, in the order of the search, are worth; at least 1."""
-    if not len(sharpes):
-        return 1
+    """As many independent trials as these float64[k] ratios, k > 0, in the order of the search, are worth: 1 to k."""
     from purgedcv import effective_n_trials
 
     return int(effective_n_trials(sharpes))

@@ -100,7 +100,7 @@ class Horizon(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     label: str  # name of the label's specification
     horizon_ms: int
     rows: int
-    days: int  # UTC days with a row
+    days: int  # UTC days with rows in a quarter of their hours at least
     shares: tuple[float, float, float]  # of down, flat, up among the test rows
     cost_bp: float  # fee; what acting on the signal pays beside the half spread
     blocks: int  # of the bootstrap; 0: too few for intervals

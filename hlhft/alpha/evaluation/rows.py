@@ -12,7 +12,10 @@ import numpy as np
 
 DOWN, FLAT, UP = 0, 1, 2
 CLASSES = 3
-DAY_NS = 86_400 * 1_000_000_000
+HOUR_NS = 3_600 * 1_000_000_000
+HOURS = 24
+DAY_NS = HOURS * HOUR_NS
+HOURS_MIN = 6  # of a day that counts as one
 DAYS_MIN = 20  # from so many on, a block of the bootstrap is a day
 CELLS_A_BLOCK = 8
 BLOCKS_MIN = 10  # with fewer, an interval would say more than it knows
@@ -75,8 +78,10 @@ class Cells(NamedTuple):
 
 
 def days_of(ts_ns: np.ndarray) -> int:
-    """UTC days that hold a row."""
-    return len(np.unique(np.asarray(ts_ns) // DAY_NS))
+    """UTC days with rows in HOURS_MIN of their hours at least: a minute on each side of midnight is no two days."""
+    hours = np.unique(np.asarray(ts_ns, dtype=np.int64) // HOUR_NS)
+    _, held = np.unique(hours // HOURS, return_counts=True)
+    return int((held >= HOURS_MIN).sum())
 
 
 def cut(ts_ns: np.ndarray, horizon_ns: int) -> Cells:

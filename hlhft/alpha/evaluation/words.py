@@ -6,8 +6,8 @@ from hlhft.alpha.evaluation.metrics import METRICS, Metric
 from hlhft.alpha.evaluation.result import Evaluation, Horizon, Measured, Trials
 from hlhft.report.numbers import DASH, count, counted, duration, percent, period, plain, signed
 
-FIGURES = ("nll", "ece", "macro_f1_balanced", "mcc_balanced", "directional", "round_trip", "acted", "gain_bp")
-GAINS = ("nll", "macro_f1_balanced", "mcc_balanced", "gain_bp")
+FIGURES = ("nll", "ece", "macro_f1_balanced", "mcc_balanced", "directional", "round_trip", "gain_bp")
+GAINS = ("nll", "mcc_balanced", "gain_bp")
 _BY_NAME = {metric.name: metric for metric in METRICS}
 
 Table = tuple[list[str], list[list[str]]]

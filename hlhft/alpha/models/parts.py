@@ -36,23 +36,23 @@ class Standardiser(nn.Module):
 class BilinearNormalisation(nn.Module):
     """A learned blend of the window as it is, normalised along time, and normalised along features (Tran et al. 2021).
 
-    The first share is ours: a level that stays for a whole window says something too, and normalisation along time
-    takes it away. Each normalised part has a gain and an offset, per column or per row of the window.
+    The first part is ours: a level that stays for a whole window says something too, and normalisation along time takes
+    it away. Each part has gains of its own, per column or per row of the window; so have the offsets.
     """
 
     def __init__(self, length: int, features: int) -> None:
         super().__init__()
-        self.shares = nn.Parameter(torch.tensor([0.5, 0.25, 0.25]))
-        self.time_gain = nn.Parameter(torch.ones(features))
+        self.gain = nn.Parameter(torch.full((features,), 0.5))
+        self.time_gain = nn.Parameter(torch.full((features,), 0.25))
         self.time_offset = nn.Parameter(torch.zeros(features))
-        self.feature_gain = nn.Parameter(torch.ones(length, 1))
+        self.feature_gain = nn.Parameter(torch.full((length, 1), 0.25))
         self.feature_offset = nn.Parameter(torch.zeros(length, 1))
 
     def forward(self, rows: Tensor) -> Tensor:
         """float32[batch, length, features] to the same shape."""
         along_time = _normalised(rows, 1) * self.time_gain + self.time_offset
         along_features = _normalised(rows, 2) * self.feature_gain + self.feature_offset
-        return self.shares[0] * rows + self.shares[1] * along_time + self.shares[2] * along_features
+        return rows * self.gain + along_time + along_features
 
 
 def _normalised(rows: Tensor, axis: int) -> Tensor:

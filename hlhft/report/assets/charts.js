@@ -28,7 +28,7 @@
         paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", margin: { l: 8, r: 14, t: 8, b: 8 },
         hovermode: "closest", showlegend: true,
         hoverlabel: { bgcolor: colour("card"), bordercolor: colour("line"), font: { color: colour("ink") } },
-        legend: { orientation: "h", x: 0, y: -0.2, yanchor: "top", font: { color: colour("ink"), size: narrow.matches ? 11 : 12 } },
+        legend: { orientation: "h", x: 0, y: -0.28, yanchor: "top", font: { color: colour("ink"), size: narrow.matches ? 11 : 12 } },
         xaxis: axis(chart.layout.xaxis), yaxis: axis(chart.layout.yaxis)
       }, { responsive: true, displaylogo: false, displayModeBar: false });
     }

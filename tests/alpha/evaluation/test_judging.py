@@ -73,7 +73,7 @@ def test_a_difference_is_turned_so_that_above_zero_is_better() -> None:
 def test_a_few_minutes_cannot_tell_and_twenty_days_can() -> None:
     by, said = world(3_000, 0.6)
     found = judged(by, said, trial_sharpes=[])
-    assert found.verdict.code is Code.CANNOT_TELL and found.days == 1
+    assert found.verdict.code is Code.CANNOT_TELL and found.days == 0
     by, said = world(3_000, 0.6, step_ns=DAY_NS // 100)
     found = judged(by, said, trial_sharpes=[])
     assert found.days == 30 and found.blocks == 30 and found.verdict.code is not Code.CANNOT_TELL

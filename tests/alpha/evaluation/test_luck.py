@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from hlhft.alpha.evaluation.luck import HALVES, RETURNS_MIN, effective_trials, luck, overfitting, sharpe
 
@@ -55,11 +54,11 @@ def test_overfitting_takes_two_candidates_and_enough_time() -> None:
 def test_trials_that_resemble_each_other_count_less() -> None:
     drift = np.cumsum(np.random.default_rng(0).standard_normal(400))
     assert effective_trials(drift) < effective_trials(np.random.default_rng(0).standard_normal(400)) <= 400
-    assert effective_trials(np.zeros(0)) == 1
+    assert effective_trials(np.zeros(5)) == 1
 
 
-def test_ratios_that_are_no_numbers_are_counted_but_not_reckoned_with() -> None:
-    found = luck(SKILLED, LUCKLESS[:0], [0.1, float("nan"), 0.2])
-    assert found.logged == 3 and found.deflated.value == pytest.approx(
-        luck(SKILLED, LUCKLESS[:0], [0.1, 0.2]).deflated.value
-    )
+def test_a_trial_without_a_ratio_counts_as_one_of_its_own() -> None:
+    assert luck(SKILLED, LUCKLESS[:0], [0.1, float("nan"), 0.2]).effective == 3
+    assert luck(SKILLED, LUCKLESS[:0], [float("nan")] * 4).effective == 4
+    steady = luck(SKILLED, LUCKLESS[:0], [0.1, 0.1, 0.1, float("nan")])
+    assert (steady.logged, steady.effective) == (4, 2)

@@ -7,21 +7,34 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hlhft.alpha.evaluation.rows import BLOCKS_MIN, CELLS_A_BLOCK, DAY_NS, DAYS_MIN, calls_of, cut, days_of
+from hlhft.alpha.evaluation.rows import (
+    BLOCKS_MIN,
+    CELLS_A_BLOCK,
+    DAY_NS,
+    DAYS_MIN,
+    HOUR_NS,
+    HOURS_MIN,
+    calls_of,
+    cut,
+    days_of,
+)
 from tests.alpha.evaluation.worlds import SECOND_NS, THIRDS
 
 
-def test_days_are_those_that_hold_a_row() -> None:
-    assert days_of(np.array([0, DAY_NS - 1, DAY_NS, 5 * DAY_NS])) == 3
-    assert days_of(np.zeros(0, dtype=np.int64)) == 0
+def test_a_day_counts_when_enough_of_its_hours_hold_rows() -> None:
+    hours = np.arange(HOURS_MIN) * HOUR_NS
+    assert days_of(hours) == days_of(np.repeat(hours, 9)) == 1
+    assert days_of(hours[1:]) == 0
+    assert days_of(np.concatenate([hours, hours + 5 * DAY_NS, hours[1:] + 7 * DAY_NS])) == 2
+    assert days_of(np.array([DAY_NS - 1, DAY_NS])) == days_of(np.zeros(0, dtype=np.int64)) == 0
 
 
 def test_from_twenty_days_on_a_block_is_a_day() -> None:
-    ts_ns = np.repeat(np.arange(DAYS_MIN) * DAY_NS, 3) + np.tile([0, 1, DAY_NS - 1], DAYS_MIN)
+    ts_ns = np.repeat(np.arange(DAYS_MIN) * DAY_NS, HOURS_MIN) + np.tile(np.arange(HOURS_MIN) * HOUR_NS, DAYS_MIN)
     cells = cut(ts_ns, 500_000_000)
     assert cells.cells == cells.blocks == DAYS_MIN and cells.a_block == 1
-    assert cells.cell.tolist() == np.repeat(np.arange(DAYS_MIN), 3).tolist()
-    assert cut(ts_ns[:-3], 500_000_000).cells != DAYS_MIN - 1, "nineteen days are not cut by day"
+    assert cells.cell.tolist() == np.repeat(np.arange(DAYS_MIN), HOURS_MIN).tolist()
+    assert cut(ts_ns[:-1], 500_000_000).cells != DAYS_MIN, "nineteen days and a part are not cut by day"
 
 
 @given(

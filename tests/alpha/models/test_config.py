@@ -49,7 +49,7 @@ def test_plus_has_no_flow_tokens_where_there_is_no_flow() -> None:
     assert isinstance(config, LitConfig) and not config.flow_tokens
 
 
-@pytest.mark.parametrize(("length", "rows"), [(100, 5), (64, 4), (6, 2), (7, 1)])
+@pytest.mark.parametrize(("length", "rows"), [(100, 10), (64, 4), (35, 5), (6, 2), (7, 1)])
 def test_plus_cuts_any_length_into_whole_patches(length: int, rows: int) -> None:
     config = preset("plus", COLUMNS, length=length)
     assert isinstance(config, LitConfig) and config.patch_rows == rows

@@ -25,22 +25,35 @@ def test_standardised_rows_are_held_within_the_bound() -> None:
     assert found.tolist() == [[[1.0, STANDARD_MAX]], [[0.0, -STANDARD_MAX]]]
 
 
-def test_bilinear_normalisation_forgets_scale_and_level_but_for_the_share_as_it_is() -> None:
+def blend(gain: float, time_gain: float, feature_gain: float) -> BilinearNormalisation:
     part = BilinearNormalisation(6, 3)
     with torch.no_grad():
-        part.shares[:] = torch.tensor([0.0, 1.0, 0.0])
+        part.gain.fill_(gain)
+        part.time_gain.fill_(time_gain)
+        part.feature_gain.fill_(feature_gain)
+    return part
+
+
+def test_normalised_along_time_scale_and_level_of_a_column_are_forgotten() -> None:
     rows = torch.randn(4, 6, 3)
-    assert torch.allclose(part(rows), part(rows * 3.0 + 5.0), atol=1e-4)
-    with torch.no_grad():
-        part.shares[:] = torch.tensor([1.0, 0.0, 0.0])
-    assert torch.equal(part(rows), rows)
+    scaled = rows * torch.tensor([3.0, 1.0, 9.0]) + torch.tensor([5.0, 0.0, -2.0])
+    assert torch.allclose(blend(0, 1, 0)(rows), blend(0, 1, 0)(scaled), atol=1e-4)
+    assert not torch.allclose(blend(0, 0, 1)(rows), blend(0, 0, 1)(scaled), atol=1e-1)
+
+
+def test_normalised_along_features_scale_and_level_of_a_row_are_forgotten() -> None:
+    rows = torch.tensor([-1.0, 0.0, 2.0]) + 0.1 * torch.randn(4, 6, 3)  # no row is all but constant
+    assert torch.allclose(blend(0, 0, 1)(rows), blend(0, 0, 1)(rows * 3.0 + 5.0), atol=1e-2)
+
+
+def test_the_window_as_it_is_has_its_part() -> None:
+    rows = torch.randn(4, 6, 3)
+    assert torch.equal(blend(1, 0, 0)(rows), rows)
+    assert torch.allclose(blend(0.5, 0.25, 0.25)(rows), BilinearNormalisation(6, 3)(rows))
 
 
 def test_a_column_that_stands_still_is_zero_along_time() -> None:
-    part = BilinearNormalisation(6, 3)
-    with torch.no_grad():
-        part.shares[:] = torch.tensor([0.0, 1.0, 0.0])
-    assert torch.equal(part(torch.full((1, 6, 3), 7.0)), torch.zeros(1, 6, 3))
+    assert torch.equal(blend(0, 1, 0)(torch.full((1, 6, 3), 7.0)), torch.zeros(1, 6, 3))
 
 
 @pytest.mark.parametrize("imbalance", [-2.0, -1.0, -0.31, 0.0, 0.2, 0.999, 1.0, 5.0])

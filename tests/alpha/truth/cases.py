@@ -58,15 +58,17 @@ def dataset_of(path: Path, folder: File, labels: Sequence[LabelSpec] = (BARRIER,
     return prepare(recordings, schema=SCHEMA, labels=labels, profile="recorded", cache=folder / "cache")
 
 
-def case_of(world: World, rows: int, seed: int, folder: File, *, length: int = LENGTH) -> Case:
+def case_of(
+    world: World, rows: int, seed: int, folder: File, *, length: int = LENGTH, shares: Sequence[float] = SHARES
+) -> Case:
     """A path of the world, ready to be learnt."""
     path = simulate(world, rows, seed)
-    return with_blocks(path, dataset_of(path, folder), length=length)
+    return with_blocks(path, dataset_of(path, folder), length=length, shares=shares)
 
 
-def with_blocks(path: Path, dataset: Dataset, *, length: int = LENGTH) -> Case:
+def with_blocks(path: Path, dataset: Dataset, *, length: int = LENGTH, shares: Sequence[float] = SHARES) -> Case:
     """The case of a path and its dataset."""
-    return Case(path, dataset, split_once(dataset, length=length, horizon=0, shares=SHARES))
+    return Case(path, dataset, split_once(dataset, length=length, horizon=0, shares=shares))
 
 
 def changed(
