@@ -1,5 +1,5 @@
-"""An engine that trades, and what makes signals of its rows, without a model's libraries: they reach the core, are shown
-to operators, and outlive nothing."""
+"""An engine that trades, and what makes signals of its rows, without a model's libraries: they reach the core, are
+shown to operators, and outlive nothing."""
 
 from __future__ import annotations
 
