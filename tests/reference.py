@@ -10,6 +10,7 @@ import textwrap
 from pathlib import Path
 
 from hlhft.alpha.schema import MEANING, FeatureSchema, base_of
+from hlhft.alpha.serving import table as alpha_table
 from hlhft.backtest import models
 from hlhft.config.show import as_markdown
 from hlhft.core import orders, quotes, risk
@@ -176,6 +177,12 @@ def page() -> str:
             + supervisor_table.transitions_table()
             + "\n\nWhy it is halted, until an operator resumes:\n\n"
             + supervisor_events.causes_table()
+        ),
+        "What an alpha process knows of a market": (
+            "A missing entry is an error.\n\n"
+            + alpha_table.transitions_table()
+            + "\n\nWhy its model abstains:\n\n"
+            + alpha_table.reasons_table()
         ),
         "The life of a watchdog": "A missing entry is an error.\n\n" + watchdog_table.transitions_table(),
         "The legs of an action": (

@@ -10,12 +10,20 @@ from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 
+import numpy as np
 import pytest
 import zmq
 
 from hlhft.alpha.schema import FeatureSchema
+from hlhft.alpha.serving.loading import load_model
+from hlhft.alpha.serving.machine import Settings
 from hlhft.alpha.sockets import bind, new_context, send
+from hlhft.alpha.tracks import signals_over
 from hlhft.alpha.wire import Heartbeat, encode_heartbeat, encode_signal, hash_bytes
+from hlhft.core.brain import Brain
+from hlhft.events import EventKind
+from hlhft.live.journal_rows import journal_rows
+from hlhft.live.replay import replay
 from hlhft.live.view import Status
 from tests.alpha.serving.small import small_model
 from tests.alpha.wired import signal_of
@@ -170,3 +178,41 @@ def lead_to(house: House, folder: Path) -> None:
     new = house.folder / "next"
     new.symlink_to(folder)
     new.rename(house.folder / "current")
+
+
+class Heard:
+    """Of a replay: the signals that the core was told."""
+
+    def __init__(self) -> None:
+        self.signals: list[np.void] = []
+
+    def stepped(self, brain: Brain, events: np.ndarray, count: int) -> None:
+        self.signals += list(events[:count][events["kind"][:count] == EventKind.SIGNAL].copy())
+
+    def lost(self) -> None:
+        raise AssertionError("nothing of this session is missing")
+
+
+def test_the_recorded_session_gives_the_same_signals_offline(house: House) -> None:
+    """Rows from the journal, asked again: every signal that the core heard is what the model says of them."""
+    assert house.engine is not None
+    assert house.engine.stop() == 0
+    heard, pieces = Heard(), []
+    assert replay(house.state / "journal", beside=heard).is_equal
+    journal_rows(house.state / "journal", SCHEMA, lambda heads, values: pieces.append((heads, values)))
+    compared = 0
+    for seed in (0, 1):
+        served = load_model(house.folder / str(seed), horizon=0, engine="onnx", device="cpu")
+        offline = {
+            signal.sequence: signal
+            for signal in signals_over(pieces, served, house.coins, Settings())
+            if not signal.flags
+        }
+        for event in heard.signals:
+            if event["aux0"] and event["aux1"] == served.model.model_id:
+                said = offline[int(event["order_id"])]
+                assert event["ts_exch_ns"] == said.data_ns
+                assert abs(int(event["price_ticks"]) - min(max(said.mu_e9, -200_000), 200_000)) <= 1
+                assert abs(int(event["size_lots"]) - said.sigma_e9) <= 1
+                compared += 1
+    assert compared > 20

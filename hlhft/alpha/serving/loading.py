@@ -41,20 +41,20 @@ class ServedPolicy(NamedTuple):
     decide: Callable[[np.ndarray], np.ndarray]
 
 
-class HorizonError(ValueError):
-    """A model that has no such horizon; the message is one sentence."""
+class ServingError(ValueError):
+    """A model that cannot be served as asked: it has no such horizon; the message is one sentence."""
 
 
 def load_model(folder: Path, *, horizon: int, engine: str, device: str) -> Served:
     """The model of a folder. Raises BundleError for one that is not to be used, MissingExtra without the packages,
-    HorizonError, ValueError for an engine or device that there is not."""
+    ServingError for a horizon that it has not, DeviceError for a GPU that is not there."""
     from hlhft.alpha.bundle import load_bundle, model_folder, predictor
 
     real = model_folder(folder.resolve())  # all files of one model, even when the link is set anew meanwhile
     bundle = load_bundle(real)
     if horizon >= len(bundle.horizons):
         names = ", ".join(spec.name for spec in bundle.horizons)
-        raise HorizonError(f"{folder}: there is no horizon {horizon}, the model has {len(bundle.horizons)}: {names}")
+        raise ServingError(f"{folder}: there is no horizon {horizon}, the model has {len(bundle.horizons)}: {names}")
     loaded = predictor(bundle, real, engine=engine, device=device)
 
     def ask(window: np.ndarray) -> Answer:

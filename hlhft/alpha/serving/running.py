@@ -15,7 +15,7 @@ import msgspec
 import uvloop
 
 from hlhft.alpha.extra import MissingExtra
-from hlhft.alpha.serving.loading import HorizonError, Served, ServedPolicy, load_model, load_policy, stamp_of
+from hlhft.alpha.serving.loading import Served, ServedPolicy, ServingError, load_model, load_policy, stamp_of
 from hlhft.alpha.serving.machine import Settings
 from hlhft.alpha.serving.shell import Places, Shell, Source
 from hlhft.alpha.wire import Flag, Signal
@@ -48,7 +48,8 @@ class Shown:
 
 
 def run(orders: Orders, shown: Shown) -> dict[str, Any]:
-    """Serves until SIGTERM or SIGINT; the last status. Raises what loading and listening raise when it cannot begin."""
+    """Serves until SIGTERM or SIGINT; the last status. Raises what loading and listening raise when it cannot begin,
+    and what broke it."""
     from hlhft.alpha.bundle import RECORD
 
     stamp = stamp_of(orders.model, RECORD)
@@ -78,9 +79,10 @@ def _policies(orders: Orders) -> Source[ServedPolicy] | None:
 def _faults() -> tuple[type[Exception], ...]:
     """What a folder may be refused for."""
     from hlhft.alpha.bundle import BundleError
+    from hlhft.alpha.devices import DeviceError
     from hlhft.alpha.policy import PolicyError
 
-    return BundleError, PolicyError, HorizonError, MissingExtra, ValueError, OSError
+    return BundleError, PolicyError, ServingError, MissingExtra, DeviceError, OSError
 
 
 async def _serve(
@@ -100,6 +102,14 @@ async def _serve(
         if orders.once and not message.flags & Flag.ABSTAINS:
             stopped.set()
 
+    broken: list[BaseException] = []
+
+    def failed(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """An invariant does not hold: the process ends, and whoever supervises it begins anew."""
+        broken.append(context.get("exception") or RuntimeError(str(context.get("message", ""))))
+        stopped.set()
+
+    loop.set_exception_handler(failed)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     shell = Shell(
@@ -116,6 +126,8 @@ async def _serve(
                 await asyncio.wait_for(stopped.wait(), STATUS_S)
             except TimeoutError:
                 shown.status(shell.status())
+        if broken:
+            raise broken[0]
         return shell.status()
     finally:
         if orders.latencies is not None:

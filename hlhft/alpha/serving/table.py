@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from hlhft.alpha.wire import Reason
+from hlhft.alpha.wire import REASON_MEANING, Reason
 
 
 class State(StrEnum):
@@ -102,3 +102,18 @@ FAULTS = frozenset({Event.RESET, Event.GAP, Event.OLD, Event.SNAPSHOT_LATE, Even
 
 class ImpossibleEvent(AssertionError):
     """Something happened that cannot in this state: a mistake of this program."""
+
+
+def transitions_table() -> str:
+    """The transitions as a Markdown table, for the documentation."""
+    rows = ["| market | event | next | steps |", "| --- | --- | --- | --- |"]
+    for (state, event), (following, steps) in TABLE.items():
+        rows.append(f"| {state} | {event} | {following} | {'; '.join(steps)} |")
+    return "\n".join(rows)
+
+
+def reasons_table() -> str:
+    """Why a model abstains, as a Markdown table."""
+    rows = ["| code | reason | meaning |", "| ---: | --- | --- |"]
+    rows += [f"| {int(reason)} | {reason.name} | {meaning} |" for reason, meaning in REASON_MEANING.items() if reason]
+    return "\n".join(rows)

@@ -12,12 +12,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from hlhft.alpha.bundle import GRAPH, RECORD, predictor
+from hlhft.alpha.devices import DeviceError
 from hlhft.alpha.policy import load_policy, observation_hash
-from hlhft.alpha.serving.loading import HorizonError, load_model
+from hlhft.alpha.serving.loading import ServingError, load_model
 from hlhft.alpha.serving.machine import action_e6
-from hlhft.alpha.serving.running import write_latencies
+from hlhft.alpha.serving.running import Orders, Shown, write_latencies
+from hlhft.alpha.serving.running import run as serve
+from hlhft.alpha.serving.shell import Places
+from hlhft.alpha.serving.table import ImpossibleEvent
 from hlhft.alpha.wire import hash_bytes
 from hlhft.events import EventKind
 from tests.alpha import policies
@@ -59,7 +64,7 @@ def test_a_model_is_loaded_with_one_of_its_horizons(models: Path, tmp_path: Path
     assert (answer.probabilities == expected.p[0, 1]).all() and answer.mu_bp == expected.mu_bp[0, 1]
     both = load_model(tmp_path / "two", horizon=1, engine="torch", device="cpu").ask(rows)
     assert np.abs(both.probabilities - answer.probabilities).max() < 1e-4
-    with pytest.raises(HorizonError, match="the model has 2: next, next"):
+    with pytest.raises(ServingError, match="the model has 2: next, next"):
         load_model(tmp_path / "two", horizon=2, engine="onnx", device="cpu")
 
 
@@ -147,7 +152,7 @@ def test_it_serves_is_swapped_refuses_damage_is_killed_and_stops(models: Path, t
     on_loop(work)
 
 
-class Shown:
+class Shows:
     """Shows a policy the same at every row."""
 
     layout = hash_bytes(observation_hash())
@@ -162,7 +167,7 @@ def test_it_serves_a_policy_beside_the_model(models: Path, tmp_path: Path) -> No
     record = policies.written(tmp_path / "policy")
 
     async def work() -> None:
-        linked = Linked(tmp_path, observer=Shown())
+        linked = Linked(tmp_path, observer=Shows())
         line = ["alpha", "--model", str(models / "0"), "--policy", str(tmp_path / "policy"), *options(linked)]
         process = Process(line, tmp_path)
         number = [0]
@@ -175,7 +180,7 @@ def test_it_serves_a_policy_beside_the_model(models: Path, tmp_path: Path) -> No
         try:
             await until(has_decided)
             row = next(row for row in linked.core.rows if row[7] == EventKind.POLICY)
-            expected = action_e6(load_policy(tmp_path / "policy").act(Shown.seen))
+            expected = action_e6(load_policy(tmp_path / "policy").act(Shows.seen))
             assert (row[2], row[3], row[4], row[6]) == expected
             process.signal(signal.SIGTERM)
             assert await asyncio.to_thread(process.ended) == 0
@@ -196,3 +201,23 @@ def test_what_is_no_model_ends_it_with_one_sentence(models: Path, tmp_path: Path
     assert done.stderr.count("\n") == 1 and RECORD in done.stderr
     done = run("alpha", "--model", str(models / "0"), "--horizon", "5", folder=tmp_path)
     assert done.returncode == 2 and "there is no horizon 5" in done.stderr
+
+
+def test_a_gpu_that_is_not_there_is_said_in_a_sentence(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(DeviceError, match="there is no CUDA GPU"):
+        load_model(models / "0", horizon=0, engine="torch", device="cuda")
+
+
+def test_what_breaks_ends_the_process(models: Path, tmp_path: Path) -> None:
+    def breaks(status: object) -> None:
+        asyncio.get_running_loop().call_soon(fail)
+
+    def fail() -> None:
+        raise ImpossibleEvent("an invariant of this test")
+
+    places = Places(**{name: f"ipc://{tmp_path}/{name}.sock" for name in ("features", "snapshot", "signals")})
+    orders = Orders(model=models / "0", policy=None, places=places)
+    shown = Shown(serving=breaks, status=lambda status: None, signal=lambda told: None)
+    with pytest.raises(ImpossibleEvent, match="an invariant of this test"):
+        serve(orders, shown)

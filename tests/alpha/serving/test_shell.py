@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import zmq
 
-from hlhft.alpha.serving.loading import HorizonError, Served, ServedPolicy, stamp_of
+from hlhft.alpha.serving.loading import Served, ServedPolicy, ServingError, stamp_of
 from hlhft.alpha.serving.messages import PolicyModel
 from hlhft.alpha.serving.shell import Places, Shell, Source
 from hlhft.alpha.sockets import EndpointError, bind, new_context, send
@@ -150,7 +150,7 @@ class Folder:
     def source(self, known: str) -> Source[Served]:
         self.lead_to(known)
         return Source(
-            stamp=lambda: stamp_of(self.link, "bundle.json"), load=self.load, faults=(HorizonError,),
+            stamp=lambda: stamp_of(self.link, "bundle.json"), load=self.load, faults=(ServingError,),
             known=stamp_of(self.link, "bundle.json"),
         )  # fmt: skip
 
@@ -161,7 +161,7 @@ def test_a_model_is_swapped_between_two_rows_and_one_that_fails_leaves_the_old(t
         {
             "old": served(),
             "new": served(model_id=78, move=2.0),
-            "broken": HorizonError("it has no such horizon"),
+            "broken": ServingError("it has no such horizon"),
             "foreign": served(model_id=79, schema=b"x" * 16),
         },
     )
@@ -201,7 +201,7 @@ def test_a_folder_that_is_being_copied_is_left_alone(tmp_path: Path) -> None:
 
 def test_a_policy_decides_beside_the_model(tmp_path: Path) -> None:
     policy = ServedPolicy(PolicyModel(5, Observer.layout, 3), lambda observation: np.zeros(4))
-    source = Source(stamp=lambda: 1, load=lambda: policy, faults=(HorizonError,))
+    source = Source(stamp=lambda: 1, load=lambda: policy, faults=(ServingError,))
     said: list[Signal] = []
 
     async def work(linked: Linked, shell: Shell) -> None:

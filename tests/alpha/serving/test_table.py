@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hlhft.alpha.serving.table import FAULTS, REASONS, TABLE, Event, State, Step
+from hlhft.alpha.serving.table import FAULTS, REASONS, TABLE, Event, State, Step, reasons_table, transitions_table
 from hlhft.alpha.wire import Reason
 
 
@@ -30,3 +30,9 @@ def test_whatever_leaves_ready_but_for_a_new_session_is_said() -> None:
     for (before, event), (after, steps) in TABLE.items():
         if before is State.READY and after is not State.READY and event is not Event.SESSION:
             assert Step.ABSTAIN in steps
+
+
+def test_the_documentation_has_a_line_for_each_transition_and_each_reason() -> None:
+    assert transitions_table().count("\n") == len(TABLE) + 1
+    assert "| ready | gap | gapped | ask for the newest rows; say that the model says nothing |" in transitions_table()
+    assert reasons_table().count("\n") == len(Reason)
