@@ -243,7 +243,6 @@ class _Scaler(NamedTuple):
 
     @classmethod
     def of(cls, values: np.ndarray) -> _Scaler:
-        """That of float[n, F] `values`; a column that does not vary is left as it is."""
         """Of float[n, F] values; a column that stands still is left as it is but for its mean."""
         deviation = values.std(axis=0, dtype=np.float64)
         return cls(values.mean(axis=0, dtype=np.float64), np.where(deviation > 1e-9, deviation, 1.0))

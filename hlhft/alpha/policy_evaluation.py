@@ -9,10 +9,12 @@ import numpy as np
 
 from hlhft.alpha.fleet import Fleet, Score, Task, evaluate
 from hlhft.alpha.fleet import Policy as PathPolicy
-from hlhft.alpha.paths import Path, Ranges, World
+from hlhft.alpha.paths import Path, PathError, Ranges, World, recorded
 from hlhft.alpha.policy import Policy, PolicyRecord, Steered, Weights
 from hlhft.alpha.policy_card import DAY_S, Mean
 from hlhft.backtest.session import Settings
+from hlhft.backtest.signals import TrackMeta
+from hlhft.data.sources import Source
 from hlhft.report.bootstrap import student_quantile
 from hlhft.report.numbers import counted, plain, signed
 from hlhft.report.origins import STAMP
@@ -112,6 +114,30 @@ def result_of(task: Task, paths: Sequence[Path], policy: Policy, *, stamp: str =
         closed_form_profit=interval(base.profit),
         drawdown_ratio=float(found.drawdown.mean() / max(base.drawdown.mean(), 1e-12)), weight=policy.record.weight,
     )  # fmt: skip
+
+
+def track_of(task: Task, source: Source, policy: Policy, *, profile: str) -> tuple[np.ndarray, TrackMeta]:
+    """What the policy, as it is served, would have told the core over a recording of one market: the events and the
+    description of a signal track, with which `hlhft backtest` gives what was played here.
+
+    Raises PathError for a recording of several markets or one that is too short, DataError as reading does.
+    """
+    paths = recorded(source, profile=profile)
+    if len(paths) != 1:
+        raise PathError(
+            f"{source.name} holds {len(paths)} markets, and a policy is played on one: give a recording of it"
+        )
+    fleet = Fleet(task, 1)
+    fleet.assign(0, paths[0])
+    fleet.begin(np.ones(1, bool))
+    while fleet.outcomes["done"][0] == 0:
+        fleet.step(policy.act(fleet.observations))
+    meta = TrackMeta(
+        recording=source.name, fingerprint=source.fingerprint(), profile=profile,
+        markets=(paths[0].market.name,), model_ids=(policy.record.policy_id,), origins=(policy.record.origin,),
+        compute_ns=0, transport_ns=round(task.delay_ms * 1e6), latency="the delay that the policy was trained with",
+    )  # fmt: skip
+    return fleet.told(0), meta
 
 
 def to_json(result: Evaluated) -> bytes:

@@ -96,7 +96,7 @@ def prepare(
     foreign = _foreign_files(data_dir)
     if foreign is not None:
         kind, paths = foreign
-        return _prepare_foreign(kind, paths, data_dir.name, root, fi2010_inputs)
+        return _prepare_foreign(kind, paths, data_dir.resolve().name, root, fi2010_inputs)
     sources = sources_in(data_dir, coins=coins, begin_ns=begin_ns, end_ns=end_ns)
     content = [
         [source.fingerprint() for source in sources], schema.hash, list(labels), profile, begin_ns, end_ns,
@@ -107,7 +107,9 @@ def prepare(
         folder = root / key
         found = _existing(folder)
         if found is None:
-            found = _build(folder, sources, data_dir.name, key, schema, labels, profile, begin_ns, end_ns, progress)
+            found = _build(
+                folder, sources, data_dir.resolve().name, key, schema, labels, profile, begin_ns, end_ns, progress
+            )
             _evict(root, keep=folder)
     return found
 

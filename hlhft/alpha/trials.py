@@ -179,8 +179,11 @@ class TrialLog:
     def _locked(self) -> Iterator[BinaryIO]:
         """The file, nobody else writing, everything in it read and a torn line sealed."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        is_new = not self.path.exists()
         with self.path.open("a+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
+            if is_new:
+                _sync_folder(self.path.parent)
             self._seal(file, self._catch_up(file))
             yield file
 
@@ -263,6 +266,15 @@ def _record(line: bytes) -> Record | None:
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
     return record
+
+
+def _sync_folder(folder: Path) -> None:
+    """A file that was made in it is still there after a loss of power."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _hash(line: bytes) -> str:

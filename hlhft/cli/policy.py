@@ -164,10 +164,16 @@ def _task(options: dict[str, Any]) -> Task:
     show_default=True,
     help="Cadence and depth of a recorded feed.",
 )
+@click.option(
+    "--track",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Also write what the policy, as it is served, says over the recording, for hlhft backtest --signals.",
+)
 @click.option("--in-sample", is_flag=True, help="Also on a time that the policy was made from; the result says so.")
 @click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="Of replays.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, and nothing else.")
-def evaluate(folder: Path, *, paths: str, as_json: bool, **options: Any) -> None:
+def evaluate(folder: Path, *, paths: str, track: Path | None, as_json: bool, **options: Any) -> None:
     """Say what a policy would come to against the closed form that it steers, on the same paths.
 
     It is played as if its weight were 1. Needs nothing of what training needs.
@@ -176,6 +182,8 @@ def evaluate(folder: Path, *, paths: str, as_json: bool, **options: Any) -> None
     from hlhft.alpha.policy import load_policy
     from hlhft.compiled import cache_folder
 
+    if track is not None and paths == SIMULATED:
+        raise click.UsageError("--track needs a recording: give one with --paths")
     policy = load_policy(folder)
     task = policy_evaluation.task_of(policy.record)
     say_if_it_compiles(cache_folder(), hidden=as_json)
@@ -186,7 +194,17 @@ def evaluate(folder: Path, *, paths: str, as_json: bool, **options: Any) -> None
             f"{met}: give a recording of another time, or --in-sample to have the result stamped", ExitCode.USAGE
         )
     result = policy_evaluation.result_of(task, market_paths, policy, stamp=met, threads=options["threads"])
+    if track is not None:
+        _write_track(track, Path(paths), policy, options["feed_profile"])
     click.echo(policy_evaluation.to_json(result).decode() if as_json else policy_evaluation.words(result))
+
+
+def _write_track(track: Path, recording: Path, policy: Policy, profile: str) -> None:
+    from hlhft.alpha.policy_evaluation import task_of, track_of
+    from hlhft.backtest.signals import write_track
+    from hlhft.data.sources import open_source
+
+    write_track(track, *track_of(task_of(policy.record), open_source(recording), policy, profile=profile))
 
 
 def _paths(paths: str, options: dict[str, Any]) -> list[MarketPath]:

@@ -9,7 +9,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from hlhft.alpha.fleet import evaluate
+from hlhft.alpha.fleet import Fleet, evaluate
+from hlhft.alpha.paths import write_path
 from hlhft.alpha.policy import Weights, load_policy
 from hlhft.alpha.policy_evaluation import (
     HELD,
@@ -21,8 +22,15 @@ from hlhft.alpha.policy_evaluation import (
     steered_of,
     task_of,
     to_json,
+    track_of,
     words,
 )
+from hlhft.backtest.models import parse_fees
+from hlhft.backtest.recordings import compile_recording
+from hlhft.backtest.replay import prepare, run
+from hlhft.backtest.session import plan_of
+from hlhft.backtest.signals import read_track, write_track
+from hlhft.data.sources import open_source
 from tests.alpha import policies, worlds
 
 
@@ -49,6 +57,31 @@ def test_a_policy_that_does_nothing_gains_nothing() -> None:
     weights = policies.weights()
     idle = Weights(weights.mean, weights.scale, tuple((0 * w, 0 * b) for w, b in weights.layers), weights.columns)
     np.testing.assert_array_equal(evaluate(task, paths, acting(idle)).utility, evaluate(task, paths).utility)
+
+
+def test_a_track_of_a_policy_gives_the_backtest_what_was_played(tmp_path: Path) -> None:
+    """Through both files: the path as a recording, the policy's words as a signal track."""
+    policies.written(tmp_path / "policy", policies.weights(4))
+    policy = load_policy(tmp_path / "policy")
+    path = worlds.path(5, sigma_bp=2.0, intensity_a=3.0)
+    write_path(tmp_path / "path.npz", path)
+    task = worlds.task(worlds.real(), delay_ms=2.0)
+    events, meta = track_of(task, open_source(tmp_path / "path.npz"), policy, profile="recorded")
+    write_track(tmp_path / "track.npz", events, meta)
+    track = read_track(tmp_path / "track.npz")
+    recording = compile_recording(open_source(tmp_path / "path.npz"), profile="recorded")
+    track.check(recording)
+    assert track.meta.model_ids == (policy.record.policy_id,) and len(track.events) == 50
+    plan = plan_of(task.settings, recording.markets, recording.streams(), parse_fees(task.settings.fees)[:1])
+    output = run(prepare(replace(plan, signals=track.events)))
+    fleet = Fleet(task, 1)
+    fleet.assign(0, path)
+    fleet.begin(np.ones(1, bool))
+    while fleet.outcomes["done"][0] == 0:
+        fleet.step(policy.act(fleet.observations))
+    fleet.finish(0)
+    assert output.lanes.positions.tobytes() == fleet.slots[0].lanes.positions.tobytes()
+    assert output.lanes.positions["fills"][0, 0] > 10
 
 
 def test_words_and_json_carry_the_stamp(tmp_path: Path) -> None:

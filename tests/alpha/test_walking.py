@@ -6,9 +6,13 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hlhft.alpha.walking import _centre, _follow
-from hlhft.core.state import LEVEL_DTYPE
+from hlhft.alpha.features import new_state
+from hlhft.alpha.schema import FeatureSchema
+from hlhft.alpha.walking import _centre, _first_price, _follow, walk
+from hlhft.core.state import LEVEL_DTYPE, BookKind
 from hlhft.ladder import new_cells, new_header, set_ask, set_bid, top_levels
+from tests.alpha.feeds import book, level, new_brain, touch, trade
+from tests.core.worlds import BUY, SELL
 
 WIDTH = 64
 
@@ -63,3 +67,45 @@ def test_a_side_whose_touch_falls_out_of_the_band_is_empty() -> None:
     assert top(ladder, cells) == [[], [(1060, 5)]]
     set_bid(ladder, cells, 1059, 2)
     assert top(ladder, cells) == [[(1059, 2)], [(1060, 5)]]
+
+
+def test_frames_are_walked_while_there_is_room_for_their_rows() -> None:
+    schema = FeatureSchema(levels=2)
+    brain = new_brain(BookKind.LADDER)
+    brain.data.ladders[:] = new_header(0, 256)  # knows no price yet
+    state, centred = new_state(schema, 1, 2), np.zeros(1, np.int64)
+    events = np.concatenate(
+        [
+            trade(0, 1, 3),  # names no price of the book
+            level(10, SELL, 1004, 7),
+            level(20, BUY, 1000, 5),
+            level(30, BUY, 1001, 6),
+            level(40, BUY, 1001, 0),
+        ]
+    )
+    first, rows = walk(brain.data, brain.lane, state, centred, events, 0)
+    assert (first, rows, centred[0]) == (4, 2, 1)
+    assert state.heads["mid_ticks"].tolist() == [1002.0, 1002.5]
+    first, rows = walk(brain.data, brain.lane, state, centred, events, first)
+    assert (first, rows) == (5, 1)
+    assert state.heads["mid_ticks"][0] == 1002.0
+
+
+def test_a_snapshot_book_is_walked_without_a_band() -> None:
+    schema = FeatureSchema(levels=2)
+    brain = new_brain()
+    state = new_state(schema, 1, 4)
+    events = np.concatenate([book(0, [(1000, 5)], [(1004, 5)]), touch(10, (1002, 5), (1004, 5))])
+    first, rows = walk(brain.data, brain.lane, state, np.zeros(1, np.int64), events, 0)
+    assert (first, rows) == (len(events), 2)
+    assert state.heads["mid_ticks"][:2].tolist() == [1002.0, 1003.0]
+
+
+def test_the_first_price_lies_between_the_sides_that_a_frame_names() -> None:
+    both = np.concatenate(
+        [level(0, BUY, 1000, 5), level(0, BUY, 990, 5), level(0, SELL, 1010, 5), level(0, SELL, 1020, 1)]
+    )
+    assert _first_price(both, 0, len(both), 0) == 1005
+    assert _first_price(both, 0, 2, 0) == 1000
+    assert _first_price(both, 2, 4, 0) == 1010
+    assert _first_price(both, 0, len(both), 1) == 0

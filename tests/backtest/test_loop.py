@@ -586,3 +586,13 @@ def test_the_margin_breaker_reads_what_the_core_knows():
     lane = scenario.run().lanes.lane[0, 0]
     assert (lane["maintenance_micro"], lane["margin_value_micro"]) == (0, 999_200_225)
     assert (lane["mode"], lane["halt_code"]) == (Mode.HALTED, Breaker.MARGIN_DISTANCE)
+
+
+def test_a_replay_pauses_before_its_next_moment_and_lanes_have_heard_what_came_before():
+    told = np.zeros(2, EVENT_DTYPE)
+    told["kind"], told["ts_local_ns"], told["price_ticks"] = int(EventKind.SIGNAL), [ns(1), ns(15)], [7, 8]
+    table = BOOK + "".join(f"\n {at} level buy 99.9 4" for at in (10, 20, 30))
+    replay = Scenario(tables=[table], scripts=[[], []]).prepared(signals=told)
+    for until, moves in ((12, [[7], [7]]), (20, [[8], [8]])):
+        assert replays.Drive(replay).run_until(ns(until))
+        assert replay.lanes.positions["signal_e9"].tolist() == moves

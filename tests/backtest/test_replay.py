@@ -464,3 +464,26 @@ def test_nothing_is_prepared_without_markets():
     with pytest.raises(AssertionError):
         prepare(replace(lively().planned(), markets=()))
     assert ns(0) % 3_600_000_000_000 == 0
+
+
+# Pauses.
+
+
+def test_a_drive_pauses_where_it_is_told_and_its_logs_have_room_however_often(monkeypatch):
+    monkeypatch.setattr(replays, "RECORD_ROWS", 1)
+    monkeypatch.setattr(replays, "FILL_ROWS", RING)
+    whole = bytes_of(lively().run())
+    replay = lively().prepared()
+    drive = replays.Drive(replay)
+    paused = [drive.run_until(ns(at)) for at in range(0, 900, 90)]
+    assert all(paused[:8])
+    drive.run_until(2**62 - 1)
+    assert bytes_of(drive.end(interrupted=False)) == whole
+
+
+def test_a_drive_that_stops_on_its_way_says_so():
+    replay = lively().prepared()
+    drive = replays.Drive(replay)
+    assert drive.run_until(ns(300))
+    output = drive.end(interrupted=True)
+    assert output.interrupted and output.last_ns <= ns(300) and len(output.records) > 0

@@ -25,8 +25,12 @@ from hlhft.backtest.runs import (
     write_run,
 )
 from hlhft.backtest.session import Backtest, run_backtest
+from hlhft.backtest.signals import SignalTrack, TrackMeta
+from hlhft.core.signals import POLICY_LIFE_NS_MAX
 from hlhft.core.state import new_lanes
+from hlhft.events import EVENT_DTYPE, EventKind
 from hlhft.report.markouts import HORIZONS_NS
+from hlhft.report.origins import Origin, Span
 from tests.report import sample_run
 from tests.report.histories import History
 
@@ -47,6 +51,37 @@ def test_a_run_made_again_has_the_same_bytes(written: Path, tmp_path: Path) -> N
     write_run(tmp_path / "again", results_of(run_backtest(before.settings, before.recording)))
     assert digests(tmp_path / "again") == digests(written)
     assert set(digests(written)) == set(FILES)
+
+
+def heard_run() -> Backtest:
+    """The sample's run as if a signal had stood in the first half of it and a policy in all of it."""
+    run = sample_run.backtest()
+    output, recording = run.outputs[0], run.recording
+    half = (output.first_ns + output.last_ns) // 2
+    events = np.zeros(2, EVENT_DTYPE)
+    events["kind"] = int(EventKind.SIGNAL), int(EventKind.POLICY)
+    events["ts_exch_ns"] = events["ts_local_ns"] = output.first_ns
+    events["aux0"] = half, output.last_ns
+    learned = Span(coin="BTC", from_ns=output.first_ns, to_ns=half)
+    meta = TrackMeta(
+        recording=recording.name, fingerprint=recording.fingerprint, profile=recording.profile, model_ids=(5,),
+        markets=tuple(market.name for market in recording.markets), compute_ns=1, transport_ns=2, latency="none",
+        origins=(Origin(what="model 5", blocks={"train": (learned,)}),),
+    )  # fmt: skip
+    return replace(run, settings=replace(run.settings, signals=SignalTrack("track", "d" * 32, events, meta)))
+
+
+def test_what_models_said_and_learned_from_is_part_of_the_results() -> None:
+    run = heard_run()
+    results = results_of(run)
+    assert results.heard is not None
+    life = min(POLICY_LIFE_NS_MAX / (run.outputs[0].last_ns - run.outputs[0].first_ns), 1.0)
+    assert results.heard.signal_shares == pytest.approx((0.5,), abs=1e-6)
+    assert results.heard.policy_shares == pytest.approx((life,), abs=1e-6)
+    assert set(results.heard.counters.values()) == {0}
+    assert len(results.in_sample) == 1 and results.stamp == results.identity["stamp"] == "IN-SAMPLE"
+    clean = sample_run.results()
+    assert clean.heard is None and clean.in_sample == () and "stamp" not in clean.identity
 
 
 def test_the_record_identifies_the_run(written: Path) -> None:

@@ -21,6 +21,7 @@ from hlhft.backtest.session import (
     faults_of,
     in_sample,
     limits_of,
+    origins_of,
     plan_of,
     prepare_backtest,
     profile_of,
@@ -333,6 +334,20 @@ def test_what_models_said_reaches_every_lane_and_the_record(recording: Recording
         assert output.lanes.positions["policy_spread_e6"].tolist() == [[2 * 10**6]]
     assert done.metadata()["settings"]["signals"]["digest"] == "d" * 32
     assert in_sample(settings, recording) != () == in_sample(mirror(), recording)
+
+
+def test_parameters_come_with_what_they_were_chosen_on() -> None:
+    chosen = {"name": "two_sided", "params": {"levels": 2}, "fitted": {"by": "a sweep", "from_ns": 5, "until_ns": 9}}
+    config = msgspec.convert({"strategy": {**chosen, "fitted": {**chosen["fitted"], "coins": ["A", "B"]}}}, Config)
+    spans = tuple(Span(coin=coin, from_ns=5, to_ns=9) for coin in ("A", "B"))
+    expected = Origin(what="the set of parameters by a sweep", blocks={"chosen": spans})
+    found = settings_of(config)
+    assert found.origins == (expected,)
+    assert found.record()["origins"] == msgspec.to_builtins((expected,))
+    # Nobody says by whom, or on what; and a strategy that is given instead has parameters of its own.
+    (unnamed,) = origins_of(msgspec.convert({"strategy": {"fitted": {"until_ns": 9}}}, Config))
+    assert (unnamed.what, unnamed.blocks["chosen"][0].to_ns) == ("the set of parameters", 9)
+    assert settings_of(config, load("glft")).origins == () == settings_of(Config()).origins
 
 
 def test_a_track_of_another_recording_does_not_run(recording: Recording) -> None:

@@ -251,6 +251,7 @@ def _trips(truth: Truth, calls: Calls) -> np.ndarray:
 
 
 _AUC = "rows of that class and others are both needed"
+_NO_FILL = "it leans to no side, or the recording ends before"
 _NEVER = "the expected move never exceeds the cost"
 
 
@@ -279,13 +280,13 @@ METRICS: tuple[Metric, ...] = (
     Metric("acted", "acted on", 0, 4, _acted, mean),
     Metric("edge_bp", "bp a deal", 1, 3, _edge, mean, _NEVER),
     Metric("gain_bp", "bp a row", 1, 4, _gain, mean),
-    Metric("passive_bp", "passive fill, bp", 1, 3, _passive(None), mean, "it leans to no side"),
+    Metric("passive_bp", "passive fill, bp", 1, 3, _passive(None), mean, _NO_FILL),
 )
 
 
 def metrics_for(truth: Truth) -> tuple[Metric, ...]:
     """METRICS, and one more a markout that the rows carry."""
     return METRICS + tuple(
-        Metric(f"passive_{name}_bp", f"passive fill, {name}, bp", 1, 3, _passive(name), mean, "it leans to no side")
+        Metric(f"passive_{name}_bp", f"passive fill, {name}, bp", 1, 3, _passive(name), mean, _NO_FILL)
         for name in truth.markouts_bp
     )
