@@ -101,6 +101,8 @@ def test_a_rival_that_could_not_be_fitted_is_not_beaten_but_left_out() -> None:
 
 
 def test_without_a_calibration_error_nothing_is_said_of_it() -> None:
-    known = ModelFigures(name="lit", title="LiT", figures={"gain_bp": GOOD, "ece": Measured(value=None, why="one class")})
+    known = ModelFigures(
+        name="lit", title="LiT", figures={"gain_bp": GOOD, "ece": Measured(value=None, why="one class")}
+    )
     found = verdict(replace(HOLDING, subject=known))
     assert "surest class" not in found.text and "surest class" in verdict(HOLDING).text
