@@ -123,7 +123,7 @@ def predictor(
 ) -> Predictor:
     """What computes the model, by ONNX Runtime ("onnx") or torch ("torch"), after it gave the stored probes' answers.
 
-    `device` is "cpu", or "cuda" with torch. Raises BundleError for a file that is none or that answers otherwise,
+    `device` is torch's: "cpu", "cuda" or "auto". Raises BundleError for a file that is none or that answers otherwise,
     MissingExtra without the packages.
     """
     from hlhft.alpha.predicting import load_predictor

@@ -79,7 +79,10 @@ def load_predictor(bundle: Bundle, folder: Path, *, engine: str, threads: int, d
     if engine == "onnx":
         loaded = _Onnx(_session(bundle, folder, threads))
     else:
-        loaded = _Torch(_network(bundle, folder, tensors, device), device)
+        place = chosen_device(device)
+        if place == "cuda":
+            _compute_exactly()
+        loaded = _Torch(_network(bundle, folder, tensors).to(place), place)
     _check_probes(bundle, folder, loaded, probes)
     return loaded
 
@@ -134,7 +137,14 @@ def _session(bundle: Bundle, folder: Path, threads: int) -> Any:
     return session
 
 
-def _network(bundle: Bundle, folder: Path, tensors: dict[str, np.ndarray], device: str) -> Any:
+def _compute_exactly() -> None:
+    """Keeps cuDNN's LSTM from rounding to TF32, whose ten bits are farther from the stored answers than PARITY."""
+    import torch
+
+    torch.backends.cudnn.allow_tf32 = False
+
+
+def _network(bundle: Bundle, folder: Path, tensors: dict[str, np.ndarray]) -> Any:
     import torch
 
     from hlhft.alpha.models.calibrated import calibrated
@@ -145,7 +155,7 @@ def _network(bundle: Bundle, folder: Path, tensors: dict[str, np.ndarray], devic
     except RuntimeError as error:
         what = " ".join(str(error).split())[:200]
         raise BundleError(folder / WEIGHTS, f"the weights do not fit the network ({what}), train it anew") from None
-    return network.to(chosen_device(device))
+    return network
 
 
 def _check_probes(bundle: Bundle, folder: Path, loaded: Predictor, probes: dict[str, np.ndarray | None]) -> None:

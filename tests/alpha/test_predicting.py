@@ -83,6 +83,12 @@ def test_a_window_says_the_same_alone_and_among_others(written: Folder) -> None:
     assert np.allclose(np.stack(alone), loaded.predict(rows).p, atol=1e-6)
 
 
+def test_a_device_of_torch_may_be_left_to_the_machine(written: Folder) -> None:
+    rows = windows(3)
+    found = predictor(written[1], written[0], engine="torch", device="auto").predict(rows)
+    assert differences(found, predictor(written[1], written[0]).predict(rows)) < 1e-3
+
+
 def forged(tmp_path: Path, written: Folder, graph: bytes | None = None, weights: bytes | None = None) -> Folder:
     """The folder with other files under the right hashes."""
     folder, bundle = written

@@ -168,6 +168,12 @@ def test_what_cannot_be_split_says_why(tmp_path: Path) -> None:
             split_once(tiny, length=4, shares=shares)
     with pytest.raises(ValueError, match="not three times"):
         split_at(tiny, (3, 2, 4), length=4)
+    with pytest.raises(ValueError, match="not three numbers"):
+        walk_forward(tiny, length=4, shares=(0.5, 0.6, -0.1))
+    with pytest.raises(ValueError, match="before the first test are too few"):
+        walk_forward(tiny, length=4, days_before=0)
+    with pytest.raises(ValueError, match="fewer than none"):
+        split_once(tiny, length=4, half_lives=-1.0)
 
 
 def test_one_class_teaches_nothing(tmp_path: Path) -> None:
@@ -200,6 +206,7 @@ def test_ranges_give_the_blocks_back_that_they_were_made_of(tmp_path: Path) -> N
         for one, other in zip(split.blocks, again.blocks, strict=True):
             assert one.rows.tolist() == other.rows.tolist() and one.ranges == other.ranges
         assert again.key == split.key and again.embargo_ns == split.embargo_ns
+        assert [block.size for block in again.blocks] == [len(block.rows) for block in split.blocks]
 
 
 def test_ranges_of_other_data_give_empty_blocks(tmp_path: Path) -> None:

@@ -58,6 +58,12 @@ def test_the_band_follows_a_touch_that_leaves_its_middle_half() -> None:
     assert top(ladder, cells) == [[(1048, 7), (1016, 5)], []]
 
 
+def test_an_empty_book_leaves_its_band_where_it_is() -> None:
+    header, cells = new_header(1000, WIDTH), new_cells(WIDTH)
+    _follow(header[0], cells)
+    assert header[0]["base_ticks"] == 1000
+
+
 def test_a_side_whose_touch_falls_out_of_the_band_is_empty() -> None:
     header, cells = new_header(1000, WIDTH), new_cells(WIDTH)
     ladder = header[0]
