@@ -117,3 +117,9 @@ def test_the_same_card_is_the_same_page(card: Card, page: str) -> None:
 def test_every_chart_of_the_page_is_drawn_by_its_script(page: str, repository: Path) -> None:
     script = (repository / "hlhft/report/assets/charts.js").read_text()
     assert script in page and "Plotly.react(chart.id" in script
+
+
+def test_the_model_is_named_as_settings_name_it(dataset: Dataset) -> None:
+    model = msgspec.structs.replace(record(), model_id=7011451906116796822)
+    page = render(card_of(dataset, model, REPORT, None))
+    assert "614dae5c3fd3c196" in page and "7011451906116796822" not in page
