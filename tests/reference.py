@@ -125,6 +125,16 @@ def features_table() -> str:
     return "\n".join(rows)
 
 
+def serving_tables() -> str:
+    """The states of a market in an alpha process, and why its model abstains."""
+    return (
+        "A missing entry is an error.\n\n"
+        + alpha_table.transitions_table()
+        + "\n\nWhy its model abstains:\n\n"
+        + alpha_table.reasons_table()
+    )
+
+
 def page() -> str:
     """The whole page."""
     strategies = "\n\n".join(f"### {name}\n\n{parameter_table(load(name))}" for name in BUILT_IN)
@@ -178,12 +188,7 @@ def page() -> str:
             + "\n\nWhy it is halted, until an operator resumes:\n\n"
             + supervisor_events.causes_table()
         ),
-        "What an alpha process knows of a market": (
-            "A missing entry is an error.\n\n"
-            + alpha_table.transitions_table()
-            + "\n\nWhy its model abstains:\n\n"
-            + alpha_table.reasons_table()
-        ),
+        "What an alpha process knows of a market": serving_tables(),
         "The life of a watchdog": "A missing entry is an error.\n\n" + watchdog_table.transitions_table(),
         "The legs of an action": (
             "What the venue kernel executes. Action, arrival, expiry, kind and account are common to all.\n\n"

@@ -49,6 +49,7 @@ class Bundle(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     features: FeatureSchema | None  # None: the columns came with somebody else's data set, and no live feed has them
     foreign: ForeignSchema | None
     schema_hash: str
+    profile: str  # of the feed that the rows of training came by; nothing where they were no feed's
     length: int  # rows of a window
     horizons: tuple[LabelSpec, ...]
     config: ModelConfig

@@ -177,6 +177,7 @@ def record_of(task: Task, report: TrainingReport) -> Bundle:
         features=schema if isinstance(schema, FeatureSchema) else None,
         foreign=schema if isinstance(schema, ForeignSchema) else None,
         schema_hash=schema.hash,
+        profile=task.dataset.profile,
         length=task.config.length,
         horizons=tuple(task.dataset.labels[column] for column in task.columns),
         config=task.config,

@@ -33,7 +33,7 @@ WIDE_COLUMNS = 100  # from so many on an interval stands in one line
     help="A dataset, a catalogue, a recording or a folder of some: that of the training, or data it never saw.",
 )
 @click.option("--coins", metavar="COIN,...", help="Of a catalogue, these only. Default: all there are.")
-@click.option("--profile", default="2026", show_default=True, metavar="NAME", help="The feed profile.")
+@click.option("--profile", metavar="NAME", help="The feed profile.  [default: that of the training]")
 @click.option(
     "--trials",
     type=click.Path(path_type=Path),
@@ -70,7 +70,7 @@ def command(
     *,
     data_dir: Path,
     coins: str | None,
-    profile: str,
+    profile: str | None,
     trials: Path,
     cache: Path | None,
     fee_bp: float,
@@ -110,7 +110,8 @@ def _evaluated(model: Path, wish: Wish, *, as_json: bool) -> Evaluation:
     from hlhft.data.profiles import profile_named
 
     try:
-        profile_named(wish.profile)
+        if wish.profile is not None:
+            profile_named(wish.profile)
     except ValueError as error:
         raise CommandError(f"--profile: {error}", ExitCode.USAGE) from None
     with progress(f"Evaluating {model}", hidden=as_json) as update:

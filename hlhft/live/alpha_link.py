@@ -48,7 +48,7 @@ SIGNALS_QUEUE = 256
 ANSWERS_QUEUE = 16
 ANSWERS_PER_SECOND = 32
 SECOND_NS = 1_000_000_000
-SILENCE_NS = 3 * SECOND_NS  # three heartbeats
+SILENCE_NS = 3 * SECOND_NS  # of three heartbeats, and of all signals
 AHEAD_NS_MAX = 50_000_000  # by which the data of a signal may seem to be of later than now: two clocks
 SUM_ERROR_MAX = 1e-3
 SIGMA_E9_MAX = 10**9
@@ -116,8 +116,8 @@ class AlphaLink:
         assert len(markets) <= MARKETS_MAX
         self.counters: Counter[str] = Counter()
         self.age = Histogram()  # of the data of the signals that were believed, when they came
-        self.heard_ns = 0  # the newest heartbeat, 0 none
-        self.is_heard = False  # a heartbeat came within SILENCE_NS
+        self.heard_ns = 0  # the newest heartbeat or signal of our session, 0 none
+        self.is_heard = False  # one came within SILENCE_NS
         self._model_id = self._said_model_id = 0
         self._hub = hub
         self._parts = parts
@@ -244,6 +244,7 @@ class AlphaLink:
             return "of another feature schema"
         if signal.session != self._parts.session:
             return "of another session"
+        self._lives(signal.model_id, now_ns)
         if signal.market >= len(self._told):
             return "of a market that is not ours"
         if signal.sequence > max(self._told[signal.market].newest, 0):
@@ -326,13 +327,16 @@ class AlphaLink:
     # Signs of life.
 
     def _beat(self, beat: Heartbeat) -> None:
-        self.heard_ns = self._hub.clock.now_ns()
         self.counters["heartbeats"] += 1
-        self._model_id = beat.model_id
+        self._lives(beat.model_id, self._hub.clock.now_ns())
+
+    def _lives(self, model_id: int, now_ns: int) -> None:
+        self.heard_ns = now_ns
+        self._model_id = model_id
         if not self.is_heard:
             self.is_heard = True
-            self._said_model_id = beat.model_id
-            self._hub.say(f"the alpha process lives, its model is {beat.model_id:016x}")
+            self._said_model_id = model_id
+            self._hub.say(f"the alpha process lives, its model is {model_id:016x}")
 
     def tend(self) -> None:
         """A quiet moment, about once a second: says when the alpha process has fallen silent or has another model."""

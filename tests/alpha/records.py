@@ -32,6 +32,7 @@ def record(**changes: Any) -> Bundle:
         "features": SCHEMA,
         "foreign": None,
         "schema_hash": SCHEMA.hash,
+        "profile": "recorded",
         "length": 8,
         "horizons": (LabelSpec(name="next", horizon_ms=200),),
         "config": lit(),

@@ -5,14 +5,16 @@ import os
 import re
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hlhft
+from hlhft.alpha import trials
 from hlhft.alpha.splits import Block, Split
-from hlhft.alpha.trials import LINE_BYTES_MAX, OpenedTwice, TrialLog, TrialLogError
+from hlhft.alpha.trials import LINE_BYTES_MAX, Begun, OpenedTwice, Sealed, TrialLog, TrialLogError
 
 NOTHING = np.empty(0, np.int64)
 
@@ -182,3 +184,29 @@ def test_nothing_else_reads_the_rows_of_a_test_block() -> None:
         if re.search(r"\btest\.rows\b", path.read_text())
     }
     assert readers == {"alpha/splits.py", "alpha/trials.py"}
+
+
+def test_a_full_log_takes_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = filled(tmp_path / "trials.jsonl")
+    monkeypatch.setattr(trials, "LINES_MAX", 7)
+    before = log.path.read_bytes()
+    with pytest.raises(TrialLogError, match="it has 7 lines, which is its limit"):
+        log.begin({})
+    assert log.path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("torn", "line"),
+    [
+        (b'{"type":"beg\n', Sealed(before="", time_ns=5, bytes=99)),  # seals another line than that before it
+        (b"", Begun(before="", time_ns=5, trial=9, facts={})),  # leaves trials out
+        (b"", Sealed(before="", time_ns=5, bytes=0)),  # seals what is whole
+    ],
+)
+def test_a_line_with_the_right_hash_must_fit_all_the_same(tmp_path: Path, torn: bytes, line: Sealed | Begun) -> None:
+    log = filled(tmp_path / "trials.jsonl")
+    log.path.write_bytes(log.path.read_bytes() + torn)
+    forged = msgspec.structs.replace(line, before=TrialLog(log.path).head)
+    log.path.write_bytes(log.path.read_bytes() + msgspec.json.encode(forged) + b"\n")
+    with pytest.raises(TrialLogError, match="so the log was changed"):
+        TrialLog(log.path)

@@ -222,7 +222,10 @@ def figures(name: str, horizon: Horizon, others: Sequence[str]) -> Iterator[Figu
         other = comparison.gains["mcc_balanced"]
         if other.value is not None:
             yield Figure(
-                SECTION, f"{head}: MCC of LiT above that of {rival.title}", other.value, interval(other).strip()
+                SECTION,
+                f"{head}: balanced MCC of LiT above that of {rival.title}",
+                other.value,
+                interval(other).strip(),
             )
     if others:
         values = [model.figures["nll"].value or 0.0 for model in horizon.models if model.name in ("lit", *others)]

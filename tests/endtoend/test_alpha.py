@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import zmq
 
+from hlhft.alpha.bundle import load_bundle
 from hlhft.alpha.schema import FeatureSchema
 from hlhft.alpha.serving.loading import load_model
 from hlhft.alpha.serving.machine import Settings
@@ -162,7 +163,8 @@ def test_a_damaged_model_is_not_swapped_in_and_a_whole_one_is(house: House) -> N
         eventually(lambda: "what is new is not served" in process.output, within_s=20)
         more_signals(house)
         lead_to(house, house.folder / "1")
-        eventually(lambda: "the alpha process has another model" in happenings(house), within_s=20)
+        said = f"the alpha process has another model, {load_bundle(house.folder / '1').model_id:016x}"
+        eventually(lambda: said in happenings(house), within_s=20)
         more_signals(house)
         is_undisturbed(house)
         process.signal(signal.SIGTERM)

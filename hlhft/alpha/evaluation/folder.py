@@ -18,6 +18,7 @@ from hlhft.alpha.schema import FeatureSchema
 from hlhft.alpha.splits import Split, split_once, split_within
 from hlhft.alpha.trials import TrialLog
 from hlhft.data.errors import DataError
+from hlhft.data.profiles import LIVE_2026
 
 Progress = Callable[[int, int], None]
 
@@ -27,8 +28,8 @@ class Wish:
     """What to evaluate on, and how."""
 
     data_dir: Path
-    profile: str
     trials: Path
+    profile: str | None = None  # of the feed; None: the model's own
     cache: Path | None = None
     coins: tuple[str, ...] = ()
     engine: str = "onnx"
@@ -62,7 +63,7 @@ def dataset_for(bundle: Bundle, wish: Wish) -> Dataset:
         wish.data_dir,
         schema=bundle.features or FeatureSchema(),
         labels=bundle.horizons,
-        profile=wish.profile,
+        profile=wish.profile or bundle.profile or LIVE_2026.name,  # of others' sets, none is used
         cache=wish.cache,
         coins=wish.coins or None,
         fi2010_inputs=inputs_of(bundle.schema_hash),

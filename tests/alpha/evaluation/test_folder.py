@@ -21,6 +21,8 @@ from hlhft.data.errors import DataError
 from tests.alpha.datasets import SECOND_NS, every, write
 from tests.alpha.evaluation.models import trained
 from tests.alpha.planted import planted
+from tests.alpha.records import record
+from tests.alpha.test_prepare import LABELS, SCHEMA, frames, recording
 
 pytestmark = pytest.mark.alpha
 
@@ -82,6 +84,15 @@ def test_data_of_another_kind_are_refused(made: Made, tmp_path: Path) -> None:
     )
     with pytest.raises(DataError):
         dataset_for(renamed, wish(made[0].folder, tmp_path))
+
+
+def test_rows_come_by_the_feed_of_the_training_unless_told_otherwise(tmp_path: Path) -> None:
+    path = recording(tmp_path / "a.npz", frames(400))
+    for profile in ("recorded", "2026"):
+        bundle = record(features=SCHEMA, schema_hash=SCHEMA.hash, horizons=LABELS, profile=profile)
+        own = Wish(data_dir=path, trials=tmp_path / "trials.jsonl", cache=tmp_path / "cache")
+        assert dataset_for(bundle, own).profile == profile
+        assert dataset_for(bundle, replace(own, profile="recorded")).profile == "recorded"
 
 
 def test_a_model_of_published_data_says_which_columns_it_has() -> None:

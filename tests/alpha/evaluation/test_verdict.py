@@ -98,3 +98,11 @@ def test_remarks_say_what_was_seen_with_its_interval() -> None:
 def test_a_rival_that_could_not_be_fitted_is_not_beaten_but_left_out() -> None:
     rest = {name: one for name, one in HOLDING.comparisons.items() if name == "majority"}
     assert verdict(replace(HOLDING, comparisons=rest)).code is Code.HOLDS
+
+
+def test_without_a_calibration_error_nothing_is_said_of_it() -> None:
+    known = ModelFigures(
+        name="lit", title="LiT", figures={"gain_bp": GOOD, "ece": Measured(value=None, why="one class")}
+    )
+    found = verdict(replace(HOLDING, subject=known))
+    assert "surest class" not in found.text and "surest class" in verdict(HOLDING).text

@@ -52,6 +52,13 @@ def test_a_crossed_plant_is_not_found_by_the_residual_alone(crossed: Case) -> No
     assert abs(share(judged(crossed, rule), "model")) <= 0.4
 
 
+def test_a_crossed_plant_is_not_found_by_a_lit_whose_window_is_too_short_by_a_row(tmp_path: File) -> None:
+    world = world_of(Plant.CROSSED)
+    case = case_of(world, CROSSED_ROWS, 1, tmp_path, length=world.lag)
+    # The touch lasts, so that a later row tells some of it; that the rest is missing shows where LiT has it from.
+    assert share(judged(case, trained(case, tmp_path / "model", config_of(case))), "model") <= 0.8
+
+
 def test_where_nothing_is_nothing_is_found(tmp_path: File) -> None:
     case = case_of(world_of(Plant.NONE), NONE_ROWS, 1, tmp_path)
     model = trained(case, tmp_path / "model", config_of(case))
