@@ -16,7 +16,7 @@ from hlhft.alpha.evaluation import words
 from hlhft.alpha.evaluation.result import Evaluation, Horizon
 from hlhft.alpha.training_report import TrainingReport
 from hlhft.report.markup import document, terms, text_of
-from hlhft.report.numbers import count, counted, duration, period, plain
+from hlhft.report.numbers import count, counted, duration, moment, period, plain
 
 VERSION = 1
 CLASS_TITLES = ("down", "flat", "up")
@@ -38,6 +38,17 @@ class DataFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     segments: int
 
 
+class DayModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The model that forecast one day of a walk."""
+
+    begin_ns: int  # of the UTC day
+    from_ns: int  # what its train block lives through
+    to_ns: int
+    rows: int  # samples of its train block
+    seed: int  # the chosen one
+    stop_nll: float
+
+
 class Card(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`card.json`."""
 
@@ -48,9 +59,16 @@ class Card(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     model: Bundle  # its record: ranges of every block, feature schema, code key, seed
     training: TrainingReport
     evaluation: Evaluation | None
+    days: tuple[DayModel, ...] = ()  # of a walk, in order of time; `model` and `training` are the last one's
 
 
-def card_of(dataset: Dataset, model: Bundle, training: TrainingReport, evaluation: Evaluation | None) -> Card:
+def card_of(
+    dataset: Dataset,
+    model: Bundle,
+    training: TrainingReport,
+    evaluation: Evaluation | None,
+    days: tuple[DayModel, ...] = (),
+) -> Card:
     """The card of a model whose evaluation may be missing."""
     return Card(
         verdict=NOT_EVALUATED if evaluation is None else evaluation.verdict.text,
@@ -67,6 +85,7 @@ def card_of(dataset: Dataset, model: Bundle, training: TrainingReport, evaluatio
         model=model,
         training=training,
         evaluation=evaluation,
+        days=days,
     )
 
 
@@ -87,16 +106,19 @@ def render(card: Card) -> str:
     charts = [chart for place, one in enumerate(horizons) for chart in _charts(place, one)]
     sentence = NOT_EVALUATED if evaluation is None else evaluation.verdict.sentence
     remarks = "" if evaluation is None else " ".join(evaluation.verdict.remarks)
+    walked = "" if evaluation is None else words.walk_sentence(evaluation)
     body = "\n".join(
         [
             "<main>",
             f'<p class="kicker"><b>hlhft model</b> · {" · ".join(map(text_of, _facts(card)))}</p>',
             f"<h1>{text_of(sentence)}</h1>",
             f'<p class="remarks">{text_of(remarks)}</p>' if remarks else "",
+            f'<p class="note under">{text_of(walked)}</p>' if walked else "",
             _figure_cards(horizons[0]) if horizons else "",
             *(part for place, one in enumerate(horizons) for part in _horizon(place, one)),
             f'<p class="note under">{text_of(words.assumptions(evaluation))}</p>' if evaluation is not None else "",
             _luck(evaluation),
+            *_days(card),
             *_training(card),
             *_blocks(card),
             "<h2>What it is</h2>",
@@ -145,6 +167,9 @@ def _horizon(place: int, horizon: Horizon) -> Iterable[str]:
     yield _table(*words.figures_table(horizon))
     yield '<p class="note between">Its advantage on the same rows; above zero it is the better one.</p>'
     yield _table(*words.gains_table(horizon))
+    if len(horizon.by_day) > 1:
+        yield '<p class="note between">By day; above zero its NLL is the lower one.</p>'
+        yield _table(*words.days_table(horizon))
     yield (
         '<div class="two"><section class="panel chart"><h3>What it said and what came</h3>'
         "<p>On the line, a probability means what it says.</p>"
@@ -251,6 +276,24 @@ def _blocks(card: Card) -> Iterable[str]:
         for one in ranges
     ]
     yield _table(["block", "coin", "from and to", "samples, all coins"], rows)
+
+
+def _days(card: Card) -> Iterable[str]:
+    if not card.days:
+        return
+    yield "<h2>The model of each day</h2>"
+    yield '<p class="note">The last one is what is served, and what the sections around this one are of.</p>'
+    rows = [
+        [
+            moment(one.begin_ns)[:10],
+            period(one.from_ns, one.to_ns),
+            count(one.rows),
+            str(one.seed),
+            plain(one.stop_nll, 4),
+        ]
+        for one in card.days
+    ]
+    yield _table(["day", "train block from and to", "samples", "seed", "NLL, stop block"], rows)
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -171,26 +171,39 @@ def walk_forward(
     horizon: int | None = None,
     shares: Sequence[float] = (0.75, 0.125, 0.125),
     days_before: int = 1,
+    newest: int | None = None,
     half_lives: float = HALF_LIVES,
 ) -> list[Split]:
     """A split for each day (UTC) but the first `days_before`: the day is the test, all before it are the other blocks.
 
-    At most FOLDS_MAX, the newest. Raises DataError where there are fewer than two days of samples, and as `split_once`.
+    A day that is over before its embargo is no test. In order of time; the `newest` so many of them, None: all, at most
+    FOLDS_MAX. Each holds its rows, 8 bytes a sample. Raises DataError where there are fewer, where the dataset's
+    protocol says what its test is, and as `split_once`.
     """
     if len(shares) != 3 or min(shares) < 0 or shares[0] <= 0 or abs(sum(shares) - 1) > 1e-9:
         raise ValueError(f"shares {tuple(shares)} are not three numbers from 0 that make 1, train's above it")
     if days_before < 1:
         raise ValueError(f"{days_before} days before the first test are too few, expected 1 at least")
+    if newest is not None and not 1 <= newest <= FOLDS_MAX:
+        raise ValueError(f"{newest} days to walk are not 1 to {FOLDS_MAX}")
+    if dataset.test_from_ns is not None:
+        raise DataError(
+            dataset.name, None, "its protocol says what its test is, so it is split once: do not walk it forward"
+        )
     lives = _lives_of(dataset, length, horizon)
-    days = np.unique(lives.ts_ns // DAY_NS)
-    if len(days) <= days_before:
+    day_of = lives.ts_ns // DAY_NS
+    days = np.unique(day_of)
+    outlasting = np.unique(day_of[lives.begin_ns >= day_of * DAY_NS + _fixed_ns(dataset, lives, half_lives)])
+    tests = np.intersect1d(days[days_before:], outlasting)
+    if len(tests) < (newest or 1):
         raise DataError(
             dataset.name,
             None,
-            f"it has samples of {len(days)} days, expected {days_before + 1} at least to walk forward, record longer",
+            f"it has samples of {len(days)} days, expected {days_before + (newest or 1)} at least to walk forward, and "
+            f"{len(tests)} that can be tests: record longer, or walk fewer days",
         )
     splits = []
-    for day in days[days_before:][-FOLDS_MAX:]:
+    for day in tests[-(newest or FOLDS_MAX) :]:
         known = _Lives(*(column[lives.ts_ns < (day + 1) * DAY_NS] for column in lives))
         earlier = known.ts_ns[known.ts_ns < day * DAY_NS]
         cuts = (*_quantiles(earlier, np.cumsum(shares)[:2]), int(day) * DAY_NS)
@@ -239,9 +252,7 @@ def _split(
     horizon: int | None,
     half_lives: float,
 ) -> Split:
-    if half_lives < 0:
-        raise ValueError(f"{half_lives} half-lives are fewer than none")
-    fixed_ns = int((lives.end_ns - lives.ts_ns).max()) + round(half_lives * dataset.schema.half_life_ms * 1e6)
+    fixed_ns = _fixed_ns(dataset, lives, half_lives)
     bounds = (_EARLIEST_NS, *cuts_ns, _LATEST_NS)
     blocks = []
     has_earlier = False
@@ -266,6 +277,13 @@ def _split(
     key = _key(dataset, blocks[-1], length, horizon)
     train, stop, calibrate, test = blocks
     return Split(train, stop, calibrate, test, embargo_ns, length, horizon, key)
+
+
+def _fixed_ns(dataset: Dataset, lives: _Lives, half_lives: float) -> int:
+    """From a cut to the first window after it: the longest label's life and what features remember."""
+    if half_lives < 0:
+        raise ValueError(f"{half_lives} half-lives are fewer than none")
+    return int((lives.end_ns - lives.ts_ns).max()) + round(half_lives * dataset.schema.half_life_ms * 1e6)
 
 
 def _ranges(dataset: Dataset, lives: _Lives, kept: NDArray[np.bool_]) -> tuple[Range, ...]:

@@ -139,11 +139,13 @@ def parts(found: Evaluation, *, is_wide: bool = True) -> Iterator[RenderableType
     from hlhft.alpha.evaluation.words import (
         absent_sentences,
         assumptions,
+        days_table,
         figures_table,
         gains_table,
         horizon_title,
         subject_title,
         trials_sentence,
+        walk_sentence,
     )
 
     yield Text()
@@ -152,10 +154,13 @@ def parts(found: Evaluation, *, is_wide: bool = True) -> Iterator[RenderableType
         yield Padding(Text(horizon_title(horizon), style="bold cyan"), (1, 0, 0, 0))
         yield Padding(_table(*figures_table(horizon), is_wide=is_wide), (1, 0))
         yield _table(*gains_table(horizon), is_wide=is_wide)
+        if horizon is found.horizons[0] and len(horizon.by_day) > 1:
+            yield Padding(_table(*days_table(horizon), is_wide=is_wide), (1, 0, 0, 0))
         if horizon is not found.horizons[0]:
             yield Padding(Text(horizon.verdict.sentence), (1, 0, 0, 0))
     yield Text()
-    for sentence in (*absent_sentences(found), assumptions(found), trials_sentence(found.trials)):
+    said = (walk_sentence(found), *absent_sentences(found), assumptions(found), trials_sentence(found.trials))
+    for sentence in filter(None, said):
         yield Text(sentence, style="dim")
     yield Text()
     yield Text(found.verdict.sentence, style="bold")

@@ -26,6 +26,7 @@ PACKAGES = (
 PRESETS = ("paper", "plus", "deeplob")
 LABELS = ("barrier", "window", "markout")
 HORIZONS_MAX = 16
+WALK_MAX = 400  # days; splits.FOLDS_MAX, which is not imported here because numpy would be
 
 
 def _milliseconds(context: click.Context, option: click.Parameter, value: str) -> tuple[int, ...]:
@@ -98,13 +99,18 @@ def _milliseconds(context: click.Context, option: click.Parameter, value: str) -
     help="The log of trials; this training is added to it.",
 )  # fmt: skip
 @click.option("--cache", type=click.Path(path_type=Path), metavar="FOLDER", help="Of datasets. Default: with the code.")
+@click.option(
+    "--walk-forward", type=click.IntRange(1, WALK_MAX), metavar="N",
+    help="Judge by the newest N days, each forecast by a model of what lies before it. Default: by one split.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the card as JSON, and nothing else.")
 def command(*, as_json: bool, **options: Any) -> None:
     """Train a model on recorded data and say what it is worth.
 
     Rows in order of time become four blocks, apart from each other: train, stop, calibrate, test. Each seed is trained
     on the first and stopped by the second; the best is calibrated on the third and judged, beside simple rules, on the
-    fourth, which is opened once. The model, its card and what it takes to go on are in the folder.
+    fourth, which is opened once. The model, its card and what it takes to go on are in the folder. With --walk-forward
+    that is done for each of the newest days, the fourth block, and all are judged as one; the newest model is kept.
 
     Interrupted, it keeps whole epochs; --resume goes on to the same result.
     """
@@ -161,6 +167,7 @@ def _wish(options: dict[str, Any]) -> Wish:
         coins=tuple(coin.strip() for coin in (options["coins"] or "").split(",") if coin.strip()),
         cache=options["cache"],
         fi2010_inputs=int(options["fi2010_inputs"]),
+        walk=options["walk_forward"],
     )
 
 
@@ -216,8 +223,8 @@ def _made(wish: Wish, *, as_json: bool) -> Card:
         return make_model(wish, lambda what: progress(what, hidden=as_json), on_seed=on_seed)
     except KeyboardInterrupt:
         raise CommandError(
-            f"interrupted: {len(finished)} of {wish.seeds} seeds are finished and whole epochs are kept, go on with "
-            f"--resume {wish.folder} and the same options",
+            f"interrupted: {len(finished)} of {wish.seeds * (wish.walk or 1)} seeds are finished and whole epochs are "
+            f"kept, go on with --resume {wish.folder} and the same options",
             ExitCode.INTERRUPTED,
         ) from None
 

@@ -12,6 +12,7 @@ from hlhft.alpha.dataset import Dataset, DatasetWriter, LabelColumns
 from hlhft.alpha.labels import LabelSpec
 from hlhft.alpha.models.config import LitConfig
 from hlhft.alpha.schema import FLAG_VALID, ROW_DTYPE, FeatureSchema
+from hlhft.alpha.splits import DAY_NS
 from tests.alpha.records import SCHEMA, lit
 
 EVERY_NS = 100_000_000
@@ -40,40 +41,46 @@ def planted(
     folder: Path,
     *,
     rows: int = 4_000,
+    days: int = 1,
     seed: int = 0,
     classes: Sequence[Classes] = (by_imbalance,),
     coin: str = "BTC",
     specs: Sequence[LabelSpec] = (),
     schema: FeatureSchema = SCHEMA,
 ) -> Dataset:
-    """A dataset of one segment; one label column for each of `classes`."""
+    """A dataset of one segment, or of one on each of so many days; one label column for each of `classes`."""
+    assert rows % days == 0
     random = np.random.default_rng(seed)
     values = random.normal(size=(rows, schema.columns)).astype(np.float32)
     values[:, schema.imbalance_column] = random.uniform(-1, 1, rows)
+    a_day = rows // days
+    day, place = np.divmod(np.arange(rows), a_day)
     heads = np.zeros(rows, ROW_DTYPE)
-    heads["ts_exch_ns"] = heads["ts_local_ns"] = 1_700_000_000_000_000_000 + np.arange(rows) * EVERY_NS
+    heads["ts_exch_ns"] = heads["ts_local_ns"] = 1_700_000_000_000_000_000 + day * DAY_NS + place * EVERY_NS
     heads["sequence"] = np.arange(1, rows + 1)
     heads["mid_ticks"] = heads["micro_ticks"] = 10_000.0
     heads["half_spread_ticks"], heads["sigma_bp"], heads["flags"] = 0.5, 1.0, FLAG_VALID
     found = np.stack([one(values[:, schema.imbalance_column], random) for one in classes], axis=1).astype(np.int8)
-    found[rows - HORIZON_ROWS :] = -1
+    found[place >= a_day - HORIZON_ROWS] = -1
     end_ns = np.where(
         found >= 0, heads["ts_local_ns"][:, None] + HORIZON_ROWS * EVERY_NS, heads["ts_local_ns"][:, None]
     )
     move_bp = np.where(found >= 0, (found - 1) * 2.0 + random.normal(0, 0.1, found.shape), 0).astype(np.float32)
     labels = LabelColumns(found, end_ns, move_bp, np.full(found.shape, 0.5, np.float32))
-    named = [LabelSpec(name=f"next-{place}", kind="window", horizon_ms=200) for place in range(len(classes))]
+    named = [LabelSpec(name=f"next-{column}", kind="window", horizon_ms=200) for column in range(len(classes))]
     with DatasetWriter(
         folder,
         name=folder.name,
-        key=f"{seed}-{rows}-{'-'.join(one.__name__ for one in classes)}",
+        key=f"{seed}-{rows}-{days}-{'-'.join(one.__name__ for one in classes)}",
         schema=schema,
         labels=specs or named,
         coins=[coin],
         sources=["planted"],
         profile="recorded",
     ) as writer:
-        writer.append(coin, heads, values, labels)
+        for first in range(0, rows, a_day):
+            part = slice(first, first + a_day)
+            writer.append(coin, heads[part], values[part], LabelColumns(*(column[part] for column in labels)))
         return writer.finish()
 
 

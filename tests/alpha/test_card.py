@@ -8,8 +8,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from hlhft.alpha.card import NOT_EVALUATED, Card, card_of, from_json, render, to_json
+from hlhft.alpha.card import NOT_EVALUATED, Card, DayModel, card_of, from_json, render, to_json
 from hlhft.alpha.dataset import Dataset
+from hlhft.alpha.splits import DAY_NS
 from hlhft.alpha.training_options import TrainingOptions
 from hlhft.alpha.training_report import CalibrationFigures, SeedFigures, TrainingReport
 from tests.alpha.evaluation.test_words import whole
@@ -123,3 +124,23 @@ def test_the_model_is_named_as_settings_name_it(dataset: Dataset) -> None:
     model = msgspec.structs.replace(record(), model_id=7011451906116796822)
     page = render(card_of(dataset, model, REPORT, None))
     assert "614dae5c3fd3c196" in page and "7011451906116796822" not in page
+
+
+def test_a_walk_is_said_to_be_one_with_its_days_and_their_models(dataset: Dataset) -> None:
+    found = whole()
+    (day,) = found.horizons[0].by_day
+    days = tuple(msgspec.structs.replace(day, begin_ns=number * DAY_NS) for number in (20_000, 20_001))
+    found = msgspec.structs.replace(found, folds=2, horizons=(msgspec.structs.replace(found.horizons[0], by_day=days),))
+    models = tuple(
+        DayModel(begin_ns=one.begin_ns, from_ns=0, to_ns=one.begin_ns - 1, rows=777, seed=1, stop_nll=0.5)
+        for one in days
+    )
+    card = card_of(dataset, record(), REPORT, found, models)
+    assert from_json(to_json(card)) == card
+    page = render(card)
+    assert "Walked forward over 2 days" in page and "<h2>The model of each day</h2>" in page
+    assert page.count("<td>2024-10-04</td>") == page.count("<td>2024-10-05</td>") == 2 and "<td>777</td>" in page
+
+
+def test_the_card_of_one_split_says_nothing_of_a_walk(page: str) -> None:
+    assert "Walked forward" not in page and "The model of each day" not in page

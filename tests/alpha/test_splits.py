@@ -155,6 +155,23 @@ def test_walking_forward_by_day(tmp_path: Path) -> None:
     assert len({split.key for split in splits}) == 3
 
 
+def test_a_walk_is_of_the_newest_days_that_outlast_their_embargo(tmp_path: Path) -> None:
+    days = [("BTC", every(300 * SECOND_NS, 288, START_NS + day * DAY_NS)) for day in range(3)]
+    dataset = write(tmp_path / "set", [*days, ("BTC", every(SECOND_NS, 5, START_NS + 3 * DAY_NS))])
+    whole = walk_forward(dataset, length=3)
+    assert [split.test.ranges[0].from_ns // DAY_NS - START_NS // DAY_NS for split in whole] == [1, 2]
+    for newest in (1, 2):
+        found = walk_forward(dataset, length=3, newest=newest)
+        assert [split.key for split in found] == [split.key for split in whole[-newest:]]
+    with pytest.raises(DataError, match="samples of 4 days, expected 4 at least to walk forward, and 2 that can be"):
+        walk_forward(dataset, length=3, newest=3)
+    with pytest.raises(ValueError, match="0 days to walk are not 1 to"):
+        walk_forward(dataset, length=3, newest=0)
+    given = write(tmp_path / "given", days, test_from_ns=START_NS + DAY_NS)
+    with pytest.raises(DataError, match="its protocol says what its test is"):
+        walk_forward(given, length=3)
+
+
 def test_what_cannot_be_split_says_why(tmp_path: Path) -> None:
     tiny = write(tmp_path / "tiny", [("BTC", every(SECOND_NS, 30))])
     with pytest.raises(DataError, match="no row ends a window of 31 rows"):

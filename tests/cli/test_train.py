@@ -16,6 +16,7 @@ import pytest
 from hlhft.alpha.bundle import load_bundle, predictor
 from hlhft.alpha.card import from_json
 from hlhft.alpha.labels import LabelSpec
+from hlhft.alpha.splits import FOLDS_MAX
 from hlhft.alpha.trials import TrialLog
 from hlhft.cli import invoke
 from hlhft.cli.errors import ExitCode
@@ -106,6 +107,23 @@ def test_an_interrupt_keeps_what_is_finished(
     assert train("--resume", "cut", "--seeds", "2") == ExitCode.OK
     assert load_bundle(Path("cut/model")).model_id == load_bundle(Path("whole/model")).model_id
     assert len(TrialLog(Path("runs/trials.jsonl")).trials) == 2  # the interrupted one is the one that was gone on with
+
+
+def test_a_walk_is_judged_by_its_days_and_says_so(
+    train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    days = planted(tmp_path / "days", rows=3_600, days=3, specs=[LABEL]).folder
+    assert train("--walk-forward", "2", "--output", "walk", data_dir=days) == ExitCode.OK
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Walked forward over 2 days: each was forecast by a model, and by rivals" in said
+    assert "2023-11-15" in said and "2023-11-16" in said and "against LightGBM" in said
+    card = from_json(Path("walk/model/card.json").read_bytes())
+    assert card.model == load_bundle(Path("walk/model")) and len(card.days) == 2
+    assert Path("walk/days/2023-11-15/run.json").is_file() and not Path("walk/days/2023-11-15/model").exists()
+    assert train("--walk-forward", "3", data_dir=days) == ExitCode.DATA
+    assert "expected 4 at least to walk forward" in " ".join(capsys.readouterr().err.split())
+    assert train("--walk-forward", str(FOLDS_MAX + 1), data_dir=days) == ExitCode.USAGE
 
 
 def test_json_is_the_card_and_nothing_else(train: Train, capsys: pytest.CaptureFixture[str]) -> None:

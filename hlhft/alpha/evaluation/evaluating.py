@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -56,6 +56,13 @@ class Options:
     fitting: baselines.Settings = field(default_factory=baselines.Settings)
 
 
+class Fold(NamedTuple):
+    """A split, and the rows of its test block, int64[k], sorted, as the log of trials gave them."""
+
+    split: Split
+    rows: np.ndarray
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """The evaluation, and what the log of trials is to keep of it."""
@@ -70,6 +77,7 @@ def evaluate(
     rows: np.ndarray,
     subject: Subject,
     *,
+    earlier: Sequence[Fold] = (),
     others: Sequence[Subject] = (),
     options: Options | None = None,
     in_sample: bool = False,
@@ -77,10 +85,14 @@ def evaluate(
 ) -> Outcome:
     """The subject, beside the rivals and `others` (which forecast the same labels), on `rows` int64[k].
 
-    The rows are the test block's, as the log of trials gave them; `trial_sharpes` is what the log holds of all other
-    trials, NaN for one without a ratio. Raises DataError when there is no row, ValueError for what is no forecast.
+    The rows are the test block's, as the log of trials gave them. With `earlier` folds of a walk, whose rows are other
+    ones, all rows are judged as one, and the rivals of each were fitted on its own blocks. `trial_sharpes` is what the
+    log holds of all other trials, NaN for one without a ratio. Raises DataError when there is no row, ValueError for
+    what is no forecast.
     """
     options = options or Options()
+    folds = (*earlier, Fold(split, rows))
+    rows = np.sort(np.concatenate([fold.rows for fold in folds]))
     if not len(rows):
         raise DataError(dataset.name, None, "the test block is empty, give a longer recording")
     columns = [dataset.label_named(spec.name) for spec in subject.labels]
@@ -93,7 +105,7 @@ def evaluate(
         labelled = np.asarray(dataset.classes[rows, column]) >= 0
         given = {name: (title, p[labelled, place], mu[labelled, place]) for name, (title, (p, mu)) in forecasts.items()}
         horizon, trials, ratio, missing = _horizon(
-            dataset, split, rows[labelled], column, given, options, in_sample, None if place else trial_sharpes
+            dataset, folds, column, given, options, in_sample, None if place else trial_sharpes
         )
         horizons.append(horizon)
         absent |= missing
@@ -114,14 +126,14 @@ def evaluate(
         horizons=tuple(horizons),
         trials=headline[0],
         absent=absent,
+        folds=len(folds),
     )
     return Outcome(evaluation, headline[1])
 
 
 def _horizon(
     dataset: Dataset,
-    split: Split,
-    rows: np.ndarray,
+    folds: Sequence[Fold],
     column: int,
     given: Mapping[str, tuple[str, np.ndarray, np.ndarray]],
     options: Options,
@@ -130,13 +142,13 @@ def _horizon(
 ) -> tuple[Horizon, Trials | None, float, dict[str, str]]:
     """The horizon, the look at luck, the subject's ratio, and which rivals are missing and why."""
     spec = dataset.labels[column]
+    folds = [Fold(split, rows[np.asarray(dataset.classes[rows, column]) >= 0]) for split, rows in folds]
+    rows = np.sort(np.concatenate([fold.rows for fold in folds]))
     if not len(rows):
         raise DataError(dataset.name, None, f"no test row has a label {spec.name}, give a longer recording")
-    fitted, prior = fit_rivals(dataset, split, column, options)
+    rivals, prior, missing = _rivals(dataset, folds, column, options)
     truth, cells = truth_of(dataset, rows, column, prior=prior, cost_bp=max(options.fee_bp, spec.cost_bp))
-    models = {name: (title, calls_of(p, mu, prior)) for name, (title, p, mu) in given.items()}
-    rivals = {name: rival for name, rival in fitted.items() if isinstance(rival, Rival)}
-    models |= rivals_on(dataset, rows, column, rivals, prior, options)
+    models = {name: (title, calls_of(p, mu, prior)) for name, (title, p, mu) in given.items()} | rivals
     by = Judge(
         label=spec.name,
         horizon_ms=spec.horizon_ms,
@@ -148,8 +160,33 @@ def _horizon(
         in_sample=in_sample,
     )
     horizon, trials = judge(by, models, trial_sharpes=trial_sharpes)
-    missing = {name: rival.why for name, rival in fitted.items() if isinstance(rival, Absent)}
     return horizon, trials, sharpe_of(truth, next(iter(models.values()))[1]), missing
+
+
+def _rivals(
+    dataset: Dataset, folds: Sequence[Fold], column: int, options: Options
+) -> tuple[dict[str, tuple[str, Calls]], np.ndarray, dict[str, str]]:
+    """Title and calls on the sorted rows of all folds, class shares float64[n, 3], and who is missing in a fold, why.
+
+    Each fold's rivals and shares are those of its own blocks.
+    """
+    said: list[dict[str, tuple[str, Calls]]] = []
+    priors: list[np.ndarray] = []
+    missing: dict[str, str] = {}
+    for split, rows in folds:
+        fitted, prior = fit_rivals(dataset, split, column, options)
+        missing |= {name: rival.why for name, rival in fitted.items() if isinstance(rival, Absent)}
+        rivals = {name: rival for name, rival in fitted.items() if isinstance(rival, Rival)}
+        said.append(rivals_on(dataset, rows, column, rivals, prior, options) if len(rows) else {})
+        priors.append(np.tile(prior, (len(rows), 1)))
+    said = [one for one in said if one]
+    order = np.argsort(np.concatenate([fold.rows for fold in folds]))
+    joined = {
+        name: (title, Calls(*(np.concatenate(parts)[order] for parts in zip(*(one[name][1] for one in said)))))
+        for name, (title, _) in (said[0] if said else {}).items()
+        if name not in missing
+    }
+    return joined, np.concatenate(priors)[order], missing
 
 
 def fit_rivals(

@@ -12,15 +12,17 @@ from hlhft.alpha.evaluation.comparison import diebold_mariano
 from hlhft.alpha.evaluation.luck import luck, sharpe
 from hlhft.alpha.evaluation.metrics import Metric, acted, equal_mass, metrics_for, nll_rows
 from hlhft.alpha.evaluation.result import (
+    DAYS_MAX,
     CalibrationBin,
     Comparison,
     CurvePoint,
+    Day,
     Horizon,
     Measured,
     ModelFigures,
     Trials,
 )
-from hlhft.alpha.evaluation.rows import CLASSES, DOWN, UP, Calls, Cells, Truth, days_of
+from hlhft.alpha.evaluation.rows import CLASSES, DAY_NS, DOWN, UP, Calls, Cells, Truth, days_of
 from hlhft.alpha.evaluation.verdict import Findings, verdict
 
 COVERAGES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
@@ -90,8 +92,26 @@ def judge(
         models=figures,
         comparisons=comparisons,
         verdict=verdict(findings),
+        by_day=by_day(by.ts_ns, by.truth, {name: calls for name, (_, calls) in models.items()}),
     )
     return horizon, trials
+
+
+def by_day(ts_ns: np.ndarray, truth: Truth, models: Mapping[str, Calls]) -> tuple[Day, ...]:
+    """Each UTC day with rows at the times int64[n], in order, the newest DAYS_MAX of them."""
+    days, place = np.unique(ts_ns // DAY_NS, return_inverse=True)
+    rows = np.bincount(place)
+    nll = {name: np.bincount(place, weights=nll_rows(truth, calls)) / rows for name, calls in models.items()}
+    gain_bp = {name: np.bincount(place, weights=acted(truth, calls)[1]) / rows for name, calls in models.items()}
+    return tuple(
+        Day(
+            begin_ns=int(day) * DAY_NS,
+            rows=int(rows[at]),
+            nll={name: float(means[at]) for name, means in nll.items()},
+            gain_bp={name: float(means[at]) for name, means in gain_bp.items()},
+        )
+        for at, day in enumerate(days)
+    )[-DAYS_MAX:]
 
 
 def returns_by_cell(truth: Truth, calls: Calls) -> np.ndarray:

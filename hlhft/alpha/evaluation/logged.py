@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from hlhft.alpha.dataset import Dataset
-from hlhft.alpha.evaluation.evaluating import SHARPE, Options, Outcome, Subject, evaluate, is_in_sample
+from hlhft.alpha.evaluation.evaluating import SHARPE, Fold, Options, Outcome, Subject, evaluate, is_in_sample
 from hlhft.alpha.splits import Range, Split
 from hlhft.alpha.trials import Fact, TrialLog
 
@@ -19,25 +19,38 @@ def evaluate_trial(
     *,
     trial: int,
     fitted_on: Mapping[str, Sequence[Range]] | None = None,
+    earlier: Sequence[Split] = (),
     others: Sequence[Subject] = (),
     options: Options | None = None,
 ) -> Outcome:
     """Opens the split's test block for the trial, evaluates the subject on it, and scores the trial.
 
-    `fitted_on` are the subject's ranges by block, None those of the split. Raises OpenedTwice when the trial has seen
-    the block, and as `evaluate`.
+    `fitted_on` are the subject's ranges by block, None those of the split. With the `earlier` splits of a walk, whose
+    test blocks are others, each is opened once and all are judged as one; of these, each was fitted on its own ranges.
+    Raises OpenedTwice when the trial has seen a block, and as `evaluate`.
     """
-    rows = log.open_test(split, trial)
-    ranges = split.ranges if fitted_on is None else fitted_on
+    folds = [Fold(one, log.open_test(one, trial)) for one in (*earlier, split)]
+    *walked, (_, rows) = folds
+    meets = [
+        is_in_sample(
+            dataset,
+            fold.rows,
+            fold.split.length,
+            fold.split.ranges if fitted_on is None or fold.split is not split else fitted_on,
+            horizon=fold.split.horizon,
+        )
+        for fold in folds
+    ]
     others_sharpes = [log.scores(number).get(SHARPE, math.nan) for number in log.trials if number != trial]
     outcome = evaluate(
         dataset,
         split,
         rows,
         subject,
+        earlier=walked,
         others=others,
         options=options,
-        in_sample=is_in_sample(dataset, rows, split.length, ranges, horizon=split.horizon),
+        in_sample=any(meets),
         trial_sharpes=others_sharpes,
     )
     log.score(trial, SHARPE, outcome.sharpe)

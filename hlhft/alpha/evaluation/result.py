@@ -11,6 +11,7 @@ from enum import StrEnum
 import msgspec
 
 VERSION = 1
+DAYS_MAX = 400
 
 
 class Code(StrEnum):
@@ -94,6 +95,15 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     diebold_mariano: DieboldMariano | None = None  # None: too few stretches of time
 
 
+class Day(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One UTC day of the test rows. Means of its rows by model, without intervals: a day is one draw."""
+
+    begin_ns: int
+    rows: int
+    nll: dict[str, float]
+    gain_bp: dict[str, float]
+
+
 class Horizon(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One label on the test rows: the subject first among `models`, then the baselines, and the verdict."""
 
@@ -107,6 +117,7 @@ class Horizon(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     models: tuple[ModelFigures, ...]
     comparisons: tuple[Comparison, ...]
     verdict: Verdict
+    by_day: tuple[Day, ...] = ()  # the newest DAYS_MAX, in order of time
 
     def model(self, name: str) -> ModelFigures | None:
         """The figures of the model of that name; None when it was not evaluated."""
@@ -143,6 +154,7 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     horizons: tuple[Horizon, ...]
     trials: Trials | None
     absent: dict[str, str]  # baselines that could not be fitted, and why
+    folds: int = 1  # models of the subject, and of each rival, that forecast a stretch of the rows each
     version: int = VERSION
 
     @property

@@ -32,7 +32,7 @@ class Truth(NamedTuple):
     segment: np.ndarray  # int64[n]; a round trip stays within one
     cell: np.ndarray  # int64[n], 0..cells-1 in order of time
     cells: int
-    prior: np.ndarray  # float64[3] class shares of the train block
+    prior: np.ndarray  # float64[3] class shares of the train block, or [n, 3] of each row's own
     cost_bp: float  # fee of a deal, >= 0 or a rebate below
     markouts_bp: dict[str, np.ndarray]  # by name: move of the price, float64[n]; NaN where the recording ends before
 
@@ -49,6 +49,7 @@ class Calls(NamedTuple):
 def calls_of(p: np.ndarray, mu_bp: np.ndarray, prior: np.ndarray, calls: np.ndarray | None = None) -> Calls:
     """Calls of probabilities. `calls` are those of a rule that names classes by itself, else the likeliest is named.
 
+    `prior` are class shares as in `Truth`.
     Raises ValueError, as a sentence, when the probabilities are none.
     """
     p = np.asarray(p, dtype=np.float64)

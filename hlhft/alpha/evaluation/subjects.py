@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hlhft.alpha.dataset import Dataset
+from hlhft.alpha.evaluation.evaluating import Subject
 from hlhft.alpha.labels import LabelSpec
 
 if TYPE_CHECKING:
@@ -55,4 +56,29 @@ class BundleSubject:
             p[part], mu_bp[part] = found.p, found.mu_bp
             if self.progress is not None:
                 self.progress(part.stop, len(ends))
+        return p, mu_bp
+
+
+@dataclass(frozen=True, slots=True)
+class WalkedSubject:
+    """Several models in order of time, each asked about the rows from its first moment to that of the next.
+
+    Rows before the first moment of all go to the first model.
+    """
+
+    name: str
+    title: str
+    labels: Sequence[LabelSpec]
+    models: Sequence[tuple[int, Subject]]  # first moment, ns; the model
+
+    def predict(self, dataset: Dataset, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """p float64[k, H, 3] and mu_bp float64[k, H] of the windows that end with these rows."""
+        firsts = np.array([first_ns for first_ns, _ in self.models])
+        assert (np.diff(firsts) > 0).all(), "they are in order of time"
+        place = np.maximum(np.searchsorted(firsts, dataset.ts_ns[ends], side="right") - 1, 0)
+        p, mu_bp = np.zeros((len(ends), len(self.labels), 3)), np.zeros((len(ends), len(self.labels)))
+        for at, (_, model) in enumerate(self.models):
+            own = place == at
+            if own.any():
+                p[own], mu_bp[own] = model.predict(dataset, ends[own])
         return p, mu_bp

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from hlhft.alpha.evaluation.metrics import METRICS, Metric
 from hlhft.alpha.evaluation.result import Evaluation, Horizon, Measured, Trials
-from hlhft.report.numbers import DASH, count, counted, duration, percent, period, plain, signed
+from hlhft.report.numbers import DASH, count, counted, duration, moment, percent, period, plain, signed
 
 FIGURES = ("nll", "ece", "macro_f1_balanced", "mcc_balanced", "directional", "round_trip", "gain_bp")
+BESIDE = ("majority", "imbalance", "lightgbm")  # rivals in the table of days
 GAINS = ("nll", "mcc_balanced", "gain_bp")
 _BY_NAME = {metric.name: metric for metric in METRICS}
 
@@ -54,6 +55,31 @@ def gains_table(horizon: Horizon) -> Table:
         title = one.rival if rival is None else rival.title
         rows.append([title, *(difference(one.gains[metric.name], metric) for metric in metrics), test])
     return ["better than", *(metric.title for metric in metrics), "p of NLL"], rows
+
+
+def days_table(horizon: Horizon) -> Table:
+    """Heads and rows: a UTC day a row, what the subject came to and by how much its NLL is lower than some rivals'."""
+    subject = horizon.models[0].name
+    rivals = [one for one in horizon.models[1:] if one.name in BESIDE]
+    metrics = _BY_NAME["nll"], _BY_NAME["gain_bp"]
+    rows = []
+    for day in horizon.by_day:
+        nll = day.nll[subject]
+        gains = [signed(day.nll[one.name] - nll, metrics[0].decimals) for one in rivals]
+        figures = [plain(nll, metrics[0].decimals), *gains, plain(day.gain_bp[subject], metrics[1].decimals)]
+        rows.append([moment(day.begin_ns)[:10], count(day.rows), *figures])
+    return ["day", "rows", metrics[0].title, *(f"against {one.title}" for one in rivals), metrics[1].title], rows
+
+
+def walk_sentence(evaluation: Evaluation) -> str:
+    """What figures of several models are of; empty for those of one."""
+    if evaluation.folds == 1:
+        return ""
+    return (
+        f"Walked forward over {count(evaluation.folds)} days: each was forecast by a model, and by rivals, that had "
+        "learned from what lay before it alone. The figures are of all these days together, and so of how models are "
+        "made here; the model that is kept is the newest of them."
+    )
 
 
 def horizon_title(horizon: Horizon) -> str:

@@ -10,10 +10,10 @@ import pytest
 
 from hlhft.alpha.baselines import NONE, gather, known_classes
 from hlhft.alpha.dataset import Dataset, DatasetWriter, LabelColumns
-from hlhft.alpha.evaluation.evaluating import Options, Outcome, evaluate, is_in_sample, markout_bp, truth_of
+from hlhft.alpha.evaluation.evaluating import Fold, Options, Outcome, evaluate, is_in_sample, markout_bp, truth_of
 from hlhft.alpha.evaluation.result import Code, from_json, to_json
 from hlhft.alpha.labels import LabelSpec
-from hlhft.alpha.splits import Range, Split, split_once
+from hlhft.alpha.splits import Range, Split, split_once, walk_forward
 from hlhft.data.errors import DataError
 from tests.alpha.datasets import SCHEMA, SECOND_NS, START_NS, every, heads_at, write
 
@@ -258,3 +258,27 @@ def test_a_shorter_label_may_come_nearer(tmp_path: Path) -> None:
     fitted = {"train": [Range(coin="BTC", from_ns=START_NS, to_ns=START_NS + 92 * SECOND_NS)]}
     assert not is_in_sample(dataset, rows, LENGTH, fitted, horizon=0)
     assert is_in_sample(dataset, rows, LENGTH, fitted, horizon=1) and is_in_sample(dataset, rows, LENGTH, fitted)
+
+
+def test_the_rivals_of_a_walk_learned_before_their_own_day(tmp_path: Path) -> None:
+    """Each day of the joined rows is what it is alone, for a subject and for every rival."""
+    dataset = planted(tmp_path / "set", 5 * 144, step_ns=600 * SECOND_NS)
+    splits = walk_forward(dataset, length=LENGTH, horizon=0)
+    *earlier, newest = (Fold(split, split.test.rows) for split in splits)
+    joined = evaluate(dataset, newest.split, newest.rows, Oracle(), earlier=earlier, options=QUICK).evaluation
+    assert (joined.folds, joined.horizons[0].rows) == (4, sum(split.test.size for split in splits))
+    for fold, day in zip((*earlier, newest), joined.horizons[0].by_day, strict=True):
+        alone = evaluate(dataset, fold.split, fold.rows, Oracle(), options=QUICK).evaluation
+        assert alone.folds == 1 and alone.horizons[0].by_day == (day,)
+    assert len({day.nll["majority"] for day in joined.horizons[0].by_day}) == 4
+
+
+def test_a_rival_that_a_fold_does_not_allow_is_missing(tmp_path: Path) -> None:
+    dataset = planted(tmp_path / "set", 3 * 60, step_ns=1_440 * SECOND_NS)
+    early, late = walk_forward(dataset, length=LENGTH, horizon=0)
+    assert early.train.size < 50 <= late.train.size
+    found = evaluate(
+        dataset, late, late.test.rows, Oracle(), earlier=[Fold(early, early.test.rows)], options=QUICK
+    ).evaluation
+    assert set(found.absent) == {"logistic"}
+    assert [one.name for one in found.horizons[0].models] == ["oracle", "majority", "persistence", "imbalance"]

@@ -9,9 +9,9 @@ import msgspec
 import numpy as np
 import pytest
 
-from hlhft.alpha.evaluation.judging import Judge, calibration, coverage_curve, judge, sharpe_of
+from hlhft.alpha.evaluation.judging import Judge, by_day, calibration, coverage_curve, judge, sharpe_of
 from hlhft.alpha.evaluation.metrics import METRICS
-from hlhft.alpha.evaluation.result import Code, Horizon
+from hlhft.alpha.evaluation.result import DAYS_MAX, Code, Horizon
 from hlhft.alpha.evaluation.rows import DAY_NS, Calls, Truth, calls_of, cut
 from tests.alpha.evaluation.worlds import SECOND_NS, THIRDS, calls, drawn, truth_of
 
@@ -150,3 +150,19 @@ def test_calibration_says_what_was_said_and_what_came() -> None:
     ]
     by, said = world(3_000, 1.0)
     assert sum(one.rows for one in calibration(by.truth, said)) == 3 * 3_000
+
+
+def test_a_day_is_the_mean_of_its_rows_by_hand() -> None:
+    truth = truth_of([2, 0, 2], move_bp=[5.0, -5.0, -3.0], half_spread_bp=0.5, cost_bp=1.0)
+    said = calls([[0.2, 0.2, 0.6], [0.5, 0.3, 0.2], [0.1, 0.1, 0.8]], [2.0, 0.0, 2.0])
+    ts_ns = np.array([7 * DAY_NS - 2, 7 * DAY_NS - 1, 7 * DAY_NS])
+    first, second = by_day(ts_ns, truth, {"lit": said})
+    assert (first.begin_ns, first.rows, second.begin_ns, second.rows) == (6 * DAY_NS, 2, 7 * DAY_NS, 1)
+    assert first.nll["lit"] == pytest.approx(-(math.log(0.6) + math.log(0.5)) / 2)
+    assert (first.gain_bp["lit"], second.gain_bp["lit"]) == (pytest.approx((5.0 - 1.5) / 2), pytest.approx(-4.5))
+
+
+def test_days_beyond_the_bound_are_the_newest() -> None:
+    n = DAYS_MAX + 2
+    found = by_day(np.arange(n) * DAY_NS, truth_of([0] * n), {"lit": calls([[0.5, 0.25, 0.25]] * n)})
+    assert len(found) == DAYS_MAX and found[0].begin_ns == 2 * DAY_NS

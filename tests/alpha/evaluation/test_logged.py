@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hlhft.alpha.evaluation.logged import evaluate_trial, facts_of
 from hlhft.alpha.evaluation.result import Code
-from hlhft.alpha.splits import split_once
+from hlhft.alpha.splits import split_once, walk_forward
 from hlhft.alpha.trials import OpenedTwice, TrialLog
-from tests.alpha.evaluation.test_evaluating import LENGTH, QUICK, Oracle, planted
+from tests.alpha.evaluation.test_evaluating import LENGTH, QUICK, SECOND_NS, Oracle, planted
 
 pytestmark = pytest.mark.alpha
 
@@ -54,3 +55,44 @@ def test_a_subject_that_was_fitted_on_the_test_block_is_told_so(tmp_path: Path) 
     other = evaluate_trial(dataset, split, Oracle(), log, trial=log.begin({}), fitted_on=fitted_on, options=FEW)
     assert other.evaluation.in_sample and other.evaluation.verdict.code is Code.CANNOT_TELL
     assert "fitted on" in other.evaluation.verdict.sentence
+
+
+@pytest.mark.parametrize(("skill", "code"), [(1.0, Code.HOLDS), (0.0, Code.NO_GAIN)])
+def test_a_walk_is_one_trial_whose_days_are_counted_together(tmp_path: Path, skill: float, code: Code) -> None:
+    """22 days, of which 20 are tests: enough for a claim, which none of them is by itself."""
+    dataset = planted(tmp_path / "set", 22 * 144, step_ns=600 * SECOND_NS, skill=skill)
+    dataset.heads = dataset.heads.copy()
+    dataset.heads["half_spread_ticks"] = 0.01  # a tick of the set is more than a move of it
+    splits = walk_forward(dataset, length=LENGTH, horizon=0, newest=20)
+    log = TrialLog(tmp_path / "trials.jsonl")
+    *earlier, newest = splits
+    found = evaluate_trial(
+        dataset,
+        newest,
+        Oracle(),
+        log,
+        trial=log.begin({}),
+        earlier=earlier,
+        options=replace(QUICK, rivals=("majority",)),
+    ).evaluation
+    horizon = found.horizons[0]
+    assert [log.openings(split) for split in splits] == [(1,)] * 20
+    assert found.folds == found.test_days == horizon.days == horizon.blocks == len(horizon.by_day) == 20
+    assert [day.rows for day in horizon.by_day] == [split.test.size for split in splits]
+    assert not found.in_sample and found.verdict.code is code
+    alone = evaluate_trial(dataset, newest, Oracle(), log, trial=log.begin({}), options=FEW).evaluation
+    assert alone.verdict.code is Code.CANNOT_TELL
+    with pytest.raises(OpenedTwice):
+        evaluate_trial(dataset, newest, Oracle(), log, trial=1, earlier=earlier, options=FEW)
+
+
+def test_a_fold_that_saw_a_day_of_the_walk_makes_all_of_it_no_evidence(tmp_path: Path) -> None:
+    dataset = planted(tmp_path / "set", 4 * 144, step_ns=600 * SECOND_NS)
+    early, middle, late = walk_forward(dataset, length=LENGTH, horizon=0)
+    leaked = middle._replace(train=middle.train._replace(ranges=middle.test.ranges))
+    log = TrialLog(tmp_path / "trials.jsonl")
+    found = evaluate_trial(
+        dataset, late, Oracle(), log, trial=log.begin({}), earlier=(early, leaked), options=FEW
+    ).evaluation
+    assert found.in_sample and found.verdict.code is Code.CANNOT_TELL
+    assert found.horizons[0].rows == np.sum([one.test.size for one in (early, middle, late)])

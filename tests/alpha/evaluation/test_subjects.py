@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from hlhft.alpha.bundle import load_bundle, predictor
-from hlhft.alpha.evaluation.subjects import BATCH, BundleSubject
+from hlhft.alpha.evaluation.subjects import BATCH, BundleSubject, WalkedSubject
 from tests.alpha.evaluation.models import trained
+from tests.alpha.evaluation.test_evaluating import SHORT, Oracle, planted
 
 pytestmark = pytest.mark.alpha
 
@@ -34,3 +35,16 @@ def test_it_says_what_it_is(tmp_path: Path) -> None:
     subject = BundleSubject(bundle, predictor(bundle, folder))
     assert subject.title == "LiT" and subject.name == "model"
     assert [spec.name for spec in subject.labels] == ["next-0"]
+
+
+def test_of_a_walk_each_row_is_the_newest_model_s_that_had_begun(tmp_path: Path) -> None:
+    dataset = planted(tmp_path / "set", 60)
+    first, second = Oracle(factor=1.0), Oracle(factor=-2.0)
+    firsts_ns = int(dataset.ts_ns[10]), int(dataset.ts_ns[30])
+    walked = WalkedSubject("model", "both", (SHORT,), tuple(zip(firsts_ns, (first, second), strict=True)))
+    ends = np.array([5, 29, 30, 50])
+    found = walked.predict(dataset, ends)
+    for place, part in enumerate(found):
+        assert np.array_equal(part[:2], first.predict(dataset, ends[:2])[place])
+        assert np.array_equal(part[2:], second.predict(dataset, ends[2:])[place])
+    assert walked.predict(dataset, ends[:0])[0].shape == (0, 1, 3)

@@ -14,6 +14,7 @@ from hlhft.alpha.evaluation.words import (
     GAINS,
     absent_sentences,
     assumptions,
+    days_table,
     difference,
     figures_table,
     gains_table,
@@ -21,6 +22,7 @@ from hlhft.alpha.evaluation.words import (
     subject_title,
     trials_sentence,
     value,
+    walk_sentence,
 )
 from tests.alpha.evaluation.test_result import evaluation
 from tests.alpha.evaluation.worlds import SECOND_NS, THIRDS, drawn
@@ -96,3 +98,18 @@ def test_luck_in_a_sentence() -> None:
     said = trials_sentence(trials)
     assert said.startswith("7 trials in the log, worth 1 independent one; ") and "90.0 %" in said
     assert "nothing of luck: there is one candidate only" in said
+
+
+def test_a_row_a_day_and_rivals_by_how_much_they_are_beaten() -> None:
+    (day,) = horizon().by_day
+    heads, rows = days_table(horizon())
+    assert heads == ["day", "rows", "NLL", "against class shares", "bp a row"]
+    assert rows[0][:2] == ["1970-01-01", "400"]
+    gain = float(rows[0][3].replace("\N{MINUS SIGN}", "-"))
+    assert abs(gain - (day.nll["majority"] - day.nll["lit"])) < 1e-4
+
+
+def test_a_walk_says_that_its_figures_are_of_several_models() -> None:
+    assert walk_sentence(whole()) == ""
+    said = walk_sentence(msgspec.structs.replace(whole(), folds=21))
+    assert said.startswith("Walked forward over 21 days: each was forecast by a model, and by rivals, that had learned")
