@@ -133,6 +133,10 @@ class Machine:
                 return
             self._begin(rows.session, now_ns)
         market = self._market(rows)
+        if not rows.is_snapshot and market.window.is_of_before(rows.heads):
+            # An engine whose state folder is new counts its sessions, and its rows, from the beginning.
+            self._begin(rows.session, now_ns)
+            market = self._market(rows)
         if rows.is_snapshot:
             self._snapshot(market, rows, now_ns)
         else:

@@ -91,6 +91,11 @@ class Window:
         self._put(heads, values, sequence, local_ns)
         return is_reset
 
+    def is_of_before(self, heads: np.ndarray) -> bool:
+        """Whether these rows are newer than what is known, and their numbers are not: they are counted anew."""
+        is_numbered_before = self.count > 0 and int(heads["sequence"][-1]) <= self.newest
+        return is_numbered_before and int(heads["ts_local_ns"][-1]) > self.data_ns
+
     def _put(self, heads: np.ndarray, values: np.ndarray, newest: int, data_ns: int) -> None:
         count = len(heads)
         if self._end + count > len(self._values):

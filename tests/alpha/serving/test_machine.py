@@ -172,6 +172,17 @@ def test_another_session_begins_anew() -> None:
     assert served.machine.counters["session while ready"] == 1
 
 
+def test_an_engine_that_counts_from_the_beginning_again_is_followed() -> None:
+    """Its state folder is new: its session has the number of the one before, and so have its rows."""
+    served = ready()
+    later = {"begin_ns": BEGIN_NS + 60 * NS}
+    begun = served.told(rows(0, 1, flags=VALID | RESET, **later))
+    assert published(begun) == [(Reason.FILLING, 0)] and served.state is State.FILLING
+    assert published(served.told(rows(1, LENGTH - 1, **later))) == [(Reason.NONE, LENGTH - 1)]
+    assert served.machine.counters["session while ready"] == 1
+    assert (served.windows[-1][1] == rows_of(0, LENGTH)[1]).all()
+
+
 def test_rows_that_are_known_change_nothing() -> None:
     served = ready()
     assert published(served.told(rows(1, 2))) == []

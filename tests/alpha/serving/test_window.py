@@ -106,3 +106,13 @@ def test_rows_that_do_not_follow_are_a_mistake_of_the_caller() -> None:
         window.append(*rows_of(3, 1), None)
     with pytest.raises(AssertionError):
         window.view()
+
+
+def test_rows_that_are_counted_anew_are_told_from_those_that_are_known() -> None:
+    window = Window(3, FEATURES)
+    assert not window.is_of_before(rows_of(0, 1)[0]), "nothing is known yet"
+    window.append(*rows_of(0, 3), None)
+    assert not window.is_of_before(rows_of(2, 1)[0]) and not window.is_of_before(rows_of(3, 1)[0])
+    assert not window.is_of_before(rows_of(0, 5)[0])
+    assert window.is_of_before(rows_of(2, 1, begin_ns=BEGIN_NS + 1)[0])
+    assert not window.is_of_before(rows_of(3, 1, begin_ns=BEGIN_NS + 1)[0])
