@@ -305,7 +305,7 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def _identity(card: Card) -> dict[str, Any]:
     model = card.model
     return {
-        "model id": model.model_id,
+        "model id": f"{model.model_id:016x}",
         "network": msgspec.to_builtins(model.config),
         "trained weights": card.training.weights,
         "training": msgspec.to_builtins(card.training.options),

@@ -90,6 +90,8 @@ def prepare(
     while recordings are read. Raises DataError for what is
     missing, damaged or of no use, ValueError for an unknown profile.
     """
+    if coins and not _is_catalogue(data_dir):
+        raise DataError(data_dir, None, "coins are chosen of a catalogue, and this is none: leave out the coins")
     if is_dataset(data_dir):
         return _as_asked(open_dataset(data_dir), schema, labels)
     root = default_cache() if cache is None else cache
@@ -123,7 +125,7 @@ def sources_in(
     events are left out where the events are there too. Only files that stand directly in the folder count, and a text
     or description beside them does not.
     """
-    if any(data_dir.glob("kind=*")):
+    if _is_catalogue(data_dir):
         catalogue = Catalogue(data_dir)
         known = sorted({coin for kind in (BOOK, BBO) for coin in coins_in(data_dir, kind)})
         return [CatalogueSource(catalogue, [coin], begin_ns=begin_ns, end_ns=end_ns) for coin in coins or known]
@@ -143,6 +145,10 @@ def sources_in(
         telling = [source for source in group if source.reader != _BOOKS_READER] or group
         together.append(telling[0] if len(telling) == 1 else MergedSource(telling))
     return together
+
+
+def _is_catalogue(folder: Path) -> bool:
+    return any(folder.glob("kind=*"))
 
 
 def _recordings(folder: Path) -> list[Path]:

@@ -10,9 +10,11 @@ Nothing here waits: sending fails where a queue is full, and reading stops at a 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
 import ipaddress
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -89,6 +91,34 @@ def _limit(socket: zmq.Socket, queue: int) -> None:
     socket.set(zmq.SNDHWM, queue)
     socket.set(zmq.RCVHWM, queue)
     socket.set(zmq.MAXMSGSIZE, MESSAGE_BYTES_MAX)
+
+
+@contextlib.contextmanager
+def held(endpoint: str) -> Iterator[None]:
+    """The endpoint is this process's while it is entered, so that it may listen there.
+
+    ZeroMQ replaces whatever unix socket stands at a path, that of a living process too, which would then be heard by
+    nobody without ever knowing. A lock beside it dies with its process; the file stays, as removing it would let two
+    processes hold two files of that name. A tcp port needs none. Raises EndpointError where another process has it, or
+    where no file can be.
+    """
+    if not endpoint.startswith("ipc://"):
+        yield
+        return
+    path = Path(endpoint.removeprefix("ipc://") + ".lock")
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise EndpointError(f"{endpoint}: nothing can listen there: {error.strerror}") from None
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise EndpointError(f"{endpoint}: another process listens there, stop it or name another place") from None
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def bind(context: zmq.Context, kind: int, endpoint: str, *, queue: int, keys: Keys | None) -> zmq.Socket:

@@ -268,7 +268,8 @@ def _split(
                 dataset.name,
                 None,
                 f"no sample is left in the block {name}: between blocks, {fixed_ns / 1e9:g} s must pass before "
-                f"a window of {length} rows begins, record longer or choose a shorter window or horizon",
+                f"a window of {length} rows begins ({half_lives:g} half-lives of the longest feature and the longest "
+                "label), record longer or choose a shorter half-life, window or horizon",
             )
         blocks.append(Block(name, _ranges(dataset, lives, kept), lives.rows[kept]))
     _check_classes(dataset, blocks[0], horizon)

@@ -66,7 +66,7 @@ class SignalTrack:
             "name": self.name,
             "digest": self.digest,
             "events": len(self.events),
-            "model_ids": [str(one) for one in self.meta.model_ids],  # 63 bits: more than a JSON number holds
+            "model_ids": [f"{one:016x}" for one in self.meta.model_ids],  # as alpha.models names them
             "schema_hash": self.meta.schema_hash,
             "compute_ns": self.meta.compute_ns,
             "transport_ns": self.meta.transport_ns,

@@ -17,6 +17,7 @@ from hlhft.cli.backtest import parameters
 from hlhft.cli.errors import CommandError, ExitCode
 
 if TYPE_CHECKING:
+    from hlhft.alpha.schema import FeatureSchema
     from hlhft.live.demo import Demo, Ending, Plan
     from hlhft.report.results import Results
 
@@ -36,6 +37,10 @@ STOPPING = (signal.SIGTERM, signal.SIGHUP)  # the last one comes when the termin
 @click.option("--coins", metavar="A,B", help="Perpetuals to trade.  [default: BTC,ETH,SOL,WLFI]")
 @click.option("--strategy", default="glft", show_default=True, metavar="NAME|FILE", help="Built in, or a Python file.")
 @click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="A parameter of the strategy; repeatable.")
+@click.option(
+    "--model", type=click.Path(path_type=Path), metavar="DIR",
+    help="Tell rows for this model and listen to its hlhft alpha, whose command line is shown.",
+)  # fmt: skip
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=1, show_default=True, help="Of the exchange.")
 @click.option(
     "--output", type=click.Path(path_type=Path), metavar="FOLDER", help="Where it goes.  [default: runs/demo-TIME]"
@@ -48,6 +53,7 @@ def command(
     coins: str | None,
     strategy: str,
     params: tuple[str, ...],
+    model: Path | None,
     seed: int,
     output: Path | None,
     no_screen: bool,
@@ -67,8 +73,13 @@ def command(
     named(names)  # refuses a wrong coin before there is a folder, a key or a process
     folder = output if output is not None else Path("runs", f"demo-{datetime.now(UTC):%Y%m%d-%H%M%S}")
     _check(folder)
-    plan = Plan(folder=folder.absolute(), coins=names, seed=seed, strategy=strategy, params=_numbers(params))
+    plan = Plan(
+        folder=folder.absolute(), coins=names, seed=seed, strategy=strategy, params=_numbers(params),
+        features=None if model is None else _features(model),
+    )  # fmt: skip
     with stops_as_ctrl_c(), held(plan, lambda line: click.echo(line, err=True)) as demo:
+        if model is not None:
+            click.echo(f"Beside it, whenever: hlhft alpha --model {model} --config {demo.settings}", err=True)
         _watch(demo, seconds, is_quiet=as_json, on_screen=not no_screen and not as_json)
         ending = demo.end()
     results = _report(plan, demo)
@@ -93,6 +104,16 @@ def stops_as_ctrl_c() -> Iterator[None]:
 def _check(folder: Path) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise CommandError(f"{folder} is there already and not empty: name another with --output", ExitCode.USAGE)
+
+
+def _features(model: Path) -> FeatureSchema:
+    """What rows the model is asked about. Raises BundleError, and CommandError for a model that no feed serves."""
+    from hlhft.alpha.bundle import load_bundle, model_folder
+
+    features = load_bundle(model_folder(model)).features
+    if features is None:
+        raise CommandError(f"{model}: this model's columns come with another data set, no feed has them", ExitCode.DATA)
+    return features
 
 
 def _numbers(params: tuple[str, ...]) -> dict[str, float]:

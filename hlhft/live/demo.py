@@ -22,6 +22,7 @@ from typing import Any
 
 import msgspec
 
+from hlhft.alpha.schema import FeatureSchema
 from hlhft.config.load import Loaded
 from hlhft.config.settings import Config
 from hlhft.config.show import as_toml
@@ -61,13 +62,17 @@ class Ready(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """A demo: where its files go, what is traded, and the settings over the defaults."""
+    """A demo: where its files go, what is traded, and the settings over the defaults.
+
+    `features`: of the model whose `hlhft alpha` the engine tells rows and listens to; None: of none.
+    """
 
     folder: Path
     coins: tuple[str, ...] = COINS
     seed: int = 1
     strategy: str = "glft"
     params: dict[str, float] = field(default_factory=dict)
+    features: FeatureSchema | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +98,7 @@ class Demo:
         self.children: list[Child] = []
         self.control = sockets / "control.sock"
         self._heartbeat = sockets / "heartbeat.sock"
+        self._sockets = sockets
         self._say = say
         self._ready: Ready | None = None
 
@@ -100,6 +106,11 @@ class Demo:
     def journal(self) -> Path:
         """The folder of the engine's journal."""
         return self.plan.folder / "state" / "journal"
+
+    @property
+    def settings(self) -> Path:
+        """The file of the settings, for commands beside it."""
+        return self.plan.folder / "settings.toml"
 
     def begin(self) -> None:
         """Starts all three, and returns when the engine answers. Raises DemoError."""
@@ -117,7 +128,7 @@ class Demo:
         ready = msgspec.json.decode(ready_file.read_bytes(), type=Ready)
         self._ready = ready
         self._say(f"It answers at {ready.url}; approving API wallets for the engine and its watchdog")
-        settings = folder / "settings.toml"
+        settings = self.settings
         settings.write_text(as_toml(Loaded(self._settings(ready), {})), encoding="utf-8")
         self._say("Starting the watchdog and the engine")
         self._start("watchdog", "--config", str(settings))
@@ -169,9 +180,21 @@ class Demo:
                 "watchdog": {"key_file": str(files["watchdog"]), "heartbeat": str(self._heartbeat)},
                 "journal": {"segment_mib": 64, "total_gib_max": 2},
                 "log": {"level": "info"},
+                "alpha": self._alpha(),
             },
             Config,
         )  # fmt: skip
+
+    def _alpha(self) -> dict[str, Any]:
+        """That section of the settings; its sockets stand with the others, where paths are short."""
+        features = self.plan.features
+        if features is None:
+            return {}
+        places = {name: f"ipc://{self._sockets / name}.sock" for name in ("features", "snapshot", "signals")}
+        return {
+            "enabled": True, "levels": features.levels, "clock_ms": features.clock_ms,
+            "half_life_ms": features.half_life_ms, **places,
+        }  # fmt: skip
 
     def _wait_for_engine(self, engine: Child) -> None:
         began, was_told = time.monotonic(), False

@@ -120,6 +120,12 @@ def test_every_chart_of_the_page_is_drawn_by_its_script(page: str, repository: P
     assert script in page and "Plotly.react(chart.id" in script
 
 
+def test_the_model_is_named_as_settings_name_it(dataset: Dataset) -> None:
+    model = msgspec.structs.replace(record(), model_id=7011451906116796822)
+    page = render(card_of(dataset, model, REPORT, None))
+    assert "614dae5c3fd3c196" in page and "7011451906116796822" not in page
+
+
 def test_a_walk_is_said_to_be_one_with_its_days_and_their_models(dataset: Dataset) -> None:
     found = whole()
     (day,) = found.horizons[0].by_day

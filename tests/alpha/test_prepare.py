@@ -223,6 +223,8 @@ def test_what_is_no_use_is_refused_in_words(tmp_path: Path) -> None:
     whole = recording(folder / "1.npz", frames(100))
     with pytest.raises(ValueError, match="feed profile 2031 is not known"):
         prepare(whole, schema=SCHEMA, labels=LABELS, profile="2031", cache=tmp_path / "cache")
+    with pytest.raises(DataError, match="coins are chosen of a catalogue"):
+        made(whole, tmp_path / "cache", coins=["DOGE"])
     assert [path.name for path in (tmp_path / "cache").iterdir()] == [".building"]
 
 

@@ -22,6 +22,7 @@ from hlhft.alpha.sockets import (
     Reader,
     bind,
     connect,
+    held,
     keys_of,
     new_context,
     new_keys,
@@ -208,3 +209,17 @@ def test_only_the_known_key_is_let_in() -> None:
             gate.close()
 
     on_loop(work)
+
+
+def test_a_place_is_one_process_s(tmp_path: Path) -> None:
+    endpoint = f"ipc://{tmp_path}/alpha/signals.sock"
+    with held(endpoint):
+        with pytest.raises(EndpointError, match="another process listens there"), held(endpoint):
+            pytest.fail("two hold it")
+        with held(f"ipc://{tmp_path}/alpha/features.sock"), held("tcp://127.0.0.1:5555"), held("tcp://127.0.0.1:5555"):
+            pass
+    with held(endpoint):
+        pass
+    (tmp_path / "file").touch()
+    with pytest.raises(EndpointError, match="nothing can listen there"), held(f"ipc://{tmp_path}/file/signals.sock"):
+        pytest.fail("there is no such place")

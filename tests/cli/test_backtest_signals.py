@@ -58,7 +58,10 @@ def test_signals_are_heard_recorded_and_told(sample: str, capsys: Captured) -> N
     assert invoke([*base, "--signals", track(sample)]) == ExitCode.OK
     assert "What" not in capsys.readouterr().err
     run = json.loads(Path("out", "run.json").read_text())
-    assert run["settings"]["signals"]["model_ids"] == ["5"] and len(run["settings"]["signals"]["digest"]) == 32
+    assert (
+        run["settings"]["signals"]["model_ids"] == ["0000000000000005"]
+        and len(run["settings"]["signals"]["digest"]) == 32
+    )
     told = results()["signals"]
     (name,) = told["signal_stood"]
     assert told["signal_stood"][name] == pytest.approx(0.5, abs=0.05)

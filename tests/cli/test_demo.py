@@ -89,6 +89,9 @@ def test_a_folder_that_holds_something_is_not_written_over(tmp_path: Path, capsy
     assert "is there already and not empty: name another with --output" in capsys.readouterr().err
     assert invoke(["demo", "--param", "gamma=much", "--output", str(tmp_path / "new")]) == ExitCode.USAGE
     assert "--param takes numbers" in capsys.readouterr().err
+    assert invoke(["demo", "--model", str(tmp_path), "--output", str(tmp_path / "new")]) == ExitCode.DATA
+    assert "name a folder that hlhft train wrote" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize(

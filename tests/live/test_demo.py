@@ -14,10 +14,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from hlhft.alpha.schema import FeatureSchema
+from hlhft.alpha.sockets import require_endpoint
 from hlhft.config.load import load
 from hlhft.hyperliquid.signing import Signer, recover_address, user_signed_digest
 from hlhft.live import demo
 from hlhft.live.asking import Answer, Venue
+from hlhft.live.assembly import schema_of
 from hlhft.live.child import Child
 from hlhft.live.control import ControlClient
 from hlhft.live.demo import COMPILING, DemoError, Ending, Plan, Ready, held
@@ -53,12 +56,15 @@ LISTENS = (
 SLEEPS = "import time; time.sleep(600)"
 
 
-def refusal(folder: Path, monkeypatch: pytest.MonkeyPatch, **scripts: str) -> tuple[str, list[str]]:
+def refusal(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, features: FeatureSchema | None = None, **scripts: str
+) -> tuple[str, list[str]]:
     """The words of a demo that fails with these processes, and what it said before."""
+    plan = Plan(folder=folder / "demo", coins=("BTC",), features=features)
     started: list[Child] = []
     said: list[str] = []
     monkeypatch.setattr(demo, "start", standing_in(scripts, started))
-    with pytest.raises(DemoError) as failed, held(Plan(folder=folder / "demo", coins=("BTC",)), said.append):
+    with pytest.raises(DemoError) as failed, held(plan, said.append):
         pytest.fail("it began")
     assert not any(child.is_running for child in started), "nothing stays behind"
     return str(failed.value), said
@@ -109,6 +115,19 @@ def test_the_settings_are_those_of_a_user_and_the_keys_are_approved(
     assert [one["action"]["agentAddress"] for one in sent] == keys and len(set(keys)) == 2
     for one in sent:
         assert recover_address(user_signed_digest(one["action"]), **_numbers(one["signature"])) == OWNER.address
+
+
+def test_the_engine_tells_rows_for_the_model_that_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Venue, "exchange", lambda *_: Answer(b'{"status":"ok"}', "", 0, 0))
+    parts = {"exchange": LISTENS, "watchdog": SLEEPS, "run": "raise SystemExit(1)"}
+    refusal(tmp_path, monkeypatch, **parts)
+    assert not load(tmp_path / "demo" / "settings.toml", {}).config.alpha.enabled
+    schema = FeatureSchema(levels=3, clock_ms=500, half_life_ms=6400)
+    refusal(tmp_path / "again", monkeypatch, schema, **parts)
+    config = load(tmp_path / "again" / "demo" / "settings.toml", {}).config
+    assert config.alpha.enabled and schema_of(config).hash == schema.hash
+    for endpoint in (config.alpha.features, config.alpha.snapshot, config.alpha.signals):
+        assert require_endpoint(endpoint, has_keys=False).startswith("ipc://")
 
 
 def _numbers(signature: dict[str, Any]) -> dict[str, int]:

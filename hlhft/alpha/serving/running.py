@@ -18,6 +18,7 @@ from hlhft.alpha.extra import MissingExtra
 from hlhft.alpha.serving.loading import Served, ServedPolicy, ServingError, load_model, load_policy, stamp_of
 from hlhft.alpha.serving.machine import Settings
 from hlhft.alpha.serving.shell import Places, Shell, Source
+from hlhft.alpha.sockets import held
 from hlhft.alpha.wire import Flag, Signal
 
 STATUS_S = 10.0
@@ -58,7 +59,7 @@ def run(orders: Orders, shown: Shown) -> dict[str, Any]:
     models = Source(
         stamp=lambda: stamp_of(orders.model, RECORD), load=lambda: _load(orders), faults=_faults(), known=stamp
     )
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with held(orders.places.signals), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_serve(orders, shown, served, models, policies))
 
 
