@@ -13,6 +13,9 @@ from hlhft.compiled import JIT_DISABLED
 from tests.alpha import worlds
 from tests.alpha.closed_form import ergodic_value, glft, value_of
 
+# Its compilation is of the environment alone, which only these tests need.
+pytestmark = pytest.mark.alpha
+
 Q_MAX = 10
 SIGMA, ETA = 0.2, 0.625  # phi = eta sigma^2 = 0.025
 PHI = ETA * SIGMA**2

@@ -23,6 +23,9 @@ from hlhft.data.sources import open_source
 from hlhft.events import EVENT_DTYPE, EventKind
 from tests.alpha import worlds
 
+# Its compilation is of the environment alone, which only these tests need.
+pytestmark = pytest.mark.alpha
+
 FIGURES = ("position_lots", "cash_quanta", "fee_micro", "funding_micro", "fills", "traded_lots", "maker_quanta")
 BY_FILL = ("ts_exch_ns", "ts_local_ns", "order_id", "price_ticks", "size_lots", "aux0", "aux1", "side", "reason")
 

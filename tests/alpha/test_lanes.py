@@ -11,6 +11,9 @@ from hlhft.alpha.lanes import EPISODE_DTYPE, HANDLE, handle_of, variance_until
 from hlhft.backtest.loop import Status
 from tests.alpha import worlds
 
+# Its compilation is of the environment alone, which only these tests need.
+pytestmark = pytest.mark.alpha
+
 
 def begun(**changes: float) -> Fleet:
     fleet = Fleet(worlds.task(decision_s=2.0), 1)

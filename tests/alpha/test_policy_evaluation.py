@@ -33,6 +33,9 @@ from hlhft.backtest.signals import read_track, write_track
 from hlhft.data.sources import open_source
 from tests.alpha import policies, worlds
 
+# Its compilation is of the environment alone, which only these tests need.
+pytestmark = pytest.mark.alpha
+
 
 def test_the_task_of_a_record_is_the_task_it_was_made_for() -> None:
     task = worlds.task(decision_s=2.0, delay_ms=5.0, eta=0.3, close_bp=1.0)
