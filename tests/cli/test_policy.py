@@ -62,6 +62,13 @@ def test_a_folder_that_is_no_policy_is_refused(tmp_path: Path, capsys: pytest.Ca
     assert "policy.json: there is no such file, name a folder that hlhft policy train wrote" in capsys.readouterr().err
 
 
+def test_training_does_not_write_over_a_policy(policy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = {path.name: path.read_bytes() for path in policy.iterdir()}
+    assert invoke(["policy", "train", "--steps", "10", "--output", str(policy)]) == ExitCode.USAGE
+    assert "holds a policy already: give another --output" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in policy.iterdir()} == before
+
+
 def test_training_says_which_packages_it_lacks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
