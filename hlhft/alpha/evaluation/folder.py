@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hlhft.alpha import fi2010
 from hlhft.alpha.bundle import Bundle, load_bundle, model_folder, predictor
 from hlhft.alpha.dataset import Dataset
 from hlhft.alpha.evaluation.evaluating import Options
 from hlhft.alpha.evaluation.logged import evaluate_trial, facts_of
 from hlhft.alpha.evaluation.result import Evaluation
 from hlhft.alpha.evaluation.subjects import BundleSubject
+from hlhft.alpha.fi2010 import inputs_of
 from hlhft.alpha.prepare import prepare
 from hlhft.alpha.schema import FeatureSchema
 from hlhft.alpha.splits import Split, split_once, split_within
@@ -66,7 +66,7 @@ def dataset_for(bundle: Bundle, wish: Wish) -> Dataset:
         profile=wish.profile or bundle.profile or LIVE_2026.name,  # of others' sets, none is used
         cache=wish.cache,
         coins=wish.coins or None,
-        fi2010_inputs=inputs_of(bundle.schema_hash),
+        fi2010_inputs=inputs_of(bundle.foreign),
     )
     if found.schema.hash != bundle.schema_hash:
         raise DataError(
@@ -78,11 +78,6 @@ def dataset_for(bundle: Bundle, wish: Wish) -> Dataset:
                 wish.data_dir, None, f"the data have no label {spec.name} as the model forecasts it, give recordings"
             )
     return found
-
-
-def inputs_of(schema_hash: str) -> int:
-    """How many inputs of FI-2010 a schema has; for any other schema all, which are then not asked for."""
-    return next((inputs for inputs in fi2010.INPUTS if fi2010.schema_of(inputs).hash == schema_hash), fi2010.FEATURES)
 
 
 def split_for(bundle: Bundle, dataset: Dataset) -> Split:

@@ -12,9 +12,8 @@ import pytest
 from hlhft.alpha.bundle import BundleError, load_bundle
 from hlhft.alpha.dataset import Dataset
 from hlhft.alpha.evaluation.evaluating import Options
-from hlhft.alpha.evaluation.folder import Wish, dataset_for, evaluate_folder, inputs_of, split_for
+from hlhft.alpha.evaluation.folder import Wish, dataset_for, evaluate_folder, split_for
 from hlhft.alpha.evaluation.result import Code
-from hlhft.alpha.fi2010 import INPUTS, schema_of
 from hlhft.alpha.splits import Split
 from hlhft.alpha.trials import TrialLog
 from hlhft.data.errors import DataError
@@ -93,10 +92,6 @@ def test_rows_come_by_the_feed_of_the_training_unless_told_otherwise(tmp_path: P
         own = Wish(data_dir=path, trials=tmp_path / "trials.jsonl", cache=tmp_path / "cache")
         assert dataset_for(bundle, own).profile == profile
         assert dataset_for(bundle, replace(own, profile="recorded")).profile == "recorded"
-
-
-def test_a_model_of_published_data_says_which_columns_it_has() -> None:
-    assert [inputs_of(schema_of(inputs).hash) for inputs in INPUTS] == list(INPUTS) and inputs_of("none") == 144
 
 
 def test_a_damaged_model_is_refused_before_any_trial(made: Made, tmp_path: Path) -> None:
