@@ -33,7 +33,9 @@ WIDE_COLUMNS = 100  # from so many on an interval stands in one line
     help="A dataset, a catalogue, a recording or a folder of some: that of the training, or data it never saw.",
 )
 @click.option("--coins", metavar="COIN,...", help="Of a catalogue, these only. Default: all there are.")
-@click.option("--profile", metavar="NAME", help="The feed profile.  [default: that of the training]")
+@click.option(
+    "--feed-profile", "profile", metavar="NAME", help="Cadence and depth of the feed.  [default: those of the training]"
+)
 @click.option(
     "--trials",
     type=click.Path(path_type=Path),
@@ -113,7 +115,7 @@ def _evaluated(model: Path, wish: Wish, *, as_json: bool) -> Evaluation:
         if wish.profile is not None:
             profile_named(wish.profile)
     except ValueError as error:
-        raise CommandError(f"--profile: {error}", ExitCode.USAGE) from None
+        raise CommandError(f"--feed-profile: {error}", ExitCode.USAGE) from None
     with progress(f"Evaluating {model}", hidden=as_json) as update:
         return evaluate_folder(model, wish, progress=update)
 

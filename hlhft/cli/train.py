@@ -69,7 +69,10 @@ def _milliseconds(context: click.Context, option: click.Parameter, value: str) -
     "--half-life-ms", type=click.IntRange(640, 3_600_000), default=32_000, show_default=True,
     help="Longest memory of a feature; blocks are kept five of them apart.",
 )  # fmt: skip
-@click.option("--profile", default="2026", show_default=True, metavar="NAME", help="The feed profile.")
+@click.option(
+    "--feed-profile", "profile", default="2026", show_default=True, metavar="NAME",
+    help="Cadence and depth of the feed.",
+)  # fmt: skip
 @click.option("--coins", metavar="COIN,...", help="Of a catalogue, these only. Default: all there are.")
 @click.option(
     "--device",
@@ -143,7 +146,7 @@ def _wish(options: dict[str, Any]) -> Wish:
     try:
         profile_named(options["profile"])
     except ValueError as error:
-        raise CommandError(f"--profile: {error}", ExitCode.USAGE) from None
+        raise CommandError(f"--feed-profile: {error}", ExitCode.USAGE) from None
     named = {name: options[name] for name in ("epochs", "patience", "batch", "learning_rate", "averaging",
                                               "class_weighting", "epoch_samples", "device", "threads")}  # fmt: skip
     return Wish(

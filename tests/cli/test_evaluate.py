@@ -71,7 +71,7 @@ def test_json_is_one_object_and_nothing_else(made: Made, tmp_path: Path, capsys:
 @pytest.mark.parametrize(
     ("change", "code", "word"),
     [
-        (["--profile", "2099"], ExitCode.USAGE, "2099"),
+        (["--feed-profile", "2099"], ExitCode.USAGE, "2099"),
         (["--data-dir", "nowhere"], ExitCode.DATA, "nowhere"),
         (["--engine", "abacus"], ExitCode.USAGE, "abacus"),
         (["--resamples", "0"], ExitCode.USAGE, "resamples"),

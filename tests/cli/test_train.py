@@ -136,7 +136,7 @@ def test_json_is_the_card_and_nothing_else(train: Train, capsys: pytest.CaptureF
 REFUSED: list[tuple[list[str], ExitCode, str]] = [
     (["--horizon", "5s"], ExitCode.USAGE, "5s is no list of different milliseconds"),
     (["--horizon", "5,5"], ExitCode.USAGE, "no list of different milliseconds"),
-    (["--profile", "none"], ExitCode.USAGE, "--profile"),
+    (["--feed-profile", "none"], ExitCode.USAGE, "--feed-profile"),
     (["--length", "10", "--preset", "paper"], ExitCode.USAGE, "cannot be cut into patches of 4 rows"),
     (["--length", "8", "--preset", "deeplob"], ExitCode.USAGE, "use up 18 rows"),
     (["--from", "200"], ExitCode.USAGE, "from_ms must be 0 or more and before horizon_ms"),
