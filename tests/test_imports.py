@@ -12,6 +12,7 @@ import pytest
 
 from hlhft.compiled import compiled_sources
 from tests import tidy
+from tests.conftest import OF_ALPHA
 from tests.tidy import Source
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -189,6 +190,45 @@ def test_every_import_is_declared() -> None:
     extra |= {"sklearn"}  # scikit-learn under its own name
     used = {(name, path) for name, path in used if not (name in extra and path.startswith("hlhft/alpha/"))}
     assert not {(name, path) for name, path in used if name not in declared and name not in sys.stdlib_module_names}
+
+
+def loaded_with(path: Path, extra: frozenset[str], seen: dict[Path, frozenset[str]]) -> frozenset[str]:
+    """What of `extra` importing a file of ours brings along, functions not called; `seen` is filled."""
+    if path in seen or not path.is_file():
+        return seen.get(path, frozenset())
+    seen[path] = frozenset()  # where files import each other, the other is under way
+    found: set[str] = set()
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{alias.name}" for alias in node.names] + [str(node.module)]
+        else:
+            continue
+        for name in names:
+            found |= {name.split(".")[0]} & extra
+            if name.split(".")[0] in ("hlhft", "tests"):
+                place = ROOT / name.replace(".", "/")
+                found |= loaded_with(place.with_suffix(".py"), extra, seen)
+    seen[path] = frozenset(found)
+    return seen[path]
+
+
+def test_what_needs_the_packages_for_models_says_so() -> None:
+    """Where they are not installed, a test without the mark could not even be read, nor a command be started."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    lists = (extras["alpha"], [*project["dependencies"], *extras["dev"], *extras["research"]])
+    extra, others = ({one.partition(">=")[0].replace("-", "_") for one in names} for names in lists)
+    needed = frozenset((extra - others) | {"sklearn"})
+    seen: dict[Path, frozenset[str]] = {}
+    tests = [path for path in (ROOT / "tests").rglob("test_*.py") if not OF_ALPHA.search(path.read_text())]
+    commands = [
+        path for room in ("cli", "live", "backtest", "report") for path in (ROOT / "hlhft" / room).rglob("*.py")
+    ]
+    found = {path.relative_to(ROOT): loaded_with(path, needed, seen) for path in (*tests, *commands)}
+    assert not {path: names for path, names in found.items() if names}
+    assert loaded_with(ROOT / "tests" / "endtoend" / "test_alpha.py", needed, seen), "else nothing is looked at"
 
 
 @pytest.mark.parametrize(

@@ -166,6 +166,7 @@ def test_with_and_without_compilation_a_run_is_the_same(child: Child):
 
 
 @pytest.mark.slow
+@pytest.mark.processes
 def test_a_cold_cache_gives_the_same_bytes(child: Child, tmp_path: Path):
     environment = {"HLHFT_CACHE": str(tmp_path), "NUMBA_DISABLE_JIT": "0"}
     cold = child(LIVELY_DIGEST, **environment)
