@@ -17,6 +17,7 @@ import msgspec
 from hlhft.alpha.dataset import AnySchema
 from hlhft.alpha.foreign_schema import ForeignSchema
 from hlhft.alpha.labels import LabelSpec
+from hlhft.alpha.model_files import read_bounded
 from hlhft.alpha.models.config import ModelConfig, ModelConfigError
 from hlhft.alpha.schema import FeatureSchema
 from hlhft.alpha.splits import BLOCKS, Range
@@ -94,12 +95,12 @@ def load_bundle(folder: Path) -> Bundle:
     """
     path = folder / RECORD
     try:
-        bundle = msgspec.json.decode(_read(path, BYTES_MAX[RECORD]), type=Bundle)
+        bundle = msgspec.json.decode(_read(path), type=Bundle)
     except (msgspec.DecodeError, ModelConfigError, ValueError) as error:
         raise BundleError(path, f"this is no model record of this release ({error}), train the model anew") from None
     _check_record(path, bundle)
     for name in SERVED:
-        content = _read(folder / name, BYTES_MAX[name])
+        content = _read(folder / name)
         if hashlib.sha256(content).hexdigest() != bundle.files[name]:
             raise BundleError(
                 folder / name,
@@ -113,7 +114,7 @@ def served_bytes(bundle: Bundle, folder: Path, name: str) -> bytes:
 
     Raises BundleError when it changed since.
     """
-    content = _read(folder / name, BYTES_MAX[name])
+    content = _read(folder / name)
     if hashlib.sha256(content).hexdigest() != bundle.files[name]:
         raise BundleError(folder / name, f"the file changed since {RECORD} was read, copy the folder again whole")
     return content
@@ -132,21 +133,8 @@ def predictor(
     return load_predictor(bundle, folder, engine=engine, threads=threads, device=device)
 
 
-def _read(path: Path, bytes_max: int) -> bytes:
-    try:
-        with path.open("rb") as stream:
-            content = stream.read(bytes_max + 1)
-    except FileNotFoundError:
-        raise BundleError(path, "there is no such file, name a folder that hlhft train wrote") from None
-    except (IsADirectoryError, NotADirectoryError):
-        raise BundleError(path, "this is no file in a model folder, name a folder that hlhft train wrote") from None
-    except OSError as error:
-        raise BundleError(path, f"the file cannot be read ({error.strerror}), give a readable folder") from None
-    if len(content) > bytes_max:
-        raise BundleError(path, f"the file is larger than {bytes_max} bytes, which no model of ours is")
-    if not content:
-        raise BundleError(path, "the file is empty, copy the folder again whole")
-    return content
+def _read(path: Path) -> bytes:
+    return read_bounded(path, BYTES_MAX[path.name], BundleError, what="model", writer="hlhft train")
 
 
 def _check_record(path: Path, bundle: Bundle) -> None:

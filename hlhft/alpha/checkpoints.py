@@ -16,8 +16,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from hlhft.alpha.exporting import write_file
 from hlhft.alpha.training_options import EPOCHS_MAX
+from hlhft.data.writing import write_file
 
 VERSION = 1
 STATE = "state.json"

@@ -30,6 +30,7 @@ from hlhft.alpha.foreign_schema import ForeignSchema
 from hlhft.alpha.labels import LabelSpec
 from hlhft.alpha.schema import ROW_DTYPE, FeatureSchema
 from hlhft.data.errors import DataError
+from hlhft.data.writing import sync_folder
 
 AnySchema = FeatureSchema | ForeignSchema
 
@@ -340,21 +341,13 @@ class DatasetWriter:
             self.folder.rename(earlier)
         self._writing.rename(self.folder)
         shutil.rmtree(earlier, ignore_errors=True)
-        _sync_folder(self.folder.parent)
+        sync_folder(self.folder.parent)
         return open_dataset(self.folder)
 
     def _abandon(self) -> None:
         for column in self._columns.values():
             column.close()
         shutil.rmtree(self._writing, ignore_errors=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def is_dataset(folder: Path) -> bool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import shutil
 import warnings
 from collections.abc import Mapping
@@ -23,6 +22,7 @@ from safetensors.torch import save
 from hlhft.alpha.bundle import GRAPH, RECORD, WEIGHTS, Bundle, predictor
 from hlhft.alpha.models.calibrated import Calibrated
 from hlhft.alpha.predicting import INPUT, OUTPUTS, PROBE, PROBES
+from hlhft.data.writing import write_file
 
 # Every operator that the networks use, layer normalisation the last of them, is in it; runtimes read it for years.
 OPSET = 17
@@ -100,16 +100,6 @@ def add_files(folder: Path, files: Mapping[str, bytes]) -> None:
     """Writes further files into a model folder, each whole or not at all."""
     for name, part in files.items():
         write_file(folder / name, part)
-
-
-def write_file(path: Path, content: bytes) -> None:
-    """Writes the file under another name, on disk, then gives it its own."""
-    writing = path.with_name(f".{path.name}.writing")
-    with writing.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    writing.replace(path)
 
 
 def replace_folder(new: Path, folder: Path) -> None:

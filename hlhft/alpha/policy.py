@@ -24,6 +24,7 @@ import numpy as np
 
 from hlhft import __version__
 from hlhft.alpha import action, observation
+from hlhft.alpha.model_files import read_bounded
 from hlhft.compiled import running_key
 from hlhft.report.origins import Origin, Span
 
@@ -218,11 +219,11 @@ def load_policy(folder: Path) -> Policy:
     """
     path = folder / RECORD
     try:
-        record = msgspec.json.decode(_read(path, BYTES_MAX[RECORD]), type=PolicyRecord)
+        record = msgspec.json.decode(_read(path), type=PolicyRecord)
     except (msgspec.DecodeError, ValueError) as error:
         raise PolicyError(path, f"this is no policy record of this release ({error}), train the policy anew") from None
     _check_record(path, record)
-    contents = {name: _read(folder / name, BYTES_MAX[name]) for name in SERVED}
+    contents = {name: _read(folder / name) for name in SERVED}
     for name, content in contents.items():
         if hashlib.sha256(content).hexdigest() != record.files[name]:
             raise PolicyError(
@@ -232,19 +233,8 @@ def load_policy(folder: Path) -> Policy:
     return Policy(record, _weights(folder / WEIGHTS, record, read_tensors(folder / WEIGHTS, contents[WEIGHTS])))
 
 
-def _read(path: Path, bytes_max: int) -> bytes:
-    try:
-        with path.open("rb") as stream:
-            content = stream.read(bytes_max + 1)
-    except FileNotFoundError:
-        raise PolicyError(path, "there is no such file, name a folder that hlhft policy train wrote") from None
-    except (IsADirectoryError, NotADirectoryError):
-        raise PolicyError(path, "this is no file of a policy folder, name one that hlhft policy train wrote") from None
-    except OSError as error:
-        raise PolicyError(path, f"the file cannot be read ({error.strerror}), give a readable folder") from None
-    if len(content) > bytes_max:
-        raise PolicyError(path, f"the file is larger than {bytes_max} bytes, which no policy of ours is")
-    return content
+def _read(path: Path) -> bytes:
+    return read_bounded(path, BYTES_MAX[path.name], PolicyError, what="policy", writer="hlhft policy train")
 
 
 def _check_record(path: Path, record: PolicyRecord) -> None:

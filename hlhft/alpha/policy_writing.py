@@ -13,7 +13,7 @@ import onnxruntime
 import torch
 
 from hlhft.alpha import action, observation
-from hlhft.alpha.exporting import OPSET, write_file
+from hlhft.alpha.exporting import OPSET
 from hlhft.alpha.policy import (
     CARD,
     CARD_PAGE,
@@ -34,6 +34,7 @@ from hlhft.alpha.policy import (
     write_tensors,
 )
 from hlhft.backtest.runs import replace_folder
+from hlhft.data.writing import write_file
 
 FILES = (*SERVED, RECORD, CARD, CARD_PAGE)
 

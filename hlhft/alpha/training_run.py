@@ -22,7 +22,7 @@ from hlhft.alpha import calibration
 from hlhft.alpha.bundle import Bundle
 from hlhft.alpha.checkpoints import STATE_BYTES_MAX, CheckpointError
 from hlhft.alpha.devices import chosen_device
-from hlhft.alpha.exporting import widened, write_file, write_model
+from hlhft.alpha.exporting import widened, write_model
 from hlhft.alpha.foreign_schema import ForeignSchema
 from hlhft.alpha.models.build import build
 from hlhft.alpha.models.calibrated import Calibrated
@@ -33,6 +33,7 @@ from hlhft.alpha.training import Fitted, Progress, Task, fit, logits_of, thinned
 from hlhft.alpha.training_options import TrainingError, TrainingOptions
 from hlhft.alpha.training_report import CalibrationFigures, SeedFigures, TrainingReport
 from hlhft.compiled import code_key
+from hlhft.data.writing import write_file
 
 SEEDS_MAX = 100
 CALIBRATION_SAMPLES_MAX = 65_536  # evenly over the block

@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hlhft.alpha.splits import Split
+from hlhft.data.writing import sync_folder
 
 LINE_BYTES_MAX = 65_536
 LINES_MAX = 1_000_000
@@ -183,7 +184,7 @@ class TrialLog:
         with self.path.open("a+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             if is_new:
-                _sync_folder(self.path.parent)
+                sync_folder(self.path.parent)
             self._seal(file, self._catch_up(file))
             yield file
 
@@ -266,15 +267,6 @@ def _record(line: bytes) -> Record | None:
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
     return record
-
-
-def _sync_folder(folder: Path) -> None:
-    """A file that was made in it is still there after a loss of power."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _hash(line: bytes) -> str:

@@ -10,7 +10,8 @@ import pytest
 
 from hlhft.alpha import exporting
 from hlhft.alpha.bundle import CARD, GRAPH, BundleError, load_bundle
-from hlhft.alpha.exporting import OPSET, graph_bytes, widened, write_file, write_model
+from hlhft.alpha.exporting import OPSET, graph_bytes, widened, write_model
+from hlhft.data.writing import write_file
 from tests.alpha.records import lit, record
 from tests.alpha.test_predicting import drawn, windows
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from hlhft.alpha.serving.machine import Settings
 from hlhft.alpha.serving.shell import Places, Shell, Source
 from hlhft.alpha.sockets import held
 from hlhft.alpha.wire import Flag, Signal
+from hlhft.data.writing import write_file
 
 STATUS_S = 10.0
 
@@ -140,9 +140,4 @@ def write_latencies(path: Path, quantiles: dict[str, Any]) -> None:
     """Writes the measured times, whole or not at all; nothing when nothing was measured."""
     if not quantiles["count"]:
         return
-    writing = path.with_name(f".{path.name}.writing")
-    with writing.open("wb") as stream:
-        stream.write(msgspec.json.format(msgspec.json.encode(quantiles)) + b"\n")
-        stream.flush()
-        os.fsync(stream.fileno())
-    writing.replace(path)
+    write_file(path, msgspec.json.format(msgspec.json.encode(quantiles)) + b"\n")

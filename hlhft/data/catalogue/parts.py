@@ -33,6 +33,7 @@ from hlhft.data.catalogue.manifest import GAP_REASONS, GAPS_MAX, SOURCES, VERSIO
 from hlhft.data.errors import DataError
 from hlhft.data.merge import Events
 from hlhft.data.readers.node_fills import FILLS_SCHEMA
+from hlhft.data.writing import sync_folder
 from hlhft.events import EventKind
 from hlhft.units import TICKS_MAX, Market
 
@@ -207,11 +208,11 @@ class PartWriter:
                 stream.flush()
                 os.fsync(stream.fileno())
             path.unlink(missing_ok=True)
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
             self._partial.rename(self.path)
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
             partial.rename(path)
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
         except OSError as error:
             partial.unlink(missing_ok=True)
             raise self._refusal(error) from None
@@ -308,11 +309,3 @@ class _HashedFile:
             file, self._file = self._file, None
             with contextlib.suppress(OSError):
                 file.close()
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

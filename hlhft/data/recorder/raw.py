@@ -18,6 +18,7 @@ import lz4.frame
 from hlhft.data.errors import DataError
 from hlhft.data.files import BLOCK_BYTES, LineFile
 from hlhft.data.recorder.hours import writing_path
+from hlhft.data.writing import sync_folder
 
 BUFFER_BYTES_MAX = 1 << 18  # of lines that wait for their block
 LOCK_NAME = ".recorder.lock"
@@ -131,15 +132,6 @@ def lines_of(path: Path) -> Iterator[tuple[int, bytes]]:
             if not clock.isdigit() or not text:
                 raise DataError(path, number, "the line is not `<local ns> <json>`, set the file aside")
             yield int(clock), text
-
-
-def sync_folder(folder: Path) -> None:
-    """What is called how in a folder survives a loss of power. Raises OSError."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 class Lock:
