@@ -15,6 +15,7 @@ import numpy as np
 
 from hlhft.alpha.evaluation.rows import CLASSES, DOWN, FLAT, UP, Calls, Truth
 from hlhft.alpha.evaluation.trips import round_trips
+from hlhft.alpha.labels import passive_edge_bp
 
 BINS = 15  # of the calibration error, of equal mass
 AUC_BINS = 128  # scores are told apart so finely in resamples; the figure itself is exact
@@ -228,7 +229,8 @@ def passive(truth: Truth, calls: Calls, move_bp: np.ndarray) -> np.ndarray:
     fills choose the worse moments, so a backtest has the last word.
     """
     side = np.sign(calls.mu_bp)
-    made = truth.half_spread_bp + side * move_bp - truth.cost_bp
+    bought, sold = passive_edge_bp(move_bp, truth.half_spread_bp, truth.cost_bp)
+    made = np.where(side > 0, bought, sold)
     return np.where((side != 0) & np.isfinite(move_bp), made, np.nan)
 
 
