@@ -122,6 +122,8 @@ def write_track(path: Path, events: np.ndarray, meta: TrackMeta) -> str:
 
 def read_track(path: Path) -> SignalTrack:
     """The track in a file. Raises DataError when it is none, damaged, or holds what a replay could not do with."""
+    if not path.exists():
+        raise DataError(path, None, "there is no such track, make one with `hlhft signals`")
     encoded = _whole(path, _META, np.dtype(np.uint8), META_BYTES_MAX)
     try:
         meta = msgspec.json.decode(encoded.tobytes(), type=TrackMeta)

@@ -230,3 +230,8 @@ def test_a_signal_that_expired_on_its_way_ends_the_one_before_and_such_a_policy_
     assert stood(np.concatenate([signal(1, life_s=5), signal(2, life_s=-1)])) == 1.0
     assert stood(np.concatenate([policy(1, life_s=5), policy(2, life_s=-1)]), EventKind.POLICY) == 5.0
     assert stood(policy(0, life_s=1000), EventKind.POLICY, last=900.0) == POLICY_LIFE_NS_MAX / SECOND
+
+
+def test_a_track_that_is_not_there_is_not_taken_for_a_recording(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="there is no such track, make one with `hlhft signals`"):
+        read_track(tmp_path / "nothing.npz")
