@@ -68,6 +68,12 @@ def alpha_places_of(config: Config, environment: Mapping[str, str]) -> AlphaPlac
     )
 
 
+def metrics_folder_of(config: Config, environment: Mapping[str, str]) -> Path:
+    """Where every process of this host writes its numbers. Raises ConfigError as `folders_of` does."""
+    folder = config.metrics.folder
+    return Path(folder) if folder else folders_of(config, environment).state / "metrics"
+
+
 def _default_state(environment: Mapping[str, str]) -> Path:
     """systemd's StateDirectory, the first of several, else the user's folder of state. Raises ConfigError."""
     given = environment.get("STATE_DIRECTORY", "").split(":")[0]

@@ -9,12 +9,13 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from hlhft.config import ports
 from hlhft.config.setting import MS, TIME_MS_MAX
 from hlhft.config.setting import setting as _setting
 
 OWNER_MAX = 2**24 - 1  # hlhft.hyperliquid.cloids.OWNER_MAX: what fits an order's client id
 COINS_MAX = 64
-LOCAL_URL = "http://127.0.0.1:3001"  # where `hlhft exchange` listens unless told otherwise
+LOCAL_URL = f"http://127.0.0.1:{ports.EXCHANGE}"  # where `hlhft exchange` listens unless told otherwise
 # Venue reference section 1.
 BASE_URLS = {
     "mainnet": "https://api.hyperliquid.xyz",
@@ -27,6 +28,12 @@ Network = Literal["mainnet", "testnet", "local"]
 _ADDRESS = {"pattern": r"^(0x[0-9a-fA-F]{40})?$", "words": "a text, an address of 0x and 40 hex digits or nothing"}
 _URL = {"pattern": r"^(https?://[^\s/]+/?)?$", "words": "a text, as in https://host or http://host:port, or nothing"}
 _FOLDER = {"pattern": r"^(/[^\0]{0,4095})?$", "words": "a text, an absolute path, or nothing"}
+_FILE = {"pattern": r"^(/[^\0]{1,4095})?$", "words": "a text, an absolute path, or nothing"}
+# 0.0.0.0 and :: would be everywhere.
+_ADDRESS_TO_LISTEN = {
+    "pattern": r"^(?!0\.0\.0\.0$)([0-9]{1,3}\.){3}[0-9]{1,3}$|^(?=.*[1-9a-fA-F])[0-9a-fA-F:]{3,39}$",
+    "words": "a text, one IP address, never 0.0.0.0 or ::",
+}
 _HEARTBEAT = {
     "pattern": r"^(/[^\0]{1,106}|[^\s/:]+:[0-9]{1,5}|\[[0-9a-fA-F:.]+\]:[0-9]{1,5})?$",
     "words": "a text, an absolute path, host:port, or nothing",
@@ -268,6 +275,35 @@ class Recorder(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     queue_mib: Annotated[
         int, _setting("what may wait for the disk, in MiB; then frames are dropped and a gap noted", ge=1, le=4096)
     ] = 64
+
+
+class Metrics(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where processes write their numbers, and where `hlhft exporter` shows them."""
+
+    folder: Annotated[
+        str,
+        _setting(
+            "folder of the numbers of all processes of this host; nothing: metrics in the state folder", **_FOLDER
+        ),
+    ] = ""
+    address: Annotated[
+        str,
+        _setting(
+            "address that Prometheus asks: loopback, or one that only friends reach, as WireGuard's; never all of them",
+            **_ADDRESS_TO_LISTEN,
+        ),
+    ] = "127.0.0.1"
+    port: Annotated[int, _setting("its port", ge=1, le=65_535)] = ports.EXPORTER
+    processes: Annotated[
+        tuple[Literal["engine", "watchdog", "alpha", "recorder"], ...],
+        _setting("what runs on this host and is missed when it does not"),
+    ] = ("engine", "watchdog")
+    certificate_file: Annotated[str, _setting("file of the certificate to show; nothing: no TLS", **_FILE)] = ""
+    key_file: Annotated[str, _setting("file of the certificate's key, readable by its owner only", **_FILE)] = ""
+    client_authority_file: Annotated[
+        str,
+        _setting("file of the authority that a client's certificate must be signed by; nothing: any client", **_FILE),
+    ] = ""
 
 
 class Alpha(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

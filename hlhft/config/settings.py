@@ -16,7 +16,17 @@ from typing import Annotated, Any, Literal, get_args
 import msgspec
 from msgspec import Meta, Struct, inspect
 
-from hlhft.config.live_sections import Account, Alpha, Engine, Gateway, Journal, MarketData, Recorder, Watchdog
+from hlhft.config.live_sections import (
+    Account,
+    Alpha,
+    Engine,
+    Gateway,
+    Journal,
+    MarketData,
+    Metrics,
+    Recorder,
+    Watchdog,
+)
 from hlhft.config.setting import MS, TIME_MS_MAX
 from hlhft.config.setting import setting as _setting
 from hlhft.units import FUNDING_SCALE, MICRO
@@ -412,6 +422,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     watchdog: Watchdog = Watchdog()
     alpha: Alpha = Alpha()
     recorder: Recorder = Recorder()
+    metrics: Metrics = Metrics()
     log: Log = Log()
 
 

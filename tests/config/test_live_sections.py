@@ -24,7 +24,7 @@ def test_no_setting_is_a_key_itself() -> None:
     secrets = [field.path for field in fields() if "key" in field.path.split(".")[1] or "secret" in field.path]
     public = ["alpha.peer_key"]
     assert [path for path in secrets if path not in public] == [
-        "account.key_file", "watchdog.key_file", "watchdog.secret_file", "alpha.key_file",
+        "account.key_file", "watchdog.key_file", "watchdog.secret_file", "alpha.key_file", "metrics.key_file",
     ]  # fmt: skip
 
 

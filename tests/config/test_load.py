@@ -125,7 +125,7 @@ REFUSED = {
         "zzz = 1\n",
         (
             "there is no setting 'zzz'; it has strategy, risk, limits, batch, data, backtest, account, engine, "
-            "market_data, gateway, journal, watchdog, alpha, recorder, log"
+            "market_data, gateway, journal, watchdog, alpha, recorder, metrics, log"
         ),
     ),
     "no section": ("risk = 3\n", "risk must be a section, not 3; write its fields under [risk]"),

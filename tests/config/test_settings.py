@@ -99,7 +99,7 @@ def test_the_venue_has_one_figure_everywhere() -> None:
 def test_fields_and_sections_are_in_order_and_complete() -> None:
     assert [path for path, _ in sections()] == [
         "strategy", "strategy.fitted", "risk", "limits", "limits.share", "batch", "data", "backtest", "account",
-        "engine", "market_data", "gateway", "journal", "watchdog", "alpha", "recorder", "log",
+        "engine", "market_data", "gateway", "journal", "watchdog", "alpha", "recorder", "metrics", "log",
     ]  # fmt: skip
     paths = [field.path for field in fields()]
     assert len(paths) == len(set(paths)) == sum(1 for _ in fields())

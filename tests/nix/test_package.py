@@ -20,7 +20,7 @@ from hlhft import __version__
 
 # pkgs/hlhft/requirements.nix reads requirements by this pattern and refuses others.
 REQUIREMENT = re.compile(r"([a-z0-9-]+)(>=[0-9.]+)?")
-PINNED = re.compile(r"([a-z0-9-]+)==([0-9a-z.]+)")
+PINNED = re.compile(r"([a-z0-9-]+)==((?:[0-9]+!)?[0-9a-z.]+)")
 
 
 @pytest.fixture(scope="module")
