@@ -146,6 +146,7 @@ class _Session:
         self._found = found
         self._notifier = Notifier(orders.environment)
         self._sender: HeartbeatSender | None = None
+        self._ended: asyncio.Future[Exit]
         self._watchdogs = {self._config.watchdog.heartbeat: folders.heartbeat}  # addresses by how they are named
         if self._config.watchdog.remote_heartbeat:
             self._watchdogs[self._config.watchdog.remote_heartbeat] = self._config.watchdog.remote_heartbeat
@@ -154,6 +155,7 @@ class _Session:
     async def run(self) -> Exit:
         """Runs it. The store and the connections to the venue are the caller's."""
         loop = asyncio.get_running_loop()
+        self._ended = loop.create_future()
         strategy = load(self._config.strategy.name)
         markets = tuple(self._found.markets)
         unseen = brain_of(self._config, strategy, markets)
@@ -203,7 +205,7 @@ class _Session:
         tally = ProfitTally(parts.markets)
         hub.timers.own(_OWNER, lambda name, draw: self._beat(engine))
         engine = Engine(
-            parts,
+            parts, loop=asyncio.get_running_loop(), on_end=self._ended.set_result,
             status=StatusMaker(
                 self._config, session=self._store.session, strategy=strategy.name, tally=tally,
                 covers=self._orders.covers or self._covers, is_paper=self._orders.is_paper,
@@ -226,7 +228,7 @@ class _Session:
             self._beat(engine)
             if self._orders.on_ready is not None:
                 self._orders.on_ready(engine)
-            ended = await engine.ended
+            ended = await self._ended
             self._tell(engine)
             return ended
         finally:

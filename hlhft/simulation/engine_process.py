@@ -51,15 +51,14 @@ class EngineProcess:
         self.session = begin_session(store, world.folder / "journal")
         found, strategy = world.venue.found(), load_strategy(config.strategy.name)
         # What stands in for parts that have a socket, a thread or a file.
-        loop: Any = host
         http: Any = SimulatedHttp(world.network, host, "engine")
         keeper: Any = Disk(host, random)
         journal: Any = Unkept()
         status: Any = None  # nobody asks
-        timers = Timers(loop, loop, draw=lambda: random.randrange(backoff.DRAWS))
+        timers = Timers(host, host, draw=lambda: random.randrange(backoff.DRAWS))
         connects, messages = budgets_of(config)
         self.hub = hub = Hub(
-            clock=loop, timers=timers, http=http, keeper=keeper, connects=connects, messages=messages
+            clock=host, timers=timers, http=http, keeper=keeper, connects=connects, messages=messages
         )  # fmt: skip
         nonces = NonceAllocator(store.mark(signer.address))
         brain = brain_of(config, strategy, tuple(found.markets))
@@ -69,8 +68,7 @@ class EngineProcess:
         )  # fmt: skip
         leftovers = Leftovers(hub, signer, nonces, mainnet=False, vault_address=None)
         hub.timers.own("process", lambda name, draw: self._beat())
-        with host.running():
-            self.engine = Engine(parts, status=status, leftovers=leftovers.cancel, collects=False)
+        self.engine = Engine(parts, loop=host, status=status, leftovers=leftovers.cancel, collects=False)
         self.lines = (self.engine.feed.line, *self.engine.orders.lines)
         for line in self.lines:
             line.transport = SimulatedTransport(line, world.network, host, "engine")  # type: ignore[assignment]

@@ -1,17 +1,15 @@
-"""One process in virtual time: its event loop as far as the live parts use one, and its clock. It can be killed."""
+"""One process in virtual time: its event loop, as far as the live parts use one, and its clock. It can be killed."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 from hlhft.simulation.time import SECOND, Call, Time
 
 
 class Host:
-    """One process: an event loop as far as the live parts use one. Nothing happens in it once it is killed."""
+    """A loop and a clock (`hlhft.live.loop`). Nothing happens in it once it is killed."""
 
     def __init__(self, time: Time) -> None:
         self.time = time
@@ -22,17 +20,7 @@ class Host:
         """From now on nothing happens here any more."""
         self.is_dead = True
 
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        """Whatever asks for the running loop finds this one."""
-        before = asyncio._get_running_loop()
-        asyncio._set_running_loop(self)  # type: ignore[arg-type]
-        try:
-            yield
-        finally:
-            asyncio._set_running_loop(before)
-
-    def _do(self, work: Callable[..., None], values: tuple[Any, ...]) -> None:
+    def _do(self, work: Callable[..., object], values: tuple[Any, ...]) -> None:
         if not self.is_dead:
             work(*values)
 
@@ -48,25 +36,17 @@ class Host:
 
     # The loop.
 
-    def at(self, at_ns: int, work: Callable[..., None], *values: Any) -> Call:
+    def at(self, at_ns: int, work: Callable[..., object], *values: Any) -> Call:
         """Happens here at this time."""
         return self.time.at(at_ns, self._do, work, values)
 
-    def call_soon(self, work: Callable[..., None], *values: Any) -> Call:
-        """As of a loop."""
-        return self.at(self.time.now_ns, work, *values)
+    def call_soon(self, callback: Callable[..., object], *args: Any) -> Call:
+        """In the next turn."""
+        return self.at(self.time.now_ns, callback, *args)
 
-    def call_later(self, wait_s: float, work: Callable[..., None], *values: Any) -> Call:
-        """As of a loop."""
-        return self.at(self.time.now_ns + round(wait_s * SECOND), work, *values)
-
-    def create_future(self) -> asyncio.Future[Any]:
-        """As of a loop."""
-        return asyncio.Future(loop=self)  # type: ignore[arg-type]
-
-    def get_debug(self) -> bool:
-        """As of a loop."""
-        return False
+    def call_later(self, delay: float, callback: Callable[..., object], *args: Any) -> Call:
+        """After so many seconds."""
+        return self.at(self.time.now_ns + round(delay * SECOND), callback, *args)
 
     def set_exception_handler(self, handler: object) -> None:
-        """None is needed: what raises ends the test."""
+        """None is needed: what raises ends the run."""

@@ -204,7 +204,7 @@ class Life:
         waited_ns = world.time.now_ns - self._changed_ns
         unowned = world.unowned()
         if world.engine is not None:
-            assert not world.engine.engine.ended.done(), "nobody stopped the engine"
+            assert world.engine.engine.end is None, "nobody stopped the engine"
             assert not (unowned and world.engine.is_trading), f"it trades, and orders are nobody's: {unowned[:3]}"
         if not unowned and not self._is_clear:
             self._is_clear = True
