@@ -167,7 +167,7 @@ class _Session:
         session = begin_session(self._store, self._folders.journal)
         journal = open_journal(
             self._config, self._folders.journal, brain, session=session, strategy=strategy, markets=markets,
-            shown=as_toml(self._orders.loaded), compresses=self._orders.compresses,
+            shown=as_toml(self._orders.loaded), compress=self._orders.compresses,
         )  # fmt: skip
         keeper = Keeper(loop)
         timers = Timers(loop, self._clock)
