@@ -79,9 +79,9 @@ class EngineProcess:
         """What is under way to the exchange still arrives, or is lost."""
         self.host.kill()
         for line in self.lines:
-            wire = line.transport.wire  # type: ignore[attr-defined]
-            if wire is not None:
-                wire.leave(loses=loses)
+            connection = line.transport.connection  # type: ignore[attr-defined]
+            if connection is not None:
+                connection.leave(loses=loses)
         self._store.close()
 
     @property

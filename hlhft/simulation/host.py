@@ -1,11 +1,19 @@
-"""One process in virtual time: its event loop, as far as the live parts use one, and its clock. It can be killed."""
+"""One process in virtual time: its event loop, as far as the live parts use one, and its clock.
+
+It can be killed, and frozen: what is due while it stands still is done once it goes on, in the order of its times. Its
+clock is the one of production over a wall clock that drifts and leaps.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+from hlhft.live.clock import Clock
 from hlhft.simulation.time import SECOND, Call, Time
+
+WAITING_MAX = 100_000  # calls of a frozen process; more is an error of the simulation
+PPM = 1_000_000
 
 
 class Host:
@@ -13,31 +21,70 @@ class Host:
 
     def __init__(self, time: Time) -> None:
         self.time = time
-        self.is_dead = False
-        self.steps = 0  # of the wall clock, as of a clock: none here
+        self.is_dead = self.is_frozen = False
+        self.wall_error_ns = 0  # of the wall clock, beside its drift
+        self.drift_ppm = 0
+        self._drift_since_ns = time.now_ns
+        self._waiting: list[tuple[Callable[..., object], tuple[Any, ...]]] = []
+        self._clock = Clock(wall_ns=self._wall_ns, monotonic_ns=lambda: time.now_ns)
 
     def kill(self) -> None:
         """From now on nothing happens here any more."""
         self.is_dead = True
+        self._waiting.clear()
+
+    def freeze(self) -> None:
+        """From now on what happens here waits."""
+        self.is_frozen = True
+
+    def thaw(self) -> None:
+        """What waits is done, and all goes on."""
+        self.is_frozen = False
+        waiting, self._waiting = self._waiting, []
+        for work, values in waiting:
+            self._do(work, values)
 
     def _do(self, work: Callable[..., object], values: tuple[Any, ...]) -> None:
-        if not self.is_dead:
-            work(*values)
+        if self.is_dead:
+            return
+        if self.is_frozen:
+            self._waiting.append((work, values))
+            assert len(self._waiting) < WAITING_MAX, "a frozen process has more and more to do"
+            return
+        work(*values)
 
     # The clock.
 
+    def drift(self, ppm: int) -> None:
+        """The wall clock gains or loses so much from now on."""
+        self.wall_error_ns = self._wall_ns() - self.time.now_ns
+        self.drift_ppm, self._drift_since_ns = ppm, self.time.now_ns
+
+    def leap(self, step_ns: int) -> None:
+        """Somebody sets the wall clock."""
+        self.wall_error_ns += step_ns
+
+    def _wall_ns(self) -> int:
+        now_ns = self.time.now_ns
+        return now_ns + self.wall_error_ns + (now_ns - self._drift_since_ns) * self.drift_ppm // PPM
+
+    @property
+    def steps(self) -> int:
+        """Leaps of the wall clock so far."""
+        return self._clock.steps
+
     def now_ns(self) -> int:
-        """The time, as of a clock that is never wrong."""
-        return self.time.now_ns
+        """The time as this process has it."""
+        return self._clock.now_ns()
 
     def discipline(self) -> int:
-        """Nothing to take up."""
-        return 0
+        """As of a clock."""
+        return self._clock.discipline()
 
     # The loop.
 
     def at(self, at_ns: int, work: Callable[..., object], *values: Any) -> Call:
-        """Happens here at this time."""
+        """Happens here at this true time."""
         return self.time.at(at_ns, self._do, work, values)
 
     def call_soon(self, callback: Callable[..., object], *args: Any) -> Call:

@@ -19,7 +19,7 @@ from hlhft.hyperliquid.cloids import Cloid, parse
 from hlhft.hyperliquid.reading import Fault
 from hlhft.hyperliquid.signing import Signer
 from hlhft.live.preflight import Found
-from hlhft.simulation.network import Wire
+from hlhft.simulation.network import Connection
 from hlhft.simulation.time import START_NS, Time
 from hlhft.units import Market
 
@@ -82,32 +82,32 @@ class Venue:
         delays = SLOW if seed % 2 else Delays()
         self._settings = settings(seed, delays)
         self.machine = Exchange(self._settings)
-        self.wires: dict[int, Wire] = {}
+        self.connections: dict[int, Connection] = {}
         self._answers: dict[int, Callable[[int, bytes], None]] = {}
         time.at(time.now_ns, self._advance)
 
     # The far end.
 
-    def connected(self, label: str, wire: Wire) -> bool:
+    def connected(self, label: str, connection: Connection) -> bool:
         """A socket stands, unless there are too many."""
         opened = self.machine.sockets.open((label, ""), self.time.now_ns)
         if isinstance(opened, str):
             return False
-        wire.connection, greeting = opened
-        self.wires[wire.connection] = wire
+        connection.at_exchange, greeting = opened
+        self.connections[connection.at_exchange] = connection
         for frame in greeting:
-            wire.tell(frame)
+            connection.tell(frame)
         return True
 
-    def heard(self, wire: Wire, text: bytes) -> None:
+    def heard(self, connection: Connection, text: bytes) -> None:
         """A message came."""
-        for frame in self.machine.sockets.receive(wire.connection, text, self.time.now_ns):
-            wire.tell(frame)
+        for frame in self.machine.sockets.receive(connection.at_exchange, text, self.time.now_ns):
+            connection.tell(frame)
 
-    def gone(self, wire: Wire) -> None:
+    def gone(self, connection: Connection) -> None:
         """A socket is gone."""
-        self.machine.sockets.disconnect(wire.connection)
-        self.wires.pop(wire.connection, None)
+        self.machine.sockets.disconnect(connection.at_exchange)
+        self.connections.pop(connection.at_exchange, None)
 
     def asked(self, label: str, path: str, body: bytes, answer: Callable[[int, bytes], None]) -> None:
         """A request came; an action is answered by the block that executes it."""
@@ -145,13 +145,13 @@ class Venue:
             tell = self._answers.pop(ticket, None)
             if tell is not None:
                 tell(answer.status, answer.body)
-        for connection, frame in outcome.frames:
-            if connection in self.wires:
-                self.wires[connection].tell(frame)
+        for number, frame in outcome.frames:
+            if number in self.connections:
+                self.connections[number].tell(frame)
         for close in outcome.closes:
-            wire = self.wires.pop(close.connection, None)
-            if wire is not None:
-                wire.end(close.code, close.reason)
+            closed = self.connections.pop(close.connection, None)
+            if closed is not None:
+                closed.end(close.code, close.reason)
         self.time.at(self.machine.next_deadline_ns(), self._advance)
 
     # What is so.

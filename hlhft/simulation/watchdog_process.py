@@ -65,8 +65,8 @@ class WatchdogProcess:
     def kill(self, *, loses: bool) -> None:
         """What is under way to the exchange still arrives, or is lost."""
         self.host.kill()
-        if self.transport.wire is not None:
-            self.transport.wire.leave(loses=loses)
+        if self.transport.connection is not None:
+            self.transport.connection.leave(loses=loses)
 
     def hear(self, message: bytes) -> None:
         """A beat came."""

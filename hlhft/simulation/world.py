@@ -80,12 +80,12 @@ class World:
     def kill_exchange(self) -> None:
         """Nobody hears of it any more."""
         self.venue.kill()
-        self.network.is_down = True
-        self.network.cut(sorted(self.network.wires, key=lambda wire: wire.connection))
+        self.network.weather.is_down = True
+        self.network.cut(self.network.connections.values())
 
     def return_exchange(self) -> None:
         """As it was at its last block."""
-        self.network.is_down = False
+        self.network.weather.is_down = False
         self.venue.come_back()
 
     def carry(self, message: bytes) -> None:

@@ -90,7 +90,7 @@ class Life:
         world.crowd.is_trading = True
         self._recover("start")
         for _ in range(kills):
-            world.network.loss = self._random.choice([0.0, 0.0, 0.02, 0.1])
+            self._lose(self._random.choice([0.0, 0.0, 0.02, 0.1]))
             world.beat_loss = self._random.choice([0.0, 0.0, 0.1])
             self._pass(self._random.randrange(5 * SECOND))
             victim = self._kill()
@@ -105,6 +105,11 @@ class Life:
         self.tally.repeats += machine.repeats
         self.tally.noops += machine.noops
 
+    def _lose(self, share: float) -> None:
+        """Of requests, and of answers."""
+        weather = self.world.network.weather
+        weather.requests_lost = weather.answers_lost = share
+
     # One kill.
 
     def _kill(self) -> str:
@@ -115,7 +120,7 @@ class Life:
             chances["engine"] = 6
         if world.watchdog is not None:
             chances["watchdog"] = 3
-        if not world.network.is_down:
+        if not world.network.weather.is_down:
             chances["exchange"] = 1
         victim = self._random.choices(list(chances), list(chances.values()))[0]
         self.tally.kills[victim] += 1
@@ -147,7 +152,7 @@ class Life:
 
     def _start_engine(self) -> None:
         """Starts one; without an answer from the exchange it ends before it has done anything, and is started again."""
-        if self.world.network.is_down:
+        if self.world.network.weather.is_down:
             self._return_after(1 * SECOND, self._start_engine)
         else:
             self.world.start_engine()
@@ -155,15 +160,13 @@ class Life:
     def _cut(self) -> None:
         """Cuts some sockets, and now and then all ways for a while."""
         network = self.world.network
-        network.cut(
-            [one for one in sorted(network.wires, key=lambda wire: wire.connection) if self._random.random() < 0.7]
-        )
-        if not network.is_down and self._random.random() < 0.5:
-            network.is_down = True
+        network.cut([one for one in network.connections.values() if self._random.random() < 0.7])
+        if not network.weather.is_down and self._random.random() < 0.5:
+            network.weather.is_down = True
             self._return_after(self._random.randrange(50 * MS, 8 * SECOND), self._heal)
 
     def _heal(self) -> None:
-        self.world.network.is_down = False
+        self.world.network.weather.is_down = False
 
     def _return_after(self, wait_ns: int, work: Callable[[], None]) -> None:
         self._count += 1
@@ -187,9 +190,10 @@ class Life:
         returned_ns = world.time.now_ns
         while not self._trades() and world.time.now_ns < returned_ns + MISFORTUNE_NS:
             self._pass(LOOK_NS)
-        if world.network.loss:
+        if world.network.weather.requests_lost:
             self._changed()
-        world.network.loss = world.beat_loss = 0.0
+        self._lose(0.0)
+        world.beat_loss = 0.0
         self._wait(self._trades, TRADES_NS_MAX, f"the engine does not trade again after a {after}")
         self.tally.trades_ns_max = max(self.tally.trades_ns_max, world.time.now_ns - returned_ns)
         world.crowd.is_trading = False
@@ -209,10 +213,10 @@ class Life:
         if not unowned and not self._is_clear:
             self._is_clear = True
             self.tally.cleared_ns_max = max(self.tally.cleared_ns_max, waited_ns)
-        if not unowned or world.network.is_down or world.watchdog is None:
+        if not unowned or world.network.weather.is_down or world.watchdog is None:
             return
         self._is_clear = False
-        lost = world.network.loss > 0
+        lost = world.network.weather.requests_lost > 0
         allowed_ns = CLEARED_NS_MAX + (LOST_NS if lost else 0)
         assert waited_ns <= allowed_ns, (
             f"{waited_ns / 1e9:.1f} s after something was killed or came back {len(unowned)} orders are nobody's: "
