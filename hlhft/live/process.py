@@ -59,7 +59,7 @@ STOPPING = (signal.SIGINT, signal.SIGTERM)
 BEAT_NS = 200_000_000  # a third of the shortest silence that a watchdog may be told to take for death
 NS_PER_MS = 1_000_000
 _OWNER = "process"  # of the timers here
-_STATES = {
+STATES = {
     Stage.STARTING: EngineState.STARTING,
     Stage.WAITING: EngineState.STARTING,
     Stage.TRADING: EngineState.TRADING,
@@ -249,7 +249,7 @@ class _Session:
         assert self._sender is not None, "it was made before the engine started"
         parts: Parts = engine.parts
         lane = parts.brain.lane.lane
-        state = _STATES[engine.stage]
+        state = STATES[engine.stage]
         if state is EngineState.HALTED and int(lane["close_at_market"][0]):
             state = EngineState.FLATTENING
         self._sender.beat(

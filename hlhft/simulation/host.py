@@ -22,6 +22,7 @@ class Host:
     def __init__(self, time: Time) -> None:
         self.time = time
         self.is_dead = self.is_frozen = False
+        self.after: Callable[[], None] = lambda: None  # what happened here; called after each of it
         self.wall_error_ns = 0  # of the wall clock, beside its drift
         self.drift_ppm = 0
         self._drift_since_ns = time.now_ns
@@ -52,6 +53,7 @@ class Host:
             assert len(self._waiting) < WAITING_MAX, "a frozen process has more and more to do"
             return
         work(*values)
+        self.after()
 
     # The clock.
 
