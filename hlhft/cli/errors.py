@@ -106,6 +106,10 @@ DECLARED: Mapping[str, ExitCode] = {
     "hlhft.live.demo.DemoError": ExitCode.FAILURE,
     "hlhft.log.LogError": ExitCode.USAGE,
     "hlhft.report.origins.InSampleError": ExitCode.USAGE,
+    "hlhft.simulation.faults.FaultError": ExitCode.USAGE,
+    "hlhft.simulation.framing.FrameError": ExitCode.FAILURE,
+    "hlhft.simulation.judge.Violation": ExitCode.FAILURE,
+    "hlhft.simulation.tally.TallyError": ExitCode.DATA,
     "hlhft.strategies.StrategyError": ExitCode.USAGE,
     "hlhft.units.UnitsError": ExitCode.DATA,
 }

@@ -6,6 +6,7 @@ how often; rare combinations come up in some runs again and again instead of in 
 
 from __future__ import annotations
 
+from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from random import Random
 from typing import NamedTuple
@@ -17,6 +18,10 @@ from hlhft.simulation.time import MS, SECOND
 FAULTS_MAX = 20_000  # of one plan
 GAPS_NS = (4 * SECOND, 15 * SECOND, 60 * SECOND)  # mean time between two faults, one of these for a run
 KIND_SHARE = 0.4  # of the kinds that a run has
+
+
+class FaultError(ValueError):
+    """A list of faults that cannot be read; the message is one sentence."""
 
 
 class FaultKind(StrEnum):
@@ -115,7 +120,33 @@ class Fault(msgspec.Struct, frozen=True, order=True):
     size: int
 
     def __str__(self) -> str:
-        return f"{self.at_ns / SECOND:.3f}:{self.kind.value}:{self.length_ns / SECOND:.3f}:{self.size}"
+        at_s, length_s = (f"{Decimal(ns) / SECOND:f}" for ns in (self.at_ns, self.length_ns))
+        return f"{at_s}:{self.kind.value}:{length_s}:{self.size}"
+
+
+def read_plan(text: str) -> tuple[Fault, ...]:
+    """The faults of a list as `Fault.__str__` writes each, with commas between; `none` is no fault.
+
+    Raises FaultError.
+    """
+    if text.strip() == "none":
+        return ()
+    found = []
+    for item in text.split(","):
+        parts = item.strip().split(":")
+        try:
+            at_s, kind, length_s, size = parts
+            found.append(Fault(_ns(at_s), FaultKind(kind), _ns(length_s), int(size)))
+        except (ValueError, InvalidOperation):
+            raise FaultError(
+                f"{item!r} is no fault: give SECONDS:KIND:SECONDS:SIZE, as in 12.5:cut:0:500; kinds are "
+                f"{', '.join(kind.value for kind in FaultKind)}"
+            ) from None
+    return tuple(sorted(found))
+
+
+def _ns(text: str) -> int:
+    return int((Decimal(text) * SECOND).to_integral_value())
 
 
 def plan(seed: int, span_ns: int, kinds: tuple[FaultKind, ...] = tuple(FaultKind)) -> tuple[Fault, ...]:
