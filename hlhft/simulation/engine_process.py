@@ -39,7 +39,7 @@ class EngineProcess:
     """One life of an engine."""
 
     def __init__(self, world: World) -> None:
-        self.host = host = Host(world.time)
+        self.host = host = Host(world.time, world.engine_wall)
         self.host.after = world.judge.engine_turned
         self.journal_folder = world.folder / "journal"
         self._world = world

@@ -105,7 +105,9 @@ RULES: dict[FaultKind, FaultRule] = {
     FaultKind.UNKNOWN_STATUS: FaultRule(1, 200 * MS, 5 * SECOND, 0, 0, "orders rest, told in a word nobody knows"),
     FaultKind.DISK_FULL: FaultRule(1, SECOND, _MINUTE, 0, 0, "no new file, and nothing more in the store"),
     FaultKind.DISK_SLOW: FaultRule(1, SECOND, _MINUTE, 50, 5_000, "a flush takes so long (ms)"),
-    FaultKind.CLOCK_STEP: FaultRule(1, 0, 0, -2_000, 2_000, "the engine's wall clock leaps (ms)"),
+    FaultKind.CLOCK_STEP: FaultRule(
+        1, SECOND, 5 * _MINUTE, -2_000, 2_000, "the engine's wall clock leaps, and is set right again (ms)"
+    ),
     FaultKind.CLOCK_DRIFT: FaultRule(1, _MINUTE, 10 * _MINUTE, -200, 200, "the engine's wall clock drifts (ppm)"),
     FaultKind.OPERATOR_HALT: FaultRule(1, SECOND, 20 * SECOND, 0, 1, "an operator halts or flattens, and resumes"),
 }

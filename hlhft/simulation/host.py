@@ -16,18 +16,46 @@ WAITING_MAX = 100_000  # calls of a frozen process; more is an error of the simu
 PPM = 1_000_000
 
 
+class Wall:
+    """The wall clock of a machine: it drifts, and somebody sets it. It outlives the processes there."""
+
+    def __init__(self, time: Time) -> None:
+        self.drift_ppm = 0
+        self._time = time
+        self._error_ns = 0  # beside the drift since then
+        self._since_ns = time.now_ns
+
+    @property
+    def error_ns(self) -> int:
+        """What it shows less the true time."""
+        return self._error_ns + (self._time.now_ns - self._since_ns) * self.drift_ppm // PPM
+
+    def now_ns(self) -> int:
+        """What it shows."""
+        return self._time.now_ns + self.error_ns
+
+    def drift(self, ppm: int) -> None:
+        """It gains or loses so much from now on."""
+        self._error_ns, self._since_ns, self.drift_ppm = self.error_ns, self._time.now_ns, ppm
+
+    def leap(self, step_ns: int) -> None:
+        """Somebody sets it."""
+        self._error_ns += step_ns
+
+    def set_right(self) -> None:
+        """Somebody sets it to the true time, and it drifts no more."""
+        self._error_ns, self._since_ns, self.drift_ppm = 0, self._time.now_ns, 0
+
+
 class Host:
     """A loop and a clock (`hlhft.live.loop`). Nothing happens in it once it is killed."""
 
-    def __init__(self, time: Time) -> None:
+    def __init__(self, time: Time, wall: Wall) -> None:
         self.time = time
         self.is_dead = self.is_frozen = False
         self.after: Callable[[], None] = lambda: None  # what happened here; called after each of it
-        self.wall_error_ns = 0  # of the wall clock, beside its drift
-        self.drift_ppm = 0
-        self._drift_since_ns = time.now_ns
         self._waiting: list[tuple[Callable[..., object], tuple[Any, ...]]] = []
-        self._clock = Clock(wall_ns=self._wall_ns, monotonic_ns=lambda: time.now_ns)
+        self._clock = Clock(wall_ns=wall.now_ns, monotonic_ns=lambda: time.now_ns)
 
     def kill(self) -> None:
         """From now on nothing happens here any more."""
@@ -56,19 +84,6 @@ class Host:
         self.after()
 
     # The clock.
-
-    def drift(self, ppm: int) -> None:
-        """The wall clock gains or loses so much from now on."""
-        self.wall_error_ns = self._wall_ns() - self.time.now_ns
-        self.drift_ppm, self._drift_since_ns = ppm, self.time.now_ns
-
-    def leap(self, step_ns: int) -> None:
-        """Somebody sets the wall clock."""
-        self.wall_error_ns += step_ns
-
-    def _wall_ns(self) -> int:
-        now_ns = self.time.now_ns
-        return now_ns + self.wall_error_ns + (now_ns - self._drift_since_ns) * self.drift_ppm // PPM
 
     @property
     def steps(self) -> int:

@@ -21,6 +21,7 @@ TOO_MANY, BAD_GATEWAY = 429, 502
 # What a mute stream is: a fault's size is a place here.
 STREAMS = (b"l2Book", b"bbo", b"trades", b"userFills", b"orderUpdates", b"activeAssetCtx")
 EXPIRED = 1000
+CLOCK_OFFSET_NS_MAX = 1 * SECOND  # engine.clock_offset_ms_max
 RESTART_NS = 1 * SECOND  # between two tries to start an engine without an exchange
 _Work = Callable[[Fault], None]
 
@@ -53,6 +54,7 @@ class Misfortune:
             FaultKind.WATCHDOG_FREEZE: self._thaw_watchdog,
             FaultKind.EXCHANGE_KILL: self._return_exchange,
             FaultKind.SLOW_READER: lambda fault: self._read(reads=True),
+            FaultKind.CLOCK_STEP: lambda fault: world.engine_wall.set_right(),
             FaultKind.OPERATOR_HALT: self._resume,
         }
         start_ns = world.time.now_ns
@@ -142,8 +144,8 @@ class Misfortune:
                 engine.disk.is_full = is_on
             case FaultKind.DISK_SLOW if engine is not None:
                 engine.disk.sync_ns = size * MS
-            case FaultKind.CLOCK_DRIFT if engine is not None:
-                engine.host.drift(size)
+            case FaultKind.CLOCK_DRIFT:
+                self._world.engine_wall.drift(size)
             case _:
                 pass
 
@@ -167,6 +169,8 @@ class Misfortune:
         self._changed()
         if self._world.exchange.is_dead or self._world.network.weather.is_down:
             self._restart_engine(RESTART_NS)
+        elif abs(self._world.engine_wall.error_ns) > CLOCK_OFFSET_NS_MAX:
+            self._restart_engine(RESTART_NS)  # as the look before a start refuses
         elif self._world.engine is None:
             self._world.start_engine()
 
@@ -228,8 +232,7 @@ class Misfortune:
     # The rest.
 
     def _leap(self, fault: Fault) -> None:
-        if self._world.engine is not None:
-            self._world.engine.host.leap(fault.size * MS)
+        self._world.engine_wall.leap(fault.size * MS)
 
     def _halt(self, fault: Fault) -> None:
         engine = self._world.engine

@@ -47,7 +47,7 @@ class WatchdogProcess:
     """One life of a watchdog's machine, with a socket of its own."""
 
     def __init__(self, world: World) -> None:
-        self.host = Host(world.time)
+        self.host = Host(world.time, world.watchdog_wall)
         self.reports: Counter[str] = Counter()
         settings = WatchdogSettings(
             account=ACCOUNT, owner=OWNER, mainnet=False, switch=False, expires_after_ms=EXPIRES_AFTER_MS

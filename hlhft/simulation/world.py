@@ -18,6 +18,7 @@ from hlhft.simulation.account import ACCOUNT
 from hlhft.simulation.engine_process import EngineProcess, config_text
 from hlhft.simulation.exchange_process import OPENING_NS, ExchangeProcess
 from hlhft.simulation.faults import Fault
+from hlhft.simulation.host import Wall
 from hlhft.simulation.judge import Judge
 from hlhft.simulation.misfortune import Misfortune
 from hlhft.simulation.network import Network
@@ -33,6 +34,7 @@ class World:
         self.folder = folder
         self.time = Time()
         self.beat_loss = 0.0
+        self.engine_wall, self.watchdog_wall = Wall(self.time), Wall(self.time)
         self._beats = _generator(seed, "beats")
         path = folder / "config.toml"
         path.write_text(config_text(ACCOUNT))
