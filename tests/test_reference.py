@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.reference import PAGE, README, page, readme_with_figures
+from tests.reference import PAGE, README, SIMULATION, page, readme_with_figures, simulation_with_tables
 
 
 def test_the_page_is_current() -> None:
@@ -12,3 +12,8 @@ def test_the_page_is_current() -> None:
 def test_the_readme_states_the_figures_that_were_measured() -> None:
     text = README.read_text()
     assert text == readme_with_figures(text), "README.md: old figures, run `make docs`"
+
+
+def test_the_page_of_the_simulation_lists_its_promises_and_faults() -> None:
+    text = SIMULATION.read_text()
+    assert text == simulation_with_tables(text), "docs/simulation.md is old: run `make docs`"

@@ -176,3 +176,15 @@ def _between(random: Random, shortest_ns: int, longest_ns: int) -> int:
         return shortest_ns
     factor: float = (longest_ns / shortest_ns) ** random.random()
     return round(shortest_ns * factor)
+
+
+def faults_table() -> str:
+    """The kinds as a Markdown table, one line each; the documentation prints it."""
+    rows = ["| kind | weight | lasts | size | what it is |", "| --- | ---: | --- | --- | --- |"]
+    for kind, rule in RULES.items():
+        lasts = (
+            "a moment" if rule.longest_ns == 0 else f"{rule.shortest_ns / SECOND:g} to {rule.longest_ns / SECOND:g} s"
+        )
+        size = "" if rule.smallest == rule.largest else f"{rule.smallest} to {rule.largest}"
+        rows.append(f"| {kind.value} | {rule.weight} | {lasts} | {size} | {rule.meaning} |")
+    return "\n".join(rows)

@@ -233,3 +233,9 @@ class _Last:
 
     def lost(self) -> None:
         self.brain = None
+
+
+def promises_table() -> str:
+    """The promises as a Markdown table, one line each; the documentation prints it."""
+    rows = ["| promise | what must hold |", "| --- | --- |"]
+    return "\n".join([*rows, *(f"| {promise.name} | {promise.value} |" for promise in Promise)])
