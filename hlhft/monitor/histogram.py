@@ -30,7 +30,7 @@ class Histogram:
 
     __slots__ = ("_buckets", "maximum")
 
-    def __init__(self, storage: memoryview | list[int] | None = None) -> None:
+    def __init__(self, storage: memoryview[int] | list[int] | None = None) -> None:
         self._buckets = [0] * BUCKETS if storage is None else storage
         assert len(self._buckets) == BUCKETS, f"a histogram has {BUCKETS} buckets"
         # Of what was counted before, as far as its bucket tells.

@@ -26,7 +26,7 @@ def test_percentiles_are_those_of_the_sorted_values_within_a_bucket(values: list
     assert histogram.percentile(1.0) == max(values)
 
 
-def test_nothing_counted_is_unknown_and_not_0():
+def test_nothing_counted_is_unknown_and_not_0() -> None:
     histogram = Histogram()
     assert histogram.percentile(0.5) is None
     histogram.note(3)
@@ -34,7 +34,7 @@ def test_nothing_counted_is_unknown_and_not_0():
     assert (histogram.count, histogram.maximum, histogram.percentile(0.5)) == (0, 0, None)
 
 
-def test_what_lies_outside_counts_at_the_border():
+def test_what_lies_outside_counts_at_the_border() -> None:
     histogram = Histogram()
     histogram.note(-5)
     histogram.note(10**30)
@@ -63,12 +63,12 @@ def test_a_bound_has_at_least_what_is_a_bucket_below_it_and_nothing_above(values
     assert all(low <= high for low, high in pairwise(counts))
 
 
-def test_what_is_shown_resolves_ten_microseconds_to_ten_seconds_in_five_steps_a_decade():
+def test_what_is_shown_resolves_ten_microseconds_to_ten_seconds_in_five_steps_a_decade() -> None:
     assert (BOUNDS_NS[0], BOUNDS_NS[-1], len(BOUNDS_NS)) == (10_000, 10_000_000_000, 31)
     assert all(1.5 <= high / low <= 1.7 for low, high in pairwise(BOUNDS_NS))
 
 
-def test_counts_lie_in_the_memory_that_was_given():
+def test_counts_lie_in_the_memory_that_was_given() -> None:
     storage = array("q", bytes(8 * BUCKETS))
     histogram = Histogram(memoryview(storage))
     histogram.note(40)
