@@ -18,16 +18,16 @@ from tests.bench.figures import Figure, median
 from tests.live.engines import Exchange, Owner, Trader, engine, run_on_uvloop, until, write_settings
 
 SECTION = "metrics"
-TIMES, TIMES_SHORT = 100_000, 20_000
+TIMES, TIMES_SHORT = 1_000_000, 100_000
 COPIES, COPIES_SHORT = 200, 20
-REPEATS = 15
+SERIES = 1_000
 US_PER_S, NS_PER_US = 1e6, 1e3
 
 
 def each_us(statement: str, names: dict[str, object], times: int) -> float:
-    """Microseconds of one execution in the fastest of a few series: what slows the others down is not of the code."""
-    found = timeit.repeat(statement, globals=names, number=times, repeat=REPEATS)
-    return min(found) / times * US_PER_S
+    """Microseconds of one execution in the fastest of many short series: what slows others down is not of the code."""
+    found = timeit.repeat(statement, globals=names, number=SERIES, repeat=times // SERIES)
+    return min(found) / SERIES * US_PER_S
 
 
 def parts_us(copies: EngineMetrics, count: int) -> list[float]:
@@ -76,7 +76,7 @@ def metrics(recordings: Path, *, short: bool) -> list[Figure]:
         values, note = made.values, made.histogram("hlhft_step_seconds").note
         update_us = each_us("values[slot] = 1.5", {"values": values, "slot": slots[-1]}, times)
         note_us = each_us("note(123_456)", {"note": note}, times)
-        end_us = each_us("end()", {"end": made.end}, times // 100)
+        end_us = each_us("end()", {"end": made.end}, times // 10)
         parts = copied_us(folder, COPIES_SHORT if short else COPIES)
     return [
         Figure(SECTION, "one value updated in the block", update_us, "us", maximum=0.2, gate=1.0),
