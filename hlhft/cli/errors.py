@@ -105,6 +105,7 @@ DECLARED: Mapping[str, ExitCode] = {
     "hlhft.live.store.StoreError": ExitCode.FAILURE,
     "hlhft.live.demo.DemoError": ExitCode.FAILURE,
     "hlhft.log.LogError": ExitCode.USAGE,
+    "hlhft.monitor.block.BlockError": ExitCode.FAILURE,
     "hlhft.report.origins.InSampleError": ExitCode.USAGE,
     "hlhft.simulation.faults.FaultError": ExitCode.USAGE,
     "hlhft.simulation.framing.FrameError": ExitCode.FAILURE,
