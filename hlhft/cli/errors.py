@@ -105,6 +105,7 @@ DECLARED: Mapping[str, ExitCode] = {
     "hlhft.live.store.StoreError": ExitCode.FAILURE,
     "hlhft.live.demo.DemoError": ExitCode.FAILURE,
     "hlhft.log.LogError": ExitCode.USAGE,
+    "hlhft.monitor.selectors.ExpressionError": ExitCode.DATA,
     "hlhft.report.origins.InSampleError": ExitCode.USAGE,
     "hlhft.strategies.StrategyError": ExitCode.USAGE,
     "hlhft.units.UnitsError": ExitCode.DATA,
