@@ -467,7 +467,8 @@ STORIES: dict[str, tuple[Story, ...]] = {
             silent=(90, 580, 700),
             labels=own(connection="feed"),
             summary="The connection feed of 0xa keeps breaking",
-            description="It was lost 6 times within 10m; each time quotes are pulled and the account is compared anew.",
+            description="It was lost 6 times within 10m. Each time one to the venue is, quotes are pulled and "
+            "the account is compared anew.",
             interval_s=10,
         ),
     ),
