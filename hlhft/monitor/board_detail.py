@@ -317,11 +317,11 @@ ALPHA = Row(
             steps=limit(SETTINGS.alpha.time_to_live_ms / MS_PER_S),
         ),
         heat_map(
-            "Age of a signal's data when it comes, spread",
+            "Age of a signal's data when it comes, distribution",
             "signal_data_age_seconds",
             "What inference and the way there and back take together.",
         ),
-        heat_map("Inference, spread", "inference_seconds", "From a row in hand to its signal sent."),
+        heat_map("Inference, distribution", "inference_seconds", "From a row in hand to its signal sent."),
         _graph(
             "Output of the policy",
             "What it makes of the parameters: factors of gamma, signal and spread, and asymmetry as a share. At their "

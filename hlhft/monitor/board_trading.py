@@ -35,12 +35,12 @@ OVERVIEW = Row(
     panels=(
         Panel(
             title="Stage",
-            description="What the engine does. Anything but trading earns nothing; halted waits for an operator: see "
+            description="What the engine does. Anything but quoting earns nothing; halted waits for an operator: see "
             "the breakers, then the runbook.",
             view=View.STAT,
             queries=(Query(f"{select('stage')} == 1", "{{stage}}"),),
             is_named=True,
-            by_name=(("trading", Colour.GOOD), ("halted", Colour.BAD)),
+            by_name=(("quoting", Colour.GOOD), ("halted", Colour.BAD)),
             steps=(Step(None, Colour.WARNING),),
             no_value="no engine",
             width=3,
@@ -366,30 +366,30 @@ LATENCY = Row(
     is_open=True,
     panels=(
         heat_map(
-            "Tick to trade, spread",
+            "Tick to trade, distribution",
             "tick_to_trade_seconds",
             "From a frame's arrival to the last byte of the order that it led to, with the loop's lateness. A second "
             "band far above the first is something that shares the processor.",
         ),
         heat_map(
-            "Acknowledgement, spread",
+            "Acknowledgement, distribution",
             "acknowledgement_seconds",
             "From an order's last byte to the venue's answer. About 200 ms near the venue; a band that climbs is the "
             "venue's load or the way to it.",
         ),
         heat_map(
-            "Feed, spread",
+            "Feed, distribution",
             "feed_latency_seconds",
             "From the venue's time of a book to its receipt here; clocks are compared at the start. A slow climb of "
             "the whole band is a clock that drifts.",
         ),
         heat_map(
-            "Step, spread",
+            "Step, distribution",
             "step_seconds",
             "From a frame in hand to the end of the core's step: decoding, book, decision.",
         ),
         heat_map(
-            "Lateness of the loop, spread",
+            "Lateness of the loop, distribution",
             "loop_lateness_seconds",
             "How late the event loop's beats are. What is late here is late everywhere: look at the host.",
         ),

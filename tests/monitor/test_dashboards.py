@@ -183,7 +183,7 @@ def test_units_are_grafana_s(content: Json) -> None:
 
 def test_colours_words_and_bounds_are_those_of_the_board(content: Json) -> None:
     stage = by_title(content, "Stage")["fieldConfig"]
-    assert [each["matcher"]["options"] for each in stage["overrides"]] == ["trading", "halted"]
+    assert [each["matcher"]["options"] for each in stage["overrides"]] == ["quoting", "halted"]
     assert stage["overrides"][1]["properties"][0]["value"]["fixedColor"] == "red"
     assert stage["defaults"]["noValue"] == "no engine"
     gauge = by_title(content, "Inventory")["fieldConfig"]["defaults"]
@@ -197,7 +197,7 @@ def test_colours_words_and_bounds_are_those_of_the_board(content: Json) -> None:
 
 
 def test_a_heat_map_shows_buckets_as_they_are(content: Json) -> None:
-    made = by_title(content, "Step, spread")
+    made = by_title(content, "Step, distribution")
     assert made["options"]["calculate"] is False
     assert made["targets"][0]["format"] == "heatmap"
     assert made["targets"][0]["legendFormat"] == "{{le}}"
