@@ -56,18 +56,20 @@ def panels(board: Board) -> Iterator[Panel]:
         yield from row.panels
 
 
-def expressions(*, account: str, market: str = ".*", window: str = "20s", range_: str = "1h") -> tuple[str, ...]:
-    """Every PromQL expression of the dashboards, each once, as Prometheus is asked once the variables have values.
+def filled(expression: str, *, account: str, market: str = ".*", window: str = "20s", range_: str = "1h") -> str:
+    """The expression as Prometheus is asked once all variables have values.
 
     `market` is a regular expression of RE2, the windows are durations of Prometheus.
     """
-    values = {ACCOUNT: account, MARKET_VARIABLE: market, WINDOW: window, RANGE: range_}
-    asked: dict[str, None] = {}
-    for board in BOARDS:
-        texts = [query.expression for panel in panels(board) for query in panel.queries]
-        texts += [annotation.expression for annotation in board.annotations]
-        for text in texts:
-            for name, value in values.items():
-                text = text.replace(name, value)
-            asked[text] = None
-    return tuple(asked)
+    for name, value in {ACCOUNT: account, MARKET_VARIABLE: market, WINDOW: window, RANGE: range_}.items():
+        expression = expression.replace(name, value)
+    return expression
+
+
+def expressions(*, account: str, market: str = ".*", window: str = "20s", range_: str = "1h") -> tuple[str, ...]:
+    """Every PromQL expression of the dashboards, each once, filled with these values."""
+    texts = [query.expression for board in BOARDS for panel in panels(board) for query in panel.queries]
+    texts += [annotation.expression for board in BOARDS for annotation in board.annotations]
+    return tuple(
+        dict.fromkeys(filled(text, account=account, market=market, window=window, range_=range_) for text in texts)
+    )

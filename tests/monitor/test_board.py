@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
-from hlhft.monitor.board import BOARDS, HLHFT, ONLY_FOR_QUESTIONS, VARIABLES, expressions, panels
+from hlhft.monitor.board import BOARDS, HLHFT, ONLY_FOR_QUESTIONS, VARIABLES, expressions, filled, panels
 from hlhft.monitor.metrics import BY_NAME, METRICS
 from hlhft.monitor.panels import HEADER_HEIGHT, View, below, placed
 from hlhft.monitor.selectors import faults_of, metric_of, selectors
+from tests.monitor.programs import run
 
 ASKED = expressions(account="0x1", market="BTC|ETH")
 WRITTEN = sorted({query.expression for board in BOARDS for panel in panels(board) for query in panel.queries})
@@ -73,3 +77,126 @@ def test_steps_climb() -> None:
         assert not values or (
             values[0] is None and values[1:] == sorted(value for value in values if value is not None)
         )
+
+
+# Series a minute for an hour, what a panel's first query makes of them at its end, by the labels that are left.
+OWN = 'account="0x1", instance="here"'
+RECKONED: dict[str, tuple[dict[str, str], dict[str, float]]] = {
+    "Processes missing": (
+        {
+            'hlhft_process_expected{process="engine", instance="here"}': "1x60",
+            'hlhft_process_expected{process="watchdog", instance="here"}': "1x60",
+            'hlhft_process_expected{process="recorder", instance="here"}': "0x60",
+            'hlhft_process_up{process="engine", instance="here"}': "1x60",
+            'hlhft_process_up{process="watchdog", instance="here"}': "0x60",
+            'hlhft_process_up{process="recorder", instance="here"}': "0x60",
+        },
+        {"{}": 1},
+    ),
+    "Quoting uptime": (
+        {
+            f'hlhft_quoting_seconds_total{{market="BTC", {OWN}}}': "0+60x60",
+            f'hlhft_quoting_seconds_total{{market="ETH", {OWN}}}': "0+30x60",
+            'hlhft_quoting_seconds_total{market="BTC", account="0x2", instance="here"}': "0+1x60",
+            f"hlhft_trading_seconds_total{{{OWN}}}": "0+60x60",
+        },
+        {"{}": 0.75},
+    ),
+    "All of these should be 0": (
+        {f"hlhft_unknown_orders{{{OWN}}}": "2x60"},
+        {"{}": 2},
+    ),
+    "Hit rate": (
+        {
+            f'hlhft_signals_judged_total{{market="BTC", outcome="hit", {OWN}}}': "0+3x60",
+            f'hlhft_signals_judged_total{{market="ETH", outcome="miss", {OWN}}}': "0+1x60",
+            f'hlhft_signals_judged_total{{market="ETH", outcome="flat", {OWN}}}': "0+9x60",
+        },
+        {"{}": 0.75},
+    ),
+    "Calibration": (
+        {
+            f'hlhft_signal_surprise_total{{market="BTC", {OWN}}}': "0+8x60",
+            f'hlhft_signals_judged_total{{market="BTC", outcome="hit", {OWN}}}': "0+3x60",
+            f'hlhft_signals_judged_total{{market="BTC", outcome="flat", {OWN}}}': "0+1x60",
+        },
+        {"{}": 2},
+    ),
+    "Time quoted": (
+        {
+            f'hlhft_quoting_seconds_total{{market="BTC", {OWN}}}': "0+15x60",
+            f"hlhft_trading_seconds_total{{{OWN}}}": "0+60x60",
+        },
+        {f'{{market="BTC", {OWN}}}': 0.25},
+    ),
+    "Isolated processors": (
+        {
+            'hlhft_host_cpu_seconds_total{cpu="2", mode="user", instance="here"}': "0+30x60",
+            'hlhft_host_cpu_seconds_total{cpu="2", mode="irq", instance="here"}': "0+15x60",
+            'hlhft_host_cpu_seconds_total{cpu="2", mode="idle", instance="here"}': "0+15x60",
+            'hlhft_host_cpu_seconds_total{cpu="0", mode="user", instance="here"}': "0+60x60",
+            'hlhft_host_cpu_isolated{cpu="2", instance="here"}': "1x60",
+            'hlhft_host_cpu_isolated{cpu="0", instance="here"}': "0x60",
+        },
+        {'{cpu="2", instance="here"}': 0.75},
+    ),
+    "Disks used": (
+        {
+            'hlhft_disk_bytes{folder="state", instance="here"}': "1000x60",
+            'hlhft_disk_free_bytes{folder="state", instance="here"}': "100x60",
+        },
+        {'{folder="state", instance="here"}': 0.9},
+    ),
+}
+
+
+def test_prometheus_reckons_what_the_panels_say(tmp_path: Path) -> None:
+    first = {panel.title: panel.queries[0].expression for panel in panels(HLHFT)}
+    cases = [
+        {
+            "interval": "1m",
+            "input_series": [{"series": name, "values": values} for name, values in series.items()],
+            "promql_expr_test": [
+                {
+                    "expr": filled(first[title], account="0x1", window="5m"),
+                    "eval_time": "1h",
+                    "exp_samples": [{"labels": labels, "value": value} for labels, value in expected.items()],
+                }
+            ],
+        }
+        for title, (series, expected) in RECKONED.items()
+    ]
+    path = tmp_path / "reckoned.json"
+    path.write_text(json.dumps({"tests": cases}))
+    result = run("promtool", "test", "rules", path)
+    assert result.returncode == 0, result.stdout
+
+
+def test_annotations_stand_where_something_happened(tmp_path: Path) -> None:
+    halted, deployed, gap = (filled(each.expression, account="0x1") for each in HLHFT.annotations)
+    build = 'hlhft_build_info{process="engine", instance="here", revision="abc"}'
+    series = {
+        f"hlhft_halted{{{OWN}}}": "0x4 1 0x10",
+        build: "1x40",
+        'hlhft_process_start_time_seconds{process="engine", instance="here"}': "290x40",
+        'hlhft_recorder_gaps_total{instance="here"}': "0x9 1x10",
+    }
+    asked = [
+        (halted, "2m", [f"{{{OWN}}}"]),
+        (halted, "3m", []),
+        (deployed, "4m50s", [build]),
+        (deployed, "5m40s", [build]),
+        (deployed, "6m", []),
+        (f"({gap}) > bool 0", "2m", []),
+        (f"({gap}) > bool 0", "2m45s", ['{instance="here"}']),
+        (f"({gap}) > bool 0", "4m", []),
+    ]
+    tests = [
+        {"expr": expression, "eval_time": at, "exp_samples": [{"labels": labels, "value": 1} for labels in found]}
+        for expression, at, found in asked
+    ]
+    inputs = [{"series": name, "values": values} for name, values in series.items()]
+    path = tmp_path / "annotations.json"
+    path.write_text(json.dumps({"tests": [{"interval": "15s", "input_series": inputs, "promql_expr_test": tests}]}))
+    result = run("promtool", "test", "rules", path)
+    assert result.returncode == 0, result.stdout
