@@ -223,7 +223,7 @@ def _states(panel: Panel) -> Builder:
 def _table(panel: Panel) -> Builder:
     made = table.Panel().show_header(True)
     if not panel.columns:
-        hidden: dict[str, object] = {"excludeByName": {"Time": True, "Value": True, "Value #A": True, "Value #B": True}}
+        hidden: dict[str, object] = {"excludeByName": {"Time": True, "Value": True}}
         return made.transformations([dashboard.DataTransformerConfig(id_val="organize", options=hidden)])
     turned: dict[str, object] = {
         "columnField": panel.columns,
