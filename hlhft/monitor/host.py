@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,9 +44,9 @@ class ClockState(NamedTuple):
 
 
 class ProcessState(NamedTuple):
-    """What the kernel knows of a process. `started_ticks`: since the boot, in units of the kernel's clock tick."""
+    """What the kernel knows of a process; `age_ns` since it began, to a hundredth of a second."""
 
-    started_ticks: int
+    age_ns: int
     cpu_seconds: float
     resident_bytes: int
 
@@ -83,19 +84,24 @@ def kernel_clock() -> ClockState | None:
     return ClockState(told.offset * unit_ns, told.maxerror * NS_PER_US, is_synchronised)
 
 
+def since_boot_ns() -> int:
+    """Nanoseconds since the boot, sleep of the host included: what /proc reckons in."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+
 class Host:
-    """One host. `clock` tells of the kernel's clock, `monotonic_ns` when interrupts are looked at again."""
+    """One host. `clock` tells of the kernel's clock, `boot_ns` the time since the boot."""
 
     def __init__(
         self,
         places: Places,
         *,
         clock: Callable[[], ClockState | None] = kernel_clock,
-        monotonic_ns: Callable[[], int],
+        boot_ns: Callable[[], int] = since_boot_ns,
     ) -> None:
         self.places = places
         self._clock = clock
-        self._monotonic_ns = monotonic_ns
+        self._boot_ns = boot_ns
         self._ticks_per_second = os.sysconf("SC_CLK_TCK")
         self._page_bytes = os.sysconf("SC_PAGE_SIZE")
         self._irqs: int | None = None
@@ -119,7 +125,8 @@ class Host:
             user, system, started, pages = (int(fields[place]) for place in (11, 12, 19, 21))
         except (IndexError, ValueError):
             return None
-        return ProcessState(started, (user + system) / self._ticks_per_second, pages * self._page_bytes)
+        age_ns = max(self._boot_ns() - started * (10**9 // self._ticks_per_second), 0)
+        return ProcessState(age_ns, (user + system) / self._ticks_per_second, pages * self._page_bytes)
 
     def lives(self, pid: int) -> bool:
         """Whether there is a process of that id, ours or another's, hidden or not."""
@@ -150,7 +157,7 @@ class Host:
         return None if text is None else cpu_list(text)
 
     def _interrupts(self, isolated: frozenset[int] | None) -> Iterator[Fact]:
-        now_ns = self._monotonic_ns()
+        now_ns = self._boot_ns()
         if self._looked_ns is None or now_ns - self._looked_ns >= IRQS_EVERY_NS:
             self._looked_ns = now_ns
             self._irqs = None if isolated is None else self._irqs_on(isolated)

@@ -42,7 +42,7 @@ def written(path: Path, text: str) -> None:
 
 def host_of(root: Path, *, clock: ClockState | None = None, now: Time | None = None, **folders: Path) -> Host:
     places = Places(proc=root / "proc", sys=root / "sys", folders=folders)
-    return Host(places, clock=lambda: clock, monotonic_ns=now or Time())
+    return Host(places, clock=lambda: clock, boot_ns=now or Time())
 
 
 def facts_of(host: Host) -> dict[tuple[str, ...], float]:
@@ -137,10 +137,12 @@ def test_a_list_is_read_as_it_is_written(cpus: frozenset[int]) -> None:
 def test_a_process_is_known_by_its_number(tmp_path: Path) -> None:
     fields = ["S", *["0"] * 10, "150", "50", *["0"] * 6, "777", "0", "12"]
     written(tmp_path / "proc" / "42" / "stat", f"42 (a ) name) {' '.join(fields)} 0 0\n")
-    host = host_of(tmp_path)
+    now = Time()
+    now.now_ns = 10 * 10**9
+    host = host_of(tmp_path, now=now)
     found = host.process(42)
     assert found is not None
-    assert found.started_ticks == 777
+    assert found.age_ns == now.now_ns - 777 * 10**9 // os.sysconf("SC_CLK_TCK")
     assert found.cpu_seconds == 200 / os.sysconf("SC_CLK_TCK")
     assert found.resident_bytes == 12 * os.sysconf("SC_PAGE_SIZE")
     assert host.process(43) is None
@@ -149,10 +151,13 @@ def test_a_process_is_known_by_its_number(tmp_path: Path) -> None:
 
 
 def test_who_lives() -> None:
-    host = Host(Places(folders={}), monotonic_ns=time.monotonic_ns)
+    host = Host(Places(folders={}))
+    before_ns = time.monotonic_ns()
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
         assert host.lives(child.pid)
-        assert host.process(child.pid) is not None
+        found = host.process(child.pid)
+        assert found is not None
+        assert found.age_ns <= time.monotonic_ns() - before_ns + 20_000_000
         child.communicate(b"\n")
     assert not host.lives(child.pid)
     assert host.lives(1)
@@ -161,7 +166,7 @@ def test_who_lives() -> None:
 
 def test_this_host_tells_what_the_list_names() -> None:
     """On the machine that runs the tests: the names and labels are those of the list, and nothing is there twice."""
-    facts = list(Host(Places(folders={"state": Path.cwd()}), monotonic_ns=time.monotonic_ns).facts())
+    facts = list(Host(Places(folders={"state": Path.cwd()})).facts())
     assert len({fact[:2] for fact in facts}) == len(facts)
     for fact in facts:
         check(fact)
