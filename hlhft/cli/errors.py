@@ -104,6 +104,8 @@ DECLARED: Mapping[str, ExitCode] = {
     "hlhft.live.replay.VersionError": ExitCode.DATA,
     "hlhft.live.store.StoreError": ExitCode.FAILURE,
     "hlhft.live.demo.DemoError": ExitCode.FAILURE,
+    "hlhft.monitor.exporter.ListenError": ExitCode.FAILURE,
+    "hlhft.monitor.exporter.TlsError": ExitCode.USAGE,
     "hlhft.log.LogError": ExitCode.USAGE,
     "hlhft.monitor.block.BlockError": ExitCode.FAILURE,
     "hlhft.report.origins.InSampleError": ExitCode.USAGE,
