@@ -32,6 +32,7 @@ COMMANDS = {
     "flatten": "Cancel an engine's orders and close its positions.",
     "reload": "Let an engine take changed settings.",
     "watchdog": "Cancel for an engine that is gone, and prove that nothing of it is left.",
+    "exporter": "Show Prometheus the numbers of all processes of this host.",
     "replay": "Decide a journal once more and compare.",
     "mine": "Fetch the venue's archives into the catalogue, after asking.",
     "record": "Record the live venue's public streams into the catalogue.",

@@ -394,8 +394,9 @@ class Engine:
             both = middle if int(book["best_bid_ticks"]) and int(book["best_ask_ticks"]) else 0
             if kind == EventKind.ORDER_FILLED:
                 tally.filled(
-                    market, side=row[10], price_ticks=row[2], size_lots=row[3], mid_half_ticks=both, fee_micro=row[6]
-                )
+                    market, side=row[10], price_ticks=row[2], size_lots=row[3], mid_half_ticks=both, fee_micro=row[6],
+                    is_maker=bool(row[8] & EventFlag.MAKER),
+                )  # fmt: skip
             elif kind == EventKind.FUNDING_PAYMENT:
                 tally.funded(market, amount_micro=row[5])
             else:

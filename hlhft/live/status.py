@@ -15,7 +15,6 @@ from hlhft.core.state import Mode, OrderState
 from hlhft.hyperliquid.supervisor_events import HALT_MEANING
 from hlhft.hyperliquid.supervisor_table import Stage
 from hlhft.live.engine import Engine
-from hlhft.live.histogram import Histogram
 from hlhft.live.line import Line
 from hlhft.live.profit import ProfitTally
 from hlhft.live.view import (
@@ -30,6 +29,7 @@ from hlhft.live.view import (
     Quote,
     Status,
 )
+from hlhft.monitor.histogram import Histogram
 from hlhft.units import MICRO
 
 NS_PER_S, NS_PER_MS, NS_PER_US = 1e9, 1e6, 1e3
