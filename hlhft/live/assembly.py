@@ -39,7 +39,6 @@ from hlhft.hyperliquid.wire import ms_of
 from hlhft.live.alpha_link import E9_OF_BP, AlphaParts, LinkSettings
 from hlhft.live.alpha_observer import AlphaObserver
 from hlhft.live.alpha_rows import AlphaRows
-from hlhft.live.clock import Clock
 from hlhft.live.engine import Keep, Parts
 from hlhft.live.http import Http
 from hlhft.live.hub import Hub
@@ -48,6 +47,7 @@ from hlhft.live.journal.records import Action, NoteKind
 from hlhft.live.journal.segments import JournalFull, files
 from hlhft.live.journal.writer import Journal, JournalSettings
 from hlhft.live.keeper import Keeper
+from hlhft.live.loop import Time
 from hlhft.live.node_feed import NodeParts
 from hlhft.live.node_health import HealthSettings
 from hlhft.live.preflight import Found, StartError
@@ -113,7 +113,7 @@ class Keeping(Keep):
 
     store: Store
     keeper: Keeper
-    clock: Clock
+    clock: Time
     signer: str
     journal: Journal
 
@@ -305,6 +305,7 @@ def parts_of(
         ),
         node=node,
         alpha=alpha,
+        horizon_ns=config.alpha.horizon_ms * NS_PER_MS,
     )  # fmt: skip
 
 
