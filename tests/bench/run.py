@@ -35,6 +35,7 @@ def sections() -> dict[str, Callable[..., list[Figure]]]:
     from tests.bench.matching import matching
     from tests.bench.metrics import metrics
     from tests.bench.process import processes
+    from tests.bench.scrape import scrape
     from tests.bench.signing import signing
     from tests.bench.wire import wire
 
@@ -50,6 +51,7 @@ def sections() -> dict[str, Callable[..., list[Figure]]]:
         "journal": journal,
         "metrics": metrics,
         "wire": wire,
+        "scrape": scrape,
         "lives": lives,
         "data": data,
         "exchange": exchange,
