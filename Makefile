@@ -99,7 +99,7 @@ fuzz: $(READY) ## Throw a hundred thousand inputs at the exchange (ARGUMENTS='--
 	@$(RUN) -m tests.exchange.fuzz_run --coverage $(ARGUMENTS)
 
 kills: $(READY) ## Kill engines, watchdogs and exchanges a thousand times in virtual time (ARGUMENTS='--kills 100 --seed 2')
-	@$(RUN) -m tests.live.kills $(ARGUMENTS)
+	@$(RUN) -m tests.simulation.kills $(ARGUMENTS)
 
 lint: $(READY) ## Check style and formatting
 	@$(BIN)ruff check .

@@ -43,7 +43,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "alpha": LOWER | {"", "backtest", "data", "report"},
     "data": LOWER,
     "report": LOWER | {"data"},
-    "monitor": LOWER,
+    "monitor": LOWER | {""},
     "cli": LOWER | UPPER | {"", "log"},
     "__main__": frozenset({"cli"}),
 }

@@ -106,6 +106,7 @@ DECLARED: Mapping[str, ExitCode] = {
     "hlhft.live.demo.DemoError": ExitCode.FAILURE,
     "hlhft.log.LogError": ExitCode.USAGE,
     "hlhft.monitor.selectors.ExpressionError": ExitCode.DATA,
+    "hlhft.monitor.block.BlockError": ExitCode.FAILURE,
     "hlhft.report.origins.InSampleError": ExitCode.USAGE,
     "hlhft.strategies.StrategyError": ExitCode.USAGE,
     "hlhft.units.UnitsError": ExitCode.DATA,

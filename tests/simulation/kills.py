@@ -1,6 +1,6 @@
 """`make kills`: engine, watchdog, exchange and connections killed at random moments in virtual time, a thousand times.
 
-    python -m tests.live.kills [--kills N] [--seed N]
+    python -m tests.simulation.kills [--kills N] [--seed N]
 
 After each kill: within a bound no own order at the exchange whose owner is dead; whatever was killed comes back, agrees
 with the exchange and trades; and once the crowd is quiet, orders and positions are the same on both sides. Throughout,
@@ -22,8 +22,9 @@ from pathlib import Path
 
 from hlhft.core.risk import Breaker
 from hlhft.hyperliquid.supervisor_events import HaltCause
-from tests.live.virtual import MS, SECOND
-from tests.live.world import EXPIRES_AFTER_MS, World
+from hlhft.simulation.heartbeats import EXPIRES_AFTER_MS
+from hlhft.simulation.time import MS, SECOND
+from hlhft.simulation.world import World
 
 KILLS_OF_LIFE = 20  # of one exchange, before the next is made
 CROWD = "127.0.0.1"  # whose requests are no matter here
@@ -203,7 +204,7 @@ class Life:
         waited_ns = world.time.now_ns - self._changed_ns
         unowned = world.unowned()
         if world.engine is not None:
-            assert not world.engine.engine.ended.done(), "nobody stopped the engine"
+            assert world.engine.engine.end is None, "nobody stopped the engine"
             assert not (unowned and world.engine.is_trading), f"it trades, and orders are nobody's: {unowned[:3]}"
         if not unowned and not self._is_clear:
             self._is_clear = True

@@ -1,34 +1,48 @@
-"""The pure exchange at the far end of a virtual network, and a crowd that trades there."""
+"""The exchange of a simulation: the pure machine at the far end of the network, and what is so there."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from random import Random
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 
+from hlhft.data.markets import known
 from hlhft.exchange.answers import Answer as VenueAnswer
 from hlhft.exchange.limits import Client as ClientLabel
+from hlhft.exchange.listing import Listed, Listing
 from hlhft.exchange.machine import Machine
-from hlhft.exchange.settings import Delays
+from hlhft.exchange.settings import Delays, ExchangeSettings
 from hlhft.hyperliquid import markets
 from hlhft.hyperliquid.cloids import Cloid, parse
 from hlhft.hyperliquid.reading import Fault
 from hlhft.hyperliquid.signing import Signer
 from hlhft.live.preflight import Found
-from hlhft.units import MICRO
-from tests.exchange.clients import BTC, CHAIN, ETH, Client, order, orders, small_settings
-from tests.live.virtual import MS, SECOND, Time, Wire
+from hlhft.simulation.network import Wire
+from hlhft.simulation.time import START_NS, Time
+from hlhft.units import Market
 
 OWNER = 7
+BTC, ETH = 0, 1
 COINS = ("BTC", "ETH")
 PRICES = {BTC: 110_000, ETH: 4_000}
-SIZES = {BTC: "0.004", ETH: "0.1"}
 TICKS = {BTC: 1, ETH: 10}  # prices are whole in a unit, and the unit's parts
 SLOW = Delays(maker_ms=(30, 35, 45, 55, 70, 500, 2_000, 2_800, 2_900))
 MAKER, TAKER, TRADED, ENGINE, WATCHDOG = 11, 12, 13, 14, 15  # keys
 ACCOUNT = Signer(bytes([TRADED]) * 32).address
+
+
+def settings(seed: int, delays: Delays) -> ExchangeSettings:
+    """Two markets, with room for a few accounts."""
+    shipped = known()
+    listed = tuple(Listed(market=replace(shipped[coin], asset_id=row)) for row, coin in enumerate(COINS))
+    return ExchangeSettings(
+        listing=Listing(listed),
+        reference_ticks=tuple(shipped[coin].ticks(str(PRICES[row])) for row, coin in enumerate(COINS)),
+        seed=seed, start_ns=START_NS, with_limits=False, delays=delays, order_slots=64, waiting_max=16,
+        width_ticks=1 << 17, accounts_max=16, legs_max=1000,
+    )  # fmt: skip
 
 
 class Exchange(Machine):
@@ -66,7 +80,7 @@ class Venue:
         self.is_dead = False
         # At every other exchange many orders are executed just before they expire.
         delays = SLOW if seed % 2 else Delays()
-        self._settings = small_settings(with_delays=True, with_limits=False, seed=seed, delays=delays)
+        self._settings = settings(seed, delays)
         self.machine = Exchange(self._settings)
         self.wires: dict[int, Wire] = {}
         self._answers: dict[int, Callable[[int, bytes], None]] = {}
@@ -75,6 +89,7 @@ class Venue:
     # The far end.
 
     def connected(self, label: str, wire: Wire) -> bool:
+        """A socket stands, unless there are too many."""
         opened = self.machine.sockets.open((label, ""), self.time.now_ns)
         if isinstance(opened, str):
             return False
@@ -85,14 +100,17 @@ class Venue:
         return True
 
     def heard(self, wire: Wire, text: bytes) -> None:
+        """A message came."""
         for frame in self.machine.sockets.receive(wire.connection, text, self.time.now_ns):
             wire.tell(frame)
 
     def gone(self, wire: Wire) -> None:
+        """A socket is gone."""
         self.machine.sockets.disconnect(wire.connection)
         self.wires.pop(wire.connection, None)
 
     def asked(self, label: str, path: str, body: bytes, answer: Callable[[int, bytes], None]) -> None:
+        """A request came; an action is answered by the block that executes it."""
         client = label, ""
         if path == "/info":
             told = self.machine.info(body, client, self.time.now_ns)
@@ -172,75 +190,6 @@ class Venue:
         )  # fmt: skip
 
 
-def _lots(market: Any, text: str) -> int:
+def _lots(market: Market, text: str) -> int:
     lots = int(market.lots(text.removeprefix("-")))
     return -lots if text.startswith("-") else lots
-
-
-class Crowd:
-    """Everybody else: somebody makes a market, somebody takes, and prices walk."""
-
-    def __init__(self, venue: Venue, random: Random) -> None:
-        self.is_trading = False
-        self._venue = venue
-        self._random = random
-        machine = venue.machine
-        self._maker, self._taker, self._traded = (
-            Client(machine, number, usdc=0) for number in (MAKER, TAKER, TRADED)
-        )  # fmt: skip
-        self._middle = {row: PRICES[row] * TICKS[row] for row in PRICES}
-        self._quoted: dict[int, int] = {}
-        for client, usdc in ((self._maker, 10_000_000), (self._taker, 10_000_000), (self._traded, 100_000)):
-            machine.deposit(client.address, usdc * MICRO)
-        venue.time.at(venue.time.now_ns + SECOND, self._open)
-
-    def _open(self) -> None:
-        for number in (ENGINE, WATCHDOG):
-            agent = {"type": "approveAgent", **CHAIN, "agentAddress": Signer(bytes([number]) * 32).address}
-            self._act(self._traded, {**agent, "agentName": f"agent {number}"})
-        for row in PRICES:
-            self._quote(row)
-        self._turn()
-
-    def _act(self, client: Client, action: dict[str, Any]) -> None:
-        taken = self._venue.machine.admit(client.body(action), client.label, self._venue.time.now_ns)
-        assert isinstance(taken, int), taken
-
-    def _turn(self) -> None:
-        if self.is_trading and not self._venue.is_dead:
-            row = self._random.choice((BTC, ETH))
-            if self._random.random() < 0.7:
-                self._take(row)
-            else:
-                self._walk(row)
-        time = self._venue.time
-        time.at(time.now_ns + self._random.randrange(50, 400) * MS, self._turn)
-
-    def _take(self, row: int) -> None:
-        buys = self._random.random() < 0.5
-        price = self._text(row, self._middle[row] * (1005 if buys else 995) // 1000)
-        self._act(self._taker, orders(order(asset=row, buy=buys, price=price, size=SIZES[row], tif="Ioc")))
-
-    def _walk(self, row: int) -> None:
-        middle, start = self._middle[row], PRICES[row] * TICKS[row]
-        moved = middle + self._random.randrange(-5, 6) * start // 10_000
-        self._middle[row] = min(max(moved, start * 995 // 1000), start * 1005 // 1000)
-        old = [{"asset": row, "cloid": _cloid(row, side, self._quoted[row])} for side in (0, 1)]
-        self._act(self._maker, {"type": "cancelByCloid", "cancels": old})
-        self._quote(row)
-
-    def _quote(self, row: int) -> None:
-        self._quoted[row] = self._quoted.get(row, 0) + 1
-        made = []
-        for side, far in enumerate((999, 1001)):
-            price = self._text(row, self._middle[row] * far // 1000)
-            cloid = _cloid(row, side, self._quoted[row])
-            made.append(order(asset=row, buy=side == 0, price=price, size="5", tif="Alo", cloid=cloid))
-        self._act(self._maker, orders(*made))
-
-    def _text(self, row: int, units: int) -> str:
-        return str(units) if TICKS[row] == 1 else f"{units // TICKS[row]}.{units % TICKS[row]}"
-
-
-def _cloid(row: int, side: int, number: int) -> str:
-    return f"0x{(number << 8) + row * 2 + side:032x}"

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from hlhft.simulation.time import MS, SECOND
+from hlhft.simulation.venue import ENGINE
+from hlhft.simulation.world import World
 from tests.exchange.clients import Client
-from tests.live.kills import CLEARED_NS_MAX, Life, Tally, live
-from tests.live.virtual import MS, SECOND
-from tests.live.virtual_exchange import ENGINE
-from tests.live.world import World
+from tests.simulation.kills import CLEARED_NS_MAX, Life, Tally, live
 
 SEEDS = (1, 2, 3, 5, 8)
 KILLS = 10
