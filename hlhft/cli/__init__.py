@@ -32,6 +32,7 @@ COMMANDS = {
     "flatten": "Cancel an engine's orders and close its positions.",
     "reload": "Let an engine take changed settings.",
     "watchdog": "Cancel for an engine that is gone, and prove that nothing of it is left.",
+    "exporter": "Show Prometheus the numbers of all processes of this host.",
     "replay": "Decide a journal once more and compare.",
     "mine": "Fetch the venue's archives into the catalogue, after asking.",
     "record": "Record the live venue's public streams into the catalogue.",
@@ -39,6 +40,7 @@ COMMANDS = {
     "scan": "Rank markets by what a two-sided quoter would have kept.",
     "alerts": "Print the alerts, and what Prometheus and Alertmanager need for them.",
     "config": "Show the settings, check a file, print the schema.",
+    "dashboards": "Print the Grafana dashboard, made of the list of metrics.",
     "doctor": "Print versions, processor, and where compiled code lives.",
     "completion": "Print the completion script for a shell.",
 }

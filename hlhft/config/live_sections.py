@@ -293,7 +293,9 @@ class Metrics(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             **_ADDRESS_TO_LISTEN,
         ),
     ] = "127.0.0.1"
-    port: Annotated[int, _setting("its port", ge=1, le=65_535)] = ports.EXPORTER
+    port: Annotated[
+        int, _setting("its port; 0: one that the system chooses, told by --ready-file", ge=0, le=65_535)
+    ] = ports.EXPORTER
     processes: Annotated[
         tuple[Literal["engine", "watchdog", "alpha", "recorder"], ...],
         _setting("what runs on this host and is missed when it does not"),

@@ -332,7 +332,7 @@ def _read(path: Path, mapped: mmap.mmap) -> Reading:
             labels=dict(told["labels"]), started_ns=int(told["started_ns"]), beat_ns=beat_ns, is_closed=bool(is_last),
             refused=refused, series=tuple(_sample(mapped, values, place) for place in range(entries)),
         )  # fmt: skip
-    except (ValueError, KeyError, IndexError, TypeError) as error:
+    except (ValueError, KeyError, IndexError, TypeError, OverflowError, RecursionError) as error:
         raise BlockError(f"{path}: a damaged block ({error}); restart its process") from None
 
 

@@ -34,6 +34,7 @@ def sections() -> dict[str, Callable[..., list[Figure]]]:
     from tests.bench.lives import lives
     from tests.bench.matching import matching
     from tests.bench.process import processes
+    from tests.bench.scrape import scrape
     from tests.bench.signing import signing
     from tests.bench.wire import wire
 
@@ -48,6 +49,7 @@ def sections() -> dict[str, Callable[..., list[Figure]]]:
         "encode": encoding,
         "journal": journal,
         "wire": wire,
+        "scrape": scrape,
         "lives": lives,
         "data": data,
         "exchange": exchange,
