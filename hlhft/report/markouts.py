@@ -64,8 +64,13 @@ def markouts(log: np.ndarray, mid_half_ticks: np.ndarray, value_usdc: np.ndarray
 def _markout(group: str, horizon_ns: int, log: np.ndarray, mid: np.ndarray, weights: np.ndarray) -> Markout:
     price = 2.0 * log["price_ticks"]
     moved_bp = log["side"] * (mid - price) / price * 1e4
-    mean, error = block_mean(moved_bp, weights, log["ts_exch_ns"], max(BLOCK_NS, 2 * horizon_ns))
+    mean, error = block_mean(moved_bp, weights, log["ts_exch_ns"], block_ns_of(horizon_ns))
     return Markout(group=group, horizon_s=horizon_ns / 1e9, fills=len(log), mean_bp=mean, error_bp=error)
+
+
+def block_ns_of(horizon_ns: int) -> int:
+    """How long the blocks are over which the error of a mean markout is taken."""
+    return max(BLOCK_NS, 2 * horizon_ns)
 
 
 def block_mean(
