@@ -150,12 +150,12 @@ def charted_markets(one: ScenarioResult) -> list[int]:
 
 
 def markout_figure(one: ScenarioResult) -> Figure:
-    """Mean markouts by horizon, with bands of two standard errors; reasons are there, and hidden at first."""
+    """Mean markouts by horizon, with their bands; reasons are there, and hidden at first."""
     colours = {**MARKOUT_COLOURS, **dict(zip(REASONS.values(), REASON_COLOURS, strict=True))}
     traces = []
     for group, colour in colours.items():
         # A mean without a band would draw the eye and say nothing.
-        found = [point for point in of_group(one.markouts, group) if point.error_bp is not None]
+        found = [point for point in of_group(one.markouts, group) if point.band_bp is not None]
         if not found:
             continue
         traces.append(
@@ -167,7 +167,7 @@ def markout_figure(one: ScenarioResult) -> Figure:
                 "y": [round(point.mean_bp or 0.0, 4) for point in found],
                 "error_y": {
                     "type": "data",
-                    "array": [round(2.0 * (point.error_bp or 0.0), 4) for point in found],
+                    "array": [round(point.band_bp or 0.0, 4) for point in found],
                     "thickness": 1,
                     "width": 3,
                     "color": colour,

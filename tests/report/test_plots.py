@@ -94,10 +94,10 @@ def test_the_most_traded_markets_are_charted() -> None:
 
 
 def test_markouts_without_a_band_are_not_drawn() -> None:
-    known = Markout(group="all", horizon_s=1.0, fills=9, mean_bp=0.5, error_bp=0.1)
-    unknown = Markout(group="all", horizon_s=60.0, fills=2, mean_bp=-90.0, error_bp=None)
-    reason = Markout(group="crossed", horizon_s=1.0, fills=9, mean_bp=0.0, error_bp=0.0)
-    lone = Markout(group="taker", horizon_s=1.0, fills=1, mean_bp=0.0, error_bp=None)
+    known = Markout(group="all", horizon_s=1.0, fills=9, mean_bp=0.5, error_bp=0.1, blocks=6, band_bp=0.2)
+    unknown = Markout(group="all", horizon_s=60.0, fills=2, mean_bp=-90.0, error_bp=None, blocks=1, band_bp=None)
+    reason = Markout(group="crossed", horizon_s=1.0, fills=9, mean_bp=0.0, error_bp=0.0, blocks=9, band_bp=0.0)
+    lone = Markout(group="taker", horizon_s=1.0, fills=1, mean_bp=0.0, error_bp=None, blocks=1, band_bp=None)
     one = replace(scenario(traded(6)), markouts=(known, unknown, reason, lone))
     found = traces(plots.markout_figure(one))
     assert set(found) == {"all", "crossed"}
