@@ -81,7 +81,7 @@ def test_the_verdict_stands_first(outline: Outline) -> None:
         "Fee scenarios side by side",
         "How it went",
         "More figures",
-        "Which orders filled, and what they were worth",
+        "In detail",
         "What the models assume",
         "Fills",
         "What was run",
@@ -137,9 +137,17 @@ def test_fills_are_listed_up_to_a_bound() -> None:
 
 def test_several_markets_can_be_chosen() -> None:
     made = History([PERPETUAL, FINE])
+    made.quote(1, 99, 101)
     made.record()
     outline = Outline(without_script(page.render(results(scenario(made)))))
     assert outline.of("button")[1:] == ["BTC", "FINE"]
+
+
+def test_without_any_price_there_is_no_chart_of_it() -> None:
+    made = History([PERPETUAL, FINE])
+    made.record()
+    outline = Outline(without_script(page.render(results(scenario(made)))))
+    assert "price" not in outline.ids and len(outline.of("button")) == 1
 
 
 class Beside:
