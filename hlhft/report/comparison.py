@@ -18,7 +18,7 @@ import numpy as np
 
 from hlhft.report.attribution import HOUR_NS, PART_NAMES, Attribution, Parts
 from hlhft.report.markouts import BLOCK_NS, block_mean
-from hlhft.report.matching import WINDOW_NS, Matched, matched
+from hlhft.report.matching import WINDOW_NS, Matched, matched, shared_orders
 from hlhft.report.metrics import LaneLog
 from hlhft.report.numbers import count, counted, duration, money, percent, plain, plus_minus, signed
 
@@ -126,6 +126,7 @@ class Comparison:
     live: WorldFigures
     simulated: tuple[WorldFigures, ...]
     matches: tuple[Matched, ...]  # one for each simulation
+    orders_shared: tuple[float | None, ...]  # of each: how much of what was placed live it placed as well
     window_ns: int
     remarks: tuple[str, ...] = ()  # how far the simulation is not the session, in sentences
 
@@ -144,8 +145,16 @@ class Comparison:
         return {
             "live": _plain(self.live),
             "simulated": [
-                {**_plain(one), "matched": asdict(match), "verdict": verdict, "difference": _differences(self.live, one)}
-                for one, match, verdict in zip(self.simulated, self.matches, self.verdicts, strict=True)
+                {
+                    **_plain(one),
+                    "matched": asdict(match),
+                    "orders_shared": shared,
+                    "verdict": verdict,
+                    "difference": _differences(self.live, one),
+                }
+                for one, match, shared, verdict in zip(
+                    self.simulated, self.matches, self.orders_shared, self.verdicts, strict=True
+                )
             ],
             "window_s": self.window_ns / 1e9,
             "remarks": list(self.remarks),
@@ -176,7 +185,12 @@ class Comparison:
     def _shared_rows(self) -> list[tuple[str, tuple[str, ...]]]:
         live = tuple(text for match in self.matches for text in (percent(match.of_live), ""))
         theirs = tuple(text for match in self.matches for text in (percent(match.of_simulated), ""))
-        return [("live fills that it has", ("", *live)), ("its fills that were live", ("", *theirs))]
+        orders = tuple(text for shared in self.orders_shared for text in (percent(shared), ""))
+        return [
+            ("live orders that it placed", ("", *orders)),
+            ("live fills that it has", ("", *live)),
+            ("its fills that were live", ("", *theirs)),
+        ]
 
     @property
     def groups(self) -> tuple[tuple[str, str], ...]:
@@ -209,13 +223,16 @@ def compare(
     """Measures the worlds, at least one and at most WORLDS_MAX - 1 simulations, all of the same markets."""
     assert 1 <= len(simulated) < WORLDS_MAX, "a comparison has two worlds at least, and a colour for each"
     assert all(list(one.lane.markets) == list(live.lane.markets) for one in simulated), "the markets are the session's"
-    units = _units(live.lane)
+    markets = live.lane.markets
     fills = live.lane.log[live.is_ours]
     return Comparison(
         live=figures_of(live),
         simulated=tuple(figures_of(one) for one in simulated),
         matches=tuple(
-            matched(fills, one.lane.log[one.is_ours], tick_lots_usdc=units, window_ns=window_ns) for one in simulated
+            matched(fills, one.lane.log[one.is_ours], markets, window_ns=window_ns) for one in simulated
+        ),
+        orders_shared=tuple(
+            shared_orders(live.placed, one.placed, markets, window_ns=window_ns) for one in simulated
         ),
         window_ns=window_ns,
         remarks=tuple(remarks),
@@ -305,11 +322,6 @@ def _spans(world: World, length_ns: int) -> tuple[Span, ...]:
         )
         for place in sorted({*profit, *map(int, places)})
     )
-
-
-def _units(lane: LaneLog) -> np.ndarray:
-    """USDC of one tick x lot, by market."""
-    return np.array([market.record()["tick_size"][0] * market.record()["lot_size"][0] for market in lane.markets])
 
 
 def _group(one: WorldFigures, market: str, side: str) -> Figures:
