@@ -28,7 +28,7 @@ ROWS_AT_ONCE = 16_384
 class JournalSource(Source):
     """One session of a journal, by default the newest, or one file."""
 
-    reader = "journal-2"
+    reader = "journal-3"
     snapshots_only = True
     unit = "row"
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from hlhft.events import EventFlag, EventKind
+from hlhft.events import EVENT_DTYPE, EventFlag, EventKind
 from hlhft.hyperliquid.decode import Decoder
 from hlhft.hyperliquid.messages import OrderUpdates
 from hlhft.live.journal.records import Record, RecordKind, read_inputs
@@ -171,32 +171,34 @@ class OthersOnly:
     """Takes what is ours out of market data, frame by frame, in order.
 
     A level that was only ours goes, and a picture then says that its channel carries a level less, so that nobody takes
-    its side for complete. A best bid or offer that was only ours becomes the next level of the newest picture before
-    it; where there is none, nothing is said of that side.
+    its side for complete. Behind a best bid or offer that was only ours the touch of the others is what was known of it
+    before; where that was a better price and is gone, the next level of the newest picture; where there is none,
+    nothing is said of that side.
     """
 
     def __init__(self, resting: Resting) -> None:
         self._resting = resting
-        self._pictures: dict[int, np.ndarray] = {}  # by market: the newest, without us
+        self._before = np.zeros(0, EVENT_DTYPE)  # of the array before: each market's newest picture, then its touches
 
     def of(self, rows: np.ndarray) -> np.ndarray:
         """EVENT_DTYPE[n], whole frames, without us; the rows given are not changed."""
-        rows = rows.copy()
+        held = len(self._before)
+        rows = np.concatenate([self._before, rows])
         kept = ~self._resting.taken(rows)
-        kinds = rows["kind"]
-        mine = self._resting.may_rest(rows) & ((kinds == _LEVEL) | (kinds == _BBO))
+        kinds, fresh = rows["kind"], np.arange(len(rows)) >= held
+        mine = fresh & self._resting.may_rest(rows) & ((kinds == _LEVEL) | (kinds == _BBO))
         begins, ends = np.flatnonzero(kinds == _BEGIN), np.flatnonzero(kinds == _END)
-        for begin in begins:
+        for begin in begins[begins >= held]:
             end = int(ends[np.searchsorted(ends, begin)])
-            self._level_rows(rows, kept, np.flatnonzero(mine[begin:end]) + begin)
-            self._shorten(rows, kept, int(begin), end)
+            self._picture(rows, kept, np.flatnonzero(mine[begin:end]) + begin, int(begin), end)
         for place in np.flatnonzero(mine & (kinds == _BBO)):
             self._touch(rows, kept, int(place), begins, ends)
-        self._remember(rows, kept, begins, ends)
-        if kept.all():
-            return rows
+        self._before = _newest(rows, kept, begins, ends)
+        kept[:held] = False
+        if kept[held:].all():
+            return rows[held:]
         _hand_on_ends(rows, kept)
-        return rows[kept]
+        return np.asarray(rows[kept])
 
     def _left(self, row: np.void) -> tuple[int, int]:
         """Lots and orders of others at a row's price; an unknown number of orders stays 0."""
@@ -205,14 +207,12 @@ class OthersOnly:
         )
         return max(int(row["size_lots"]) - lots, 0), max(int(row["aux0"]) - orders, 0)
 
-    def _level_rows(self, rows: np.ndarray, kept: np.ndarray, places: np.ndarray) -> None:
+    def _picture(self, rows: np.ndarray, kept: np.ndarray, places: np.ndarray, begin: int, end: int) -> None:
+        """Takes our levels out of a picture, and says of it how many it shows now."""
         for place in places:
             lots, orders = self._left(rows[place])
             rows["size_lots"][place], rows["aux0"][place] = lots, orders
             kept[place] = lots > 0
-
-    def _shorten(self, rows: np.ndarray, kept: np.ndarray, begin: int, end: int) -> None:
-        """Says of a picture how many levels it shows now."""
         gone = ~kept[begin:end]
         if not gone.any():
             return
@@ -226,41 +226,47 @@ class OthersOnly:
         rows["aux0"][end] = max(int(rows["aux0"][end]) - int(gone.sum()), 0)
 
     def _touch(self, rows: np.ndarray, kept: np.ndarray, place: int, begins: np.ndarray, ends: np.ndarray) -> None:
+        """Takes our lots out of a best price; behind one that was only ours stands the touch of the others."""
         row = rows[place]
         lots, orders = self._left(row)
         if lots > 0:
             rows["size_lots"][place], rows["aux0"][place] = lots, orders
             return
-        picture = self._picture(rows, kept, int(row["market"]), place, begins, ends)
-        side, ticks = int(row["side"]), int(row["price_ticks"])
-        behind = picture[(picture["side"] == side) & (picture["price_ticks"] * side < ticks * side)]
+        market, side, ticks = int(row["market"]), int(row["side"]), int(row["price_ticks"])
+        newest = begins[(begins < place) & (rows["market"][begins] == market)]
+        begin = int(newest[-1]) if len(newest) else 0
+        told = (rows["kind"] == _BBO) & (rows["market"] == market) & (rows["side"] == side) & kept
+        before = np.flatnonzero(told[begin:place]) + begin
+        levels = rows[:0]
+        if len(newest):
+            part = rows[begin : int(ends[np.searchsorted(ends, begin)])]
+            levels = part[(part["kind"] == _LEVEL) & (part["side"] == side) & (part["size_lots"] > 0)]
+        behind = levels[levels["price_ticks"] * side < ticks * side]
+        if len(before) and _is_behind(rows[before[-1]], side, ticks):
+            behind = rows[before[-1:]]
         if not len(behind):
             kept[place] = False
             return
-        best = behind[np.argmax(behind["price_ticks"] * side)]
         for name in ("price_ticks", "size_lots", "aux0"):
-            rows[name][place] = best[name]
-
-    def _picture(
-        self, rows: np.ndarray, kept: np.ndarray, market: int, place: int, begins: np.ndarray, ends: np.ndarray
-    ) -> np.ndarray:
-        """The levels of the newest picture of a market before a row."""
-        before = begins[(begins < place) & (rows["market"][begins] == market)]
-        if not len(before):
-            return self._pictures.get(market, rows[:0])
-        begin = int(before[-1])
-        end = int(ends[np.searchsorted(ends, begin)])
-        return _levels(rows, kept, begin, end)
-
-    def _remember(self, rows: np.ndarray, kept: np.ndarray, begins: np.ndarray, ends: np.ndarray) -> None:
-        newest = {int(rows["market"][begin]): int(begin) for begin in begins}
-        for market, begin in newest.items():
-            self._pictures[market] = _levels(rows, kept, begin, int(ends[np.searchsorted(ends, begin)]))
+            rows[name][place] = behind[name][0]
 
 
-def _levels(rows: np.ndarray, kept: np.ndarray, begin: int, end: int) -> np.ndarray:
-    part = rows[begin:end]
-    return np.asarray(part[(part["kind"] == _LEVEL) & kept[begin:end]])
+def _is_behind(touch: np.void, side: int, ticks: int) -> bool:
+    """Whether a best price is worse than this one, or that of an empty side."""
+    price = int(touch["price_ticks"])
+    return price == 0 or price * side < ticks * side
+
+
+def _newest(rows: np.ndarray, kept: np.ndarray, begins: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Each market's newest picture, and the best prices that were told after it: what a later row may need."""
+    chosen: list[np.ndarray] = []
+    for market, begin in {int(rows["market"][begin]): int(begin) for begin in begins}.items():
+        chosen.append(np.arange(begin, int(ends[np.searchsorted(ends, begin)]) + 1))
+        told = (rows["kind"] == _BBO) & (rows["market"] == market) & kept
+        told[:begin] = False
+        for side in (1, -1):
+            chosen.append(np.flatnonzero(told & (rows["side"] == side))[-1:])
+    return rows[np.concatenate(chosen)] if chosen else rows[:0].copy()
 
 
 def _hand_on_ends(rows: np.ndarray, kept: np.ndarray) -> None:
