@@ -44,9 +44,9 @@ def compare_session(
     """Compares a session, by default the newest of the folder, with simulations by each of `queues`.
 
     `live` is what the session made, where that is known already; `progress` is told the simulations done and their
-    number. Raises JournalError where the session is not whole or its market data are gone, RecordError when a head is of
-    another schema, DataError when it has no price of a market, ModelError for a queue model that is none, StrategyError
-    and ReplayError.
+    number. Raises JournalError where the session is not whole or its market data are gone, RecordError when a head is
+    of another schema, DataError when it has no price of a market, ModelError for a queue model that is none,
+    StrategyError and ReplayError.
     """
     source = JournalSource(journal, session)
     heard = told(journal, source.resting, session)

@@ -9,6 +9,7 @@ else, what of its orders is filled and what it decides after that, is the simula
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -28,10 +29,21 @@ from hlhft.venue import rules as venue_rules
 PAUSE_NS = 100_000_000  # how often the line is looked at: it holds RING requests
 RECORD_INTERVAL_NS = 1_000_000_000
 SEED = 1
+_apply: Any = apply_account_event  # compiled
 _POSITION, _FEES, _EQUITY, _MARKET = (
     int(EventKind.POSITION_STATE), int(EventKind.FEE_CHANGE), int(EventKind.EQUITY_STATE), int(EventKind.MARKET_STATE),
 )  # fmt: skip
-_SENT = ("order_id", "price_ticks", "size_lots", "market", "kind", "command_class", "side", "time_in_force", "reduce_only")
+_SENT = (
+    "order_id",
+    "price_ticks",
+    "size_lots",
+    "market",
+    "kind",
+    "command_class",
+    "side",
+    "time_in_force",
+    "reduce_only",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +127,7 @@ def _tell(replay: Replay, control: np.void) -> None:
     if kind == _MARKET:
         replay.data.books[market]["market_state"] = control["aux0"]
     was = replay.lanes.positions[0, market].copy()
-    apply_account_event(Lane(*(array[0] for array in replay.lanes)), replay.plan.limits[0], control)
+    _apply(Lane(*(array[0] for array in replay.lanes)), replay.plan.limits[0], control)
     now, holding = replay.lanes.positions[0, market], replay.venue.holdings[0, market]
     if kind == _POSITION:
         for name in ("position_lots", "cash_quanta"):

@@ -22,9 +22,9 @@ from hlhft.live.journal.segments import Form, JournalError
 # What is told a simulation at the time when the session heard it. What is left out comes of the simulation's own orders
 # there: fates, fills, funding, margin; and a later reading of account or equity only compares.
 CONTROLS = (
-    EventKind.ACCOUNT_STATE, EventKind.LEDGER_TRANSFER, EventKind.FEE_CHANGE, EventKind.CONNECTION_UP, EventKind.CONNECTION_DOWN,
-    EventKind.VENUE_MODE, EventKind.OPERATOR_COMMAND, EventKind.MARKET_STATE, EventKind.POSITION_STATE,
-    EventKind.EQUITY_STATE, EventKind.RESTORED,
+    EventKind.ACCOUNT_STATE, EventKind.LEDGER_TRANSFER, EventKind.FEE_CHANGE, EventKind.CONNECTION_UP,
+    EventKind.CONNECTION_DOWN, EventKind.VENUE_MODE, EventKind.OPERATOR_COMMAND, EventKind.MARKET_STATE,
+    EventKind.POSITION_STATE, EventKind.EQUITY_STATE, EventKind.RESTORED,
 )  # fmt: skip
 SIGNALS = (EventKind.SIGNAL, EventKind.POLICY)
 _ANSWERS = (EventKind.ORDER_ACKNOWLEDGED, EventKind.ORDER_REJECTED, EventKind.ORDER_CANCELLED)
@@ -132,16 +132,13 @@ def history_of(commands: np.ndarray, events: np.ndarray, resting: Resting) -> np
     """Measured requests, int64[n, 3] with request times that increase: decided on, acted on by the venue, known here.
 
     Of each placement and cancel whose answer names the venue's time, or whose user's frames do; several at one time, a
-    cancel and a placement, count as their mean. A refusal names none: it is taken to have been on its way back as long as
-    other answers were, in the median. Where the two clocks disagree, the venue acted between the others.
+    cancel and a placement, count as their mean. A refusal names none: it is taken to have been on its way back as long
+    as other answers were, in the median. Where the two clocks disagree, the venue acted between the others.
 
     A simulated line is first in, first out, and the venue's is not: requests that overtook each other are taken to have
     been acted on together, at the mean of their times.
     """
-    placed, cancelled = (
-        {(int(one["market"]), int(one["order_id"])): int(one["ts_ns"]) for one in commands[commands["kind"] == kind][::-1]}
-        for kind in (int(CommandKind.PLACE), int(CommandKind.CANCEL))
-    )
+    placed, cancelled = _asked(commands, CommandKind.PLACE), _asked(commands, CommandKind.CANCEL)
     oids: dict[tuple[int, int], int] = {}
     rows: dict[int, list[tuple[int, int]]] = {}
     refused: list[tuple[int, int]] = []
@@ -169,6 +166,12 @@ def history_of(commands: np.ndarray, events: np.ndarray, resting: Resting) -> np
         rows.setdefault(asked_ns, []).append((known_ns - usual_ns, known_ns))
     means = [(asked_ns, *(sum(column) // len(column) for column in zip(*rows[asked_ns]))) for asked_ns in sorted(rows)]
     return _in_line(np.array(means, np.int64).reshape(-1, 3))
+
+
+def _asked(commands: np.ndarray, kind: CommandKind) -> dict[tuple[int, int], int]:
+    """When commands of this kind were first decided on, by market and order."""
+    chosen = commands[commands["kind"] == int(kind)][::-1]
+    return {(int(one["market"]), int(one["order_id"])): int(one["ts_ns"]) for one in chosen}
 
 
 def _in_line(history: np.ndarray) -> np.ndarray:

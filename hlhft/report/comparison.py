@@ -20,7 +20,7 @@ from hlhft.report.attribution import HOUR_NS, PART_NAMES, Attribution, Parts
 from hlhft.report.markouts import BLOCK_NS, block_mean
 from hlhft.report.matching import WINDOW_NS, Matched, matched, shared_orders
 from hlhft.report.metrics import LaneLog
-from hlhft.report.numbers import count, counted, duration, money, percent, plain, plus_minus, signed
+from hlhft.report.numbers import DASH, count, counted, duration, money, percent, plain, plus_minus, signed
 
 MARKOUTS_NS = (1_000_000_000, 10_000_000_000)
 DAY_NS = 24 * HOUR_NS
@@ -172,7 +172,9 @@ class Comparison:
             _row("decision to fill", found, [one.wait_ns for one in found], duration, _longer),
         ]
         for place, horizon_ns in enumerate(MARKOUTS_NS):
-            rows.append(_markout_row(f"markout after {horizon_ns / 1e9:g} s, bp", [one.markouts[place] for one in found]))
+            rows.append(
+                _markout_row(f"markout after {horizon_ns / 1e9:g} s, bp", [one.markouts[place] for one in found])
+            )
         for name in PART_NAMES:
             values = [one.parts[name] for one in found]
             if any(values):
@@ -201,7 +203,9 @@ class Comparison:
         """Filled volume since the beginning in every world, as a plotly figure of at most POINTS_MAX points a line."""
         traces = []
         for place, one in enumerate((self.live, *self.simulated)):
-            chosen = np.unique(np.linspace(0, max(len(one.path_ns) - 1, 0), min(len(one.path_ns), POINTS_MAX)).astype(int))
+            chosen = np.unique(
+                np.linspace(0, max(len(one.path_ns) - 1, 0), min(len(one.path_ns), POINTS_MAX)).astype(int)
+            )
             colour, width = (INK, 2.6) if place == 0 else (_COLOURS[(place - 1) % len(_COLOURS)], 1.6)
             traces.append(
                 {
@@ -228,12 +232,8 @@ def compare(
     return Comparison(
         live=figures_of(live),
         simulated=tuple(figures_of(one) for one in simulated),
-        matches=tuple(
-            matched(fills, one.lane.log[one.is_ours], markets, window_ns=window_ns) for one in simulated
-        ),
-        orders_shared=tuple(
-            shared_orders(live.placed, one.placed, markets, window_ns=window_ns) for one in simulated
-        ),
+        matches=tuple(matched(fills, one.lane.log[one.is_ours], markets, window_ns=window_ns) for one in simulated),
+        orders_shared=tuple(shared_orders(live.placed, one.placed, markets, window_ns=window_ns) for one in simulated),
         window_ns=window_ns,
         remarks=tuple(remarks),
     )
@@ -264,9 +264,7 @@ def figures_of(world: World) -> WorldFigures:
     )
 
 
-def _figures(
-    world: World, market: str, side: str, chosen: np.ndarray, placed: np.ndarray, parts: Parts
-) -> Figures:
+def _figures(world: World, market: str, side: str, chosen: np.ndarray, placed: np.ndarray, parts: Parts) -> Figures:
     """`chosen` bool[F] of the log, `placed` bool[n] of the orders."""
     log, orders = world.lane.log[chosen], int(placed.sum())
     value = world.lane.value_usdc(log)
@@ -373,7 +371,9 @@ def _both_errors(one: After, other: After) -> float | None:
     return math.hypot(one.error_bp, other.error_bp)
 
 
-def _row(label: str, found: list[Figures], values: list[Any], text: Any, difference: Any) -> tuple[str, tuple[str, ...]]:
+def _row(
+    label: str, found: list[Figures], values: list[Any], text: Any, difference: Any
+) -> tuple[str, tuple[str, ...]]:
     texts = [text(values[0])]
     for value in values[1:]:
         less = _less(value, values[0])
@@ -403,7 +403,7 @@ def _points(value: float | None) -> str:
 
 
 def _longer(value: int | None) -> str:
-    return duration(value) if value is None or value > 0 else f"{signed(value / 1e9, 3)} s"
+    return DASH if value is None else f"{signed(value / 1e9, 3)} s"
 
 
 def _verdict(live: WorldFigures, simulated: WorldFigures, match: Matched) -> str:

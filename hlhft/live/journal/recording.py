@@ -1,8 +1,9 @@
 """The market data of a journal as a recording, so that the backtest reads what the engine saw, without the engine.
 
 The venue's books held our own orders: what rested of them is taken out (`hlhft.live.journal.resting`), so that a
-strategy that is tried there does not queue behind itself. Marked as every recording of the venue's own feed is: trades that a second connection repeats are dropped, those from
-before the first book are backfill, and a silence of more than a minute starts anew.
+strategy that is tried there does not queue behind itself. Marked as every recording of the venue's own feed is: trades
+that a second connection repeats are dropped, those from before the first book are backfill, and a silence of more than
+a minute starts anew.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What of ours rested at the venue, at which price, from which block to which: from a journal, after the fact.
 
-The venue's books hold our own orders. The core takes out what it believes to rest when a frame comes; afterwards more is
-known: the frames of the user's channels name the block at which an order came to rest and the one at which it ended,
+The venue's books hold our own orders. The core takes out what it believes to rest when a frame comes; afterwards more
+is known: the frames of the user's channels name the block at which an order came to rest and the one at which it ended,
 and fills theirs. So `Resting` says what of ours is in a picture of a block, and `OthersOnly` takes it out: what is left
 is the market without us, which another world's strategy may trade in.
 
@@ -122,7 +122,10 @@ class Resting:
             times.setdefault(update.oid, update.status_ns)
 
     def _one(
-        self, row: tuple[int, ...], orders: dict[tuple[int, int], _Order], changes: dict[Key, list[tuple[int, int, int]]]
+        self,
+        row: tuple[int, ...],
+        orders: dict[tuple[int, int], _Order],
+        changes: dict[Key, list[tuple[int, int, int]]],
     ) -> None:
         """What one event says; `row` has EVENT_DTYPE's fields."""
         exchange_ns, local_ns, ticks, lots, order_id, aux0, _, kind, flags, market, side, _ = row
