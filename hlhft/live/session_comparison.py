@@ -19,7 +19,7 @@ from hlhft.core.state import CommandKind
 from hlhft.events import EventKind
 from hlhft.live.journal.recording import JournalSource
 from hlhft.live.session_report import session_results
-from hlhft.live.session_simulated import Simulated, simulate
+from hlhft.live.session_simulated import Simulated, beginning_of, simulate
 from hlhft.live.session_told import Told, told
 from hlhft.report.attribution import attribute
 from hlhft.report.comparison import MARKOUTS_NS, PLACED_DTYPE, Comparison, World, compare
@@ -52,10 +52,10 @@ def compare_session(
     heard = told(journal, source.resting, session)
     recording = compile_recording(source, profile=PROFILE)
     made = session_results(journal, session).scenarios[0] if live is None else live
-    worlds = []
+    beginning, worlds = beginning_of(heard), []
     for place, queue in enumerate(queues):
         progress(place, len(queues))
-        worlds.append(_simulated(heard, recording, simulate(heard, recording, queue)))
+        worlds.append(_simulated(heard, recording, simulate(heard, recording, queue, beginning)))
     progress(len(queues), len(queues))
     lane = replace(made.lane, log=_with_own_mids(made.lane.log, recording))
     first = _world(LIVE, lane, heard.commands, recording)

@@ -19,11 +19,13 @@ from hlhft.backtest.models import parse_latency, parse_queue
 from hlhft.backtest.recordings import Recording
 from hlhft.backtest.replay import Drive, Replay, ReplayError, ReplayOutput, ReplayPlan, prepare
 from hlhft.backtest.session import LATENCY_HYPERLIQUID
+from hlhft.core.brain import Brain
 from hlhft.core.state import COMMAND_DTYPE, LIMITS_DTYPE, Lane
 from hlhft.core.step import apply_account_event
 from hlhft.events import EventKind
 from hlhft.live.journal.brains import brain_of, strategy_of
 from hlhft.live.session_told import Told
+from hlhft.strategies import Strategy
 from hlhft.venue import rules as venue_rules
 
 PAUSE_NS = 100_000_000  # how often the line is looked at: it holds RING requests
@@ -55,15 +57,28 @@ class Simulated:
     commands: np.ndarray  # COMMAND_DTYPE[n] in order; no batch ids
 
 
-def simulate(told: Told, recording: Recording, queue: str) -> Simulated:
-    """Simulates the session on its own recording, to the recording's end.
+@dataclass(frozen=True, kw_only=True)
+class Beginning:
+    """The state that the session began in, and the strategy that decided; both are only read."""
 
-    Raises ModelError for a queue model that is none, RecordError and StrategyError where the session's head cannot be
-    used here, and ReplayError.
+    brain: Brain
+    strategy: Strategy
+
+
+def beginning_of(told: Told) -> Beginning:
+    """Raises RecordError and StrategyError where the session's head cannot be used here."""
+    return Beginning(brain=brain_of(told.start), strategy=strategy_of(told.start))
+
+
+def simulate(told: Told, recording: Recording, queue: str, beginning: Beginning | None = None) -> Simulated:
+    """Simulates the session on its own recording, to the recording's end; `beginning` where it is known already.
+
+    Raises ModelError for a queue model that is none, what `beginning_of` raises, and ReplayError.
     """
-    replay = _prepared(told, recording, queue)
+    beginning = beginning_of(told) if beginning is None else beginning
+    replay = _prepared(told, recording, queue, beginning.strategy)
     drive, sent = Drive(replay), _Sent(replay, recording.span_ns()[0])
-    _begin(told, replay)
+    _begin(beginning.brain, replay)
     for control in told.controls:
         _run(drive, sent, replay, int(control["ts_local_ns"]) - 1)
         _tell(replay, control)
@@ -78,7 +93,7 @@ def latency_of(told: Told) -> tuple[np.ndarray, np.ndarray]:
     return parse_latency(LATENCY_HYPERLIQUID, seed=SEED)
 
 
-def _prepared(told: Told, recording: Recording, queue: str) -> Replay:
+def _prepared(told: Told, recording: Recording, queue: str, strategy: Strategy) -> Replay:
     start = told.start
     rules = venue_rules.hyperliquid()
     rules["queue_model"], rules["queue_power"] = parse_queue(queue)
@@ -92,7 +107,7 @@ def _prepared(told: Told, recording: Recording, queue: str) -> Replay:
         ReplayPlan(
             markets=start.markets,
             streams=recording.streams(),
-            strategy=strategy_of(start),
+            strategy=strategy,
             params=[{}],
             limits=limits,
             rules=rules,
@@ -106,12 +121,13 @@ def _prepared(told: Told, recording: Recording, queue: str) -> Replay:
     )
 
 
-def _begin(told: Told, replay: Replay) -> None:
+def _begin(brain: Brain, replay: Replay) -> None:
     """Puts the lane into the state that the session began in."""
-    brain = brain_of(told.start)
     lanes, lane = replay.lanes, brain.lane
+    address = lanes.lane["strategy_address"].copy()
     for name in ("lane", "positions", "params", "memory"):
         getattr(lanes, name)[0] = getattr(lane, name)
+    lanes.lane["strategy_address"] = address
     replay.data.books["market_state"] = brain.data.books["market_state"]
     holdings = replay.venue.holdings[0]
     for name in ("position_lots", "cash_quanta", "maker_rate_e9", "taker_rate_e9"):
