@@ -12,15 +12,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 
 from hlhft.report.attribution import HOUR_NS, PART_NAMES, Attribution, Parts
-from hlhft.report.markouts import BLOCK_NS, block_mean
+from hlhft.report.bootstrap import student_quantile
+from hlhft.report.grid import Grid
+from hlhft.report.markouts import block_mean, block_ns_of
 from hlhft.report.matching import WINDOW_NS, Matched, matched, shared_orders
 from hlhft.report.metrics import LaneLog
-from hlhft.report.numbers import DASH, count, counted, duration, money, percent, plain, plus_minus, signed
+from hlhft.report.numbers import DASH, count, counted, duration, moment, money, percent, plain, plus_minus, signed
 
 MARKOUTS_NS = (1_000_000_000, 10_000_000_000)
 DAY_NS = 24 * HOUR_NS
@@ -29,6 +32,8 @@ POINTS_MAX = 1200  # of a line of the figure
 INK = "ink"  # the page's text colour
 _COLOURS = ("#6a6fc1", "#e08e45", "#1f8a70", "#d1495b", "#7d8597")
 WORLDS_MAX = 1 + len(_COLOURS)
+SPANS_MAX = 48  # of a table; of more hours, days are shown, the newest
+_NORMAL = NormalDist().inv_cdf(0.975)
 
 # One order that was placed: when it was decided on, by our clock.
 PLACED_DTYPE = np.dtype(
@@ -69,6 +74,7 @@ class After:
     fills: int
     mean_bp: float | None
     error_bp: float | None  # standard error over blocks of time
+    band_bp: float | None  # how far the band, which holds the mean with 95 %, reaches to either side
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,6 +142,11 @@ class Comparison:
         return tuple(_verdict(self.live, one, match) for one, match in zip(self.simulated, self.matches, strict=True))
 
     @property
+    def sentence(self) -> str:
+        """What came of it, in sentences."""
+        return " ".join((*self.verdicts, *self.remarks))
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """Heads of the columns of `rows`."""
         return (self.live.name, *(head for one in self.simulated for head in (one.name, "difference")))
@@ -184,14 +195,67 @@ class Comparison:
             rows += self._shared_rows()
         return tuple(rows)
 
+    def grids(self) -> tuple[Grid, ...]:
+        """Its tables: all of it, each market and side in short, and how it went by hour or by day."""
+        names = (self.live.name, *(one.name for one in self.simulated))
+        heads = ("fills", "volume", "profit")
+        return (
+            Grid(
+                title="Live and simulated",
+                note="The same strategy, settings, position and market data, without its own orders in the books; what"
+                f" filled is the market's word or the queue model's. Shared: within {self.window_ns / 1e9:g} s and a"
+                " step of price.",
+                heads=("", *self.columns),
+                rows=tuple((label, *texts) for label, texts in self.rows()),
+            ),
+            Grid(
+                title="Live and simulated by market and side",
+                note="Fills, volume and profit in USDC; funding belongs to no side.",
+                heads=("market", "side", *(f"{name}: {head}" for head in heads for name in names)),
+                rows=tuple((market, side, *self._short(market, side)) for market, side in self.groups[1:]),
+            ),
+            self._spans_grid(names),
+        )
+
+    def _short(self, market: str, side: str) -> tuple[str, ...]:
+        found = [_group(one, market, side) for one in (self.live, *self.simulated)]
+        return (
+            *(count(one.fills) for one in found),
+            *(plain(one.volume_usdc, 0) for one in found),
+            *(money(one.profit_usdc) for one in found),
+        )
+
+    def _spans_grid(self, names: tuple[str, ...]) -> Grid:
+        worlds = (self.live, *self.simulated)
+        hours = {span.first_ns for one in worlds for span in one.hours}
+        is_short = len(hours) <= SPANS_MAX
+        told = [{span.first_ns: span for span in (one.hours if is_short else one.days)} for one in worlds]
+        times = sorted({first for one in told for first in one})[-SPANS_MAX:] or [0]
+        rows = []
+        for first_ns in times:
+            spans = [one.get(first_ns) for one in told]
+            rows.append(
+                (
+                    moment(first_ns)[: 16 if is_short else 10],
+                    *(count(0 if span is None else span.fills) for span in spans),
+                    *(money(0.0 if span is None else span.profit_usdc) for span in spans),
+                )
+            )
+        return Grid(
+            title=f"Live and simulated by {'hour' if is_short else 'day'}",
+            note=f"Fills, and profit in USDC. {'Hours' if is_short else 'Days'} begin in UTC.",
+            heads=("from", *(f"{name}: {head}" for head in ("fills", "profit") for name in names)),
+            rows=tuple(rows),
+        )
+
     def _shared_rows(self) -> list[tuple[str, tuple[str, ...]]]:
-        live = tuple(text for match in self.matches for text in (percent(match.of_live), ""))
-        theirs = tuple(text for match in self.matches for text in (percent(match.of_simulated), ""))
-        orders = tuple(text for shared in self.orders_shared for text in (percent(shared), ""))
+        live = tuple(text for match in self.matches for text in (percent(match.of_live), DASH))
+        theirs = tuple(text for match in self.matches for text in (percent(match.of_simulated), DASH))
+        orders = tuple(text for shared in self.orders_shared for text in (percent(shared), DASH))
         return [
-            ("live orders that it placed", ("", *orders)),
-            ("live fills that it has", ("", *live)),
-            ("its fills that were live", ("", *theirs)),
+            ("live orders that it placed", (DASH, *orders)),
+            ("live fills that it has", (DASH, *live)),
+            ("its fills that were live", (DASH, *theirs)),
         ]
 
     @property
@@ -218,7 +282,8 @@ class Comparison:
                     "hovertemplate": "%{y:,.0f}",
                 }
             )
-        return {"data": traces, "layout": {"yaxis": {"title": {"text": "volume filled, USDC"}, "zeroline": True}}}
+        axes = {"xaxis": {"type": "date"}, "yaxis": {"title": {"text": "volume filled, USDC"}, "zeroline": True}}
+        return {"data": traces, "layout": axes}
 
 
 def compare(
@@ -299,8 +364,11 @@ def _after(log: np.ndarray, mid_half_ticks: np.ndarray, value_usdc: np.ndarray, 
     log, mid = log[known], mid_half_ticks[known]
     price = 2.0 * log["price_ticks"]
     moved_bp = log["side"] * (mid - price) / price * 1e4
-    mean, error = block_mean(moved_bp, value_usdc[known], log["ts_exch_ns"], max(BLOCK_NS, 2 * horizon_ns))
-    return After(horizon_s=horizon_ns / 1e9, fills=len(log), mean_bp=mean, error_bp=error)
+    block_ns = block_ns_of(horizon_ns)
+    mean, error = block_mean(moved_bp, value_usdc[known], log["ts_exch_ns"], block_ns)
+    freedom = len(np.unique(log["ts_exch_ns"] // block_ns)) - 1
+    band = None if error is None else error * student_quantile(_NORMAL, freedom)
+    return After(horizon_s=horizon_ns / 1e9, fills=len(log), mean_bp=mean, error_bp=error, band_bp=band)
 
 
 def _spans(world: World, length_ns: int) -> tuple[Span, ...]:
@@ -349,7 +417,7 @@ def _differences(live: WorldFigures, simulated: WorldFigures) -> list[dict[str, 
                 {
                     "horizon_s": one.horizon_s,
                     "mean_bp": _less(other.mean_bp, one.mean_bp),
-                    "error_bp": _both_errors(one, other),
+                    "band_bp": _both_bands(one, other),
                 }
                 for one, other in zip(ours.markouts, theirs.markouts, strict=True)
             ],
@@ -363,12 +431,11 @@ def _less(value: Any, other: Any) -> Any:
     return None if value is None or other is None else value - other
 
 
-def _both_errors(one: After, other: After) -> float | None:
-    """The standard error of the difference, as if the two were independent: they share the market, so it is at most
-    too large."""
-    if one.error_bp is None or other.error_bp is None:
+def _both_bands(one: After, other: After) -> float | None:
+    """The band of the difference, as if the two were independent: they share the market, so it is at most too wide."""
+    if one.band_bp is None or other.band_bp is None:
         return None
-    return math.hypot(one.error_bp, other.error_bp)
+    return math.hypot(one.band_bp, other.band_bp)
 
 
 def _row(
@@ -384,14 +451,17 @@ def _row(
 def _markout_row(label: str, found: list[After]) -> tuple[str, tuple[str, ...]]:
     texts = [_after_words(found[0])]
     for other in found[1:]:
-        error = _both_errors(found[0], other)
-        less = _less(other.mean_bp, found[0].mean_bp)
-        texts += [_after_words(other), plus_minus(less, error) if error is not None else "too few"]
+        band, less = _both_bands(found[0], other), _less(other.mean_bp, found[0].mean_bp)
+        texts += [_after_words(other), _banded(less, band)]
     return label, tuple(texts)
 
 
 def _after_words(one: After) -> str:
-    return "too few" if one.mean_bp is not None and one.error_bp is None else plus_minus(one.mean_bp, one.error_bp)
+    return _banded(one.mean_bp, one.band_bp)
+
+
+def _banded(value: float | None, band: float | None) -> str:
+    return "too few" if value is not None and band is None else plus_minus(value, band)
 
 
 def _whole(value: float | None) -> str:
@@ -425,12 +495,14 @@ def _verdict(live: WorldFigures, simulated: WorldFigures, match: Matched) -> str
 
 
 def _worth(ours: After, theirs: After) -> str:
-    """What a fill is worth at the last horizon, simulated less live, with two standard errors."""
-    less, error = _less(theirs.mean_bp, ours.mean_bp), _both_errors(ours, theirs)
-    if less is None or error is None:
+    """What a fill is worth at the last horizon, simulated less live, with the band of the difference."""
+    less, band = _less(theirs.mean_bp, ours.mean_bp), _both_bands(ours, theirs)
+    if less is None or band is None:
         return "there are too few fills to say whether they are worth the same"
-    band = f"± {plain(2.0 * error)} bp"
-    if abs(less) <= 2.0 * error:
-        return f"{ours.horizon_s:g} s later its fills are worth the same within {band}"
+    around = f"± {plain(band)} bp"
+    if abs(less) <= band:
+        return f"{ours.horizon_s:g} s later its fills are worth the same within {around}"
     more, how = ("more", "flatters") if less > 0.0 else ("less", "is too strict")
-    return f"{ours.horizon_s:g} s later a fill of it is worth {plain(abs(less))} bp {band} {more}: it {how} by as much"
+    return (
+        f"{ours.horizon_s:g} s later a fill of it is worth {plain(abs(less))} bp {around} {more}: it {how} by as much"
+    )

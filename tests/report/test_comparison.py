@@ -17,7 +17,7 @@ from hlhft.report.comparison import (
     WorldFigures,
     compare,
 )
-from hlhft.report.numbers import MINUS
+from hlhft.report.numbers import DASH, MINUS
 from tests.report.histories import SECOND
 from tests.report.worlds import COIN, OTHER, START, Hand
 
@@ -136,8 +136,8 @@ def test_the_table_has_a_text_for_each_column(found: Comparison) -> None:
     assert rows["orders"] == ("4", "3", f"{MINUS}1") and rows["fills"] == ("2", "3", "+1")
     assert rows["orders that filled"] == ("50.0 %", "100.0 %", "+50.0")
     assert rows["decision to fill"] == ("1 h", "1 h 20 min", "+1,202.333 s")
-    assert rows["live fills that it has"] == ("", "50.0 %", "")
-    assert rows["its fills that were live"] == ("", "33.3 %", "")
+    assert rows["live fills that it has"] == (DASH, "50.0 %", DASH)
+    assert rows["its fills that were live"] == (DASH, "33.3 %", DASH)
     with pytest.raises(KeyError):
         found.rows("NOTHING")
 
