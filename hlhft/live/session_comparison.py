@@ -39,7 +39,7 @@ def compare_session(
     *,
     queues: Sequence[str] = QUEUES,
     live: ScenarioResult | None = None,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Comparison:
     """Compares a session, by default the newest of the folder, with simulations by each of `queues`.
 
@@ -54,9 +54,9 @@ def compare_session(
     made = session_results(journal, session).scenarios[0] if live is None else live
     beginning, worlds = beginning_of(heard), []
     for place, queue in enumerate(queues):
-        progress(place, len(queues))
+        if progress is not None:
+            progress(place, len(queues))
         worlds.append(_simulated(heard, recording, simulate(heard, recording, queue, beginning)))
-    progress(len(queues), len(queues))
     lane = replace(made.lane, log=_with_own_mids(made.lane.log, recording))
     first = _world(LIVE, lane, heard.commands, recording)
     return compare(first, worlds, remarks=remarks_of(heard))

@@ -47,7 +47,7 @@ class JournalSource(Source):
             raise JournalError(f"{path}: there is not one whole record, so there is no market data")
         super().__init__(path.name, [reading.path for reading in found], read_start(head.payload).markets, {})
         self._journal = path
-        self._session = head.session
+        self.session = head.session
         self._resting: Resting | None = None
 
     @property
@@ -55,7 +55,7 @@ class JournalSource(Source):
         """What of ours rested when; the journal is read for it once."""
         if self._resting is None:
             self._resting = Resting(self.markets)
-            for reading in readings(self._journal, self._session):
+            for reading in readings(self._journal, self.session):
                 for record in reading:
                     self._resting.take(record)
             self._resting.settle()
@@ -72,7 +72,7 @@ class JournalSource(Source):
 
     def _rows(self) -> Iterator[Events]:
         others = OthersOnly(self.resting)
-        return (others.of(rows) for rows in _gathered(market_data(self._journal, self._session)))
+        return (others.of(rows) for rows in _gathered(market_data(self._journal, self.session)))
 
 
 def export(path: Path, target: Path, session: int | None = None) -> int:
