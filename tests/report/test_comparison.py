@@ -12,6 +12,7 @@ from hlhft.report.comparison import (
     MARKOUTS_NS,
     POINTS_MAX,
     SELL,
+    SPANS_MAX,
     Comparison,
     Figures,
     WorldFigures,
@@ -140,6 +141,30 @@ def test_the_table_has_a_text_for_each_column(found: Comparison) -> None:
     assert rows["its fills that were live"] == (DASH, "33.3 %", DASH)
     with pytest.raises(KeyError):
         found.rows("NOTHING")
+
+
+def test_the_page_gets_its_sentence_and_tables(found: Comparison) -> None:
+    assert found.sentence == f"{found.verdicts[0]} A remark."
+    everything, sides, hours = found.grids()
+    assert everything.heads == ("", "live", "risk-averse", "difference")
+    assert ("fills", "2", "3", "+1") in everything.rows
+    assert sides.heads[2:4] == ("live: fills", "risk-averse: fills")
+    assert [row[:4] for row in sides.rows] == [
+        ("COIN", "both", "2", "3"), ("COIN", "buy", "1", "2"), ("COIN", "sell", "1", "1"),
+    ]  # fmt: skip
+    assert hours.title == "Live and simulated by hour"
+    assert [row[:3] for row in hours.rows] == [("2023-11-14 00:00", "1", "1"), ("2023-11-14 02:00", "1", "2")]
+
+
+def test_more_hours_than_fit_are_shown_as_days() -> None:
+    made = Hand("live")
+    for number in range(SPANS_MAX + 1):
+        made.history.wait(HOUR)
+        made.fill(number + 1, 1, 1000, 1)
+    table = compare(made.world(), [Hand("power:2").world()]).grids()[-1]
+    assert table.title == "Live and simulated by day"
+    assert [row[0] for row in table.rows] == ["2023-11-14", "2023-11-15", "2023-11-16"]
+    assert sum(int(row[1]) for row in table.rows) == SPANS_MAX + 1
 
 
 def test_the_figure_holds_the_volume_of_each_world() -> None:
