@@ -59,6 +59,7 @@ def render(results: Results) -> str:
             _table(results, found[1:]),
             f'<p class="note under">{text_of(ERRORS_NOTE)}</p>',
             *_details(results),
+            *_past(results),
             *_heard(results),
             *_assumed(results),
             "<h2>Fills</h2>",
@@ -113,6 +114,26 @@ def _heard(results: Results) -> tuple[str, ...]:
     lines = "".join(f"<dt>{text_of(name)}</dt><dd>{text_of(text)}</dd>" for name, text in facts)
     panel = f'<div class="panel">{_stamped(results.stamp)}<dl>{lines}</dl></div>'
     return ("<h2>What the models said</h2>", f'<p class="note">{note}</p>', panel)
+
+
+def _past(results: Results) -> tuple[str, ...]:
+    """What the venue's own history rests on, and what of it does not fit; nothing of any other results."""
+    if not results.past:
+        return ()
+    note = "What the venue's own records were checked for, and what of them does not fit together."
+    lines = "".join(
+        f"<dt>{text_of(name.replace('_', ' '))}</dt><dd>{_told(value)}</dd>" for name, value in results.past.items()
+    )
+    return ("<h2>What it rests on</h2>", f'<p class="note">{note}</p>', f'<div class="panel"><dl>{lines}</dl></div>')
+
+
+def _told(value: Any) -> str:
+    """A fact as HTML: of several, each on a line of its own."""
+    if isinstance(value, Mapping):
+        return "<br>".join(f"{text_of(name).replace('_', ' ')}: {_told(one)}" for name, one in value.items()) or "none"
+    if isinstance(value, list | tuple):
+        return "<br>".join(_told(one) for one in value) or "none"
+    return text_of(DASH if value is None else value)
 
 
 def _same(results: Results) -> str:

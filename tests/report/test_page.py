@@ -165,6 +165,16 @@ class Beside:
         return {"data": [{"type": "scatter", "name": "live", "x": [1], "y": [2]}], "layout": {"xaxis": {}}}
 
 
+def test_what_a_past_rests_on_has_its_place() -> None:
+    past = {"fills": 3, "gaps": ["one <b>", "two"], "moves": [{"coin": "BTC", "size": None}], "checks": []}
+    outline = Outline(without_script(page.render(results(scenario(traded(6)), past=past))))
+    assert "What it rests on" in outline.of("h2")
+    told = outline.of("dd")
+    start = told.index("3")
+    assert told[start : start + 6] == ["3", "one <b>", "two", "coin: BTC", "size: \N{EN DASH}", "none"]
+    assert "What it rests on" not in page.render(results(scenario(traded(6))))
+
+
 def test_a_comparison_has_its_place() -> None:
     found = results(scenario(traded(6)), comparison=Beside())
     text = without_script(page.render(found))
