@@ -114,6 +114,7 @@ DECLARED: Mapping[str, ExitCode] = {
     "hlhft.simulation.framing.FrameError": ExitCode.FAILURE,
     "hlhft.simulation.judge.Violation": ExitCode.FAILURE,
     "hlhft.simulation.tally.TallyError": ExitCode.DATA,
+    "hlhft.report.venue_records.HistoryError": ExitCode.DATA,
     "hlhft.strategies.StrategyError": ExitCode.USAGE,
     "hlhft.units.UnitsError": ExitCode.DATA,
 }
