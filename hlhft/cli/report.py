@@ -21,8 +21,11 @@ RUN_FILES = ("run.json", "results.json")  # of a folder that a backtest or a dem
 @click.option(
     "--output", type=click.Path(path_type=Path), metavar="FOLDER", help="Where it goes.  [default: runs/NAME-session-N]"
 )
+@click.option(
+    "--compare", is_flag=True, help="Simulate the same time by two queue models, and set what filled beside it."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON object, and nothing else.")
-def command(path: Path, *, session: int | None, output: Path | None, as_json: bool) -> None:
+def command(path: Path, *, session: int | None, output: Path | None, compare: bool, as_json: bool) -> None:
     """Say what a session made and of what, from its journal: PATH is an engine's state folder, its journal, one of the
     journal's files, or a demo's folder.
 
@@ -35,11 +38,11 @@ def command(path: Path, *, session: int | None, output: Path | None, as_json: bo
             f"{path}: there is no such folder or file, give one of an engine, a demo or a run", ExitCode.DATA
         )
     if path.is_dir() and all((path / name).is_file() for name in RUN_FILES):
-        _tell_run(path, session=session, output=output, as_json=as_json)
+        _tell_run(path, session=session, output=output, compare=compare, as_json=as_json)
         return
     journal = journal_of(path)
     folder = output if output is not None else Path("runs", f"{name_of(path)}-session-{_session_of(journal, session)}")
-    _write(journal, session, folder, as_json=as_json)
+    _write(journal, session, folder, compare=compare, as_json=as_json)
 
 
 def journal_of(path: Path) -> Path:
@@ -68,7 +71,7 @@ def _session_of(journal: Path, session: int | None) -> int:
     return named[0].session if named is not None else 0
 
 
-def _write(journal: Path, session: int | None, folder: Path, *, as_json: bool) -> None:
+def _write(journal: Path, session: int | None, folder: Path, *, compare: bool, as_json: bool) -> None:
     from hlhft.backtest.runs import check_folder, write_run
     from hlhft.cli.progress import say_if_it_compiles
     from hlhft.compiled import cache_folder
@@ -77,8 +80,26 @@ def _write(journal: Path, session: int | None, folder: Path, *, as_json: bool) -
     check_folder(folder)
     say_if_it_compiles(cache_folder(), hidden=as_json)
     results = session_results(journal, session, title=f"session of {name_of(journal)}")
+    if compare:
+        results = _compared(results, journal, session, as_json=as_json)
     write_run(folder, results)
     show(results, folder, as_json=as_json)
+    if compare and not as_json and results.comparison is not None:
+        click.echo(results.comparison.sentence)
+
+
+def _compared(results: Results, journal: Path, session: int | None, *, as_json: bool) -> Results:
+    """The results beside simulations of the same time."""
+    from dataclasses import replace
+
+    from hlhft.cli.progress import progress
+    from hlhft.live.session_comparison import compare_session
+
+    with progress("Simulating the same time", hidden=as_json) as simulating:
+        return replace(
+            results,
+            comparison=compare_session(journal, session, live=results.scenarios[0], progress=simulating),
+        )
 
 
 def show(results: Results, folder: Path, *, as_json: bool) -> None:
@@ -98,13 +119,14 @@ def show(results: Results, folder: Path, *, as_json: bool) -> None:
     console.print(f"Report: [bold]{folder / 'report.html'}[/]   [dim]figures and fills beside it[/]")
 
 
-def _tell_run(path: Path, *, session: int | None, output: Path | None, as_json: bool) -> None:
+def _tell_run(path: Path, *, session: int | None, output: Path | None, compare: bool, as_json: bool) -> None:
     """What the folder of a finished run says already."""
     import msgspec
 
-    if session is not None or output is not None:
+    if session is not None or output is not None or compare:
         raise CommandError(
-            f"{path} is a finished run with its own report: leave --session and --output out, or give a journal",
+            f"{path} is a finished run with its own report: leave --session, --output and --compare out, or give a"
+            " journal",
             ExitCode.USAGE,
         )
     try:

@@ -49,6 +49,18 @@ def test_the_figures_as_json(ran: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert told["comparison"] is None
 
 
+def test_a_session_beside_simulations_of_its_time(ran: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, said, _ = report(capsys, ran, "--compare")
+    assert code == 0 and "The simulation with the queue model risk-averse fills " in said
+    page = Path("runs", "mine-session-7", "report.html").read_text()
+    assert "Beside a simulation of the same time" in page and "Live and simulated by market and side" in page
+    told = json.loads(Path("runs", "mine-session-7", "results.json").read_text())["comparison"]
+    assert [one["name"] for one in told["simulated"]] == ["risk-averse", "power:2"]
+    assert told["live"]["groups"][0]["fills"] == 2 and told["live"]["groups"][0]["orders"] > 0
+    code, said, _ = report(capsys, ran, "--compare", "--json", "--output", "again")
+    assert code == 0 and json.loads(said)["comparison"] == told
+
+
 def test_a_finished_run_tells_its_verdict(ran: Path, capsys: pytest.CaptureFixture[str]) -> None:
     report(capsys, ran, "--output", "run")
     code, said, _ = report(capsys, "run")
@@ -56,7 +68,8 @@ def test_a_finished_run_tells_its_verdict(ran: Path, capsys: pytest.CaptureFixtu
     code, said, _ = report(capsys, "run", "--json")
     assert code == 0 and json.loads(said) == json.loads(Path("run", "results.json").read_text())
     code, _, refused = report(capsys, "run", "--output", "other")
-    assert code == 2 and "leave --session and --output out" in refused
+    assert code == 2 and "leave --session, --output and --compare out" in refused
+    assert report(capsys, "run", "--compare")[0] == 2
     Path("run", "results.json").write_text("{}")
     code, _, refused = report(capsys, "run")
     assert code == 3 and "holds no results of a run" in refused
