@@ -95,6 +95,7 @@ DECLARED: Mapping[str, ExitCode] = {
     "hlhft.live.heartbeat.HeartbeatError": ExitCode.USAGE,
     "hlhft.live.private_files.PrivateFileError": ExitCode.USAGE,
     "hlhft.live.control.ControlError": ExitCode.ABSENT,
+    "hlhft.live.history.Stopped": ExitCode.INTERRUPTED,
     "hlhft.live.journal.records.RecordError": ExitCode.DATA,
     "hlhft.live.journal.segments.JournalError": ExitCode.DATA,
     "hlhft.live.journal.segments.JournalFull": ExitCode.FAILURE,
