@@ -195,3 +195,36 @@ def test_a_session_without_its_market_data_or_its_beginning_is_refused(tmp_path:
         compare_session(journal)
     with pytest.raises(JournalError, match="there is no journal"):
         compare_session(tmp_path)
+
+
+@pytest.mark.processes
+def test_a_session_at_an_exchange_in_two_markets(exchange: Exchange, market: Trader, tmp_path: Path) -> None:
+    """It alone is the best price of both markets, so what a simulation sees there is the market maker far behind it.
+    Whoever hits its orders would have hit the simulated ones, and nothing else does."""
+    owner = Owner(exchange.url, 21)
+    path = write_settings(tmp_path, exchange, owner)
+
+    def both_sides() -> bool:
+        return all(owner.sides(coin) == {"A", "B"} for coin in COINS)
+
+    async def trades() -> None:
+        async with engine(path) as (there, _):
+            await until(both_sides)
+            for asset, size in ((ETH, "0.05"), (BTC, "0.002")):
+                limit = PRICES[asset] + PRICES[asset] // 1000
+                await asyncio.to_thread(market.orders, (asset, True, str(limit - 1), size, "Ioc"))
+                await until(lambda: there.status().markets[asset].fills)  # noqa: B023
+                await until(both_sides)
+
+    run_on_uvloop(trades)
+    found = compare_session(tmp_path / "state" / "journal")
+    told_fills = owner.ask("userFills")
+    assert found.live.total.fills == len(told_fills) == 2
+    assert found.live.total.volume_usdc == pytest.approx(sum(float(one["px"]) * float(one["sz"]) for one in told_fills))
+    assert {one.market for one in found.live.groups} == {ALL, *COINS}
+    for one, match in zip(found.simulated, found.matches, strict=True):
+        assert (match.of_live, match.of_simulated) == (1.0, 1.0), one.name
+        for coin in COINS:
+            assert group(one, coin).fills == group(found.live, coin).fills
+            assert group(one, coin).volume_usdc == pytest.approx(group(found.live, coin).volume_usdc)
+    assert all("clock" in remark for remark in found.remarks)
