@@ -18,6 +18,7 @@ from hlhft.backtest.runs import empty_log
 from hlhft.core.state import CommandKind
 from hlhft.events import EventKind
 from hlhft.live.journal.recording import JournalSource
+from hlhft.live.session_kept import kept
 from hlhft.live.session_report import session_results
 from hlhft.live.session_simulated import Simulated, beginning_of, simulate
 from hlhft.live.session_told import Told, told
@@ -55,16 +56,18 @@ def compare_session(
         JournalSource(journal, session, clock_ns=heard.clock_ns, resting=resting), profile=PROFILE
     )
     made = session_results(journal, session).scenarios[0] if live is None else live
-    beginning, worlds = beginning_of(heard), []
+    log = made.lane.log.copy()
+    log["ts_exch_ns"] += heard.clock_ns
+    fills = log[(log["kind"] == _FILLED) & (log["order_id"] > 0)]
+    beginning, worlds, keeping = beginning_of(heard), [], []
     for place, queue in enumerate(queues):
         if progress is not None:
             progress(place, len(queues))
         worlds.append(_simulated(heard, recording, simulate(heard, recording, queue, beginning)))
-    log = made.lane.log.copy()
-    log["ts_exch_ns"] += heard.clock_ns
+        keeping.append(kept(heard, recording, queue, fills))
     lane = replace(made.lane, log=_with_own_mids(log, recording))
     first = _world(LIVE, lane, heard.commands, recording)
-    return compare(first, worlds, remarks=remarks_of(heard))
+    return compare(first, worlds, kept=keeping, remarks=remarks_of(heard))
 
 
 def remarks_of(heard: Told) -> tuple[str, ...]:

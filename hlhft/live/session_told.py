@@ -29,9 +29,23 @@ CONTROLS = (
     EventKind.POSITION_STATE, EventKind.EQUITY_STATE, EventKind.RESTORED,
 )  # fmt: skip
 SIGNALS = (EventKind.SIGNAL, EventKind.POLICY)
-_ANSWERS = (EventKind.ORDER_ACKNOWLEDGED, EventKind.ORDER_REJECTED, EventKind.ORDER_CANCELLED)
+_ENDS = (EventKind.ORDER_CANCELLED, EventKind.ORDER_EXPIRED)
+_ANSWERS = (EventKind.ORDER_ACKNOWLEDGED, EventKind.ORDER_REJECTED, *_ENDS)
 _KEPT = tuple(int(kind) for kind in (*CONTROLS, *SIGNALS, *_ANSWERS, EventKind.ORDER_ADOPTED))
 _TIMER = int(EventKind.TIMER)
+
+
+RESTED_DTYPE = np.dtype(
+    [
+        ("ts_ns", np.int64),
+        ("is_over", np.int64),  # 0 it came to rest, 1 it ended
+        ("market", np.int64),
+        ("order_id", np.int64),
+        ("side", np.int64),
+        ("price_ticks", np.int64),
+        ("size_lots", np.int64),
+    ]
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +57,7 @@ class Told:
     controls: np.ndarray  # EVENT_DTYPE[n] of the kinds CONTROLS, in order
     signals: np.ndarray  # EVENT_DTYPE[n] of the kinds SIGNALS, in order
     clock_ns: int  # what the venue's times lack to be by our clock, as far as they must: 0 where they may be that
+    rested: np.ndarray  # RESTED_DTYPE[n] in order of time: its own orders as they came to rest and ended, by our clock
     history: np.ndarray  # int64[n, 3]: when a request was decided on, acted on, answered; all by our clock
     ticks: bool  # the core was told the time every TICK_NS
     adopted: int  # orders of an earlier session that it took over
@@ -119,6 +134,7 @@ def told(journal: Path, resting: Resting, session: int | None = None) -> Told:
         controls=_controls(events),
         signals=events[np.isin(events["kind"], [int(kind) for kind in SIGNALS])],
         clock_ns=clock_ns,
+        rested=rested_of(commands, events, resting, clock_ns),
         history=history_of(requests, clock_ns),
         ticks=taken.ticks,
         adopted=int((events["kind"] == int(EventKind.ORDER_ADOPTED)).sum()),
@@ -132,6 +148,35 @@ def _controls(events: np.ndarray) -> np.ndarray:
     wanted = np.isin(events["kind"], [int(kind) for kind in CONTROLS])
     accounts = events["kind"] == int(EventKind.ACCOUNT_STATE)
     return np.asarray(events[wanted & ~(accounts & (np.cumsum(accounts) > 1))])
+
+
+def rested_of(commands: np.ndarray, events: np.ndarray, resting: Resting, clock_ns: int) -> np.ndarray:
+    """When each order that was placed came to rest and when it was ended by something else than fills, RESTED_DTYPE[n]
+    in order of time, by our clock. One that was modified counts until then."""
+    placed = {
+        (int(one["market"]), int(one["order_id"])): one for one in commands[commands["kind"] == int(CommandKind.PLACE)]
+    }
+    oids: dict[tuple[int, int], int] = {}
+    rows: list[tuple[int, ...]] = []
+    for event in events:
+        name, exchange_ns = (int(event["market"]), int(event["order_id"])), int(event["ts_exch_ns"])
+        kind, known_ns = int(event["kind"]), int(event["ts_local_ns"]) - clock_ns
+        one = placed.get(name)
+        if one is None or kind not in (EventKind.ORDER_ACKNOWLEDGED, *_ENDS):
+            continue
+        if kind == EventKind.ORDER_ACKNOWLEDGED and name not in oids:
+            oids[name] = int(event["aux0"])
+            at_ns, is_over = resting.opened_ns.get(oids[name], exchange_ns or known_ns), 0
+        elif name in oids and (kind != EventKind.ORDER_ACKNOWLEDGED or oids[name] != int(event["aux0"])):
+            at_ns, is_over = exchange_ns or resting.ended_ns.get(oids[name], known_ns), 1
+            del placed[name]
+        else:
+            continue
+        rows.append(
+            (at_ns + clock_ns, is_over, *name, *(int(one[field]) for field in ("side", "price_ticks", "size_lots")))
+        )
+    found = np.array(rows, RESTED_DTYPE)
+    return found[np.argsort(found["ts_ns"], kind="stable")]
 
 
 class Request(NamedTuple):
@@ -152,7 +197,7 @@ def requests_of(commands: np.ndarray, events: np.ndarray, resting: Resting) -> l
     for event in events:
         kind, name = int(event["kind"]), (int(event["market"]), int(event["order_id"]))
         exchange_ns, known_ns = int(event["ts_exch_ns"]), int(event["ts_local_ns"])
-        if kind == EventKind.ORDER_CANCELLED:
+        if kind == EventKind.ORDER_CANCELLED:  # not one that expired: nobody asked for that
             asked_ns = cancelled.pop(name, 0)
             acted_ns = exchange_ns or resting.ended_ns.get(oids.get(name, 0), 0)
         elif kind == EventKind.ORDER_ACKNOWLEDGED:

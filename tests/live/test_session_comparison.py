@@ -31,7 +31,7 @@ from tests.live.engines import (
     until,
     write_settings,
 )
-from tests.live.journal.brains import Session, answers, frame
+from tests.live.journal.brains import STRATEGY, Session, answers, frame
 
 NOTING = Path(__file__).parent / "journal" / "noting.py"
 START = 1_790_000_000 * SECOND
@@ -42,8 +42,8 @@ VISIBLE = int(EventFlag.EXCHANGE_VISIBLE | EventFlag.LOCAL_VISIBLE)
 class Quoting(Session):
     """Quotes ten ticks around the middle; each action is answered within a millisecond."""
 
-    def __init__(self, folder: Path, **more: int) -> None:
-        super().__init__(folder / "journal", name=str(NOTING), now_ns=more.pop("now_ns", START), **more)
+    def __init__(self, folder: Path, *, name: str = STRATEGY, now_ns: int = START, session: int = 7) -> None:
+        super().__init__(folder / "journal", session=session, name=name, now_ns=now_ns)
 
     def show(self, *middles: int) -> None:
         """A picture of the book each tenth of a second, around these prices."""
@@ -104,7 +104,7 @@ def test_a_session_without_fills_is_simulated_order_by_order(tmp_path: Path) -> 
 
 
 def test_known_fills_give_the_figures_that_they_should(tmp_path: Path) -> None:
-    made = Quoting(tmp_path)
+    made = Quoting(tmp_path, name=str(NOTING))
     made.show(100_000, 100_000)
     # Offers at 99,985 cross our bid at 99,990. The venue filled half of what it shows there, and an offer of ours as
     # well, which no picture explains.
@@ -130,6 +130,9 @@ def test_known_fills_give_the_figures_that_they_should(tmp_path: Path) -> None:
     assert after_1_s.mean_bp == pytest.approx(30 / 100_010 * 1e4)
     # Decided on with the first picture, which came 50 ms after its block.
     assert ours.wait_ns == theirs.wait_ns == 2 * EVERY_NS - 50 * MS
+    (own,) = found.kept
+    assert (own.fills, own.orders_filled, own.orders_live, own.orders_both) == (1, 1, 2, 1)
+    assert own.volume_usdc == pytest.approx(1000 * 99_990 / 1e6) and own.matched.of_live == 1 / 2
     assert "fills 33 % less than the market did, and has 50 % of the live fills" in found.verdicts[0]
 
 
@@ -222,6 +225,9 @@ def test_a_session_at_an_exchange_in_two_markets(exchange: Exchange, market: Tra
     assert found.live.total.fills == len(told_fills) == 2
     assert found.live.total.volume_usdc == pytest.approx(sum(float(one["px"]) * float(one["sz"]) for one in told_fills))
     assert {one.market for one in found.live.groups} == {ALL, *COINS}
+    for one in found.kept:
+        assert (one.orders_filled, one.orders_both, one.matched.of_live, one.matched.of_simulated) == (2, 2, 1.0, 1.0)
+        assert one.volume_usdc == pytest.approx(found.live.total.volume_usdc)
     for one, match in zip(found.simulated, found.matches, strict=True):
         assert (match.of_live, match.of_simulated) == (1.0, 1.0), one.name
         for coin in COINS:

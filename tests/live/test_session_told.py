@@ -22,6 +22,7 @@ from hlhft.live.session_told import (
     clock_of,
     history_of,
     requests_of,
+    rested_of,
     told,
 )
 from tests.core.worlds import COIN, MS, START, event
@@ -115,6 +116,29 @@ def test_a_clock_that_is_behind_or_ahead_is_set_right_by_placements() -> None:
 def test_nothing_measured_is_an_empty_history() -> None:
     assert requests_of(np.zeros(0, COMMAND_DTYPE), np.zeros(0, EVENT_DTYPE), Resting([COIN])) == []
     assert history_of([], 0).shape == (0, 3)
+
+
+def test_orders_rest_from_their_acknowledgement_until_something_else_than_a_fill_ends_them() -> None:
+    commands = np.zeros(3, COMMAND_DTYPE)
+    commands["kind"], commands["order_id"] = int(PLACE), [1, 2, 3]
+    commands["side"], commands["price_ticks"], commands["size_lots"] = 1, [1000, 1001, 1002], 5
+    events = np.concatenate(
+        [
+            event(K.ORDER_ACKNOWLEDGED, START + 2 * MS, order_id=2, aux0=12),
+            event(K.ORDER_ACKNOWLEDGED, START + MS, order_id=1, aux0=11),
+            event(K.ORDER_ACKNOWLEDGED, START + 3 * MS, order_id=2, aux0=12),  # told again
+            event(K.ORDER_REJECTED, START + 3 * MS, order_id=3),
+            event(K.ORDER_CANCELLED, START + 4 * MS, order_id=3),
+            event(K.ORDER_ACKNOWLEDGED, START + 5 * MS, order_id=2, aux0=13),  # modified
+            event(K.ORDER_EXPIRED, START + 9 * MS, order_id=1),
+            event(K.ORDER_CANCELLED, START + 9 * MS, order_id=2),
+        ]
+    )
+    found = rested_of(commands, events, Resting([COIN]), clock_ns=10 * MS)
+    assert [((row["ts_ns"] - START) // MS, row["is_over"], row["order_id"], row["price_ticks"]) for row in found] == [
+        (11, 0, 1, 1000), (12, 0, 2, 1001), (15, 1, 2, 1001), (19, 1, 1, 1000),
+    ]  # fmt: skip
+    assert len(rested_of(commands[:0], events, Resting([COIN]), 0)) == 0
 
 
 @given(st.lists(st.integers(-1000, 1000), max_size=30))
