@@ -106,6 +106,7 @@ DECLARED: Mapping[str, ExitCode] = {
     "hlhft.live.demo.DemoError": ExitCode.FAILURE,
     "hlhft.log.LogError": ExitCode.USAGE,
     "hlhft.report.origins.InSampleError": ExitCode.USAGE,
+    "hlhft.report.venue_records.HistoryError": ExitCode.DATA,
     "hlhft.strategies.StrategyError": ExitCode.USAGE,
     "hlhft.units.UnitsError": ExitCode.DATA,
 }

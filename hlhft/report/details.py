@@ -18,6 +18,7 @@ HOURS_MAX = 72  # with more, a row is a day
 DAYS_MAX = 400  # the newest ones
 DAY_NS = 24 * HOUR_NS
 SHORT_S, LONG_S = 1.0, 10.0  # horizons of the adverse selection
+TOO_FEW = "too few"
 
 
 def details(one: ScenarioResult, latencies: Sequence[Latency] = ()) -> tuple[Grid, ...]:
@@ -49,17 +50,20 @@ def _selection_row(group: str, points: Sequence[Markout]) -> tuple[str, ...]:
     return (
         group,
         count(captured.fills),
-        *(_bp(by_horizon[horizon]) for horizon in (0.0, SHORT_S, LONG_S)),
+        *(_bp(point.mean_bp, point.error_bp) for point in (captured, by_horizon[SHORT_S], long)),
         percent(_taken_back(captured, long), 0),
     )
 
 
-def _bp(point: Markout) -> str:
-    return plus_minus(point.mean_bp, point.error_bp)
+def _bp(mean_bp: float | None, error_bp: float | None) -> str:
+    """A mean with its error; without one, from too few blocks of time, it would draw the eye and say nothing."""
+    return TOO_FEW if mean_bp is not None and error_bp is None else plus_minus(mean_bp, error_bp)
 
 
 def _taken_back(captured: Markout, later: Markout) -> float | None:
-    """The share of what was captured that the market took; None where nothing was, or where it is not known."""
+    """The share of what was captured that the market took; None where nothing was, or where too few tell of it."""
+    if captured.error_bp is None or later.error_bp is None:
+        return None
     if captured.mean_bp is None or later.mean_bp is None or captured.mean_bp <= 0.0:
         return None
     return 1.0 - later.mean_bp / captured.mean_bp
@@ -99,7 +103,7 @@ def _fill_row(band: FillBand) -> tuple[str, ...]:
         percent(band.share),
         f"{percent(band.low)} to {percent(band.high)}",
         duration(band.wait_ns_median),
-        plus_minus(band.markout_bp, band.markout_error_bp),
+        _bp(band.markout_bp, band.markout_error_bp),
     )
 
 

@@ -52,13 +52,14 @@ def render(results: Results) -> str:
             *_table_heading(results),
             _table(results, found[:1]),
             "<h2>How it went</h2>",
-            f'<div class="bar">{"".join(chosen)}</div>',
+            f'<div class="bar">{"".join(chosen)}</div>' if len(chosen) > 1 else "",
             _charts(drawn, markets, results.stamp),
             *_compared(results, drawn),
             "<h2>More figures</h2>",
             _table(results, found[1:]),
             f'<p class="note under">{text_of(ERRORS_NOTE)}</p>',
             *_details(results),
+            *_past(results),
             *_heard(results),
             *_assumed(results),
             "<h2>Fills</h2>",
@@ -113,6 +114,26 @@ def _heard(results: Results) -> tuple[str, ...]:
     lines = "".join(f"<dt>{text_of(name)}</dt><dd>{text_of(text)}</dd>" for name, text in facts)
     panel = f'<div class="panel">{_stamped(results.stamp)}<dl>{lines}</dl></div>'
     return ("<h2>What the models said</h2>", f'<p class="note">{note}</p>', panel)
+
+
+def _past(results: Results) -> tuple[str, ...]:
+    """What the venue's own history rests on, and what of it does not fit; nothing of any other results."""
+    if not results.past:
+        return ()
+    note = "What the venue's own records were checked for, and what of them does not fit together."
+    lines = "".join(
+        f"<dt>{text_of(name.replace('_', ' '))}</dt><dd>{_told(value)}</dd>" for name, value in results.past.items()
+    )
+    return ("<h2>What it rests on</h2>", f'<p class="note">{note}</p>', f'<div class="panel"><dl>{lines}</dl></div>')
+
+
+def _told(value: Any) -> str:
+    """A fact as HTML: of several, each on a line of its own."""
+    if isinstance(value, Mapping):
+        return "<br>".join(f"{text_of(name).replace('_', ' ')}: {_told(one)}" for name, one in value.items()) or "none"
+    if isinstance(value, list | tuple):
+        return "<br>".join(_told(one) for one in value) or "none"
+    return text_of(DASH if value is None else value)
 
 
 def _same(results: Results) -> str:
@@ -185,15 +206,15 @@ _LARGE = {
         "Each part comes from its own records; together they are the change in equity.",
     ),
     "price": ("Price and our fills", "The mid as this machine saw it; triangles at the fills' prices."),
+    "markouts": (
+        "What the market did after our fills",
+        "Mean markout from our side, before fees. Bars: 95 %, from blocks of time.",
+    ),
     "spans": ("Profit by hour", "Of what each was made; by day where there are many hours."),
 }
 _SMALL = {
     "inventory": ("Inventory", "The position's value at the mid."),
     "drawdown": ("Drawdown", "How far equity was below its highest so far."),
-    "markouts": (
-        "What the market did after our fills",
-        "Mean markout from our side, before fees. Bars: 95 %, from blocks of time.",
-    ),
     "distance": (
         "Which orders filled, by distance",
         "From the touch when the order came to rest. Bars: two standard errors.",
@@ -208,13 +229,15 @@ def _charts(drawn: Sequence[Mapping[str, Any]], markets: list[str], stamp: str) 
     large = [
         _chart(name, title, note, stamp, choice if name == "price" else "")
         for name, (title, note) in _LARGE.items()
-        if name == "price" or _is_drawn(drawn, name)
+        if _is_drawn(drawn, name)
     ]
     small = [_chart(name, title, note, stamp) for name, (title, note) in _SMALL.items() if _is_drawn(drawn, name)]
     return "\n".join([*large, '<div class="two">', *small, "</div>"])
 
 
 def _is_drawn(drawn: Sequence[Mapping[str, Any]], name: str) -> bool:
+    if name == "price":  # a market without a price keeps its place, because the others are chosen there
+        return any(trace["x"] for one in drawn for figure in one["prices"] for trace in figure["data"])
     return any(one[name] is not None for one in drawn)
 
 
@@ -244,7 +267,7 @@ def _details(results: Results) -> tuple[str, ...]:
         + "</div>"
         for index, (one, grids) in enumerate(zip(results.scenarios, tables, strict=True))
     ]
-    return ("<h2>Which orders filled, and what they were worth</h2>", *parts)
+    return ("<h2>In detail</h2>", *parts)
 
 
 def _grid(grid: Grid, stamp: str) -> str:
@@ -285,7 +308,7 @@ def _fills(scenarios: Iterable[ScenarioResult], stamp: str) -> str:
     for index, one in enumerate(scenarios):
         fills = one.lane.fills()
         shown = fills[:FILLS_SHOWN]
-        note = f"{count(len(fills))} fills under {one.name}."
+        note = f"{count(len(fills))} fills under {one.name}." if len(fills) else f"No fills under {one.name}."
         if len(shown) < len(fills):
             note = f"The first {len(shown)} of {count(len(fills))} fills under {one.name}; blotter.parquet has all."
         heads = (
@@ -301,10 +324,13 @@ def _fills(scenarios: Iterable[ScenarioResult], stamp: str) -> str:
         )
         head = "".join(f"<th>{name}</th>" for name in heads)
         rows = "\n".join(_fill_row(one, fill) for fill in shown)
+        table = (
+            f'<div class="panel fills"><table>{_stamped(stamp, "caption")}<thead><tr>{head}</tr></thead>'
+            f"<tbody>{rows}</tbody></table></div>"
+        )
         parts.append(
             f'<div data-scenario="{index}"{"" if index == 0 else " hidden"}><p class="note">{text_of(note)}</p>'
-            f'<div class="panel fills"><table>{_stamped(stamp, "caption")}<thead><tr>{head}</tr></thead>'
-            f"<tbody>{rows}</tbody></table></div></div>"
+            f"{table if rows else ''}</div>"
         )
     return "\n".join(parts)
 

@@ -18,12 +18,12 @@ from hlhft.report.fill_rates import FillBand
 from hlhft.report.markouts import REASONS, UNSAID, of_group
 from hlhft.report.metrics import equity_path
 from hlhft.report.results import ScenarioResult
-from hlhft.report.table import horizon_words
 from hlhft.report.verdict import PART_WORDS
 from hlhft.units import MICRO
 
 POINTS_MAX = 1200  # of a line
 MARKERS_MAX = 800  # fills a side
+ORDERS_MIN = 10  # of a band of fill rates: of fewer, the bar would draw the eye and say nothing
 MARKETS_MAX = 8  # with charts of their own, the most traded first
 INK, FAINT = "ink", "faint"
 BUY, SELL = "#1f8a70", "#d1495b"
@@ -123,7 +123,7 @@ def price_figure(one: ScenarioResult, index: int) -> Figure:
                 "hovertemplate": f"{name[:-1]} %{{text}}<br>at %{{y:,}}<extra></extra>",
             }
         )
-    return {"data": traces, "layout": {"yaxis": {}}}
+    return {"data": traces, "layout": {"yaxis": {"tickformat": ","}}}
 
 
 def inventory_figure(one: ScenarioResult) -> Figure:
@@ -143,12 +143,12 @@ def inventory_figure(one: ScenarioResult) -> Figure:
     return {"data": traces, "layout": {"yaxis": {"title": {"text": "USDC"}, "zeroline": True}}}
 
 
-def charted_markets(one: ScenarioResult) -> list[int]:
-    """Places of the markets that get charts: all, or the most traded MARKETS_MAX."""
+def charted_markets(one: ScenarioResult, *, most_traded_first: bool = False) -> list[int]:
+    """Places of the markets that get charts: all, or the most traded MARKETS_MAX; in their order, or by that."""
     fills = one.lane.fills()
     value = np.bincount(fills["market"], one.lane.value_usdc(fills), minlength=len(one.lane.markets))
     order = np.argsort(-value, kind="stable")[:MARKETS_MAX]
-    return sorted(int(index) for index in order)
+    return order.tolist() if most_traded_first else sorted(order.tolist())
 
 
 def markout_figure(one: ScenarioResult) -> Figure:
@@ -165,7 +165,7 @@ def markout_figure(one: ScenarioResult) -> Figure:
                 "type": "scatter",
                 "mode": "lines+markers",
                 "name": group,
-                "x": [horizon_words(point.horizon_s) for point in found],
+                "x": [f"{point.horizon_s:g} s" if point.horizon_s else "fill" for point in found],
                 "y": [round(point.mean_bp or 0.0, 4) for point in found],
                 "error_y": {
                     "type": "data",
@@ -196,9 +196,9 @@ def drawdown_figure(one: ScenarioResult) -> Figure:
 
 
 def spans_figure(one: ScenarioResult) -> Figure:
-    """What each hour made and of what, each day where there are many; nothing for a single one."""
+    """What each hour made and of what, each day where there are many; nothing where a single one made all."""
     spans = one.split.by_hour if len(one.split.by_hour) <= HOURS_MAX else by_day(one.split.by_hour)
-    if len(spans) < 2:
+    if sum(any(parts.values()) for parts in spans.values()) < 2:
         return {"data": [], "layout": {}}
     starts = _dates(np.array(list(spans), np.int64))
     bars: Figure = {"type": "bar", "x": starts, "hovertemplate": "%{y:,.2f}"}
@@ -215,17 +215,18 @@ def spans_figure(one: ScenarioResult) -> Figure:
 
 
 def fill_rate_figure(bands: Sequence[FillBand]) -> Figure:
-    """Which share of the orders of each band filled, with Wilson's band."""
-    share = [100.0 * one.share for one in bands]
-    above = [100.0 * one.high - mid for one, mid in zip(bands, share, strict=True)]
-    below = [mid - 100.0 * one.low for one, mid in zip(bands, share, strict=True)]
+    """Which share of the orders of each band filled, with Wilson's band; of those that held ORDERS_MIN or more."""
+    drawn = [one for one in bands if one.orders >= ORDERS_MIN]
+    share = [100.0 * one.share for one in drawn]
+    above = [100.0 * one.high - mid for one, mid in zip(drawn, share, strict=True)]
+    below = [mid - 100.0 * one.low for one, mid in zip(drawn, share, strict=True)]
     trace = {
         "type": "scatter",
         "mode": "markers",
         "name": "filled",
-        "x": [one.label for one in bands],
-        "y": _rounded(np.array(share), 3),
-        "error_y": {
+        "x": _rounded(np.array(share), 3),
+        "y": [one.label for one in drawn],
+        "error_x": {
             "type": "data",
             "symmetric": False,
             "array": _rounded(np.array(above), 3),
@@ -235,11 +236,15 @@ def fill_rate_figure(bands: Sequence[FillBand]) -> Figure:
             "color": "#6a6fc1",
         },
         "marker": {"size": 9, "color": "#6a6fc1"},
-        "text": [f"{one.filled:,} of {one.orders:,} orders" for one in bands],
-        "hovertemplate": "%{y:.2f} %, %{text}",
+        "cliponaxis": False,
+        "text": [f"{one.filled:,} of {one.orders:,} orders" for one in drawn],
+        "hovertemplate": "%{y}: %{x:.2f} %, %{text}<extra></extra>",
     }
-    axes = {"yaxis": {"title": {"text": "% filled"}, "rangemode": "tozero"}, "xaxis": {"type": "category"}}
-    return {"data": [trace] if bands else [], "layout": axes}
+    axes = {
+        "xaxis": {"title": {"text": "% filled"}, "type": "linear", "rangemode": "tozero"},
+        "yaxis": {"type": "category", "autorange": "reversed"},
+    }
+    return {"data": [trace], "layout": axes}
 
 
 def figures(
@@ -255,7 +260,7 @@ def figures(
             "comparison": _finished(comparison, stamp) if comparison is not None else None,
             "prices": [
                 {"market": one.lane.markets[index].name, **_stamped(price_figure(one, index), stamp)}
-                for index in charted_markets(scenarios[0])
+                for index in charted_markets(scenarios[0], most_traded_first=True)
             ],
         }
         for one in scenarios

@@ -173,6 +173,7 @@ class Results:
     without_trades: tuple[str, ...] = ()  # markets of which the recording has no trade
     counts: Mapping[str, int] = field(default_factory=dict)  # what the reader found and left out
     heard: Heard | None = None  # None without models
+    past: Mapping[str, Any] | None = None  # of the venue's own history: what it rests on and what does not fit, as JSON
     in_sample: tuple[str, ...] = ()  # how its time meets what was fitted or chosen: a sentence a meeting
     latencies: tuple[Latency, ...] = ()  # that a live session took
     comparison: Comparison | None = None  # with a simulation of the same time
@@ -219,5 +220,6 @@ class Results:
             "signals": None if self.heard is None else self.heard.plain(self.markets),
             "latencies": [asdict(one) for one in self.latencies],
             "comparison": None if self.comparison is None else self.comparison.plain(),
+            "past": None if self.past is None else dict(self.past),
             "scenarios": [{"stamp": self.stamp, **one.plain()} for one in self.scenarios],
         }

@@ -10,7 +10,7 @@ from hlhft.report.details import by_day
 from hlhft.report.fill_rates import FillBand, FillRates
 from hlhft.report.grid import Grid
 from hlhft.report.latencies import Latency
-from hlhft.report.numbers import DASH, MINUS
+from hlhft.report.numbers import DASH
 from tests.report import sample_run
 from tests.report.histories import PERPETUAL, SECOND, History, scenario, traded
 
@@ -36,12 +36,12 @@ def test_what_fills_were_worth_and_what_was_taken_back() -> None:
     one = scenario(made)
     means = {0.0: 100.0, 10.0: 25.0}
     points = tuple(
-        replace(point, mean_bp=means.get(point.horizon_s, 50.0), error_bp=5.0 if point.horizon_s else None)
+        replace(point, mean_bp=means.get(point.horizon_s, 50.0), error_bp=None if point.horizon_s == 1.0 else 5.0)
         for point in one.markouts
     )
     found = by_title(details.details(replace(one, markouts=points)))["Adverse selection, bp of the value"]
     assert [row[0] for row in found.rows] == ["all", "buys", "traded through"]
-    assert found.rows[0] == ("all", "1", "+100.00", "+50.00 ± 5.00", "+25.00 ± 5.00", "75 %")
+    assert found.rows[0] == ("all", "1", "+100.00 ± 5.00", "too few", "+25.00 ± 5.00", "75 %")
 
 
 def test_nothing_that_was_captured_is_taken_back() -> None:
@@ -59,7 +59,7 @@ def test_which_orders_filled() -> None:
     (only,) = found.values()
     assert only.rows == (
         ("better than the touch", "1,200", "0", "0.0 %", "0.0 % to 3.6 %", DASH, DASH),
-        ("at the touch", "1,200", "30", "2.5 %", "1.8 % to 3.6 %", "2 s", f"{MINUS}0.50"),
+        ("at the touch", "1,200", "30", "2.5 %", "1.8 % to 3.6 %", "2 s", "too few"),
     )
     assert only.note.endswith("These are the first 1,200 orders.")
     rates = replace(rates, is_cut=False, by_queue=(BAND,))

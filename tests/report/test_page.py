@@ -81,7 +81,7 @@ def test_the_verdict_stands_first(outline: Outline) -> None:
         "Fee scenarios side by side",
         "How it went",
         "More figures",
-        "Which orders filled, and what they were worth",
+        "In detail",
         "What the models assume",
         "Fills",
         "What was run",
@@ -137,9 +137,17 @@ def test_fills_are_listed_up_to_a_bound() -> None:
 
 def test_several_markets_can_be_chosen() -> None:
     made = History([PERPETUAL, FINE])
+    made.quote(1, 99, 101)
     made.record()
     outline = Outline(without_script(page.render(results(scenario(made)))))
-    assert outline.of("button")[1:] == ["BTC", "FINE"]
+    assert outline.of("button") == ["BTC", "FINE"]
+
+
+def test_without_any_price_there_is_no_chart_of_it() -> None:
+    made = History([PERPETUAL, FINE])
+    made.record()
+    outline = Outline(without_script(page.render(results(scenario(made)))))
+    assert "price" not in outline.ids and outline.of("button") == []
 
 
 class Beside:
@@ -155,6 +163,16 @@ class Beside:
 
     def figure(self) -> dict[str, Any]:
         return {"data": [{"type": "scatter", "name": "live", "x": [1], "y": [2]}], "layout": {"xaxis": {}}}
+
+
+def test_what_a_past_rests_on_has_its_place() -> None:
+    past = {"fills": 3, "gaps": ["one <b>", "two"], "moves": [{"coin": "BTC", "size": None}], "checks": []}
+    outline = Outline(without_script(page.render(results(scenario(traded(6)), past=past))))
+    assert "What it rests on" in outline.of("h2")
+    told = outline.of("dd")
+    start = told.index("3")
+    assert told[start : start + 6] == ["3", "one <b>", "two", "coin: BTC", "size: \N{EN DASH}", "none"]
+    assert "What it rests on" not in page.render(results(scenario(traded(6))))
 
 
 def test_a_comparison_has_its_place() -> None:

@@ -93,7 +93,8 @@ def test_the_most_traded_markets_are_charted() -> None:
     one = scenario(made)
     assert plots.charted_markets(one) == list(range(2, len(markets)))
     assert len(plots.inventory_figure(one)["data"]) == plots.MARKETS_MAX
-    assert plots.figures([one])[0]["prices"][0]["market"] == "M2"
+    assert plots.charted_markets(one, most_traded_first=True) == list(range(len(markets) - 1, 1, -1))
+    assert plots.figures([one])[0]["prices"][0]["market"] == "M9"
 
 
 def test_markouts_without_a_band_are_not_drawn() -> None:
@@ -104,7 +105,7 @@ def test_markouts_without_a_band_are_not_drawn() -> None:
     one = replace(scenario(traded(6)), markouts=(known, unknown, reason, lone))
     found = traces(plots.markout_figure(one))
     assert set(found) == {"all", "crossed"}
-    assert (found["all"]["x"], found["all"]["y"], found["all"]["error_y"]["array"]) == (["after 1 s"], [0.5], [0.2])
+    assert (found["all"]["x"], found["all"]["y"], found["all"]["error_y"]["array"]) == (["1 s"], [0.5], [0.2])
     assert (found["all"]["visible"], found["crossed"]["visible"]) == (True, "legendonly")
 
 
@@ -142,10 +143,10 @@ def test_fill_rates_have_their_band_on_either_side() -> None:
         label="at the touch", orders=40, filled=10, share=0.25, low=0.2, high=0.4, wait_ns_median=None,
         markout_bp=None, markout_error_bp=None,
     )  # fmt: skip
-    (trace,) = plots.fill_rate_figure([band])["data"]
-    assert (trace["x"], trace["y"], trace["text"]) == (["at the touch"], [25.0], ["10 of 40 orders"])
-    assert (trace["error_y"]["array"], trace["error_y"]["arrayminus"]) == ([15.0], [5.0])
-    assert plots.fill_rate_figure([])["data"] == []
+    (trace,) = plots.fill_rate_figure([band, replace(band, orders=plots.ORDERS_MIN - 1)])["data"]
+    assert (trace["x"], trace["y"], trace["text"]) == ([25.0], ["at the touch"], ["10 of 40 orders"])
+    assert (trace["error_x"]["array"], trace["error_x"]["arrayminus"]) == ([15.0], [5.0])
+    assert plots.fill_rate_figure([])["data"][0]["x"] == []
 
 
 def test_what_has_nothing_to_draw_is_not_drawn() -> None:

@@ -35,7 +35,7 @@
       annotations: figure.layout.annotations || [],
       xaxis: axis(figure.layout.xaxis), yaxis: axis(figure.layout.yaxis)
     };
-    if (id === "price") layout.hovermode = "closest";
+    if (["price", "distance", "queue"].includes(id)) layout.hovermode = "closest";
     if (figure.layout.barmode) layout.barmode = figure.layout.barmode;
     if (!layout.xaxis.type) Object.assign(layout.xaxis, { type: "date", hoverformat: "%Y-%m-%d %H:%M:%S.%L", nticks: narrow.matches ? 4 : 8 });
     const options = { responsive: true, displaylogo: false, displayModeBar: false };
