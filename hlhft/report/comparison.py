@@ -21,7 +21,7 @@ from hlhft.report.attribution import HOUR_NS, PART_NAMES, Attribution, Parts
 from hlhft.report.bootstrap import student_quantile
 from hlhft.report.grid import Grid
 from hlhft.report.markouts import block_mean, block_ns_of
-from hlhft.report.matching import WINDOW_NS, Matched, matched, shared_orders
+from hlhft.report.matching import WINDOW_NS, Kept, Matched, matched, shared_orders
 from hlhft.report.metrics import LaneLog
 from hlhft.report.numbers import DASH, count, counted, duration, moment, money, percent, plain, plus_minus, signed
 
@@ -133,13 +133,18 @@ class Comparison:
     simulated: tuple[WorldFigures, ...]
     matches: tuple[Matched, ...]  # one for each simulation
     orders_shared: tuple[float | None, ...]  # of each: how much of what was placed live it placed as well
+    kept: tuple[Kept, ...]  # one for each simulation, or none: the session's own orders before its queue model
     window_ns: int
     remarks: tuple[str, ...] = ()  # how far the simulation is not the session, in sentences
 
     @property
     def verdicts(self) -> tuple[str, ...]:
-        """A sentence for each simulation."""
-        return tuple(_verdict(self.live, one, match) for one, match in zip(self.simulated, self.matches, strict=True))
+        """Sentences for each simulation: what its queue model makes of the session's orders, and what comes of it when
+        it decides by itself."""
+        anew = [_verdict(self.live, one, match) for one, match in zip(self.simulated, self.matches, strict=True)]
+        if not self.kept:
+            return tuple(anew)
+        return tuple(f"{_kept_words(self.live, one)} {sentence}" for one, sentence in zip(self.kept, anew, strict=True))
 
     @property
     def sentence(self) -> str:
@@ -167,6 +172,7 @@ class Comparison:
                     self.simulated, self.matches, self.orders_shared, self.verdicts, strict=True
                 )
             ],
+            "kept": [asdict(one) for one in self.kept],
             "window_s": self.window_ns / 1e9,
             "remarks": list(self.remarks),
         }
@@ -200,6 +206,7 @@ class Comparison:
         names = (self.live.name, *(one.name for one in self.simulated))
         heads = ("fills", "volume", "profit")
         return (
+            *self._kept_grids(),
             Grid(
                 title="Live and simulated",
                 note="The same strategy, settings, position and market data, without its own orders in the books; what"
@@ -215,6 +222,28 @@ class Comparison:
                 rows=tuple((market, side, *self._short(market, side)) for market, side in self.groups[1:]),
             ),
             self._spans_grid(names),
+        )
+
+    def _kept_grids(self) -> tuple[Grid, ...]:
+        if not self.kept:
+            return ()
+        ours = self.live.total
+        rows = (
+            ("fills", count(ours.fills), *(count(one.fills) for one in self.kept)),
+            ("volume, USDC", plain(ours.volume_usdc, 0), *(plain(one.volume_usdc, 0) for one in self.kept)),
+            ("orders that filled", count(self.kept[0].orders_live), *(count(one.orders_filled) for one in self.kept)),
+            ("of these in both", DASH, *(count(one.orders_both) for one in self.kept)),
+            ("live fills that it has", DASH, *(percent(one.matched.of_live) for one in self.kept)),
+            ("its fills that were live", DASH, *(percent(one.matched.of_simulated) for one in self.kept)),
+        )
+        return (
+            Grid(
+                title="The session's own orders before a queue model",
+                note="Each order rests from when it did until it was ended; nothing is decided anew, so what differs is"
+                " the model.",
+                heads=("", self.live.name, *(one.queue for one in self.kept)),
+                rows=rows,
+            ),
         )
 
     def _short(self, market: str, side: str) -> tuple[str, ...]:
@@ -287,9 +316,15 @@ class Comparison:
 
 
 def compare(
-    live: World, simulated: Sequence[World], *, remarks: Sequence[str] = (), window_ns: int = WINDOW_NS
+    live: World,
+    simulated: Sequence[World],
+    *,
+    kept: Sequence[Kept] = (),
+    remarks: Sequence[str] = (),
+    window_ns: int = WINDOW_NS,
 ) -> Comparison:
-    """Measures the worlds, at least one and at most WORLDS_MAX - 1 simulations, all of the same markets."""
+    """Measures the worlds, at least one and at most WORLDS_MAX - 1 simulations, all of the same markets; `kept` is one
+    for each simulation, or nothing."""
     assert 1 <= len(simulated) < WORLDS_MAX, "a comparison has two worlds at least, and a colour for each"
     assert all(list(one.lane.markets) == list(live.lane.markets) for one in simulated), "the markets are the session's"
     markets = live.lane.markets
@@ -299,6 +334,7 @@ def compare(
         simulated=tuple(figures_of(one) for one in simulated),
         matches=tuple(matched(fills, one.lane.log[one.is_ours], markets, window_ns=window_ns) for one in simulated),
         orders_shared=tuple(shared_orders(live.placed, one.placed, markets, window_ns=window_ns) for one in simulated),
+        kept=tuple(kept),
         window_ns=window_ns,
         remarks=tuple(remarks),
     )
@@ -476,18 +512,36 @@ def _longer(value: int | None) -> str:
     return DASH if value is None else f"{signed(value / 1e9, 3)} s"
 
 
+def _kept_words(live: WorldFigures, one: Kept) -> str:
+    """What a queue model makes of the session's own orders."""
+    what = f"Of the session's own orders the queue model {one.queue} fills"
+    ours = live.total
+    if not ours.fills or not one.fills:
+        return f"{what} {counted(one.fills, 'part')}, the market filled {count(ours.fills)}."
+    return (
+        f"{what} {_amount(one.volume_usdc / ours.volume_usdc)} the market did, and {percent(one.matched.of_live, 0)} of"
+        " the live fills are among its."
+    )
+
+
+def _amount(ratio: float) -> str:
+    """How much one volume is of another: "12 % more than"."""
+    if abs(ratio - 1.0) < 0.005:
+        return "as much as"
+    return f"{percent(abs(ratio - 1.0), 0)} {'more' if ratio > 1.0 else 'less'} than"
+
+
 def _verdict(live: WorldFigures, simulated: WorldFigures, match: Matched) -> str:
     """How much more the simulation fills, how many fills the two share, and what a fill is worth there."""
     ours, theirs = live.total, simulated.total
-    name = f"The simulation with the queue model {simulated.name}"
+    name = f"Deciding anew, a simulation with {simulated.name}"
     if not ours.fills and not theirs.fills:
         return f"{name} fills nothing, and neither did the market."
     if not ours.fills:
         return f"{name} has {counted(theirs.fills, 'fill')} where the market had none: it flatters."
     if not theirs.fills:
         return f"{name} has no fill where the market had {counted(ours.fills, 'fill')}: it is too strict."
-    more = theirs.volume_usdc / ours.volume_usdc - 1.0
-    amount = "as much as" if abs(more) < 0.005 else f"{percent(abs(more), 0)} {'more' if more > 0.0 else 'less'} than"
+    amount = _amount(theirs.volume_usdc / ours.volume_usdc)
     return (
         f"{name} fills {amount} the market did, and has {percent(match.of_live, 0)} of the live fills;"
         f" {_worth(ours.markouts[-1], theirs.markouts[-1])}."

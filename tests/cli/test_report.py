@@ -51,7 +51,7 @@ def test_the_figures_as_json(ran: Path, capsys: pytest.CaptureFixture[str]) -> N
 
 def test_a_session_beside_simulations_of_its_time(ran: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, said, _ = report(capsys, ran, "--compare")
-    assert code == 0 and "The simulation with the queue model risk-averse fills " in said
+    assert code == 0 and "Deciding anew, a simulation with risk-averse fills " in said
     page = Path("runs", "mine-session-7", "report.html").read_text()
     assert "Beside a simulation of the same time" in page and "Live and simulated by market and side" in page
     told = json.loads(Path("runs", "mine-session-7", "results.json").read_text())["comparison"]

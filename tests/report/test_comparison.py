@@ -18,6 +18,7 @@ from hlhft.report.comparison import (
     WorldFigures,
     compare,
 )
+from hlhft.report.matching import Kept, Matched
 from hlhft.report.numbers import DASH, MINUS
 from tests.report.histories import SECOND
 from tests.report.worlds import COIN, OTHER, START, Hand
@@ -156,6 +157,30 @@ def test_the_page_gets_its_sentence_and_tables(found: Comparison) -> None:
     assert [row[:3] for row in hours.rows] == [("2023-11-14 00:00", "1", "1"), ("2023-11-14 02:00", "1", "2")]
 
 
+def test_what_a_queue_model_makes_of_the_sessions_own_orders(found: Comparison) -> None:
+    match = Matched(pairs=1, of_live=1 / 2, of_simulated=1.0, volume_of_live=0.6, volume_of_simulated=1.0)
+    kept = Kept(
+        queue="risk-averse", fills=1, volume_usdc=1.501 * 1.1, orders_filled=1, orders_live=2, orders_both=1,
+        matched=match,
+    )  # fmt: skip
+    both = compare(live().world(), [simulated().world()], kept=[kept])
+    assert both.verdicts[0] == (
+        "Of the session's own orders the queue model risk-averse fills 10 % more than the market did, and 50 % of the"
+        f" live fills are among its. {found.verdicts[0]}"
+    )
+    table = both.grids()[0]
+    assert table.heads == ("", "live", "risk-averse")
+    assert table.rows[:4] == (
+        ("fills", "2", "1"), ("volume, USDC", "2", "2"), ("orders that filled", "2", "1"),
+        ("of these in both", DASH, "1"),
+    )  # fmt: skip
+    assert both.plain()["kept"][0]["matched"]["of_live"] == 1 / 2 and found.plain()["kept"] == []
+    none = compare(Hand("live").world(), [simulated().world()], kept=[kept])
+    assert none.verdicts[0].startswith(
+        "Of the session's own orders the queue model risk-averse fills 1 part, the market filled 0. Deciding anew"
+    )
+
+
 def test_more_hours_than_fit_are_shown_as_days() -> None:
     made = Hand("live")
     for number in range(SPANS_MAX + 1):
@@ -223,7 +248,7 @@ def quoted(name: str, fills: int, *, lots: int = 1000, gain: int = 0) -> Hand:
 def test_the_verdict_says_which_way_the_simulation_errs() -> None:
     nothing, ten = Hand("live"), quoted("live", 10)
     assert verdict(nothing, Hand("power:2")) == (
-        "The simulation with the queue model power:2 fills nothing, and neither did the market."
+        "Deciding anew, a simulation with power:2 fills nothing, and neither did the market."
     )
     assert verdict(nothing, quoted("power:2", 2)).endswith("has 2 fills where the market had none: it flatters.")
     assert verdict(ten, Hand("power:2")).endswith("has no fill where the market had 10 fills: it is too strict.")
