@@ -292,8 +292,11 @@ class Comparison:
         """Market and side of every table that `rows` gives, all of it first."""
         return tuple((one.market, one.side) for one in self.live.groups)
 
-    def figure(self) -> dict[str, Any]:
-        """Filled volume since the beginning in every world, as a plotly figure of at most POINTS_MAX points a line."""
+    def figure(self) -> dict[str, Any] | None:
+        """Filled volume since the beginning in every world, as a plotly figure of at most POINTS_MAX points a line;
+        None where nothing filled in any."""
+        if not any(one.total.fills for one in (self.live, *self.simulated)):
+            return None
         traces = []
         for place, one in enumerate((self.live, *self.simulated)):
             chosen = np.unique(

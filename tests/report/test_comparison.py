@@ -199,11 +199,16 @@ def test_the_figure_holds_the_volume_of_each_world() -> None:
         many.fill(number + 1, 1, 1000, 1)
     found = compare(many.world(), [simulated().world(), simulated("power:2").world()])
     figure = found.figure()
+    assert figure is not None
     assert [trace["name"] for trace in figure["data"]] == ["live", "risk-averse", "power:2"]
     assert len(figure["data"][0]["x"]) <= POINTS_MAX
     assert figure["data"][0]["y"][-1] == pytest.approx(3.0)
     assert figure["data"][1]["y"] == [1.0, 1.25, 2.24]
     assert msgspec.json.encode(figure)
+
+
+def test_without_any_fill_there_is_no_figure() -> None:
+    assert compare(Hand("live").world(), [Hand("power:2").world()]).figure() is None
 
 
 def test_two_markets_stay_apart() -> None:
