@@ -73,6 +73,17 @@ def test_orders_fills_and_volumes(found: Comparison) -> None:
     assert ours.wait_ns == (2 * SECOND + 2 * HOUR + 2 * SECOND) // 2
 
 
+def test_fills_of_a_book_that_moved_through_are_told_apart() -> None:
+    made, market = Hand("power:2"), Hand("live")
+    for number, reason in enumerate((1, 2, 3, 3)):
+        made.fill(number + 1, 1, 1000, 100, reason=reason)
+        market.fill(number + 1, 1, 1000, 100, reason=0)
+    found = compare(market.world(), [made.world()])
+    assert (found.live.total.crossed_share, found.simulated[0].total.crossed_share) == (None, 1 / 2)
+    assert dict(found.rows())["by a book that moved through"] == (DASH, "50.0 %", DASH)
+    assert "; 50 % of its own came of a book that moved through their price; " in found.verdicts[0]
+
+
 def test_sides_and_markets_add_up(found: Comparison) -> None:
     for one in (found.live, *found.simulated):
         buys, sells, both = (group(one, "COIN", side) for side in (BUY, SELL, BOTH))
