@@ -351,6 +351,13 @@ class Alpha(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         float,
         _setting("a policy's decision counts for so long after what it was decided on", gt=0, le=60_000, scale=MS),
     ] = 10_000
+    horizon_ms: Annotated[
+        int,
+        _setting(
+            "a signal is the move expected in so long, as the model was trained on; its hits are counted by it",
+            ge=1, le=3_600_000,
+        ),
+    ] = 1000  # fmt: skip
     decision_ms: Annotated[
         int,
         _setting("a policy is shown each market so often, as the one that is served was trained; 0: none is served",

@@ -92,6 +92,8 @@ class Accounts:
     ) -> None:
         self.reconciliation = reconciliation
         self.agreed = 0  # how often a demanded reading agreed
+        self.compared = 0  # how often a comparison came to an end
+        self.compared_ns = 0  # when the last did, 0 for none
         self._hub = hub
         self._clock = hub.clock
         self._brain = brain
@@ -221,12 +223,18 @@ class Accounts:
 
     def _agree(self, effect: Agreed) -> None:
         self.agreed += 1
+        self._end_comparison()
         if self._demand is not None and self._demand[0] == effect.number:
             demanded, self._demand = self._demand[1], None
             self._reconciled(demanded)
         self._hub.engine.supervise(AccountAgrees())
 
+    def _end_comparison(self) -> None:
+        self.compared += 1
+        self.compared_ns = self._clock.now_ns()
+
     def _disagree(self, effect: Disagreed) -> None:
+        self._end_comparison()
         text = f"{effect.code.name.lower()}: {effect.sentence}"
         self._hub.say(f"the account does not agree, {text}", "error")
         self._hub.engine.supervise(AccountDisagrees(text))

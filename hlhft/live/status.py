@@ -73,7 +73,7 @@ class StatusMaker:
         return Status(
             version=__version__,
             session=self._session,
-            stage=_stage_of(engine),
+            stage=stage_of(engine),
             network=self.config.account.network,
             base_url=base_url(self.config),
             account=engine.parts.address,
@@ -206,7 +206,8 @@ def _told(position: Any, now_ns: int) -> dict[str, Any]:
     return told
 
 
-def _stage_of(engine: Engine) -> str:
+def stage_of(engine: Engine) -> str:
+    """One of hlhft.live.view.STAGES."""
     stage = engine.stage
     if stage is Stage.TRADING:
         return "reducing" if int(engine.parts.brain.lane.lane["mode"][0]) == Mode.REDUCING else "quoting"
