@@ -1,6 +1,7 @@
-"""The generated pages: docs/reference.md, what the code says of itself, and the tables of docs/configuration.md.
+"""The generated pages: docs/reference.md, what the code says of itself, the tables of docs/configuration.md, and the
+dashboards.
 
-python -m tests.reference      writes both
+python -m tests.reference      writes them all
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ from hlhft.hyperliquid import (
     supervisor_table,
     watchdog_table,
 )
+from hlhft.monitor import dashboards
+from hlhft.monitor.board import BOARDS
 from hlhft.strategies import BUILT_IN, load, parameter_table
 from hlhft.venue import refusals
 from hlhft.venue.chain import LEG_FIELDS
@@ -42,6 +45,7 @@ from tests.bench.figures import Figure, shown
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGE, CONFIGURATION = DOCS / "reference.md", DOCS / "configuration.md"
 README, BENCHMARKS = DOCS.parent / "README.md", DOCS / "benchmarks.json"
+DASHBOARDS = DOCS.parent / "nixos" / "files" / "grafana"
 FIGURES_BEGIN, FIGURES_END = "<!-- figures: written by make docs -->\n", "<!-- end of figures -->\n"
 TABLES_BEGIN = "<!-- below: hlhft config show --markdown -->\n\n"
 
@@ -210,3 +214,5 @@ if __name__ == "__main__":
     introduction, _, _ = CONFIGURATION.read_text().partition(TABLES_BEGIN)
     CONFIGURATION.write_text(introduction + TABLES_BEGIN + as_markdown())
     README.write_text(readme_with_figures(README.read_text()))
+    for board in BOARDS:
+        (DASHBOARDS / f"{board.uid}.json").write_text(dashboards.as_json(board))

@@ -39,6 +39,7 @@ COMMANDS = {
     "data": "See what a catalogue holds; check, convert, import and plot recordings.",
     "scan": "Rank markets by what a two-sided quoter would have kept.",
     "config": "Show the settings, check a file, print the schema.",
+    "dashboards": "Print the Grafana dashboard, made of the list of metrics.",
     "doctor": "Print versions, processor, and where compiled code lives.",
     "completion": "Print the completion script for a shell.",
 }

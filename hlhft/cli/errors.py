@@ -108,6 +108,7 @@ DECLARED: Mapping[str, ExitCode] = {
     "hlhft.monitor.exporter.TlsError": ExitCode.USAGE,
     "hlhft.log.LogError": ExitCode.USAGE,
     "hlhft.monitor.block.BlockError": ExitCode.FAILURE,
+    "hlhft.monitor.selectors.ExpressionError": ExitCode.DATA,
     "hlhft.report.origins.InSampleError": ExitCode.USAGE,
     "hlhft.strategies.StrategyError": ExitCode.USAGE,
     "hlhft.units.UnitsError": ExitCode.DATA,
