@@ -38,6 +38,7 @@ COMMANDS = {
     "record": "Record the live venue's public streams into the catalogue.",
     "data": "See what a catalogue holds; check, convert, import and plot recordings.",
     "scan": "Rank markets by what a two-sided quoter would have kept.",
+    "alerts": "Print the alerts, and what Prometheus and Alertmanager need for them.",
     "config": "Show the settings, check a file, print the schema.",
     "dashboards": "Print the Grafana dashboard, made of the list of metrics.",
     "doctor": "Print versions, processor, and where compiled code lives.",

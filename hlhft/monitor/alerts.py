@@ -100,12 +100,14 @@ def alerts(config: Config | None = None, *, pace: float = 1.0) -> tuple[Alert, .
     times = _Times(pace)
     return (
         *_of_processes(times),
-        *_of_trading(config, times),
+        *_of_trading(times),
+        *_of_orders(config, times),
+        *_of_the_venue(config, times),
         *_of_money(times),
         *_of_connections(config, times),
         *_of_watchdogs(times),
         *_of_disks(config, times),
-        *_of_host(config, times),
+        *_of_host(times),
         *_of_helpers(times),
         Alert(
             name="Heartbeat",
@@ -129,9 +131,11 @@ class _Times:
         self._pace = pace
 
     def hold(self, seconds: float) -> float:
+        """So long in seconds."""
         return seconds * self._pace
 
     def window(self, seconds: float) -> str:
+        """A range so long, at least WINDOW_S_MIN, as it is written between brackets."""
         return duration(max(seconds * self._pace, WINDOW_S_MIN))
 
 
@@ -177,11 +181,7 @@ def _of_processes(times: _Times) -> tuple[Alert, ...]:
     )
 
 
-def _of_trading(config: Config, times: _Times) -> tuple[Alert, ...]:
-    risk = config.risk
-    unknown_s = (risk.unknown_age_ms_max or Risk().unknown_age_ms_max) / 1000 * UNKNOWN_AGE_SHARE
-    rejections = (risk.rejections_max or Risk().rejections_max) * REJECTIONS_SHARE
-    late_s = risk.tick_to_trade_ms_max / 1000 * TICK_TO_TRADE_SHARE
+def _of_trading(times: _Times) -> tuple[Alert, ...]:
     latched = 'printf "hlhft_breaker_latched{account=%q} == 1" $labels.account | query'
     return (
         Alert(
@@ -213,6 +213,15 @@ def _of_trading(config: Config, times: _Times) -> tuple[Alert, ...]:
             description="The data of {{ $labels.market }} are old and orders of {{ $labels.account }} still rest "
             "there: they should have been pulled.",
         ),
+    )
+
+
+def _of_orders(config: Config, times: _Times) -> tuple[Alert, ...]:
+    risk = config.risk
+    # Where a breaker is off, somebody is called where it would be by default.
+    unknown_s = (risk.unknown_age_ms_max or Risk().unknown_age_ms_max) / 1000 * UNKNOWN_AGE_SHARE
+    rejections = (risk.rejections_max or Risk().rejections_max) * REJECTIONS_SHARE
+    return (
         Alert(
             name="UnknownOrder",
             severity=Severity.PAGE,
@@ -239,6 +248,12 @@ def _of_trading(config: Config, times: _Times) -> tuple[Alert, ...]:
             description="{{ $value | humanizePercentage }} of the budget {{ $labels.budget }} is used, and the rest is "
             "kept for cancels: nothing is placed any more.",
         ),
+    )
+
+
+def _of_the_venue(config: Config, times: _Times) -> tuple[Alert, ...]:
+    late_s = config.risk.tick_to_trade_ms_max / 1000 * TICK_TO_TRADE_SHARE
+    return (
         Alert(
             name="TickToTradeNearLimit",
             severity=Severity.TICKET,
@@ -247,7 +262,7 @@ def _of_trading(config: Config, times: _Times) -> tuple[Alert, ...]:
             hold_s=times.hold(60),
             summary="{{ $labels.account }} reacts slowly",
             description="One reaction of {{ $labels.account }} in a hundred takes {{ $value | humanizeDuration }} or "
-            f"more; at {number(risk.tick_to_trade_ms_max)} ms all orders are cancelled.",
+            f"more; at {number(config.risk.tick_to_trade_ms_max)} ms all orders are cancelled.",
         ),
         Alert(
             name="FramesUnreadable",
@@ -408,7 +423,7 @@ def _of_disks(config: Config, times: _Times) -> tuple[Alert, ...]:
     )
 
 
-def _of_host(config: Config, times: _Times) -> tuple[Alert, ...]:
+def _of_host(times: _Times) -> tuple[Alert, ...]:
     settled = times.hold(8 * 3600)
     return (
         Alert(
