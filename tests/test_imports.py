@@ -40,8 +40,9 @@ ALLOWED: dict[str, frozenset[str]] = {
     "exchange": BASE | {"venue", "config", "data", "hyperliquid"},
     "backtest": LOWER | {"data", "report", ""},
     "simulation": LOWER | UPPER,
-    "alpha": LOWER | {"", "backtest", "data", "report"},
-    "data": LOWER,
+    "alpha": LOWER | {"", "backtest", "data", "report", "monitor"},
+    # A process writes its own numbers: recorder and alpha process into a block each, which `monitor` knows the form of.
+    "data": LOWER | {"monitor"},
     "report": LOWER | {"data"},
     "monitor": LOWER | {""},
     "cli": LOWER | UPPER | {"", "log"},

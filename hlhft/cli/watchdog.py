@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,8 +79,8 @@ def command(*, config: Path | None, sweep: bool, seconds: float) -> int:
     return ExitCode.OK
 
 
-def _metrics(settings: Config, account: str, clock: Clock) -> WatchdogMetrics:
-    """Where its numbers are written. A sweep beside a watchdog that runs leaves that one's alone."""
+def _metrics(settings: Config, account: str, clock: Clock) -> Callable[[], WatchdogMetrics]:
+    """Opens where its numbers are written. A sweep beside a watchdog that runs leaves that one's alone."""
     from hlhft.config.folders import metrics_folder_of
     from hlhft.live.watchdog_metrics import WatchdogMetrics
     from hlhft.monitor.metrics import Source
@@ -88,8 +88,8 @@ def _metrics(settings: Config, account: str, clock: Clock) -> WatchdogMetrics:
 
     folder = metrics_folder_of(settings, os.environ)
     warn = logging.getLogger(__name__).warning
-    block = opened(folder, Source.WATCHDOG, labels={"account": account}, clock_ns=clock.now_ns, say=warn)
-    return WatchdogMetrics(block)
+    labels = {"account": account}
+    return lambda: WatchdogMetrics(opened(folder, Source.WATCHDOG, labels=labels, clock_ns=clock.now_ns, say=warn))
 
 
 async def _until_signal(shell: WatchdogShell, life: Coroutine[Any, Any, bool]) -> bool:

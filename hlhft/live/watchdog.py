@@ -114,14 +114,16 @@ class WatchdogShell:
         clock: Time,
         notifier: Notifier,
         on_report: Callable[[Report], None] = lambda report: None,
-        metrics: WatchdogMetrics | None = None,
+        metrics: Callable[[], WatchdogMetrics] | None = None,
     ) -> None:
+        """`metrics` is opened when it watches, so that one that cannot begin leaves the numbers of another alone."""
         self.machine = Watchdog(settings, signer)
         self.place = place
         self._clock = clock
         self._notifier = notifier
         self._on_report = on_report
-        self._metrics = metrics
+        self._open_metrics = metrics
+        self._metrics: WatchdogMetrics | None = None
         self._refused = 0  # beats
         self._answered_ns = 0  # the venue's latest answer
         self._random = SystemRandom()
@@ -147,6 +149,7 @@ class WatchdogShell:
             now_ns=self._clock.now_ns,
         )
         receiver.open()
+        self._metrics = None if self._open_metrics is None else self._open_metrics()
         try:
             return await self._run(Start(), self._stop.wait())
         finally:

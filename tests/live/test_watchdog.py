@@ -423,8 +423,7 @@ def test_what_it_does_can_be_read_beside_it(account: Account, tmp_path: Path) ->
         return value
 
     async def scenario() -> None:
-        metrics = WatchdogMetrics(writer)
-        async with watching(account, tmp_path, metrics=metrics, clock=clock) as watch:
+        async with watching(account, tmp_path, metrics=lambda: WatchdogMetrics(writer), clock=clock) as watch:
             forger = HeartbeatSender(str(tmp_path / "heartbeat.sock"), b"t" * SECRET_BYTES_MIN, session=9)
             forger.beat(EngineState.TRADING, now_ns=clock.now_ns())
             watch.start()
