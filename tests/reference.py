@@ -1,5 +1,5 @@
-"""The generated pages: docs/reference.md, what the code says of itself, the tables of docs/configuration.md, and the
-dashboards.
+"""The generated pages: docs/reference.md, what the code says of itself, docs/metrics.md, the tables of
+docs/configuration.md, and the dashboards.
 
 python -m tests.reference      writes them all
 """
@@ -40,10 +40,11 @@ from hlhft.strategies import BUILT_IN, load, parameter_table
 from hlhft.venue import refusals
 from hlhft.venue.chain import LEG_FIELDS
 from hlhft.venue.recorded_state import FillReason
+from tests import metrics_page
 from tests.bench.figures import Figure, shown
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-PAGE, CONFIGURATION = DOCS / "reference.md", DOCS / "configuration.md"
+PAGE, CONFIGURATION, METRICS = DOCS / "reference.md", DOCS / "configuration.md", DOCS / "metrics.md"
 README, BENCHMARKS = DOCS.parent / "README.md", DOCS / "benchmarks.json"
 DASHBOARDS = DOCS.parent / "nixos" / "files" / "grafana"
 FIGURES_BEGIN, FIGURES_END = "<!-- figures: written by make docs -->\n", "<!-- end of figures -->\n"
@@ -211,6 +212,7 @@ def page() -> str:
 
 if __name__ == "__main__":
     PAGE.write_text(page())
+    METRICS.write_text(metrics_page.page())
     introduction, _, _ = CONFIGURATION.read_text().partition(TABLES_BEGIN)
     CONFIGURATION.write_text(introduction + TABLES_BEGIN + as_markdown())
     README.write_text(readme_with_figures(README.read_text()))

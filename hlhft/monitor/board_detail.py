@@ -347,6 +347,8 @@ ALPHA = Row(
     ),
 )
 
+# What neither runs nor is to run is not missed.
+_UP, _EXPECTED = select("process_up"), select("process_expected")
 _ISOLATED = select("host_cpu_isolated")
 _BUSY = rate("host_cpu_seconds_total", mode="~user|system|irq|softirq|steal")
 
@@ -356,7 +358,7 @@ HOST = Row(
         _states(
             "Processes",
             "Whether each lives and writes its block. One that lives and writes none stands still.",
-            Query(select("process_up"), "{{instance}} {{process}}"),
+            Query(f"{_UP} unless on (instance, process) ({_EXPECTED} == 0 and {_UP} == 0)", "{{instance}} {{process}}"),
             words=YES_IS_GOOD,
         ),
         Panel(
@@ -369,13 +371,17 @@ HOST = Row(
         ),
         Panel(
             title="Builds",
-            description="Version and revision of each process, and what the engine trades. Two revisions on one host: "
-            "a process was not restarted.",
+            description="Version and revision of each process. Two revisions on one host: a process was not restarted.",
             view=View.TABLE,
-            queries=(
-                Query(f"sum by (instance, process, version, revision) ({select('build_info')})", ""),
-                Query(f"sum by (instance, network, strategy, session) ({select('engine_info')})", ""),
-            ),
+            queries=(Query(f"sum by (instance, process, version, revision) ({select('build_info')})", ""),),
+            is_instant=True,
+            height=7,
+        ),
+        Panel(
+            title="Session",
+            description="What the engine trades on, with which strategy, and the number of its session.",
+            view=View.TABLE,
+            queries=(Query(f"sum by (instance, network, strategy, session) ({select('engine_info')})", ""),),
             is_instant=True,
             height=7,
         ),

@@ -19,6 +19,7 @@ import grafana_foundation_sdk.builders.stat as stat
 import grafana_foundation_sdk.builders.statetimeline as states
 import grafana_foundation_sdk.builders.table as table
 import grafana_foundation_sdk.builders.timeseries as graph
+from grafana_foundation_sdk.cog.builder import Builder as BuilderOf
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import common, dashboard
 from grafana_foundation_sdk.models import heatmap as heatmap_models
@@ -104,7 +105,8 @@ def _panel(number: int, panel: Panel, place: Place) -> dashboard.Panel:
     )
     if panel.view is not View.HEATMAP:  # its colours are numbers of values, its unit that of the axis
         made = _with_fields(made, panel)
-    return made.build()
+    built: dashboard.Panel = made.build()
+    return built
 
 
 def _with_fields(made: Builder, panel: Panel) -> Builder:
@@ -221,7 +223,7 @@ def _states(panel: Panel) -> Builder:
 def _table(panel: Panel) -> Builder:
     made = table.Panel().show_header(True)
     if not panel.columns:
-        hidden: dict[str, object] = {"excludeByName": {"Time": True, "Value": True, "Value #A": True, "Value #B": True}}
+        hidden: dict[str, object] = {"excludeByName": {"Time": True, "Value": True}}
         return made.transformations([dashboard.DataTransformerConfig(id_val="organize", options=hidden)])
     turned: dict[str, object] = {
         "columnField": panel.columns,
@@ -291,7 +293,7 @@ def _annotation(name: str, expression: str, colour: Colour) -> builders.Annotati
     )
 
 
-def _links(documents: str) -> list[builders.DashboardLink]:
+def _links(documents: str) -> list[BuilderOf[dashboard.DashboardLink]]:
     """To other dashboards of the same tag, with what is chosen here, to Grafana's page of alerts, and to the pages."""
     others = builders.DashboardLink("Dashboards").type(dashboard.DashboardLinkType.DASHBOARDS).tags([TAG])
     addresses = [("Alerts", "/alerting/list"), *((title, f"{documents}/{page}") for title, page in PAGES if documents)]

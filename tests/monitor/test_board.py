@@ -93,6 +93,22 @@ RECKONED: dict[str, tuple[dict[str, str], dict[str, float]]] = {
         },
         {"{}": 1},
     ),
+    "Processes": (
+        {
+            'hlhft_process_expected{process="engine", instance="here"}': "1x60",
+            'hlhft_process_expected{process="alpha", instance="here"}': "0x60",
+            'hlhft_process_expected{process="recorder", instance="here"}': "0x60",
+            'hlhft_process_up{process="engine", instance="here"}': "0x60",
+            'hlhft_process_up{process="alpha", instance="here"}': "0x60",
+            'hlhft_process_up{process="recorder", instance="here"}': "1x60",
+            'hlhft_process_up{process="exporter", instance="here"}': "1x60",
+        },
+        {
+            'hlhft_process_up{process="engine", instance="here"}': 0,
+            'hlhft_process_up{process="exporter", instance="here"}': 1,
+            'hlhft_process_up{process="recorder", instance="here"}': 1,
+        },
+    ),
     "Quoting uptime": (
         {
             f'hlhft_quoting_seconds_total{{market="BTC", {OWN}}}': "0+60x60",
