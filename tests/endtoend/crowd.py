@@ -1,0 +1,60 @@
+"""Who else trades where no order flow does: a book that stands, and somebody who takes when a test says so."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from tests.conformance.desk import ALO, IOC, Desk, Trader, statuses
+from tests.endtoend.house import CLIENT_LABEL
+
+FUNDS_USDC = 1_000_000_000
+LEVELS_BP = (20, 30, 40)  # from the oracle; who quotes nearer to it is hit first
+LEVEL_USDC = 50_000
+REACH_BP = 15  # a taker's limit: nearer than the first level
+STEP = Decimal("0.001")  # sizes that every perpetual of these tests has
+
+
+class Crowd:
+    """A maker far from the touch and a taker who meets whoever quotes inside; still unless told."""
+
+    def __init__(self, desk: Desk, coins: tuple[str, ...]) -> None:
+        self._desk = desk
+        self.coins = coins
+        self.maker, self.taker = (self._trader(desk, name) for name in ("maker", "taker"))
+        self.prices = {coin: desk.price(coin) for coin in coins}
+        for coin in coins:
+            self.make(coin)
+
+    def _trader(self, desk: Desk, name: str) -> Trader:
+        trader = desk.trader(FUNDS_USDC)
+        trader.exchange.session.headers[CLIENT_LABEL] = name
+        return trader
+
+    def make(self, coin: str) -> None:
+        """Rests the book of a coin around its price."""
+        orders = [
+            {
+                "coin": coin, "is_buy": is_buy, "sz": self._size(coin, LEVEL_USDC), "reduce_only": False,
+                "limit_px": self._price(coin, -distance if is_buy else distance), "order_type": ALO,
+            }
+            for distance in LEVELS_BP for is_buy in (True, False)
+        ]  # fmt: skip
+        told = statuses(self.maker.exchange.bulk_orders(orders))
+        assert all("resting" in status for status in told), told
+
+    def clear(self, coin: str) -> None:
+        """Ends the maker's orders of a coin."""
+        orders = [{"coin": coin, "oid": order["oid"]} for order in self.maker.open_orders() if order["coin"] == coin]
+        assert statuses(self.maker.exchange.bulk_cancel(orders))
+
+    def take(self, coin: str, *, is_buy: bool, usdc: float) -> Decimal:
+        """Takes so much from whoever quotes inside the maker's levels; what was filled."""
+        price = self._price(coin, REACH_BP if is_buy else -REACH_BP)
+        told = self.taker.order(coin, is_buy, self._size(coin, usdc), price, IOC)
+        return Decimal(told["filled"]["totalSz"]) if "filled" in told else Decimal(0)
+
+    def _price(self, coin: str, bp: int) -> float:
+        return float(round(self.prices[coin] * (1 + bp / 10_000)))
+
+    def _size(self, coin: str, usdc: float) -> float:
+        return float((Decimal(usdc) / self.prices[coin] / STEP).to_integral_value() * STEP)
