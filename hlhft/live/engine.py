@@ -163,17 +163,13 @@ class Engine:
         self.rejections = 0  # of orders by the venue, without those that would have crossed
         self._tally = tally
         self._opened: set[int] = set()  # markets whose position at the start of the session is known
-        self._reload = reload
-        self._ready = ready
-        self._stopping = stopping
+        self._reload, self._ready, self._stopping = reload, ready, stopping
         self._every_second = every_second
         self._collects, self._polls = collects, polls
-        self._requests = 0
+        self._requests = self._breaks = 0
         self._answers: dict[int, told.Answer] = {}
-        self._breaks = 0
-        self._had_trouble = False
         self._halt_code = self._settle_ns = self._proof_ns = 0
-        self._is_restoring = False
+        self._had_trouble = self._is_restoring = False
         hub = parts.hub
         hub.engine = self
         hub.note = parts.keep.note

@@ -73,7 +73,6 @@ def test_a_session_begins_with_what_the_venue_says() -> None:
     assert desk.now_ns == 4 * LATENCY_NS, "two readings of two waves"
     block_ns, at_ns = agreed.block_ms * MS, desk.now_ns
     (told,) = desk.all(Tell)
-    assert 0 < desk.machine.weights.used(desk.now_ns) <= desk.machine.weights.limit
     position, equity, leverage = EventKind.POSITION_STATE, EventKind.EQUITY_STATE, EventKind.LEVERAGE_CHANGE
     assert desk.rows(position) == [
         (block_ns, at_ns, 800_000, -25_000, 0, 0, 0, position, 3, 0, 0, 0),
