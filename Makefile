@@ -112,7 +112,7 @@ format: $(READY) ## Format the code and mend what can be mended by itself
 	@$(BIN)ruff check --fix .
 	@$(BIN)ruff format .
 
-docs: $(READY) ## Write the generated pages of docs/ and the dashboards again
+docs: $(READY) ## Write the generated pages of docs/, dashboards and alerts again
 	@$(RUN) -m tests.reference
 
 clean: ## Remove everything that can be made again, .venv included; runs/ stays

@@ -1,5 +1,5 @@
 """The generated pages: docs/reference.md, what the code says of itself, docs/metrics.md, the tables of
-docs/configuration.md, and the dashboards.
+docs/configuration.md, and the dashboards and alerts that are kept for a server.
 
 python -m tests.reference      writes them all
 """
@@ -13,6 +13,8 @@ from pathlib import Path
 from hlhft.alpha.schema import MEANING, FeatureSchema, base_of
 from hlhft.alpha.serving import table as alpha_table
 from hlhft.backtest import models
+from hlhft.cli import invoke
+from hlhft.cli.errors import ExitCode
 from hlhft.config.show import as_markdown
 from hlhft.core import orders, quotes, risk
 from hlhft.events import FIELDS
@@ -34,8 +36,6 @@ from hlhft.hyperliquid import (
     supervisor_table,
     watchdog_table,
 )
-from hlhft.monitor import dashboards
-from hlhft.monitor.board import BOARDS
 from hlhft.strategies import BUILT_IN, load, parameter_table
 from hlhft.venue import refusals
 from hlhft.venue.chain import LEG_FIELDS
@@ -46,7 +46,10 @@ from tests.bench.figures import Figure, shown
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGE, CONFIGURATION, METRICS = DOCS / "reference.md", DOCS / "configuration.md", DOCS / "metrics.md"
 README, BENCHMARKS = DOCS.parent / "README.md", DOCS / "benchmarks.json"
-DASHBOARDS = DOCS.parent / "nixos" / "files" / "grafana"
+GENERATED = {
+    "alerts": DOCS.parent / "nixos" / "files" / "prometheus",
+    "dashboards": DOCS.parent / "nixos" / "files" / "grafana",
+}
 FIGURES_BEGIN, FIGURES_END = "<!-- figures: written by make docs -->\n", "<!-- end of figures -->\n"
 TABLES_BEGIN = "<!-- below: hlhft config show --markdown -->\n\n"
 
@@ -216,5 +219,5 @@ if __name__ == "__main__":
     introduction, _, _ = CONFIGURATION.read_text().partition(TABLES_BEGIN)
     CONFIGURATION.write_text(introduction + TABLES_BEGIN + as_markdown())
     README.write_text(readme_with_figures(README.read_text()))
-    for board in BOARDS:
-        (DASHBOARDS / f"{board.uid}.json").write_text(dashboards.as_json(board))
+    for command, folder in GENERATED.items():
+        assert invoke([command, "--output", str(folder)]) == ExitCode.OK, f"hlhft {command} failed, as it says above"
