@@ -316,7 +316,7 @@ def _of_connections(config: Config, times: _Times) -> tuple[Alert, ...]:
             expression=f"increase(hlhft_reconnects_total[{times.window(600)}]) > {RECONNECTS_MAX}",
             summary="The connection {{ $labels.connection }} of {{ $labels.account }} keeps breaking",
             description="It was lost {{ $value | humanize }} times within "
-            f"{times.window(600)}; each time quotes are pulled and the account is compared anew.",
+            f"{times.window(600)}. Each time one to the venue is, quotes are pulled and the account is compared anew.",
         ),
         Alert(
             name="ClockDrift",

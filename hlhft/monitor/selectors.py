@@ -180,7 +180,7 @@ def _list(expression: str, found: tuple[Token, ...], at: int) -> tuple[list[str]
     """The labels between parentheses, and where they end. `group_left` needs none."""
     if at >= len(found) or found[at].text != "(":
         return [], at
-    names = []
+    names: list[str] = []
     for index in range(at + 1, len(found)):
         token = found[index]
         if token.text == ")":
