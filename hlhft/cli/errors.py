@@ -109,8 +109,6 @@ DECLARED: Mapping[str, ExitCode] = {
     "hlhft.log.LogError": ExitCode.USAGE,
     "hlhft.monitor.block.BlockError": ExitCode.FAILURE,
     "hlhft.monitor.selectors.ExpressionError": ExitCode.DATA,
-    "hlhft.monitor.selectors.ExpressionError": ExitCode.DATA,
-    "hlhft.monitor.block.BlockError": ExitCode.FAILURE,
     "hlhft.report.origins.InSampleError": ExitCode.USAGE,
     "hlhft.strategies.StrategyError": ExitCode.USAGE,
     "hlhft.units.UnitsError": ExitCode.DATA,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from decimal import Decimal
+from types import TracebackType
 
 from tests.conformance.desk import ALO, IOC, Desk, Trader, statuses
 from tests.endtoend.house import CLIENT_LABEL
@@ -12,18 +14,42 @@ LEVELS_BP = (20, 30, 40)  # from the oracle; who quotes nearer to it is hit firs
 LEVEL_USDC = 50_000
 REACH_BP = 15  # a taker's limit: nearer than the first level
 STEP = Decimal("0.001")  # sizes that every perpetual of these tests has
+STIR_BP = 60  # where something changes that no price depends on
+STIR_S = 0.2
 
 
 class Crowd:
-    """A maker far from the touch and a taker who meets whoever quotes inside; still unless told."""
+    """A maker far from the touch and a taker who meets whoever quotes inside. To be used as a context, in which the
+    book changes all the time behind the maker's levels: data come, and nothing that money depends on moves."""
 
     def __init__(self, desk: Desk, coins: tuple[str, ...]) -> None:
-        self._desk = desk
         self.coins = coins
-        self.maker, self.taker = (self._trader(desk, name) for name in ("maker", "taker"))
+        self.maker, self.taker, self._stirrer = (self._trader(desk, name) for name in ("maker", "taker", "stirrer"))
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._stir, daemon=True)
         self.prices = {coin: desk.price(coin) for coin in coins}
         for coin in coins:
             self.make(coin)
+
+    def __enter__(self) -> Crowd:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _stir(self) -> None:
+        """Places an order far away in each coin and ends it, again and again."""
+        exchange = self._stirrer.exchange
+        while not self._over.wait(STIR_S):
+            oids = [
+                self._stirrer.rest(coin, True, self._size(coin, 1_000), self._price(coin, -STIR_BP), ALO)
+                for coin in self.coins
+            ]
+            exchange.bulk_cancel([{"coin": coin, "oid": oid} for coin, oid in zip(self.coins, oids, strict=True)])
 
     def _trader(self, desk: Desk, name: str) -> Trader:
         trader = desk.trader(FUNDS_USDC)

@@ -120,7 +120,7 @@ class Stage:
                 House(self.folder, coins=COINS, exchange=("--no-limits", "--flow", "none"))
             )
             desk = self.house.desk
-            self.crowd = Crowd(desk, COINS)
+            self.crowd = stack.enter_context(Crowd(desk, COINS))
             self.between, self.beside = (stack.enter_context(Between(self.house.url)) for _ in range(2))
             self.trader = self.house.trader
             self.poor = desk.trader(SMALL_USDC)
@@ -144,6 +144,11 @@ class Stage:
         for host in self.hosts:
             host.end(shows=kind is not None)
 
+    @property
+    def main_account(self) -> str:
+        """Its address, as the metrics name it."""
+        return self.main.config.account.address
+
     def _are_running(self) -> bool:
         for host in self.hosts:
             for name, process in host.processes.items():
@@ -163,8 +168,8 @@ class Stage:
             watchdog={**watched, "key_file": str(keys[1]), "remote_heartbeat": beat},
             metrics={"processes": ["engine", "watchdog", "alpha", "recorder"]},
             recorder={"coins": COINS, "base_url": self.beside.url, "disk_free_gib_min": 0.1},
-            alpha={"enabled": True, "levels": 1, "decision_ms": 1000},
-            engine={"reconcile_ms": 1000}, risk={"unknown_age_ms_max": 8000},
+            alpha={"enabled": True, "levels": 1, "decision_ms": 1000, "time_to_live_ms": 3000},
+            engine={"reconcile_ms": 2000}, risk={"unknown_age_ms_max": 8000},
         )  # fmt: skip
         small = self._host(
             "small", self.poor, poor_keys, url=self.house.url, watchdog={"key_file": str(poor_keys[1])},
