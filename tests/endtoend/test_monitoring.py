@@ -23,7 +23,7 @@ from tests.endtoend.stage import COINS, Stage
 
 MICRO = Decimal("0.000001")
 SETTLE_S = 20.0
-SCRAPES_SHOWN_S = 10  # over which scrapes are counted
+SCRAPES_SHOWN_S = 8  # before now, over which scrapes are counted
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +103,7 @@ def test_what_is_scraped_is_what_the_ledger_of_the_venue_says(stage: Stage) -> N
     settled(stage)
     before, at_s = standing(stage)
     assert before["fills"] and any(before["positions"].values()) and before["fees"] < 0
-    assert scraped(stage, at_s) == {**before, "closed": before["closed"], "equity": micro(before["equity"])}
+    assert scraped(stage, at_s) == before
     start = stage.prometheus.value(f'hlhft_equity_start_usdc{{instance="{stage.main.instance}"}}')
     earned = stage.prometheus.value(f'sum(hlhft_profit_total_usdc{{instance="{stage.main.instance}"}})', at_s=at_s)
     assert micro(earned) == micro(before["equity"] - start) != 0
@@ -150,8 +150,6 @@ def test_every_selector_of_dashboard_and_alerts_returns_data(stage: Stage) -> No
 
 
 def test_scrapes_come_each_second_and_none_fails(stage: Stage) -> None:
-    until_s = time.time() + SCRAPES_SHOWN_S
-    eventually(lambda: time.time() > until_s, within_s=SCRAPES_SHOWN_S + 1)
     for labels, samples in stage.prometheus.samples('up{job="hlhft"}', seconds=SCRAPES_SHOWN_S).items():
         times = [at for at, _ in samples]
         assert all(value == 1 for _, value in samples), labels
