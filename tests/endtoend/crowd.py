@@ -7,7 +7,7 @@ from decimal import Decimal
 from types import TracebackType
 
 from tests.conformance.desk import ALO, IOC, Desk, Trader, statuses
-from tests.endtoend.house import CLIENT_LABEL
+from tests.endtoend.house import CLIENT_LABEL, eventually
 
 FUNDS_USDC = 1_000_000_000
 LEVELS_BP = (20, 30, 40)  # from the oracle; who quotes nearer to it is hit first
@@ -16,6 +16,7 @@ REACH_BP = 15  # a taker's limit: nearer than the first level
 STEP = Decimal("0.001")  # sizes that every perpetual of these tests has
 STIR_BP = 60  # where something changes that no price depends on
 STIR_S = 0.2
+GONE_S = 20.0
 
 
 class Crowd:
@@ -24,10 +25,12 @@ class Crowd:
 
     def __init__(self, desk: Desk, coins: tuple[str, ...]) -> None:
         self.coins = coins
+        self._desk = desk
         self.maker, self.taker, self._stirrer = (self._trader(desk, name) for name in ("maker", "taker", "stirrer"))
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._stir, daemon=True)
         self.prices = {coin: desk.price(coin) for coin in coins}
+        self.first_prices = dict(self.prices)
         for coin in coins:
             self.make(coin)
 
@@ -72,6 +75,14 @@ class Crowd:
         """Ends the maker's orders of a coin."""
         orders = [{"coin": coin, "oid": order["oid"]} for order in self.maker.open_orders() if order["coin"] == coin]
         assert statuses(self.maker.exchange.bulk_cancel(orders))
+
+    def move(self, coin: str, price: int) -> None:
+        """Moves the market: its book ends, whoever quoted beside it goes, and it stands anew around the price."""
+        self.clear(coin)
+        self._desk.admin({"coin": coin, "oracle": str(price)})
+        self.prices[coin] = price
+        eventually(lambda: not any(self._desk.book(coin)), within_s=GONE_S)
+        self.make(coin)
 
     def take(self, coin: str, *, is_buy: bool, usdc: float) -> Decimal:
         """Takes so much from whoever quotes inside the maker's levels; what was filled."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -50,8 +51,7 @@ class Prometheus:
             (folder / name).write_text(text, encoding="utf-8")
         self._port = free_port()
         self.url = f"http://127.0.0.1:{self._port}"
-        self._session = requests.Session()
-        self._session.trust_env = False
+        self._local = threading.local()
         line = [
             program, f"--config.file={folder / 'prometheus.json'}", f"--storage.tsdb.path={folder / 'series'}",
             f"--web.listen-address=127.0.0.1:{self._port}", "--storage.tsdb.retention.time=1h", "--log.level=warn",
@@ -70,11 +70,19 @@ class Prometheus:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
-        self._session.close()
         self._process.kill()
         self._process.wait(STOP_S)
         if kind is not None:
             print(f"--- {PROGRAM}\n{self.words}")
+
+    @property
+    def _session(self) -> requests.Session:
+        """That of this thread."""
+        if not hasattr(self._local, "session"):
+            self._local.session = requests.Session()
+            self._local.session.trust_env = False
+        session: requests.Session = self._local.session
+        return session
 
     @property
     def words(self) -> str:

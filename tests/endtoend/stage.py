@@ -1,9 +1,9 @@
 """Everything that is watched, as processes, and the Prometheus that watches it.
 
-Three hosts, each with settings, folders and an exporter of its own: `main` has all processes, and somebody between it
-and its venue, and between its recorder and its venue, who passes on what is said or does not; `small` has an engine
-with little money, tight limits and a disk of its own; `away` has the second watchdog of `main`. Nobody trades but the
-engines and a crowd that does nothing unless told, so that the venue's ledger stands still while a test looks at it.
+Four hosts, each with settings, folders and an exporter of its own: `main` has all processes; `small` an engine with
+little money and a disk of its own; `away` the second watchdog of `main`; `sick` a process that is none of hlhft's.
+Between each and the venue stands somebody who passes on what is said, or does not. Nobody trades but the engines and a
+crowd that does nothing unless told, so that the venue's ledger stands still while a test looks at it.
 """
 
 from __future__ import annotations
@@ -28,13 +28,16 @@ from hlhft.monitor.prometheus import configuration, target_of
 from tests.conformance.desk import Trader
 from tests.endtoend.between import Between
 from tests.endtoend.crowd import Crowd
+from tests.endtoend.disk import Disk
 from tests.endtoend.house import CLIENT_LABEL, START_S, House, Process, eventually, free_port
+from tests.endtoend.kernel_clock import KernelClock
 from tests.endtoend.prometheus import Prometheus
 
 COINS = ("BTC", "ETH")
-ALPHA = "tests.endtoend.alpha_process"
-LINES = {"engine": "run", "watchdog": "watchdog", "exporter": "exporter", "recorder": "record", "alpha": "alpha"}
+LINES = {"engine": "run", "watchdog": "watchdog", "exporter": "exporter", "recorder": "record"}
+MODULES = {"alpha": "tests.endtoend.alpha_process", "sick": "tests.endtoend.sick"}
 SMALL_USDC = 2_000
+MEMORY = Path("/proc/meminfo")
 PARAMETERS = {"half_spread_bp": 5}
 # The share of their times that alerts wait and look back here, "" for all others. A watchdog hears nothing for 15 s in
 # good order, and an engine takes longer to connect each time, so those keep more; what takes hours keeps less.
@@ -48,9 +51,11 @@ class Host:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.file = folder / "config.toml"
+        self.text = text
         self.file.write_text(text)
         self.config: Config = load(self.file, {}).config
         self.processes: dict[str, Process] = {}
+        self.under: dict[str, tuple[str, ...]] = {}  # commands that run these
 
     @property
     def instance(self) -> str:
@@ -62,11 +67,11 @@ class Host:
         for name in names:
             before = self.processes.get(name)
             assert before is None or not before.is_running, f"{name} runs already"
-            if name == "alpha":
-                process = Process([str(self.file)], self.folder, module=ALPHA)
+            if name in MODULES:
+                self.processes[name] = Process([str(self.file)], self.folder, module=MODULES[name])
             else:
-                process = Process([LINES[name], "--config", str(self.file)], self.folder)
-            self.processes[name] = process
+                line = [LINES[name], "--config", str(self.file)]
+                self.processes[name] = Process(line, self.folder, under=self.under.get(name, ()))
 
     def kill(self, name: str) -> None:
         """Ends a process without a word."""
@@ -88,6 +93,11 @@ class Host:
         except ControlError:
             return None
 
+    def stage(self) -> str:
+        """The engine's stage, empty while it does not answer."""
+        told = self.status()
+        return "" if told is None else told.stage
+
     def quotes(self) -> bool:
         """Whether the engine quotes both sides of all its markets, by its own word."""
         told = self.status()
@@ -106,27 +116,32 @@ class Host:
 
 
 class Stage:
-    """The three hosts, their venue, and Prometheus. To be used as a context, which starts everything and waits until
-    all of it is seen to run; `disk` is a folder for the journal of `small`."""
+    """The hosts, their venue, and Prometheus. To be used as a context, which starts everything and waits until both
+    engines quote."""
 
-    def __init__(self, folder: Path, *, disk: Path) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._disk = disk
         self._kept = ExitStack()
 
     def __enter__(self) -> Stage:
         with ExitStack() as stack:
+            self.clock = stack.enter_context(KernelClock())
+            self.clock.say(is_synchronised=True)
+            self.disk = stack.enter_context(Disk(self.folder))
             self.house = stack.enter_context(
                 House(self.folder, coins=COINS, exchange=("--no-limits", "--flow", "none"))
             )
             desk = self.house.desk
             self.crowd = stack.enter_context(Crowd(desk, COINS))
-            self.between, self.beside = (stack.enter_context(Between(self.house.url)) for _ in range(2))
-            self.trader = self.house.trader
-            self.poor = desk.trader(SMALL_USDC)
+            self.trader, self.poor = self.house.trader, desk.trader(SMALL_USDC)
+            # Between the venue and main, its recorder, small, and away.
+            self.between, self.beside, self.near, self.far = (
+                stack.enter_context(Between(self.house.url)) for _ in range(4)
+            )
             self.hosts = self._hosts()
-            self.main, self.small, self.away = self.hosts
+            self.main, self.small, self.away, self.sick = self.hosts
             stack.push(self._end)
+            self.sick.start("sick", "exporter")
             self.away.start("watchdog", "exporter")
             self.main.start("engine", "watchdog", "exporter", "recorder", "alpha")
             self.small.start("engine", "exporter")
@@ -155,7 +170,7 @@ class Stage:
                 assert process.is_running, f"{name} in {host.folder} ended: {process.output}"
         return True
 
-    def _hosts(self) -> tuple[Host, Host, Host]:
+    def _hosts(self) -> tuple[Host, ...]:
         beat = f"{socket.gethostname()}:{free_port()}"
         keys = self._approved(self.trader, "engine", "watchdog", "second")
         poor_keys = self._approved(self.poor, "engine", "watchdog")
@@ -169,17 +184,25 @@ class Stage:
             metrics={"processes": ["engine", "watchdog", "alpha", "recorder"]},
             recorder={"coins": COINS, "base_url": self.beside.url, "disk_free_gib_min": 0.1},
             alpha={"enabled": True, "levels": 1, "decision_ms": 1000, "time_to_live_ms": 3000},
-            engine={"reconcile_ms": 2000}, risk={"unknown_age_ms_max": 8000},
+            engine={"reconcile_ms": 2000}, risk={"unknown_age_ms_max": 8000, "rejections_max": 10},
         )  # fmt: skip
         small = self._host(
-            "small", self.poor, poor_keys, url=self.house.url, watchdog={"key_file": str(poor_keys[1])},
-            metrics={"processes": ["engine"]}, engine={"journal_folder": str(self._disk / "journal")},
+            "small", self.poor, poor_keys, url=self.near.url, watchdog={"key_file": str(poor_keys[1])},
+            metrics={"processes": ["engine"]}, engine={"journal_folder": str(self.disk.path / "journal")},
+            strategy={"name": "two_sided", "params": {**PARAMETERS, "order_notional_usdc": 2_000}},
+            risk={"drawdown_share_max": 0.01},
         )  # fmt: skip
         away = self._host(
-            "away", self.trader, keys, url=self.beside.url,
+            "away", self.trader, keys, url=self.far.url,
             watchdog={**watched, "key_file": str(keys[2]), "heartbeat": beat}, metrics={"processes": ["watchdog"]},
         )  # fmt: skip
-        return main, small, away
+        sick = self._host("sick", self.trader, keys, url=self.house.url, metrics={"processes": ["engine"]})
+        # What the kernel says of the host's memory, as the exporter of this host sees it: a file that can be changed.
+        self.memory = self.folder / "meminfo"
+        self.memory.write_text(MEMORY.read_text())
+        mounts = f'mount --bind {self.memory} {MEMORY} && exec "$@"'
+        sick.under["exporter"] = ("unshare", "--mount", "sh", "-c", mounts, "sh")
+        return main, small, away, sick
 
     def _host(self, name: str, trader: Trader, keys: list[Path], *, url: str, **sections: dict[str, Any]) -> Host:
         folder = self.folder / name

@@ -15,9 +15,11 @@ from typing import Any
 
 import pytest
 
-from hlhft.monitor.alerts import alerts
+from hlhft.monitor.alerts import Severity, alerts
 from hlhft.monitor.board import expressions
 from hlhft.monitor.selectors import selectors
+from tests.endtoend.fault_lanes import LANES
+from tests.endtoend.faults import Rehearsal
 from tests.endtoend.house import eventually
 from tests.endtoend.stage import COINS, Stage
 
@@ -29,8 +31,7 @@ SCRAPES_SHOWN_S = 8  # before now, over which scrapes are counted
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """Everything that runs, and who watches it."""
-    folder = tmp_path_factory.mktemp("m")
-    with Stage(folder, disk=folder / "disk") as there:
+    with Stage(tmp_path_factory.mktemp("m")) as there:
         yield there
 
 
@@ -155,3 +156,26 @@ def test_scrapes_come_each_second_and_none_fails(stage: Stage) -> None:
         assert all(value == 1 for _, value in samples), labels
         gaps = [after - before for before, after in pairwise(times)]
         assert len(times) >= SCRAPES_SHOWN_S - 1 and all(abs(gap - 1) < 0.1 for gap in gaps), (labels, gaps)
+
+
+def test_nothing_fires_but_the_heartbeat_while_all_is_well(stage: Stage) -> None:
+    """Of `main`; small and away lack what they were not given: a watchdog, a process that is none of theirs."""
+    found = [labels for labels in stage.prometheus.alerts() if labels.get("instance") in (None, stage.main.instance)]
+    assert [labels["alertname"] for labels in found] == ["Heartbeat"], found
+
+
+@pytest.fixture(scope="module")
+def rehearsal(stage: Stage) -> Rehearsal:
+    """All faults, done and undone; after everything that wants it quiet."""
+    found = Rehearsal(stage)
+    found.perform(LANES)
+    return found
+
+
+@pytest.mark.parametrize("name", [alert.name for alert in alerts() if alert.severity is not Severity.HEARTBEAT])
+def test_the_alert_fires_when_it_happens_and_ends_when_it_is_over(rehearsal: Rehearsal, name: str) -> None:
+    outcomes = [outcome for (alert, _), outcome in rehearsal.outcomes.items() if alert == name]
+    assert outcomes, f"no fault fires {name}: add one to tests/endtoend/fault_lanes.py"
+    for outcome in outcomes:
+        print(f"{outcome.fault}: {name} fired after {outcome.fired_s} s, resolved after {outcome.resolved_s} s")
+        assert outcome.fired_s is not None and outcome.resolved_s is not None, outcome.failure
