@@ -82,11 +82,14 @@ def run(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
 class Process:
     """One command of hlhft; its output is read as it comes, so that it never waits for a reader."""
 
-    def __init__(self, arguments: list[str], folder: Path) -> None:
+    def __init__(
+        self, arguments: list[str], folder: Path, *, module: str = "hlhft", under: tuple[str, ...] = ()
+    ) -> None:
+        """`under` is a command that runs it, as unshare does."""
         self.arguments = arguments
         self.lines: deque[str] = deque(maxlen=LINES_MAX)
         self.popen = subprocess.Popen(
-            [sys.executable, "-m", "hlhft", *arguments], cwd=folder, env=environment_in(folder),
+            [*under, sys.executable, "-m", module, *arguments], cwd=folder, env=environment_in(folder),
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
         self._reader = threading.Thread(target=self._read, daemon=True)
