@@ -23,6 +23,7 @@ ROOMS = ("core", "venue", "config", "backtest", "hyperliquid", "exchange", "live
 ALSO = (
     *("live/covers.py", "live/profit.py", "live/screen.py", "live/screen_parts.py", "live/view.py"),
     *("live/node_health.py", "live/node_books.py", "live/node_agreement.py"),
+    *("live/clock_offset.py", "live/sheet.py", "live/signal_judge.py", "monitor/block.py", "monitor/histogram.py"),
     *(f"alpha/{name}.py" for name in ("action", "barriers", "features", "labels", "observation", "schema", "splits")),
     *(f"alpha/{name}.py" for name in ("trials", "walking", "wire")),
     *(f"alpha/serving/{name}.py" for name in ("machine", "messages", "metrics", "table", "window")),

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -199,9 +200,12 @@ def open_journal(
     strategy: Strategy,
     markets: tuple[Market, ...],
     shown: str,
-    compresses: bool = True,
+    **means: Any,
 ) -> Journal:
-    """The journal of this session; `shown` are the settings as `hlhft config` shows them. Raises JournalError."""
+    """The journal of this session; `shown` are the settings as `hlhft config` shows them. Raises JournalError.
+
+    `means` are those of `Journal`: what it compresses with, and in a simulation clock and files.
+    """
     settings = JournalSettings(
         segment_bytes=config.journal.segment_mib * MIB,
         sync_ms=max(1, whole(config, "journal.sync_ms") // NS_PER_MS),
@@ -213,7 +217,7 @@ def open_journal(
         brain, session=session, strategy=strategy, markets=markets, configuration=shown,
         checkpoint_steps=settings.checkpoint_steps,
     )  # fmt: skip
-    return Journal(folder, settings, source, session=session, compress=compresses)
+    return Journal(folder, settings, source, session=session, **means)
 
 
 def newest_session(folder: Path) -> int:

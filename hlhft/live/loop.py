@@ -29,7 +29,9 @@ class Loop(Protocol):
 class Time(Protocol):
     """The time of this process, as `hlhft.live.clock.Clock` has it."""
 
-    steps: int
+    @property
+    def steps(self) -> int:
+        """Leaps of the wall clock so far."""
 
     def now_ns(self) -> int:
         """Nanoseconds since the Unix epoch, never before what was returned earlier."""

@@ -62,7 +62,7 @@ STOPPING = (signal.SIGINT, signal.SIGTERM)
 BEAT_NS = 200_000_000  # a third of the shortest silence that a watchdog may be told to take for death
 NS_PER_MS = 1_000_000
 _OWNER = "process"  # of the timers here
-_STATES = {
+STATES = {
     Stage.STARTING: EngineState.STARTING,
     Stage.WAITING: EngineState.STARTING,
     Stage.TRADING: EngineState.TRADING,
@@ -171,7 +171,7 @@ class _Session:
         session = begin_session(self._store, self._folders.journal)
         journal = open_journal(
             self._config, self._folders.journal, brain, session=session, strategy=strategy, markets=markets,
-            shown=as_toml(self._orders.loaded), compresses=self._orders.compresses,
+            shown=as_toml(self._orders.loaded), compress=self._orders.compresses,
         )  # fmt: skip
         keeper = Keeper(loop)
         timers = Timers(loop, self._clock)
@@ -273,7 +273,7 @@ class _Session:
         assert self._sender is not None, "it was made before the engine started"
         parts: Parts = engine.parts
         lane = parts.brain.lane.lane
-        state = _STATES[engine.stage]
+        state = STATES[engine.stage]
         if state is EngineState.HALTED and int(lane["close_at_market"][0]):
             state = EngineState.FLATTENING
         self._sender.beat(

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from hlhft.hyperliquid import backoff
 from hlhft.hyperliquid.reading import Fault
-from hlhft.hyperliquid.signing import Signer
 from hlhft.hyperliquid.watchdog import Watchdog
 from hlhft.hyperliquid.watchdog_beats import Beat, BeatGate
 from hlhft.hyperliquid.watchdog_events import (
@@ -31,31 +30,35 @@ from hlhft.hyperliquid.watchdog_events import (
 from hlhft.hyperliquid.watchdog_reading import posted
 from hlhft.live.http import Answer
 from hlhft.live.watchdog import PING, SILENT_S
-from hlhft.simulation.heartbeats import EXPIRES_AFTER_MS, SECRET
+from hlhft.simulation.account import ACCOUNT, EXPIRES_AFTER_MS, OWNER, SECRET, WATCHDOG, signer_of
 from hlhft.simulation.host import Host
 from hlhft.simulation.time import MS, SECOND
 from hlhft.simulation.transports import SimulatedHttp, SimulatedTransport
-from hlhft.simulation.venue import ACCOUNT, OWNER, WATCHDOG
 
 if TYPE_CHECKING:
     from hlhft.simulation.world import World
+
+
+LABEL = "watchdog"  # of its connections
+BEATS_MAX = 256  # that a socket keeps for who does not read
 
 
 class WatchdogProcess:
     """One life of a watchdog's machine, with a socket of its own."""
 
     def __init__(self, world: World) -> None:
-        self.host = Host(world.time)
+        self.host = Host(world.time, world.watchdog_wall)
         self.reports: Counter[str] = Counter()
         settings = WatchdogSettings(
             account=ACCOUNT, owner=OWNER, mainnet=False, switch=False, expires_after_ms=EXPIRES_AFTER_MS
         )
-        self.machine = Watchdog(settings, Signer(bytes([WATCHDOG]) * 32))
+        self.machine = Watchdog(settings, signer_of(WATCHDOG))
         self._random = world.random
         self._gate = BeatGate(SECRET)
-        self._http = SimulatedHttp(world.network, self.host, "watchdog")
-        self.transport = SimulatedTransport(self, world.network, self.host, "watchdog")
+        self._http = SimulatedHttp(world.network, self.host, LABEL)
+        self.transport = SimulatedTransport(self, world.network, self.host, LABEL)
         self._sockets = 0
+        self._beats: list[bytes] = []  # that came while it stood still
         self._heard_ns = 0
         self._timers: dict[TimerName, Any] = {}
         self._feed(Start())
@@ -65,11 +68,32 @@ class WatchdogProcess:
     def kill(self, *, loses: bool) -> None:
         """What is under way to the exchange still arrives, or is lost."""
         self.host.kill()
-        if self.transport.wire is not None:
-            self.transport.wire.leave(loses=loses)
+        if self.transport.connection is not None:
+            self.transport.connection.leave(loses=loses)
+
+    def freeze(self) -> None:
+        """The process stands still."""
+        self.host.freeze()
+        if self.transport.connection is not None:
+            self.transport.connection.stand_still()
+
+    def thaw(self) -> None:
+        """It goes on; the beats that came meanwhile are read before anything else, as its shell does."""
+        if self.host.is_dead:
+            return
+        self.host.is_frozen = False
+        waiting, self._beats = self._beats, []
+        for message in waiting:
+            self.hear(message)
+        if self.transport.connection is not None:
+            self.transport.connection.go_on()
+        self.host.thaw()
 
     def hear(self, message: bytes) -> None:
         """A beat came."""
+        if self.host.is_frozen:
+            self._beats = [*self._beats[-BEATS_MAX:], message]
+            return
         beat = self._gate.read(message, self.host.now_ns() // MS)
         if isinstance(beat, Beat) and not self.host.is_dead:
             self._feed(Heard(beat))
