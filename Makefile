@@ -24,7 +24,7 @@ READY := .venv/.ready-$(INSTALLED)
 READY_ALPHA := .venv/.alpha-$(INSTALLED)
 endif
 
-.PHONY: help install install-alpha demo demo-backtest exchange test test-alpha end-to-end coverage bench bench-short bench-flow bench-alpha day soak fuzz kills lint types format docs clean
+.PHONY: help install install-alpha demo demo-backtest exchange test test-alpha end-to-end coverage bench bench-short bench-flow bench-alpha day soak fuzz simulate lint types format docs clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -98,8 +98,8 @@ soak: $(READY) ## Quote fifty markets with a real engine (ARGUMENTS='--minutes 3
 fuzz: $(READY) ## Throw a hundred thousand inputs at the exchange (ARGUMENTS='--inputs 1000000 --seed 2')
 	@$(RUN) -m tests.exchange.fuzz_run --coverage $(ARGUMENTS)
 
-kills: $(READY) ## Kill engines, watchdogs and exchanges a thousand times in virtual time (ARGUMENTS='--kills 100 --seed 2')
-	@$(RUN) -m tests.live.kills $(ARGUMENTS)
+simulate: $(READY) ## Run bad days in virtual time and prove that the promises hold (ARGUMENTS='--seeds 1000 --hours 1')
+	@$(RUN) -m hlhft simulate --tally simulated.jsonl $(ARGUMENTS)
 
 lint: $(READY) ## Check style and formatting
 	@$(BIN)ruff check .

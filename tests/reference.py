@@ -36,6 +36,8 @@ from hlhft.hyperliquid import (
     supervisor_table,
     watchdog_table,
 )
+from hlhft.simulation.faults import faults_table
+from hlhft.simulation.judge import promises_table
 from hlhft.strategies import BUILT_IN, load, parameter_table
 from hlhft.venue import refusals
 from hlhft.venue.chain import LEG_FIELDS
@@ -44,6 +46,7 @@ from tests import metrics_page
 from tests.bench.figures import Figure, shown
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
+SIMULATION = DOCS / "simulation.md"
 PAGE, CONFIGURATION, METRICS = DOCS / "reference.md", DOCS / "configuration.md", DOCS / "metrics.md"
 README, BENCHMARKS = DOCS.parent / "README.md", DOCS / "benchmarks.json"
 GENERATED = {
@@ -117,6 +120,15 @@ def readme_with_figures(text: str) -> str:
     before, _, rest = text.partition(FIGURES_BEGIN)
     _, _, after = rest.partition(FIGURES_END)
     return before + FIGURES_BEGIN + figures_table() + FIGURES_END + after
+
+
+def simulation_with_tables(text: str) -> str:
+    """docs/simulation.md with the present promises and faults between their marks."""
+    for name, table in (("promises", promises_table()), ("faults", faults_table())):
+        begin, end = f"<!-- {name}: written by make docs -->\n", f"<!-- end of {name} -->\n"
+        before, _, rest = text.partition(begin)
+        text = before + begin + table + "\n" + end + rest.partition(end)[2]
+    return text
 
 
 def features_table() -> str:
@@ -219,5 +231,6 @@ if __name__ == "__main__":
     introduction, _, _ = CONFIGURATION.read_text().partition(TABLES_BEGIN)
     CONFIGURATION.write_text(introduction + TABLES_BEGIN + as_markdown())
     README.write_text(readme_with_figures(README.read_text()))
+    SIMULATION.write_text(simulation_with_tables(SIMULATION.read_text()))
     for command, folder in GENERATED.items():
         assert invoke([command, "--output", str(folder)]) == ExitCode.OK, f"hlhft {command} failed, as it says above"

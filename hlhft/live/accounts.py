@@ -223,7 +223,6 @@ class Accounts:
 
     def _agree(self, effect: Agreed) -> None:
         self.agreed += 1
-        self._end_comparison()
         if self._demand is not None and self._demand[0] == effect.number:
             demanded, self._demand = self._demand[1], None
             self._reconciled(demanded)
@@ -240,6 +239,8 @@ class Accounts:
         self._hub.engine.supervise(AccountDisagrees(text))
 
     def _keep_watermark(self, effect: Watermark) -> None:
+        # Every round that agrees gives one, also those that nobody waits for.
+        self._end_comparison()
         self._watermark(effect.block_ms)
 
     def _empty(self, effect: Empty) -> None:

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -39,7 +40,6 @@ from hlhft.hyperliquid.wire import ms_of
 from hlhft.live.alpha_link import E9_OF_BP, AlphaParts, LinkSettings
 from hlhft.live.alpha_observer import AlphaObserver
 from hlhft.live.alpha_rows import AlphaRows
-from hlhft.live.clock import Clock
 from hlhft.live.engine import Keep, Parts
 from hlhft.live.http import Http
 from hlhft.live.hub import Hub
@@ -48,6 +48,7 @@ from hlhft.live.journal.records import Action, NoteKind
 from hlhft.live.journal.segments import JournalFull, files
 from hlhft.live.journal.writer import Journal, JournalSettings
 from hlhft.live.keeper import Keeper
+from hlhft.live.loop import Time
 from hlhft.live.node_feed import NodeParts
 from hlhft.live.node_health import HealthSettings
 from hlhft.live.preflight import Found, StartError
@@ -113,7 +114,7 @@ class Keeping(Keep):
 
     store: Store
     keeper: Keeper
-    clock: Clock
+    clock: Time
     signer: str
     journal: Journal
 
@@ -199,9 +200,12 @@ def open_journal(
     strategy: Strategy,
     markets: tuple[Market, ...],
     shown: str,
-    compresses: bool = True,
+    **means: Any,
 ) -> Journal:
-    """The journal of this session; `shown` are the settings as `hlhft config` shows them. Raises JournalError."""
+    """The journal of this session; `shown` are the settings as `hlhft config` shows them. Raises JournalError.
+
+    `means` are those of `Journal`: what it compresses with, and in a simulation clock and files.
+    """
     settings = JournalSettings(
         segment_bytes=config.journal.segment_mib * MIB,
         sync_ms=max(1, whole(config, "journal.sync_ms") // NS_PER_MS),
@@ -213,7 +217,7 @@ def open_journal(
         brain, session=session, strategy=strategy, markets=markets, configuration=shown,
         checkpoint_steps=settings.checkpoint_steps,
     )  # fmt: skip
-    return Journal(folder, settings, source, session=session, compress=compresses)
+    return Journal(folder, settings, source, session=session, **means)
 
 
 def newest_session(folder: Path) -> int:
@@ -305,6 +309,7 @@ def parts_of(
         ),
         node=node,
         alpha=alpha,
+        horizon_ns=config.alpha.horizon_ms * NS_PER_MS,
     )  # fmt: skip
 
 

@@ -10,7 +10,6 @@ step leave, and its reserve takes what still cancels.
 
 from __future__ import annotations
 
-import asyncio
 import struct
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
@@ -21,8 +20,8 @@ import numpy as np
 from hlhft.core.brain import Brain
 from hlhft.events import EVENT_DTYPE, EventFlag, EventKind, empty
 from hlhft.hyperliquid.decode import Row
-from hlhft.live.clock import Clock
 from hlhft.live.journal.segments import JournalFull
+from hlhft.live.loop import Loop, Time
 from hlhft.live.timers import Timers
 from hlhft.monitor.histogram import Histogram
 
@@ -84,8 +83,8 @@ class Dispatch:
         send: Callable[[np.ndarray, int], None],
         listener: Listener,
         timers: Timers,
-        clock: Clock,
-        loop: asyncio.AbstractEventLoop,
+        clock: Time,
+        loop: Loop,
         lateness: Callable[[int], int] = lambda now_ns: 0,
         watch: Callable[[Sequence[Row]], None] | None = None,
         after: Callable[[np.ndarray, int], None] | None = None,

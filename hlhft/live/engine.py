@@ -7,7 +7,6 @@ breaks as well, it ends at once and says that orders may be left.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -38,6 +37,7 @@ from hlhft.live.dispatch import Dispatch, Recorder
 from hlhft.live.feed import Feed, OwnNews
 from hlhft.live.hub import Hub
 from hlhft.live.journal.records import Action
+from hlhft.live.loop import Loop
 from hlhft.live.node_feed import NodeFeed, NodeParts
 from hlhft.live.orders import Orders
 from hlhft.live.profit import ProfitTally
@@ -83,6 +83,7 @@ class Parts:
     keep: Keep
     node: NodeParts | None = None  # where books and trades come from a node's files
     alpha: AlphaParts | None = None  # where a process makes signals
+    horizon_ns: int = 1_000_000_000  # in which a signal expects its move
 
 
 class Keep:
@@ -133,13 +134,14 @@ class Keep:
 class Engine:
     """One engine. `every_second` is called once a second, for what surrounds it: the service manager's watchdog.
 
-    `ended` is done once the engine has ended; its result is why, and what is left at the venue.
+    `on_end` hears once why it ended, and what is left at the venue; `end` says the same from then on.
     """
 
     def __init__(
         self,
         parts: Parts,
         *,
+        loop: Loop,
         status: Callable[[Engine], Status],
         tally: ProfitTally | None = None,
         reload: Callable[[Engine], Reloaded] | None = None,
@@ -149,22 +151,21 @@ class Engine:
         leftovers: Callable[[CancelLeftovers], None] | None = None,
         collects: bool = True,
         polls: bool = False,
-        horizon_ns: int = SECOND_NS,
+        on_end: Callable[[Exit], None] = lambda end: None,
     ) -> None:
         self.parts = parts
         self.hub = parts.hub
-        self.loop = asyncio.get_running_loop()
-        self.ended: asyncio.Future[Exit] = self.loop.create_future()
+        self.loop = loop
+        self.end: Exit | None = None
         self.started_ns = parts.hub.clock.now_ns()
         self.supervisor = parts.supervisor
         self.status_maker = status
-        self.judge = SignalJudge(len(parts.markets), horizon_ns=horizon_ns)
-        self.stage_changes = 0
-        self.rejections = 0  # of orders by the venue, without those that would have crossed
+        self.judge = SignalJudge(len(parts.markets), horizon_ns=parts.horizon_ns)
+        self.stage_changes = self.rejections = 0  # of orders by the venue, without those that would have crossed
         self._tally = tally
         self._opened: set[int] = set()  # markets whose position at the start of the session is known
         self._reload, self._ready, self._stopping = reload, ready, stopping
-        self._every_second = every_second
+        self._every_second, self._on_end = every_second, on_end
         self._collects, self._polls = collects, polls
         self._requests = self._breaks = 0
         self._answers: dict[int, told.Answer] = {}
@@ -265,10 +266,9 @@ class Engine:
         self.supervise(told.Failed(text))
 
     def _give_up(self, text: str) -> None:
-        if not self.ended.done():
-            self.ended.set_result(Exit(Verdict.NOT_EMPTY, self.supervisor.halt, text))
+        self._exit(Exit(Verdict.NOT_EMPTY, self.supervisor.halt, text))
 
-    def _loop_failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    def _loop_failed(self, loop: object, context: dict[str, Any]) -> None:
         error = context.get("exception")
         self.broke(error if error is not None else RuntimeError(str(context.get("message", ""))))
 
@@ -328,8 +328,9 @@ class Engine:
         self.hub.say(f"{effect.code.name.lower().replace('_', ' ')}{detail}", level)
 
     def _exit(self, effect: Exit) -> None:
-        if not self.ended.done():
-            self.ended.set_result(effect)
+        if self.end is None:
+            self.end = effect
+            self._on_end(effect)
 
     # What the parts tell.
 

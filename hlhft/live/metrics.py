@@ -19,6 +19,7 @@ from typing import Any
 from hlhft.core.budgets import MINUTE_NS, RESERVE_PART
 from hlhft.core.risk import BREAKERS
 from hlhft.hyperliquid.wire import NS_PER_MS
+from hlhft.live.clock import Clock
 from hlhft.live.clock_offset import ClockOffset
 from hlhft.live.engine import Engine
 from hlhft.live.journal.writer import Journal
@@ -69,14 +70,14 @@ class EngineMetrics:
     """Copies what one engine knows into its block. Made before the engine starts; `close` once it has ended."""
 
     def __init__(
-        self, engine: Engine, block: BlockWriter, *, tally: ProfitTally, journal: Journal, known: Known
+        self, engine: Engine, block: BlockWriter, *, clock: Clock, tally: ProfitTally, journal: Journal, known: Known
     ) -> None:
         self.copied_ns = 0  # what the last whole copy took
         self._engine = engine
         self._block = block
         self._journal = journal
         self._known = known
-        self._clock = engine.hub.clock
+        self._clock = clock
         self._sheet = Sheet(block)
         self._markets = [MarketMetrics(engine, row, tally, block) for row in range(len(engine.parts.markets))]
         self._slices: tuple[Callable[[int, float], None], ...] = (

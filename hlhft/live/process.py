@@ -62,7 +62,7 @@ STOPPING = (signal.SIGINT, signal.SIGTERM)
 BEAT_NS = 200_000_000  # a third of the shortest silence that a watchdog may be told to take for death
 NS_PER_MS = 1_000_000
 _OWNER = "process"  # of the timers here
-_STATES = {
+STATES = {
     Stage.STARTING: EngineState.STARTING,
     Stage.WAITING: EngineState.STARTING,
     Stage.TRADING: EngineState.TRADING,
@@ -150,6 +150,7 @@ class _Session:
         self._notifier = Notifier(orders.environment)
         self._sender: HeartbeatSender | None = None
         self._status: StatusMaker | None = None
+        self._ended: asyncio.Future[Exit]
         self._watchdogs = {self._config.watchdog.heartbeat: folders.heartbeat}  # addresses by how they are named
         if self._config.watchdog.remote_heartbeat:
             self._watchdogs[self._config.watchdog.remote_heartbeat] = self._config.watchdog.remote_heartbeat
@@ -158,6 +159,7 @@ class _Session:
     async def run(self) -> Exit:
         """Runs it. The store and the connections to the venue are the caller's."""
         loop = asyncio.get_running_loop()
+        self._ended = loop.create_future()
         strategy = load(self._config.strategy.name)
         markets = tuple(self._found.markets)
         unseen = brain_of(self._config, strategy, markets)
@@ -169,7 +171,7 @@ class _Session:
         session = begin_session(self._store, self._folders.journal)
         journal = open_journal(
             self._config, self._folders.journal, brain, session=session, strategy=strategy, markets=markets,
-            shown=as_toml(self._orders.loaded), compresses=self._orders.compresses,
+            shown=as_toml(self._orders.loaded), compress=self._orders.compresses,
         )  # fmt: skip
         keeper = Keeper(loop)
         timers = Timers(loop, self._clock)
@@ -212,10 +214,9 @@ class _Session:
             covers=self._orders.covers or self._covers, is_paper=self._orders.is_paper,
         )  # fmt: skip
         engine = Engine(
-            parts,
-            status=self._status, tally=tally, reload=self._orders.reload, ready=self._notifier.ready,
-            stopping=self._notifier.stopping, every_second=self._every_second, leftovers=leftovers.cancel,
-            polls=self._config.engine.busy_poll, horizon_ns=self._config.alpha.horizon_ms * NS_PER_MS,
+            parts, loop=asyncio.get_running_loop(), on_end=self._ended.set_result, status=self._status, tally=tally,
+            reload=self._orders.reload, ready=self._notifier.ready, stopping=self._notifier.stopping,
+            every_second=self._every_second, leftovers=leftovers.cancel, polls=self._config.engine.busy_poll,
         )  # fmt: skip
         return engine
 
@@ -234,7 +235,7 @@ class _Session:
             drawdown_max=lambda: maker.config.risk.drawdown_share_max,
             covers=self._orders.covers or self._covers, heard=self._heard,
         )  # fmt: skip
-        return EngineMetrics(engine, block, tally=tally, journal=journal, known=known)
+        return EngineMetrics(engine, block, clock=self._clock, tally=tally, journal=journal, known=known)
 
     async def _live(self, engine: Engine, metrics: EngineMetrics) -> Exit:
         loop = asyncio.get_running_loop()
@@ -250,7 +251,7 @@ class _Session:
             metrics.start()
             if self._orders.on_ready is not None:
                 self._orders.on_ready(engine)
-            ended = await engine.ended
+            ended = await self._ended
             self._tell(engine)
             metrics.close()
             return ended
@@ -272,7 +273,7 @@ class _Session:
         assert self._sender is not None, "it was made before the engine started"
         parts: Parts = engine.parts
         lane = parts.brain.lane.lane
-        state = _STATES[engine.stage]
+        state = STATES[engine.stage]
         if state is EngineState.HALTED and int(lane["close_at_market"][0]):
             state = EngineState.FLATTENING
         self._sender.beat(

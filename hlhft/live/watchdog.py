@@ -360,6 +360,8 @@ class WatchdogShell:
             await socket.send(frame, text=True)
 
     def _read(self, frame: bytes | str) -> None:
+        # Nothing is subscribed to: whatever comes is an answer, and to a ping as often as not.
+        self._answered_ns = self._clock.now_ns()
         post = posted(frame)
         if isinstance(post, Fault):
             _LOG.warning("a frame of the venue cannot be read")

@@ -27,6 +27,7 @@ TICK_TO_TRADE_SHARE = 0.5
 UNKNOWN_AGE_SHARE = 0.5
 REJECTIONS_SHARE = 0.5
 CLOCK_OFFSET_SHARE = 0.25  # the kernel shows no correction of its clock above half a second
+REACTIONS_MIN = 100  # within five minutes
 # A synchronisation of the journal takes a few milliseconds; what waits this many times its period is stuck.
 JOURNAL_LAG_PERIODS = 25
 # The journal goes on in a new file of full size; below this many, a busy hour may be the last.
@@ -257,8 +258,11 @@ def _of_the_venue(config: Config, times: _Times) -> tuple[Alert, ...]:
         Alert(
             name="TickToTradeNearLimit",
             severity=Severity.TICKET,
+            # Of fewer, one in a hundred would be one that was unlucky.
             expression="histogram_quantile(0.99, sum by (instance, account, le) "
-            f"(rate(hlhft_tick_to_trade_seconds_bucket[{times.window(300)}]))) > {number(late_s)}",
+            f"(rate(hlhft_tick_to_trade_seconds_bucket[{times.window(300)}]))) > {number(late_s)} and on (instance, "
+            f"account) increase(hlhft_tick_to_trade_seconds_count[{times.window(300)}]) >= "
+            f"{number(times.hold(REACTIONS_MIN))}",
             hold_s=times.hold(60),
             summary="{{ $labels.account }} reacts slowly",
             description="One reaction of {{ $labels.account }} in a hundred takes {{ $value | humanizeDuration }} or "

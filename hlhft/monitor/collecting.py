@@ -20,7 +20,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from prometheus_client.core import Metric as Family
-from prometheus_client.utils import floatToGoString
 
 from hlhft import __version__
 from hlhft.monitor.block import REVISION, BlockError, HistogramReading, Reading, block_path, read_block
@@ -32,7 +31,7 @@ BEAT_AGE_NS_MAX = 5_000_000_000  # of a process that is up; they beat every seco
 YOUNGER_NS = 1_000_000_000  # a process that is younger than its block's last set by this is another of the same id
 WRITERS = tuple(source for source in Source if source is not Source.EXPORTER)
 NS_PER_S = 1e9
-_BUCKETS = tuple(floatToGoString(bound_ns / NS_PER_S) for bound_ns in BOUNDS_NS)
+_BUCKETS = tuple(repr(bound_ns / NS_PER_S) for bound_ns in BOUNDS_NS)  # as prometheus-client writes them
 _LOG = logging.getLogger(__name__)
 
 

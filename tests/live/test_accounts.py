@@ -196,6 +196,11 @@ def test_a_position_that_somebody_else_makes_disagrees_and_halts(
             await until(lambda: both_sides(owner))
             compared, compared_ns = there.accounts.compared, there.accounts.compared_ns
             assert compared >= 1 and 0 < compared_ns <= there.hub.clock.now_ns()
+            agreed = there.accounts.agreed
+            await until(lambda: there.accounts.compared > compared)
+            assert there.accounts.agreed == agreed, "the round that nobody waits for counts, too"
+            assert there.accounts.compared_ns > compared_ns
+            compared, compared_ns = there.accounts.compared, there.accounts.compared_ns
             liquidation = Liquidation(
                 id=1, liquidator="0x1", liquidated_user="0x2", notional_text="1", account_value_text="1"
             )

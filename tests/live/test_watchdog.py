@@ -445,6 +445,34 @@ def test_what_it_does_can_be_read_beside_it(account: Account, tmp_path: Path) ->
     assert read_block(block).is_closed
 
 
+def test_one_that_asks_nothing_knows_whether_it_reaches_the_venue(
+    account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the engine answers for its orders there are pings only; their answers count."""
+    monkeypatch.setattr(watchdog, "PING_S", 0.05)
+    clock = Clock()
+    block = block_path(tmp_path, Source.WATCHDOG)
+    writer = BlockWriter(block, source=Source.WATCHDOG, labels={"account": account.address}, clock_ns=clock.now_ns)
+
+    def answered_ns() -> float:
+        """When the venue answered, at most a second late, as the numbers are that old at most."""
+        (age,) = (
+            sample.value
+            for sample in read_block(block).series
+            if sample.metric.name == "hlhft_watchdog_venue_age_seconds" and isinstance(sample.value, float)
+        )
+        return clock.now_ns() - age * 1000 * MS
+
+    async def scenario() -> None:
+        async with watching(account, tmp_path, metrics=lambda: WatchdogMetrics(writer), clock=clock) as watch:
+            watch.start()
+            await watch.until(State.ARMED)
+            armed_ns = clock.now_ns()
+            await eventually(lambda: answered_ns() > armed_ns + 2000 * MS)
+
+    asyncio.run(scenario())
+
+
 def test_nothing_private_is_shown(account: Account) -> None:
     place = WatchdogPlace(url=account.url, heartbeat="/x", secret=SECRET)
     assert SECRET.decode() not in repr(place)

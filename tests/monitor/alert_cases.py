@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
-from hlhft.monitor.alerts import RUNBOOK, Alert
+from hlhft.monitor.alerts import Alert
 
 HERE = 'job="hlhft",instance="here:9464"'
 OWN = f'account="0xa",{HERE}'
@@ -400,15 +399,18 @@ LEVELS: dict[str, tuple[Level, ...]] = {
     ),
 }
 
-_TICKS = f"hlhft_tick_to_trade_seconds_bucket{{{OWN}"
+_TICKS = "hlhft_tick_to_trade_seconds"
 
 
-def _ticks(at_50_ms: tuple[float, float], at_75_ms: tuple[float, float]) -> dict[str, str]:
-    """A hundred reactions every ten seconds, for 400 s and 400 s more: how many of them are at most so slow."""
+def _ticks(at_50_ms: tuple[float, float], at_75_ms: tuple[float, float], every: float = 100) -> dict[str, str]:
+    """So many reactions every ten seconds, for 400 s and 400 s more: how many in a hundred are at most so slow."""
     shares = {"0.05": at_50_ms, "0.075": at_75_ms, "0.1": (100, 100), "+Inf": (100, 100)}
+    found = {f'{_TICKS}_bucket{{{OWN},le="{le}"}}': share for le, share in shares.items()}
+    found[f"{_TICKS}_count{{{OWN}}}"] = (100, 100)
+    scale = every / 100
     return {
-        f'{_TICKS},le="{le}"}}': f"0+{before}x40 {before * 40 + after}+{after}x40"
-        for le, (before, after) in shares.items()
+        series: f"0+{before * scale:g}x40 {(before * 40 + after) * scale:g}+{after * scale:g}x40"
+        for series, (before, after) in found.items()
     }
 
 
@@ -507,6 +509,26 @@ STORIES: dict[str, tuple[Story, ...]] = {
             description="One reaction of 0xa in a hundred takes 83.33ms or more; at 150 ms all orders are cancelled.",
             interval_s=10,
         ),
+        Story(
+            # 105 within five minutes.
+            _ticks((97, 97), (98.5, 98.5), every=3.5),
+            fires=(400, 700),
+            silent=(200,),
+            labels={"instance": "here:9464", "account": "0xa"},
+            summary="0xa reacts slowly",
+            description="One reaction of 0xa in a hundred takes 83.33ms or more; at 150 ms all orders are cancelled.",
+            interval_s=10,
+        ),
+        Story(
+            # 96.
+            _ticks((97, 97), (98.5, 98.5), every=3.2),
+            fires=(),
+            silent=(400, 700),
+            labels={},
+            summary="",
+            description="",
+            interval_s=10,
+        ),
     ),
     "MemoryGrowth": (
         Story(
@@ -554,35 +576,3 @@ def stories_of(alert: Alert) -> tuple[Story, ...]:
     """All stories of an alert."""
     levels = (story for level in LEVELS.get(alert.name, ()) for story in level.stories(round(alert.hold_s)))
     return (*levels, *STORIES.get(alert.name, ()))
-
-
-def unit_test(alert: Alert, rule_file: str, names: Iterable[str]) -> dict[str, Any]:
-    """What `promtool test rules` runs for the stories of an alert, of rules in `rule_file` with these names."""
-    stories = stories_of(alert)
-    return {
-        "rule_files": [rule_file],
-        # Of all stories of an alert, as promtool knows one only.
-        "evaluation_interval": f"{min(story.interval_s for story in stories)}s",
-        "tests": [_test(alert, story, tuple(names)) for story in stories],
-    }
-
-
-def _test(alert: Alert, story: Story, names: tuple[str, ...]) -> dict[str, Any]:
-    said = {
-        "exp_labels": {"severity": str(alert.severity), **story.labels},
-        "exp_annotations": {
-            "summary": story.summary,
-            "description": story.description,
-            "runbook": f"{RUNBOOK}#{alert.anchor}",
-        },
-    }
-    times = sorted([*((time, True) for time in story.fires), *((time, False) for time in story.silent)])
-    return {
-        "interval": f"{story.interval_s}s",
-        "input_series": [{"series": series, "values": course} for series, course in story.series.items()],
-        "alert_rule_test": [
-            {"eval_time": f"{time}s", "alertname": name, "exp_alerts": [said] if fires else []}
-            for time, fires in times
-            for name in names
-        ],
-    }

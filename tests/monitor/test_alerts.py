@@ -5,9 +5,10 @@ from __future__ import annotations
 import importlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -18,7 +19,7 @@ from hlhft.config.live_sections import Journal
 from hlhft.config.settings import Config, Risk, fields
 from hlhft.monitor.alerts import RUNBOOK, Alert, Severity, alerts, as_text, by_name, duration, number, rule, rules
 from hlhft.monitor.selectors import TokenKind, faults_of, tokens
-from tests.monitor.alert_cases import stories_of, unit_test
+from tests.monitor.alert_cases import Story, stories_of
 from tests.monitor.programs import run
 
 ALERTS = {alert.name: alert for alert in alerts()}
@@ -26,6 +27,38 @@ ROOT = Path(__file__).resolve().parents[2]
 SECTIONS = dict(re.findall(r"^## (\w+)\n\n(.*?)(?=^## |\Z)", (ROOT / RUNBOOK).read_text(), re.MULTILINE | re.DOTALL))
 # Of the system, not of hlhft.
 PROGRAMS = frozenset({"amtool", "chronyc", "df", "du", "journalctl", "ps", "timedatectl"})
+
+
+def unit_test(alert: Alert, rule_file: str, names: Iterable[str]) -> dict[str, Any]:
+    """What `promtool test rules` runs for the stories of an alert, of rules in `rule_file` with these names."""
+    stories = stories_of(alert)
+    return {
+        "rule_files": [rule_file],
+        # Of all stories of an alert, as promtool knows one only.
+        "evaluation_interval": f"{min(story.interval_s for story in stories)}s",
+        "tests": [_test(alert, story, tuple(names)) for story in stories],
+    }
+
+
+def _test(alert: Alert, story: Story, names: tuple[str, ...]) -> dict[str, Any]:
+    said = {
+        "exp_labels": {"severity": str(alert.severity), **story.labels},
+        "exp_annotations": {
+            "summary": story.summary,
+            "description": story.description,
+            "runbook": f"{RUNBOOK}#{alert.anchor}",
+        },
+    }
+    times = sorted([*((time, True) for time in story.fires), *((time, False) for time in story.silent)])
+    return {
+        "interval": f"{story.interval_s}s",
+        "input_series": [{"series": series, "values": course} for series, course in story.series.items()],
+        "alert_rule_test": [
+            {"eval_time": f"{time}s", "alertname": name, "exp_alerts": [said] if fires else []}
+            for time, fires in times
+            for name in names
+        ],
+    }
 
 
 def written(folder: Path, alert: Alert, variants: dict[str, Alert]) -> Path:
@@ -123,7 +156,7 @@ def test_thresholds_are_those_of_the_settings() -> None:
         journal=Journal(segment_mib=1, sync_ms=40),
     )
     expressions = {name: alert.expression for name, alert in by_name(config).items()}
-    assert expressions["TickToTradeNearLimit"].endswith("> 0.05")
+    assert " > 0.05 and " in expressions["TickToTradeNearLimit"]
     assert expressions["UnknownOrder"].endswith("> 10")
     assert expressions["RejectionStorm"] == "increase(hlhft_rejections_total[30s]) > 5"
     assert expressions["JournalSlow"].endswith("> 1")

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -40,6 +41,8 @@ ADDRESS = {"account": "0x" + "ab" * 20}
 OF_ENGINE = [metric for metric in METRICS if metric.source is Source.ENGINE]
 SIMPLE = [metric.name for metric in OF_ENGINE if not metric.labels and metric.kind is not Kind.HISTOGRAM]
 NOW_NS = 1_700_000_000_000_000_000
+# Where the values are: two halves behind head, description and table.
+HALVES, HALF_BYTES = 4096 + 256 * (SERIES_MAX + HISTOGRAMS_MAX), 32 + 8 * SERIES_MAX
 
 
 def writer(path: Path | None, source: Source = Source.ENGINE) -> BlockWriter:
@@ -183,6 +186,25 @@ def _beyond(content: bytearray) -> None:
     content[4100:4104] = struct.pack("<I", 1 << 31)
 
 
+def _too_many(content: bytearray) -> None:
+    for half in range(2):
+        place = HALVES + half * HALF_BYTES + 8
+        content[place : place + 8] = struct.pack("<q", SERIES_MAX + HISTOGRAMS_MAX + 1)
+
+
+def _named(content: bytearray, name: str, place: int = 0) -> None:
+    number = [metric.name for metric in METRICS].index(name)
+    content[4096:4104] = struct.pack("<HHI", number, 0, place)
+
+
+def _other_labels(content: bytearray) -> None:
+    _named(content, "hlhft_quotes")
+
+
+def _beyond_the_histograms(content: bytearray) -> None:
+    _named(content, "hlhft_step_seconds", HISTOGRAMS_MAX)
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
@@ -193,6 +215,9 @@ def _beyond(content: bytearray) -> None:
         (_long_description, "a damaged block, its description"),
         (_another_metric, "a damaged block"),
         (_beyond, "a damaged block"),
+        (_too_many, "a damaged block, with 4113 series"),
+        (_other_labels, "hlhft_quotes with 1 labels"),
+        (_beyond_the_histograms, "hlhft_step_seconds beyond the histograms"),
         (lambda content: content.pop(), "no block of this version"),
         (lambda content: content.clear(), "no block of this version"),
     ],
@@ -380,8 +405,7 @@ def test_a_set_that_was_begun_to_be_shown_is_not(tmp_path: Path, written: int) -
     made.end()
     content = bytearray(path.read_bytes())
     sequence = struct.unpack_from("<q", content, 56)[0]
-    half_bytes = 32 + 8 * SERIES_MAX
-    hidden = 4096 + 256 * (SERIES_MAX + HISTOGRAMS_MAX) + (sequence + 1) % 2 * half_bytes
+    hidden = HALVES + (sequence + 1) % 2 * HALF_BYTES
     content[hidden : hidden + written] = b"\x55" * written
     path.write_bytes(content)
     read = read_block(path)
@@ -393,6 +417,37 @@ def test_a_block_that_never_stands_still_is_refused(tmp_path: Path, monkeypatch:
     path = tmp_path / "engine.block"
     writer(path)
     with pytest.raises(BlockError, match="changes faster than it can be read"):
+        read_block(path)
+
+
+class Changing(bytearray):
+    """Memory whose set changes once while it is read."""
+
+    has_changed = False
+
+    def __getitem__(self, place: Any) -> Any:
+        found = super().__getitem__(place)
+        if place.start >= HALVES and not self.has_changed:
+            self.has_changed = True
+            self[56:64] = struct.pack("<q", 3)
+            self[HALVES + HALF_BYTES : HALVES + HALF_BYTES + 8] = struct.pack("<q", NOW_NS)
+        return bytes(found)
+
+
+def test_a_set_that_changes_while_it_is_read_is_read_again() -> None:
+    memory = Changing(BLOCK_BYTES)
+    half = block._shown(Path("engine.block"), memory)  # type: ignore[arg-type]
+    assert struct.unpack_from("<q", half)[0] == NOW_NS and memory.has_changed
+
+
+def test_a_file_that_cannot_be_mapped_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(12, os.strerror(12))
+
+    path = tmp_path / "engine.block"
+    writer(path)
+    monkeypatch.setattr(block.mmap, "mmap", refuse)
+    with pytest.raises(BlockError, match=r"cannot be read .*Cannot allocate memory"):
         read_block(path)
 
 

@@ -192,13 +192,24 @@ def broken(path: Path, how: str) -> None:
     elif how == "of another":
         written(path.parent, Source.WATCHDOG)
         (path.parent / "watchdog.block").rename(path)
+    elif how == "of no process":
+        content = written(path.parent, Source.ENGINE) and path.read_bytes()
+        path.write_bytes(content.replace(b'"pid": ', b'"pid":-', 1))
+    elif how == "of counts below 0":
+        first = block._HISTOGRAMS + 8 * 7
+        content = written(path.parent, Source.ENGINE) and path.read_bytes()
+        path.write_bytes(content[:first] + b"\xff" * 8 + content[first + 8 :])
     elif how == "of no account":
         BlockWriter(path, source=Source.ENGINE, labels={}, clock_ns=time.time_ns)
     else:
         path.write_bytes(b"x" * (BLOCK_BYTES if how == "noise" else 10))
 
 
-@pytest.mark.parametrize("how", ["a pipe", "a folder", "of another", "of no account", "noise", "short"])
+@pytest.mark.parametrize(
+    "how", [
+        "a pipe", "a folder", "of another", "of no account", "of no process", "of counts below 0", "noise", "short",
+    ],
+)  # fmt: skip
 def test_what_is_no_block_is_a_process_that_is_not_up(
     tmp_path: Path, how: str, caplog: pytest.LogCaptureFixture
 ) -> None:

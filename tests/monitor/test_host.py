@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -164,6 +167,14 @@ def test_who_lives() -> None:
     assert not host.lives(1 << 80)
 
 
+def test_another_users_process_lives(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(pid: int, number: int) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "kill", refuse)
+    assert Host(Places(folders={})).lives(77)
+
+
 def test_this_host_tells_what_the_list_names() -> None:
     """On the machine that runs the tests: the names and labels are those of the list, and nothing is there twice."""
     facts = list(Host(Places(folders={"state": Path.cwd()})).facts())
@@ -180,6 +191,38 @@ def check(fact: Fact) -> None:
     assert metric.kind is not Kind.HISTOGRAM
     assert len(fact.labels) == len(metric.labels)
     assert fact.value >= 0 or fact.metric == "hlhft_host_clock_offset_seconds"
+
+
+@pytest.mark.parametrize("library", [SimpleNamespace(), SimpleNamespace(adjtimex=lambda told: -1)])
+def test_a_kernel_that_does_not_tell_of_its_clock(monkeypatch: pytest.MonkeyPatch, library: SimpleNamespace) -> None:
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: library)
+    assert kernel_clock() is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "clock"),
+    [
+        (0, 0x2001, ClockState(5, 7_000, True)),  # STA_NANO, STA_PLL
+        (0, 0x0001, ClockState(5_000, 7_000, True)),
+        (0, 0x0041, ClockState(5_000, 7_000, False)),  # STA_UNSYNC
+        (5, 0x0001, ClockState(5_000, 7_000, False)),  # TIME_ERROR
+    ],
+)
+def test_what_the_kernel_says_is_understood(
+    monkeypatch: pytest.MonkeyPatch, answer: int, status: int, clock: ClockState
+) -> None:
+    """Constants and layout of adjtimex(2)."""
+
+    def adjtimex(told: Any) -> int:
+        assert ctypes.sizeof(told._obj) >= 208 and told._obj.modes == 0, "nothing is set, and the kernel has room"
+        place = ctypes.addressof(told._obj)
+        ctypes.c_long.from_address(place + 8).value = 5
+        ctypes.c_long.from_address(place + 24).value = 7
+        ctypes.c_int.from_address(place + 40).value = status
+        return answer
+
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: SimpleNamespace(adjtimex=adjtimex))
+    assert kernel_clock() == clock
 
 
 def test_the_kernel_tells_of_its_clock() -> None:

@@ -116,7 +116,8 @@ class Journal:
     """The journal of one session. Everything but what `_keep` does belongs to one thread.
 
     Raises JournalFull when the disk has no room for two segments, JournalError when the folder cannot be used: nothing
-    has been sent then. `compress` starts a process over each closed segment (`hlhft.live.journal.retention`).
+    has been sent then. `compress` starts a process over each closed segment (`hlhft.live.journal.retention`). Without
+    `has_thread` whoever owns it calls `keep` every `sync_ms`. `segment` makes the files.
     """
 
     def __init__(
@@ -127,7 +128,9 @@ class Journal:
         *,
         session: int,
         compress: bool = True,
+        has_thread: bool = True,
         clock_ns: Callable[[], int] = time.time_ns,
+        segment: Callable[[Path, Name, int], Segment] = Segment,
     ) -> None:
         self.folder, self.settings, self.session = folder, settings, session
         self.step = 0  # calls of `inputs`
@@ -138,6 +141,7 @@ class Journal:
         self._source = source
         self._compress = compress
         self._clock_ns = clock_ns
+        self._make_segment = segment
         self._arrays: dict[int, tuple[np.ndarray, memoryview]] = {}
         self._checkpoint_at = settings.checkpoint_steps
         self._copied: tuple[int, bytes | memoryview] | None = None  # for the keeper to hash
@@ -163,8 +167,8 @@ class Journal:
         self._full = 0  # how far they may go when the reserve is open
         try:
             prepare_folder(folder)
-            self._segment = Segment(folder, Name(session, 0), settings.segment_bytes)
-            self._spare = Segment(folder, Name(session, 1), settings.segment_bytes)
+            self._segment = segment(folder, Name(session, 0), settings.segment_bytes)
+            self._spare = segment(folder, Name(session, 1), settings.segment_bytes)
             self._take(self._segment)
             self._begin(0)
             self._segment.sync()
@@ -172,8 +176,10 @@ class Journal:
             raise JournalError(f"{folder}: the journal cannot be written here ({error.strerror})") from None
         self.synced_sequence = self.sequence
         self._segment.ahead(self._at, AHEAD_BYTES_MAX)
-        self._keeper = threading.Thread(target=self._keep, name="journal", daemon=True)
-        self._keeper.start()
+        self._keeper: threading.Thread | None = None
+        if has_thread:
+            self._keeper = threading.Thread(target=self._keep, name="journal", daemon=True)
+            self._keeper.start()
 
     # Appending, in the loop.
 
@@ -276,7 +282,8 @@ class Journal:
     def close(self) -> None:
         """Writes the END, flushes, gives back the room that was not used. Raises JournalError when that fails."""
         self._stop.set()
-        self._keeper.join(CLOSE_TIMEOUT_S)
+        if self._keeper is not None:
+            self._keeper.join(CLOSE_TIMEOUT_S)
         self.use_reserve()
         self._end(EndReason.CLOSED)
         self._flush()
@@ -383,11 +390,15 @@ class Journal:
         if self._compressor is not None:
             self._compressor.start(Name(self.session, 0))
         while not self._stop.wait(self.settings.sync_ms / 1000):
-            self._flush()
-            self._hash()
-            self._provide()
-            if self._compressor is not None:
-                self._compressor.poll()
+            self.keep()
+
+    def keep(self) -> None:
+        """What takes time, once: flushes, hashes, prepares the next segment."""
+        self._flush()
+        self._hash()
+        self._provide()
+        if self._compressor is not None:
+            self._compressor.poll()
 
     def _flush(self) -> None:
         """Flushes what is new, and closes segments that are full."""
@@ -437,11 +448,13 @@ class Journal:
     def _provide(self) -> None:
         """Makes the next segment before it is needed; after a failure, not more often than SPARE_RETRY_NS."""
         with self._providing:
-            now_ns = time.monotonic_ns()
+            now_ns = self._clock_ns()
             if self._spare is not None or now_ns < self._spare_after_ns:
                 return
             try:
-                self._spare = Segment(self.folder, Name(self.session, self.number + 1), self.settings.segment_bytes)
+                self._spare = self._make_segment(
+                    self.folder, Name(self.session, self.number + 1), self.settings.segment_bytes
+                )
             except JournalError as error:
                 self._faults["spare"], self._spare_after_ns = str(error), now_ns + SPARE_RETRY_NS
             except OSError as error:
