@@ -14,20 +14,21 @@ LEVELS_BP = (20, 30, 40)  # from the oracle; who quotes nearer to it is hit firs
 LEVEL_USDC = 50_000
 REACH_BP = 15  # a taker's limit: nearer than the first level
 STEP = Decimal("0.001")  # sizes that every perpetual of these tests has
-STIR_BP = 60  # where something changes that no price depends on
+STIR_BP = 25  # behind the first level: what changes there is seen, and no price depends on it
 STIR_S = 0.2
 GONE_S = 20.0
 
 
 class Crowd:
     """A maker far from the touch and a taker who meets whoever quotes inside. To be used as a context, in which the
-    book changes all the time behind the maker's levels: data come, and nothing that money depends on moves."""
+    book changes all the time behind the maker's first level: data come, and nothing that money depends on moves."""
 
     def __init__(self, desk: Desk, coins: tuple[str, ...]) -> None:
         self.coins = coins
         self._desk = desk
         self.maker, self.taker, self._stirrer = (self._trader(desk, name) for name in ("maker", "taker", "stirrer"))
         self._over = threading.Event()
+        self._moves = threading.Lock()
         self._thread = threading.Thread(target=self._stir, daemon=True)
         self.prices = {coin: desk.price(coin) for coin in coins}
         self.first_prices = dict(self.prices)
@@ -48,11 +49,12 @@ class Crowd:
         """Places an order far away in each coin and ends it, again and again."""
         exchange = self._stirrer.exchange
         while not self._over.wait(STIR_S):
-            oids = [
-                self._stirrer.rest(coin, True, self._size(coin, 1_000), self._price(coin, -STIR_BP), ALO)
-                for coin in self.coins
-            ]
-            exchange.bulk_cancel([{"coin": coin, "oid": oid} for coin, oid in zip(self.coins, oids, strict=True)])
+            with self._moves:
+                oids = [
+                    self._stirrer.rest(coin, True, self._size(coin, 1_000), self._price(coin, -STIR_BP), ALO)
+                    for coin in self.coins
+                ]
+                exchange.bulk_cancel([{"coin": coin, "oid": oid} for coin, oid in zip(self.coins, oids, strict=True)])
 
     def _trader(self, desk: Desk, name: str) -> Trader:
         trader = desk.trader(FUNDS_USDC)
@@ -78,11 +80,12 @@ class Crowd:
 
     def move(self, coin: str, price: int) -> None:
         """Moves the market: its book ends, whoever quoted beside it goes, and it stands anew around the price."""
-        self.clear(coin)
-        self._desk.admin({"coin": coin, "oracle": str(price)})
-        self.prices[coin] = price
-        eventually(lambda: not any(self._desk.book(coin)), within_s=GONE_S)
-        self.make(coin)
+        with self._moves:
+            self.clear(coin)
+            self._desk.admin({"coin": coin, "oracle": str(price)})
+            self.prices[coin] = price
+            eventually(lambda: not any(self._desk.book(coin)), within_s=GONE_S)
+            self.make(coin)
 
     def take(self, coin: str, *, is_buy: bool, usdc: float) -> Decimal:
         """Takes so much from whoever quotes inside the maker's levels; what was filled."""

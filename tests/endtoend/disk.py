@@ -1,4 +1,5 @@
-"""A disk of its own for a test, which can be full, and stop answering: a file system in a file on a file system.
+"""Disks of its own for a test: one in memory, which is never full, whatever the machine's is like, and one that can be,
+and stop answering: a file system in a file on a file system.
 
 To stand still, the outer one is frozen: what the inner one has to write waits, as with a disk that does not answer,
 while memory that is mapped from it can still be written to. Needs root, as tests that mount anything do.
@@ -6,26 +7,28 @@ while memory that is mapped from it can still be written to. Needs root, as test
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 from pathlib import Path
 from types import TracebackType
 
 MIB = 1 << 20
-OUTER_MIB, INNER_MIB = 112, 80
+OUTER_MIB, INNER_MIB, MEMORY_MIB = 112, 80, 1024
 COMMAND_S = 30.0
 
 
 class Disk:
-    """Mounted at `path` while it is used as a context."""
+    """Mounted at `path`, and the one in memory at `memory`, while it is used as a context."""
 
     def __init__(self, folder: Path) -> None:
-        self._outer, self.path = folder / "outer", folder / "disk"
+        self._outer, self.path, self.memory = folder / "outer", folder / "disk", folder / "memory"
         self._mounted: list[Path] = []
         self._is_frozen = False
 
     def __enter__(self) -> Disk:
         try:
+            self._mount_memory(self.memory, MEMORY_MIB)
             self._mount(self._outer.with_suffix(".image"), self._outer, OUTER_MIB)
             # Without a journal of its own, so that nothing but its data waits.
             self._mount(self._outer / "inner.image", self.path, INNER_MIB, "-O", "^has_journal")
@@ -54,16 +57,22 @@ class Disk:
             _do("fsfreeze", "--unfreeze", str(self._outer))
 
     def fill(self, *, left_mib: int) -> None:
-        """Takes all room of it but so much."""
+        """Takes all room of it but so much, and less than that much more."""
         found = os.statvfs(self.path)
-        taken = max(found.f_bavail * found.f_frsize - left_mib * MIB, 0)
-        with (self.path / f"filler-{left_mib}").open("wb") as stream:
-            os.posix_fallocate(stream.fileno(), 0, taken)
+        room_mib = found.f_bavail * found.f_frsize // MIB
+        for number in range(max(room_mib - left_mib, 0)):
+            with (self.path / f"filler-{left_mib}-{number}").open("wb") as stream, contextlib.suppress(OSError):
+                os.posix_fallocate(stream.fileno(), 0, MIB)  # what the file system itself needs is not told
 
     def empty(self) -> None:
         """Gives it back."""
         for path in self.path.glob("filler-*"):
             path.unlink()
+
+    def _mount_memory(self, path: Path, mib: int) -> None:
+        path.mkdir()
+        _do("mount", "-t", "tmpfs", "-o", f"size={mib}m", "none", str(path))
+        self._mounted.append(path)
 
     def _mount(self, image: Path, path: Path, mib: int, *options: str) -> None:
         path.mkdir()

@@ -41,7 +41,7 @@ MEMORY = Path("/proc/meminfo")
 PARAMETERS = {"half_spread_bp": 5}
 # The share of their times that alerts wait and look back here, "" for all others. A watchdog hears nothing for 15 s in
 # good order, and an engine takes longer to connect each time, so those keep more; what takes hours keeps less.
-PACES = {"": 0.01, "WatchdogBlind": 0.3, "ReconnectStorm": 0.05, "MemoryGrowth": 0.001}
+PACES = {"": 0.01, "WatchdogBlind": 0.3, "ReconnectStorm": 0.025, "MemoryGrowth": 0.001}
 
 
 class Host:
@@ -183,7 +183,7 @@ class Stage:
             watchdog={**watched, "key_file": str(keys[1]), "remote_heartbeat": beat},
             metrics={"processes": ["engine", "watchdog", "alpha", "recorder"]},
             recorder={"coins": COINS, "base_url": self.beside.url, "disk_free_gib_min": 0.1},
-            alpha={"enabled": True, "levels": 1, "decision_ms": 1000, "time_to_live_ms": 3000},
+            alpha={"enabled": True, "levels": 5, "half_life_ms": 640, "decision_ms": 1000, "time_to_live_ms": 3000},
             engine={"reconcile_ms": 2000}, risk={"unknown_age_ms_max": 8000, "rejections_max": 10},
         )  # fmt: skip
         small = self._host(
@@ -205,7 +205,7 @@ class Stage:
         return main, small, away, sick
 
     def _host(self, name: str, trader: Trader, keys: list[Path], *, url: str, **sections: dict[str, Any]) -> Host:
-        folder = self.folder / name
+        folder = self.disk.memory / name
         sections["engine"] = {"coins": COINS, "state_folder": str(folder / "state"), **sections.get("engine", {})}
         sections["metrics"] = {"port": free_port(), **sections["metrics"]}
         told = {
