@@ -27,6 +27,7 @@ _REQUESTED = 21  # hlhft.venue.refusals: its owner asked for the end
 _POST_ONLY = 0
 _place: Any = place  # compiled
 _cancel: Any = cancel
+_run_rows: Any = run_rows
 
 
 def kept_fills(told: Told, recording: Recording, queue: str) -> np.ndarray:
@@ -83,7 +84,7 @@ class _Kept:
                 rows = self._rows[market]
                 if not len(rows):
                     break  # there are no more
-                cursor = run_rows(self._venue, market, rows, self._cursors[market], len(rows), until_ns, True)
+                cursor = _run_rows(self._venue, market, rows, self._cursors[market], len(rows), until_ns, True)
                 has_spoken, self._cursors[market] = self._take(), cursor
                 if has_spoken:
                     continue
