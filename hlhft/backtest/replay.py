@@ -495,7 +495,17 @@ class Drive:
 def _placed(replies: np.ndarray) -> np.ndarray:
     """PLACED_DTYPE of REPLY_DTYPE acknowledgements."""
     placed = np.zeros(len(replies), PLACED_DTYPE)
-    placed["ts_ns"], placed["ahead_lots"] = replies["ts_exch_ns"], replies["front_at_entry"]
-    for name in ("order_id", "price_ticks", "touch_ticks", "size_lots", "lane", "market", "side"):
+    placed["ahead_lots"] = replies["front_at_entry"]
+    for name in (
+        "ts_exch_ns",
+        "ts_local_ns",
+        "order_id",
+        "price_ticks",
+        "touch_ticks",
+        "size_lots",
+        "lane",
+        "market",
+        "side",
+    ):
         placed[name] = replies[name]
     return placed

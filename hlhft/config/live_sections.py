@@ -293,7 +293,9 @@ class Metrics(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             **_ADDRESS_TO_LISTEN,
         ),
     ] = "127.0.0.1"
-    port: Annotated[int, _setting("its port", ge=1, le=65_535)] = ports.EXPORTER
+    port: Annotated[
+        int, _setting("its port; 0: one that the system chooses, told by --ready-file", ge=0, le=65_535)
+    ] = ports.EXPORTER
     processes: Annotated[
         tuple[Literal["engine", "watchdog", "alpha", "recorder"], ...],
         _setting("what runs on this host and is missed when it does not"),
@@ -349,6 +351,13 @@ class Alpha(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         float,
         _setting("a policy's decision counts for so long after what it was decided on", gt=0, le=60_000, scale=MS),
     ] = 10_000
+    horizon_ms: Annotated[
+        int,
+        _setting(
+            "a signal is the move expected in so long, as the model was trained on; its hits are counted by it",
+            ge=1, le=3_600_000,
+        ),
+    ] = 1000  # fmt: skip
     decision_ms: Annotated[
         int,
         _setting("a policy is shown each market so often, as the one that is served was trained; 0: none is served",

@@ -77,17 +77,17 @@ class Watchdog:
         self.state = State.IDLE
         self.counters: Counter[str] = Counter()
         self.proven: Proven | None = None  # of the present sweep
+        self.orders: int | None = None  # own ones of the latest listing, None before it
+        self.heard_ns = 0  # the newest beat, 0 before it
         self._requests = Requests(settings, signer)
         self._sweep = Sweep(settings, self._requests)
         self._switch = Switch(settings, self._requests)
         self._beat: Beat | None = None  # the newest
         self._lost = (0, 0)  # session and reconciliation of the engine when it was lost
         self._back = 0  # beats in a row since
-        self._heard_ns = 0
         self._is_forgiven = False  # a late deadline was given once more
         self._grace: EngineState | None = None  # what the grace is for
         self._expected_by_ns = 0  # the first beat, since the start
-        self._found = 0  # own orders of the latest look
         self._looks = 0  # since the latest proof
         self._is_clean = True
         self._due: dict[TimerName, int] = {}
@@ -140,6 +140,11 @@ class Watchdog:
             switch_until_ms=self._switch.until_ms,
         )
 
+    @property
+    def switch_until_ms(self) -> int:
+        """When the venue cancels by itself, as far as that is known; 0: it was not told to."""
+        return self._switch.until_ms
+
     def status(self) -> str:
         """One line for an operator."""
         beat = self._beat
@@ -165,9 +170,9 @@ class Watchdog:
 
     def _hear(self, beat: Beat) -> None:
         self.counters["beats"] += 1
-        is_in_row = beat.state in MAKES_ORDERS and self._now_ns - self._heard_ns <= self.settings.silence_ns
+        is_in_row = beat.state in MAKES_ORDERS and self._now_ns - self.heard_ns <= self.settings.silence_ns
         self._back = self._back + 1 if is_in_row else int(beat.state in MAKES_ORDERS)
-        self._heard_ns = self._now_ns
+        self.heard_ns = self._now_ns
         self._beat = beat
         if beat.state is EngineState.STOPPED:
             self._run(Event.STOPPED)
@@ -210,13 +215,13 @@ class Watchdog:
                 continue
             result = self._sweep.finished(finished, self._draw, self._now_ns)
             if isinstance(result, Proven):
-                self.proven = result
+                self.proven, self.orders = result, 0
                 self._run(Event.PROVEN)
             elif isinstance(result, Found):
                 self._run(self._what_was_found(result))
 
     def _what_was_found(self, found: Found) -> Event:
-        self._found = found.own
+        self.orders = found.own
         if not found.own:
             return Event.NONE_FOUND
         return Event.ORPHANED if self._is_engine_late() else Event.FOUND
@@ -293,7 +298,7 @@ class Watchdog:
     def _engine(self) -> str:
         beat = self._beat
         if beat is None:
-            return f"no engine was heard; {self._found} own orders were seen"
+            return f"no engine was heard; {self.orders or 0} own orders were seen"
         breaker = f", breaker {beat.breaker}" if beat.breaker else ""
         return f"session {beat.session}, {beat.state.name.lower()}{breaker}, {beat.orders} orders"
 

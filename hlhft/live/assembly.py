@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from hlhft.hyperliquid.connection import Connection, ConnectionSettings
 from hlhft.hyperliquid.encode import Encoder
 from hlhft.hyperliquid.fates import Fates
 from hlhft.hyperliquid.gateway import Gateway
+from hlhft.hyperliquid.gateway_asks import FILLS_WEIGHT, STATUS_WEIGHT
 from hlhft.hyperliquid.gateway_events import LANES
 from hlhft.hyperliquid.gateway_settings import GatewaySettings
 from hlhft.hyperliquid.messages import Fills
@@ -38,7 +40,6 @@ from hlhft.hyperliquid.wire import ms_of
 from hlhft.live.alpha_link import E9_OF_BP, AlphaParts, LinkSettings
 from hlhft.live.alpha_observer import AlphaObserver
 from hlhft.live.alpha_rows import AlphaRows
-from hlhft.live.clock import Clock
 from hlhft.live.engine import Keep, Parts
 from hlhft.live.http import Http
 from hlhft.live.hub import Hub
@@ -47,6 +48,7 @@ from hlhft.live.journal.records import Action, NoteKind
 from hlhft.live.journal.segments import JournalFull, files
 from hlhft.live.journal.writer import Journal, JournalSettings
 from hlhft.live.keeper import Keeper
+from hlhft.live.loop import Time
 from hlhft.live.node_feed import NodeParts
 from hlhft.live.node_health import HealthSettings
 from hlhft.live.preflight import Found, StartError
@@ -62,7 +64,6 @@ USER_CHANNEL = 1  # of the journal's RAW records: the user's streams
 # How the engine's weight of a minute is split: reading the account, asking about orders, and actions over HTTP.
 READING_SHARE, ASKING_SHARE, HTTP_SHARE = 70, 20, 10
 READING_MIN = 120
-STATUS_WEIGHT, FILLS_WEIGHT = 2, 20  # venue reference section 7
 FILL_ASKS_PER_MINUTE = 4
 MESSAGES_MIN = 200  # a connection subscribes with hundreds
 NOTIONALS = ("order_notional_usdc", "position_notional_usdc")  # of a strategy that a policy can steer
@@ -113,7 +114,7 @@ class Keeping(Keep):
 
     store: Store
     keeper: Keeper
-    clock: Clock
+    clock: Time
     signer: str
     journal: Journal
 
@@ -199,9 +200,12 @@ def open_journal(
     strategy: Strategy,
     markets: tuple[Market, ...],
     shown: str,
-    compresses: bool = True,
+    **means: Any,
 ) -> Journal:
-    """The journal of this session; `shown` are the settings as `hlhft config` shows them. Raises JournalError."""
+    """The journal of this session; `shown` are the settings as `hlhft config` shows them. Raises JournalError.
+
+    `means` are those of `Journal`: what it compresses with, and in a simulation clock and files.
+    """
     settings = JournalSettings(
         segment_bytes=config.journal.segment_mib * MIB,
         sync_ms=max(1, whole(config, "journal.sync_ms") // NS_PER_MS),
@@ -213,7 +217,7 @@ def open_journal(
         brain, session=session, strategy=strategy, markets=markets, configuration=shown,
         checkpoint_steps=settings.checkpoint_steps,
     )  # fmt: skip
-    return Journal(folder, settings, source, session=session, compress=compresses)
+    return Journal(folder, settings, source, session=session, **means)
 
 
 def newest_session(folder: Path) -> int:
@@ -305,6 +309,7 @@ def parts_of(
         ),
         node=node,
         alpha=alpha,
+        horizon_ns=config.alpha.horizon_ms * NS_PER_MS,
     )  # fmt: skip
 
 

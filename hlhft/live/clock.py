@@ -31,10 +31,12 @@ class Clock:
         self._monotonic_ns = monotonic_ns
         self._looked_ns = monotonic_ns()
         self._offset_ns = wall_ns() - self._looked_ns
+        self._floor_ns = 0  # what was the time when the offset fell last
 
     def now_ns(self) -> int:
         """The time, never before what was returned earlier."""
-        return self._monotonic_ns() + self._offset_ns
+        now_ns = self._monotonic_ns() + self._offset_ns
+        return now_ns if now_ns > self._floor_ns else self._floor_ns
 
     def discipline(self) -> int:
         """Looks at the wall clock, and takes up a part of the difference; returns the leap, 0 without one."""
@@ -51,8 +53,10 @@ class Clock:
             taken_ns = error_ns
         else:
             slew_ns = passed_ns // SLEW_SHARE
-            # Slower than time passes by far, so that the offset may fall and the time still rises.
             taken_ns = max(-slew_ns, min(slew_ns, error_ns))
+        if taken_ns < 0:
+            # Whoever looked just now must not see less: for a moment the time stands still.
+            self._floor_ns = self.now_ns()
         self._offset_ns += taken_ns
         self.error_ns = error_ns - taken_ns
         return leap_ns if is_leap else 0

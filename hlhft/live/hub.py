@@ -10,10 +10,10 @@ from typing import Literal, Protocol
 
 from hlhft.hyperliquid.backoff import Budget
 from hlhft.hyperliquid.supervisor_events import Input as SupervisorInput
-from hlhft.live.clock import Clock
 from hlhft.live.dispatch import Dispatch
 from hlhft.live.http import Http
 from hlhft.live.keeper import Keeper
+from hlhft.live.loop import Time
 from hlhft.live.timers import Timers
 from hlhft.live.view import HAPPENINGS_MAX, Happening
 
@@ -39,7 +39,7 @@ class Supervised(Protocol):
 class Hub:
     """The parts that every other part uses. `dispatch` and `engine` are set once they are made."""
 
-    clock: Clock
+    clock: Time
     timers: Timers
     http: Http
     keeper: Keeper

@@ -42,7 +42,7 @@ from hlhft.hyperliquid.messages import Acknowledged as AcknowledgedFrame
 from hlhft.hyperliquid.messages import Complaint, Established, Message
 from hlhft.hyperliquid.messages import Pong as PongFrame
 from hlhft.hyperliquid.subscriptions import Stream
-from hlhft.live.clock import Clock
+from hlhft.live.loop import Time
 from hlhft.live.timers import Timers
 from hlhft.live.transport import Transport, TransportSettings
 
@@ -84,7 +84,7 @@ class Line:
         *,
         owner: Owner,
         timers: Timers,
-        clock: Clock,
+        clock: Time,
         transport: TransportSettings | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:

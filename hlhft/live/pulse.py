@@ -7,13 +7,12 @@ waited all that time in the kernel.
 
 from __future__ import annotations
 
-import asyncio
 import gc
 from collections import Counter
 from collections.abc import Callable
 
-from hlhft.live.clock import Clock
-from hlhft.live.histogram import Histogram
+from hlhft.live.loop import Handle, Loop, Time
+from hlhft.monitor.histogram import Histogram
 
 PERIOD_NS = 10_000_000
 QUIET_NS = 2_000_000  # without a frame: the next is due no sooner than in about as long
@@ -27,9 +26,7 @@ NS_PER_SECOND = 1_000_000_000
 class Pulse:
     """The beat of one loop. `late(lateness_ns)` hears of each beat that is later than `told_ns`."""
 
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, clock: Clock, *, told_ns: int, late: Callable[[int], None]
-    ) -> None:
+    def __init__(self, loop: Loop, clock: Time, *, told_ns: int, late: Callable[[int], None]) -> None:
         self.due_ns = 0  # when the next beat is due
         self.busy_ns = 0  # when a frame came last; the feed writes it
         self.lateness = Histogram()
@@ -43,7 +40,7 @@ class Pulse:
         self._full_ns = 0
         self._is_collecting = False
         self._is_polling = False
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: Handle | None = None
 
     def start(self, *, collects: bool, polls: bool = False) -> None:
         """Begins to beat. With `collects` the collector runs in quiet moments only, and what is there now is looked

@@ -18,18 +18,20 @@ from hlhft.backtest.runs import empty_log
 from hlhft.core.state import CommandKind
 from hlhft.events import EventKind
 from hlhft.live.journal.recording import JournalSource
+from hlhft.live.session_kept import kept
 from hlhft.live.session_report import session_results
 from hlhft.live.session_simulated import Simulated, beginning_of, simulate
 from hlhft.live.session_told import Told, told
 from hlhft.report.attribution import attribute
 from hlhft.report.comparison import MARKOUTS_NS, PLACED_DTYPE, Comparison, World, compare
 from hlhft.report.metrics import LaneLog
-from hlhft.report.numbers import counted
+from hlhft.report.numbers import counted, duration
 from hlhft.report.results import ScenarioResult
 
 QUEUES = ("risk-averse", "power:2")  # the two ends: behind everybody that was there, and as hftbacktest's users have it
 PROFILE = "recorded"  # the journal holds what today's feed sent
 LIVE = "live"
+CLOCK_NS_MAX = 5_000_000  # times of the venue are whole milliseconds; below it a difference is not worth a word
 _FILLED, _POSITION = int(EventKind.ORDER_FILLED), int(EventKind.POSITION_STATE)
 
 
@@ -48,18 +50,24 @@ def compare_session(
     of another schema, DataError when it has no price of a market, ModelError for a queue model that is none,
     StrategyError and ReplayError.
     """
-    source = JournalSource(journal, session)
-    heard = told(journal, source.resting, session)
-    recording = compile_recording(source, profile=PROFILE)
+    resting = JournalSource(journal, session).resting
+    heard = told(journal, resting, session)
+    recording = compile_recording(
+        JournalSource(journal, session, clock_ns=heard.clock_ns, resting=resting), profile=PROFILE
+    )
     made = session_results(journal, session).scenarios[0] if live is None else live
-    beginning, worlds = beginning_of(heard), []
+    log = made.lane.log.copy()
+    log["ts_exch_ns"] += heard.clock_ns
+    fills = log[(log["kind"] == _FILLED) & (log["order_id"] > 0)]
+    beginning, worlds, keeping = beginning_of(heard), [], []
     for place, queue in enumerate(queues):
         if progress is not None:
             progress(place, len(queues))
         worlds.append(_simulated(heard, recording, simulate(heard, recording, queue, beginning)))
-    lane = replace(made.lane, log=_with_own_mids(made.lane.log, recording))
+        keeping.append(kept(heard, recording, queue, fills))
+    lane = replace(made.lane, log=_with_own_mids(log, recording))
     first = _world(LIVE, lane, heard.commands, recording)
-    return compare(first, worlds, remarks=remarks_of(heard))
+    return compare(first, worlds, kept=keeping, remarks=remarks_of(heard))
 
 
 def remarks_of(heard: Told) -> tuple[str, ...]:
@@ -67,6 +75,11 @@ def remarks_of(heard: Told) -> tuple[str, ...]:
     remarks = []
     if not len(heard.history):
         remarks.append("The session measured no latency: the venue's usual one was simulated.")
+    if abs(heard.clock_ns) > CLOCK_NS_MAX:
+        which = "behind" if heard.clock_ns > 0 else "ahead of"
+        remarks.append(
+            f"The venue's clock was {duration(abs(heard.clock_ns))} {which} ours at least: it was set right."
+        )
     if heard.was_changed:
         remarks.append("Settings changed during the session: the simulation keeps those that it began with.")
     if heard.adopted:

@@ -17,7 +17,9 @@ from hlhft.events import EventKind
 from hlhft.report.fill_rates import ORDERS_MAX, PLACED_DTYPE
 from hlhft.report.latencies import TIMES_MAX, Latency, latency_of
 
-TICK_TO_TRADE, ACKNOWLEDGED, FEED = "a frame's arrival to its order's last byte", "order to acknowledgement", "the feed"
+TICK_TO_TRADE = "a frame's arrival to its order's last byte"
+ACKNOWLEDGED = "an order's decision to its rest"
+FEED = "a book's time at the venue to its arrival"
 _ACKNOWLEDGED, _SENT = int(EventKind.ORDER_ACKNOWLEDGED), int(EventKind.COMMAND_SENT)
 _BOOKS = (int(EventKind.DEPTH_LEVEL), int(EventKind.BBO))
 
@@ -79,8 +81,8 @@ class SessionOrders:
         if len(self._placed) < ORDERS_MAX:
             self._placed.append(
                 (
-                    int(row["ts_exch_ns"]), order_id, int(row["price_ticks"]), decided.touch_ticks,
-                    int(row["size_lots"]), decided.ahead_lots, 0, market, int(row["side"]),
+                    int(row["ts_exch_ns"]), int(row["ts_local_ns"]), order_id, int(row["price_ticks"]),
+                    decided.touch_ticks, int(row["size_lots"]), decided.ahead_lots, 0, market, int(row["side"]),
                 )
             )  # fmt: skip
 

@@ -6,8 +6,10 @@ took to the venue and answers back.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,9 +29,23 @@ CONTROLS = (
     EventKind.POSITION_STATE, EventKind.EQUITY_STATE, EventKind.RESTORED,
 )  # fmt: skip
 SIGNALS = (EventKind.SIGNAL, EventKind.POLICY)
-_ANSWERS = (EventKind.ORDER_ACKNOWLEDGED, EventKind.ORDER_REJECTED, EventKind.ORDER_CANCELLED)
+_ENDS = (EventKind.ORDER_CANCELLED, EventKind.ORDER_EXPIRED)
+_ANSWERS = (EventKind.ORDER_ACKNOWLEDGED, EventKind.ORDER_REJECTED, *_ENDS)
 _KEPT = tuple(int(kind) for kind in (*CONTROLS, *SIGNALS, *_ANSWERS, EventKind.ORDER_ADOPTED))
 _TIMER = int(EventKind.TIMER)
+
+
+RESTED_DTYPE = np.dtype(
+    [
+        ("ts_ns", np.int64),
+        ("is_over", np.int64),  # 0 it came to rest, 1 it ended
+        ("market", np.int64),
+        ("order_id", np.int64),
+        ("side", np.int64),
+        ("price_ticks", np.int64),
+        ("size_lots", np.int64),
+    ]
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +56,9 @@ class Told:
     commands: np.ndarray  # COMMAND_DTYPE[n], in order
     controls: np.ndarray  # EVENT_DTYPE[n] of the kinds CONTROLS, in order
     signals: np.ndarray  # EVENT_DTYPE[n] of the kinds SIGNALS, in order
-    history: np.ndarray  # int64[n, 3]: when a request was decided on, when the venue acted, when its answer was here
+    clock_ns: int  # what the venue's times lack to be by our clock, as far as they must: 0 where they may be that
+    rested: np.ndarray  # RESTED_DTYPE[n] in order of time: its own orders as they came to rest and ended, by our clock
+    history: np.ndarray  # int64[n, 3]: when a request was decided on, acted on, answered; all by our clock
     ticks: bool  # the core was told the time every TICK_NS
     adopted: int  # orders of an earlier session that it took over
     was_changed: bool  # its settings changed while it ran
@@ -108,12 +126,16 @@ def told(journal: Path, resting: Resting, session: int | None = None) -> Told:
         )
     commands = np.concatenate([np.zeros(0, COMMAND_DTYPE), *taken.commands])
     events = np.concatenate([np.zeros(0, EVENT_DTYPE), *taken.events])
+    requests = requests_of(commands, events, resting)
+    clock_ns = clock_of(requests)
     return Told(
         start=taken.start,
         commands=commands,
         controls=_controls(events),
         signals=events[np.isin(events["kind"], [int(kind) for kind in SIGNALS])],
-        history=history_of(commands, events, resting),
+        clock_ns=clock_ns,
+        rested=rested_of(commands, events, resting, clock_ns),
+        history=history_of(requests, clock_ns),
         ticks=taken.ticks,
         adopted=int((events["kind"] == int(EventKind.ORDER_ADOPTED)).sum()),
         was_changed=taken.was_changed,
@@ -128,24 +150,54 @@ def _controls(events: np.ndarray) -> np.ndarray:
     return np.asarray(events[wanted & ~(accounts & (np.cumsum(accounts) > 1))])
 
 
-def history_of(commands: np.ndarray, events: np.ndarray, resting: Resting) -> np.ndarray:
-    """Measured requests, int64[n, 3] with request times that increase: decided on, acted on by the venue, known here.
+def rested_of(commands: np.ndarray, events: np.ndarray, resting: Resting, clock_ns: int) -> np.ndarray:
+    """When each order that was placed came to rest and when it was ended by something else than fills, RESTED_DTYPE[n]
+    in order of time, by our clock. One that was modified counts until then."""
+    placed = {
+        (int(one["market"]), int(one["order_id"])): one for one in commands[commands["kind"] == int(CommandKind.PLACE)]
+    }
+    oids: dict[tuple[int, int], int] = {}
+    rows: list[tuple[int, ...]] = []
+    for event in events:
+        name, exchange_ns = (int(event["market"]), int(event["order_id"])), int(event["ts_exch_ns"])
+        kind, known_ns = int(event["kind"]), int(event["ts_local_ns"]) - clock_ns
+        one = placed.get(name)
+        if one is None or kind not in (EventKind.ORDER_ACKNOWLEDGED, *_ENDS):
+            continue
+        if kind == EventKind.ORDER_ACKNOWLEDGED and name not in oids:
+            oids[name] = int(event["aux0"])
+            at_ns, is_over = resting.opened_ns.get(oids[name], exchange_ns or known_ns), 0
+        elif name in oids and (kind != EventKind.ORDER_ACKNOWLEDGED or oids[name] != int(event["aux0"])):
+            at_ns, is_over = exchange_ns or resting.ended_ns.get(oids[name], known_ns), 1
+            del placed[name]
+        else:
+            continue
+        rows.append(
+            (at_ns + clock_ns, is_over, *name, *(int(one[field]) for field in ("side", "price_ticks", "size_lots")))
+        )
+    found = np.array(rows, RESTED_DTYPE)
+    return found[np.argsort(found["ts_ns"], kind="stable")]
 
-    Of each placement and cancel whose answer names the venue's time, or whose user's frames do; several at one time, a
-    cancel and a placement, count as their mean. A refusal names none: it is taken to have been on its way back as long
-    as other answers were, in the median. Where the two clocks disagree, the venue acted between the others.
 
-    A simulated line is first in, first out, and the venue's is not: requests that overtook each other are taken to have
-    been acted on together, at the mean of their times.
-    """
+class Request(NamedTuple):
+    """One placement or cancel that was answered, times in ns; `acted_ns`, by the venue's clock, 0: it did not say."""
+
+    is_placement: bool
+    asked_ns: int
+    acted_ns: int
+    known_ns: int
+
+
+def requests_of(commands: np.ndarray, events: np.ndarray, resting: Resting) -> list[Request]:
+    """When each request was decided on, when the venue acted, by its answer or the user's frames, and when that was
+    known here."""
     placed, cancelled = _asked(commands, CommandKind.PLACE), _asked(commands, CommandKind.CANCEL)
     oids: dict[tuple[int, int], int] = {}
-    rows: dict[int, list[tuple[int, int]]] = {}
-    refused: list[tuple[int, int]] = []
+    found = []
     for event in events:
         kind, name = int(event["kind"]), (int(event["market"]), int(event["order_id"]))
         exchange_ns, known_ns = int(event["ts_exch_ns"]), int(event["ts_local_ns"])
-        if kind == EventKind.ORDER_CANCELLED:
+        if kind == EventKind.ORDER_CANCELLED:  # not one that expired: nobody asked for that
             asked_ns = cancelled.pop(name, 0)
             acted_ns = exchange_ns or resting.ended_ns.get(oids.get(name, 0), 0)
         elif kind == EventKind.ORDER_ACKNOWLEDGED:
@@ -156,14 +208,38 @@ def history_of(commands: np.ndarray, events: np.ndarray, resting: Resting) -> np
             asked_ns, acted_ns = placed.pop(name, 0), exchange_ns
         else:
             continue
-        if asked_ns and acted_ns:
-            rows.setdefault(asked_ns, []).append((acted_ns, known_ns))
-        elif asked_ns and kind == EventKind.ORDER_REJECTED:
-            refused.append((asked_ns, known_ns))
-    returned_ns = [known_ns - acted_ns for several in rows.values() for acted_ns, known_ns in several]
+        if asked_ns and (acted_ns or kind == EventKind.ORDER_REJECTED):
+            found.append(Request(kind != EventKind.ORDER_CANCELLED, asked_ns, acted_ns, known_ns))
+    return found
+
+
+def clock_of(requests: Sequence[Request]) -> int:
+    """What the venue's times lack to be by our clock, in ns: the least by which no placement came to rest before it was
+    decided on, or after that was known. Other clocks would do as well; nobody measured the venue's."""
+    dated = [one for one in requests if one.is_placement and one.acted_ns]
+    behind_ns = max((one.asked_ns - one.acted_ns for one in dated), default=0)
+    ahead_ns = max((one.acted_ns - one.known_ns for one in dated), default=0)
+    if behind_ns > 0 and ahead_ns > 0:
+        return 0  # no clock fits them all
+    return behind_ns if behind_ns > 0 else -max(ahead_ns, 0)
+
+
+def history_of(requests: Sequence[Request], clock_ns: int) -> np.ndarray:
+    """Measured latencies, int64[n, 3] with request times that increase: decided on, acted on, known here, by our clock.
+
+    Several requests at one time, a cancel and a placement, count as their mean. A refusal names no time: it is taken to
+    have been on its way back as long as other answers were, in the median. What still lies outside its two times is
+    brought between them.
+
+    A simulated line is first in, first out, and the venue's is not: requests that overtook each other are taken to have
+    been acted on together, at the mean of their times.
+    """
+    returned_ns = [one.known_ns - one.acted_ns - clock_ns for one in requests if one.acted_ns]
     usual_ns = int(np.median(returned_ns)) if returned_ns else 0
-    for asked_ns, known_ns in refused:
-        rows.setdefault(asked_ns, []).append((known_ns - usual_ns, known_ns))
+    rows: dict[int, list[tuple[int, int]]] = {}
+    for one in requests:
+        acted_ns = one.acted_ns + clock_ns if one.acted_ns else one.known_ns - usual_ns
+        rows.setdefault(one.asked_ns, []).append((acted_ns, one.known_ns))
     means = [(asked_ns, *(sum(column) // len(column) for column in zip(*rows[asked_ns]))) for asked_ns in sorted(rows)]
     return _in_line(np.array(means, np.int64).reshape(-1, 3))
 

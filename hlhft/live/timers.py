@@ -6,13 +6,12 @@ fires brings a draw, the machine's only randomness: it is taken from the system 
 
 from __future__ import annotations
 
-import asyncio
 import heapq
 import random
 from collections.abc import Callable
 
 from hlhft.hyperliquid.backoff import DRAWS
-from hlhft.live.clock import Clock
+from hlhft.live.loop import Handle, Loop, Time
 
 NAMES_MAX = 256  # timers that may be set at one time; more is an error of this program
 STALE_MAX = 1024  # entries of the heap that were replaced, before it is made anew
@@ -25,7 +24,7 @@ Key = tuple[str, str]  # owner, name
 class Timers:
     """All timers of an event loop. `draw` gives whole numbers below `hlhft.hyperliquid.backoff.DRAWS`."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, clock: Clock, *, draw: Callable[[], int] | None = None) -> None:
+    def __init__(self, loop: Loop, clock: Time, *, draw: Callable[[], int] | None = None) -> None:
         self._loop = loop
         self._clock = clock
         self._system = random.SystemRandom()
@@ -33,7 +32,7 @@ class Timers:
         self._owners: dict[str, Fired] = {}
         self._due: dict[Key, int] = {}
         self._heap: list[tuple[int, Key]] = []
-        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm: Handle | None = None
         self._alarm_ns = 0
         self._is_closed = False
 

@@ -21,7 +21,7 @@ from hlhft.report.attribution import HOUR_NS, PART_NAMES, Attribution, Parts
 from hlhft.report.bootstrap import student_quantile
 from hlhft.report.grid import Grid
 from hlhft.report.markouts import block_mean, block_ns_of
-from hlhft.report.matching import WINDOW_NS, Matched, matched, shared_orders
+from hlhft.report.matching import WINDOW_NS, Kept, Matched, matched, shared_orders
 from hlhft.report.metrics import LaneLog
 from hlhft.report.numbers import DASH, count, counted, duration, moment, money, percent, plain, plus_minus, signed
 
@@ -30,6 +30,7 @@ DAY_NS = 24 * HOUR_NS
 ALL, BOTH, BUY, SELL = "all", "both", "buy", "sell"
 POINTS_MAX = 1200  # of a line of the figure
 INK = "ink"  # the page's text colour
+_CROSSED = 3  # hlhft.venue.recorded.FillReason
 _COLOURS = ("#6a6fc1", "#e08e45", "#1f8a70", "#d1495b", "#7d8597")
 WORLDS_MAX = 1 + len(_COLOURS)
 SPANS_MAX = 48  # of a table; of more hours, days are shown, the newest
@@ -88,6 +89,9 @@ class Figures:
     volume_usdc: float
     fill_rate: float | None  # orders filled at least in part, of the orders
     maker_share: float | None  # of the volume
+    # Of the fills: because the recorded book moved through the order's price. Whoever moved it did not know of the
+    # order and might not have come; None where nobody says how orders filled, as at the market.
+    crossed_share: float | None
     wait_ns: int | None  # from the decision to the fill, mean
     markouts: tuple[After, ...]  # by MARKOUTS_NS
     parts: dict[str, float]  # of the profit, USDC; funding belongs to no side
@@ -133,13 +137,18 @@ class Comparison:
     simulated: tuple[WorldFigures, ...]
     matches: tuple[Matched, ...]  # one for each simulation
     orders_shared: tuple[float | None, ...]  # of each: how much of what was placed live it placed as well
+    kept: tuple[Kept, ...]  # one for each simulation, or none: the session's own orders before its queue model
     window_ns: int
     remarks: tuple[str, ...] = ()  # how far the simulation is not the session, in sentences
 
     @property
     def verdicts(self) -> tuple[str, ...]:
-        """A sentence for each simulation."""
-        return tuple(_verdict(self.live, one, match) for one, match in zip(self.simulated, self.matches, strict=True))
+        """Sentences for each simulation: what its queue model makes of the session's orders, and what comes of it when
+        it decides by itself."""
+        anew = [_verdict(self.live, one, match) for one, match in zip(self.simulated, self.matches, strict=True)]
+        if not self.kept:
+            return tuple(anew)
+        return tuple(f"{_kept_words(self.live, one)} {sentence}" for one, sentence in zip(self.kept, anew, strict=True))
 
     @property
     def sentence(self) -> str:
@@ -167,6 +176,7 @@ class Comparison:
                     self.simulated, self.matches, self.orders_shared, self.verdicts, strict=True
                 )
             ],
+            "kept": [asdict(one) for one in self.kept],
             "window_s": self.window_ns / 1e9,
             "remarks": list(self.remarks),
         }
@@ -180,6 +190,7 @@ class Comparison:
             _row("volume, USDC", found, [one.volume_usdc for one in found], _whole, lambda value: signed(value, 0)),
             _row("orders that filled", found, [one.fill_rate for one in found], percent, _points),
             _row("as maker", found, [one.maker_share for one in found], percent, _points),
+            _row("by a book that moved through", found, [one.crossed_share for one in found], percent, _points),
             _row("decision to fill", found, [one.wait_ns for one in found], duration, _longer),
         ]
         for place, horizon_ns in enumerate(MARKOUTS_NS):
@@ -200,6 +211,7 @@ class Comparison:
         names = (self.live.name, *(one.name for one in self.simulated))
         heads = ("fills", "volume", "profit")
         return (
+            *self._kept_grids(),
             Grid(
                 title="Live and simulated",
                 note="The same strategy, settings, position and market data, without its own orders in the books; what"
@@ -215,6 +227,28 @@ class Comparison:
                 rows=tuple((market, side, *self._short(market, side)) for market, side in self.groups[1:]),
             ),
             self._spans_grid(names),
+        )
+
+    def _kept_grids(self) -> tuple[Grid, ...]:
+        if not self.kept:
+            return ()
+        ours = self.live.total
+        rows = (
+            ("fills", count(ours.fills), *(count(one.fills) for one in self.kept)),
+            ("volume, USDC", plain(ours.volume_usdc, 0), *(plain(one.volume_usdc, 0) for one in self.kept)),
+            ("orders that filled", count(self.kept[0].orders_live), *(count(one.orders_filled) for one in self.kept)),
+            ("of these in both", DASH, *(count(one.orders_both) for one in self.kept)),
+            ("live fills that it has", DASH, *(percent(one.matched.of_live) for one in self.kept)),
+            ("its fills that were live", DASH, *(percent(one.matched.of_simulated) for one in self.kept)),
+        )
+        return (
+            Grid(
+                title="The session's own orders before a queue model",
+                note="Each order rests from when it did until it was ended; nothing is decided anew, so what differs is"
+                " the model.",
+                heads=("", self.live.name, *(one.queue for one in self.kept)),
+                rows=rows,
+            ),
         )
 
     def _short(self, market: str, side: str) -> tuple[str, ...]:
@@ -263,8 +297,11 @@ class Comparison:
         """Market and side of every table that `rows` gives, all of it first."""
         return tuple((one.market, one.side) for one in self.live.groups)
 
-    def figure(self) -> dict[str, Any]:
-        """Filled volume since the beginning in every world, as a plotly figure of at most POINTS_MAX points a line."""
+    def figure(self) -> dict[str, Any] | None:
+        """Filled volume since the beginning in every world, as a plotly figure of at most POINTS_MAX points a line;
+        None where nothing filled in any."""
+        if not any(one.total.fills for one in (self.live, *self.simulated)):
+            return None
         traces = []
         for place, one in enumerate((self.live, *self.simulated)):
             chosen = np.unique(
@@ -287,9 +324,15 @@ class Comparison:
 
 
 def compare(
-    live: World, simulated: Sequence[World], *, remarks: Sequence[str] = (), window_ns: int = WINDOW_NS
+    live: World,
+    simulated: Sequence[World],
+    *,
+    kept: Sequence[Kept] = (),
+    remarks: Sequence[str] = (),
+    window_ns: int = WINDOW_NS,
 ) -> Comparison:
-    """Measures the worlds, at least one and at most WORLDS_MAX - 1 simulations, all of the same markets."""
+    """Measures the worlds, at least one and at most WORLDS_MAX - 1 simulations, all of the same markets; `kept` is one
+    for each simulation, or nothing."""
     assert 1 <= len(simulated) < WORLDS_MAX, "a comparison has two worlds at least, and a colour for each"
     assert all(list(one.lane.markets) == list(live.lane.markets) for one in simulated), "the markets are the session's"
     markets = live.lane.markets
@@ -299,6 +342,7 @@ def compare(
         simulated=tuple(figures_of(one) for one in simulated),
         matches=tuple(matched(fills, one.lane.log[one.is_ours], markets, window_ns=window_ns) for one in simulated),
         orders_shared=tuple(shared_orders(live.placed, one.placed, markets, window_ns=window_ns) for one in simulated),
+        kept=tuple(kept),
         window_ns=window_ns,
         remarks=tuple(remarks),
     )
@@ -350,6 +394,7 @@ def _figures(world: World, market: str, side: str, chosen: np.ndarray, placed: n
         volume_usdc=volume,
         fill_rate=known / orders if orders else None,
         maker_share=float(value[log["maker"] == 1].sum()) / volume if volume > 0.0 else None,
+        crossed_share=float((log["reason"] == _CROSSED).mean()) if len(log) and (log["reason"] > 0).all() else None,
         wait_ns=max(round(sum(waits) / len(waits)), 0) if waits else None,
         markouts=tuple(
             _after(log, world.mid_half_ticks[chosen, place], value, horizon_ns)
@@ -411,7 +456,16 @@ def _differences(live: WorldFigures, simulated: WorldFigures) -> list[dict[str, 
             "side": ours.side,
             **{
                 name: _less(getattr(theirs, name), getattr(ours, name))
-                for name in ("orders", "fills", "volume_usdc", "fill_rate", "maker_share", "wait_ns", "profit_usdc")
+                for name in (
+                    "orders",
+                    "fills",
+                    "volume_usdc",
+                    "fill_rate",
+                    "maker_share",
+                    "crossed_share",
+                    "wait_ns",
+                    "profit_usdc",
+                )
             },
             "markouts": [
                 {
@@ -476,21 +530,40 @@ def _longer(value: int | None) -> str:
     return DASH if value is None else f"{signed(value / 1e9, 3)} s"
 
 
+def _kept_words(live: WorldFigures, one: Kept) -> str:
+    """What a queue model makes of the session's own orders."""
+    what = f"Of the session's own orders the queue model {one.queue} fills"
+    ours = live.total
+    if not ours.fills or not one.fills:
+        return f"{what} {counted(one.fills, 'part')}, the market filled {count(ours.fills)}."
+    return (
+        f"{what} {_amount(one.volume_usdc / ours.volume_usdc)} the market did, and {percent(one.matched.of_live, 0)} of"
+        " the live fills are among its."
+    )
+
+
+def _amount(ratio: float) -> str:
+    """How much one volume is of another: "12 % more than"."""
+    if abs(ratio - 1.0) < 0.005:
+        return "as much as"
+    return f"{percent(abs(ratio - 1.0), 0)} {'more' if ratio > 1.0 else 'less'} than"
+
+
 def _verdict(live: WorldFigures, simulated: WorldFigures, match: Matched) -> str:
     """How much more the simulation fills, how many fills the two share, and what a fill is worth there."""
     ours, theirs = live.total, simulated.total
-    name = f"The simulation with the queue model {simulated.name}"
+    name = f"Deciding anew, a simulation with {simulated.name}"
     if not ours.fills and not theirs.fills:
         return f"{name} fills nothing, and neither did the market."
     if not ours.fills:
         return f"{name} has {counted(theirs.fills, 'fill')} where the market had none: it flatters."
     if not theirs.fills:
         return f"{name} has no fill where the market had {counted(ours.fills, 'fill')}: it is too strict."
-    more = theirs.volume_usdc / ours.volume_usdc - 1.0
-    amount = "as much as" if abs(more) < 0.005 else f"{percent(abs(more), 0)} {'more' if more > 0.0 else 'less'} than"
+    moved = f"; {percent(theirs.crossed_share, 0)} of its own came of a book that moved through their price"
+    amount = _amount(theirs.volume_usdc / ours.volume_usdc)
     return (
-        f"{name} fills {amount} the market did, and has {percent(match.of_live, 0)} of the live fills;"
-        f" {_worth(ours.markouts[-1], theirs.markouts[-1])}."
+        f"{name} fills {amount} the market did, and has {percent(match.of_live, 0)} of the live fills"
+        f"{moved if theirs.crossed_share else ''}; {_worth(ours.markouts[-1], theirs.markouts[-1])}."
     )
 
 

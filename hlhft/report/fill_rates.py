@@ -25,7 +25,8 @@ HORIZON_NS = 10_000_000_000  # of the markout
 
 PLACED_DTYPE = np.dtype(
     [
-        ("ts_ns", np.int64),  # when it came to rest at the venue
+        ("ts_exch_ns", np.int64),  # when it came to rest at the venue, 0 where that was not told
+        ("ts_local_ns", np.int64),  # when we learned of it
         ("order_id", np.int64),
         ("price_ticks", np.int64),
         ("touch_ticks", np.int64),  # the best price of its own side then, 0 unknown or none
@@ -65,7 +66,9 @@ class FillBand:
     share: float
     low: float  # Wilson's band around the share
     high: float
-    wait_ns_median: int | None  # from coming to rest to the first fill
+    wait_ns_median: (
+        int | None
+    )  # from coming to rest to the first fill; without the venue's time, from and to hearing of it
     markout_bp: float | None  # of their fills after HORIZON_NS, before fees
     markout_error_bp: float | None
 
@@ -130,10 +133,13 @@ class _Joined:
         self, placed: np.ndarray, order_of: np.ndarray, log: np.ndarray, mid: np.ndarray, value: np.ndarray
     ) -> None:
         self._order_of, self._ts_ns, self._value = order_of, log["ts_exch_ns"], value
-        first_ns = np.full(len(placed), np.iinfo(np.int64).max)
-        np.minimum.at(first_ns, order_of[order_of >= 0], self._ts_ns[order_of >= 0])
-        self.is_filled = first_ns < np.iinfo(np.int64).max
-        self._wait_ns = first_ns - placed["ts_ns"]
+        first = np.full(len(placed), len(log))
+        np.minimum.at(first, order_of[order_of >= 0], np.flatnonzero(order_of >= 0))
+        self.is_filled = first < len(log)
+        self._wait_ns = np.zeros(len(placed), np.int64)
+        filled = log[first[self.is_filled]]
+        exch, local = (filled[name] - placed[name][self.is_filled] for name in ("ts_exch_ns", "ts_local_ns"))
+        self._wait_ns[self.is_filled] = np.where(placed["ts_exch_ns"][self.is_filled] > 0, exch, local)
         price = 2.0 * log["price_ticks"]
         self._moved_bp = log["side"] * (mid - price) / price * 1e4
         self._is_known = mid > 0

@@ -24,6 +24,20 @@ class Matched:
     volume_of_simulated: float | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """What a queue model fills of the very orders that the session placed, each at rest from when to when it was: no
+    decision differs, so what differs is the model's."""
+
+    queue: str
+    fills: int
+    volume_usdc: float
+    orders_filled: int  # at least in part
+    orders_live: int  # that filled at the market
+    orders_both: int
+    matched: Matched
+
+
 def matched(
     live: np.ndarray, simulated: np.ndarray, markets: Sequence[Market], *, window_ns: int = WINDOW_NS
 ) -> Matched:

@@ -52,7 +52,7 @@ def render(results: Results) -> str:
             *_table_heading(results),
             _table(results, found[:1]),
             "<h2>How it went</h2>",
-            f'<div class="bar">{"".join(chosen)}</div>',
+            f'<div class="bar">{"".join(chosen)}</div>' if len(chosen) > 1 else "",
             _charts(drawn, markets, results.stamp),
             *_compared(results, drawn),
             "<h2>More figures</h2>",

@@ -123,7 +123,7 @@ def price_figure(one: ScenarioResult, index: int) -> Figure:
                 "hovertemplate": f"{name[:-1]} %{{text}}<br>at %{{y:,}}<extra></extra>",
             }
         )
-    return {"data": traces, "layout": {"yaxis": {}}}
+    return {"data": traces, "layout": {"yaxis": {"tickformat": ","}}}
 
 
 def inventory_figure(one: ScenarioResult) -> Figure:
@@ -143,12 +143,12 @@ def inventory_figure(one: ScenarioResult) -> Figure:
     return {"data": traces, "layout": {"yaxis": {"title": {"text": "USDC"}, "zeroline": True}}}
 
 
-def charted_markets(one: ScenarioResult) -> list[int]:
-    """Places of the markets that get charts: all, or the most traded MARKETS_MAX."""
+def charted_markets(one: ScenarioResult, *, most_traded_first: bool = False) -> list[int]:
+    """Places of the markets that get charts: all, or the most traded MARKETS_MAX; in their order, or by that."""
     fills = one.lane.fills()
     value = np.bincount(fills["market"], one.lane.value_usdc(fills), minlength=len(one.lane.markets))
     order = np.argsort(-value, kind="stable")[:MARKETS_MAX]
-    return sorted(int(index) for index in order)
+    return order.tolist() if most_traded_first else sorted(order.tolist())
 
 
 def markout_figure(one: ScenarioResult) -> Figure:
@@ -260,7 +260,7 @@ def figures(
             "comparison": _finished(comparison, stamp) if comparison is not None else None,
             "prices": [
                 {"market": one.lane.markets[index].name, **_stamped(price_figure(one, index), stamp)}
-                for index in charted_markets(scenarios[0])
+                for index in charted_markets(scenarios[0], most_traded_first=True)
             ],
         }
         for one in scenarios

@@ -147,7 +147,8 @@ def test_orders_that_came_to_rest_are_kept_where_they_are_wanted_and_change_noth
     assert mine["price_ticks"].tolist() == [99_970, 100_030, 100_030, 99_970]
     assert mine["touch_ticks"].tolist() == [99_930, 100_050, 100_030, 99_930]
     assert mine["ahead_lots"].tolist() == [0.0, 0.0, 1600.0, 0.0]
-    assert (np.diff(mine["ts_ns"]) >= 0).all() and mine["ts_ns"][0] > output.first_ns
+    assert (np.diff(mine["ts_exch_ns"]) >= 0).all() and mine["ts_exch_ns"][0] > output.first_ns
+    assert (mine["ts_local_ns"] > mine["ts_exch_ns"]).all()
     # Logged with hardly any room and never more than the bound, they are the first ones, and all fills are there.
     monkeypatch.setattr(replays, "FILL_ROWS", RING)
     monkeypatch.setattr(replays, "ORDERS_MAX", 5)

@@ -10,6 +10,7 @@ import pytest
 from hlhft import cli
 from hlhft.backtest.runs import FILES
 from hlhft.cli.report import journal_of, name_of
+from tests.live.journal.brains import Session
 from tests.live.test_session_report import session
 
 
@@ -39,6 +40,20 @@ def test_a_session_is_reported_from_any_of_its_folders(ran: Path, capsys: pytest
         assert Path("again", "report.html").read_bytes() == first, path
 
 
+def test_an_engine_that_still_runs_is_reported_as_far_as_it_came(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = Session(tmp_path / "mine" / "state" / "journal")
+    made.run(20)
+    code, said, _ = report(capsys, tmp_path / "mine", "--json")
+    assert code == 0 and json.loads(said)["scenarios"][0]["trading"]["orders_placed"] > 0
+    made.run(20, seed=2)
+    made.journal.close()
+    code, later, _ = report(capsys, tmp_path / "mine", "--json")
+    assert code == 0 and json.loads(later)["events"] > json.loads(said)["events"]
+
+
 def test_the_figures_as_json(ran: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, said, _ = report(capsys, ran, "--json", "--session", 7, "--output", "figures")
     assert code == 0
@@ -51,7 +66,7 @@ def test_the_figures_as_json(ran: Path, capsys: pytest.CaptureFixture[str]) -> N
 
 def test_a_session_beside_simulations_of_its_time(ran: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, said, _ = report(capsys, ran, "--compare")
-    assert code == 0 and "The simulation with the queue model risk-averse fills " in said
+    assert code == 0 and "Deciding anew, a simulation with risk-averse fills " in said
     page = Path("runs", "mine-session-7", "report.html").read_text()
     assert "Beside a simulation of the same time" in page and "Live and simulated by market and side" in page
     told = json.loads(Path("runs", "mine-session-7", "results.json").read_text())["comparison"]

@@ -183,7 +183,7 @@ def test_the_parts_of_a_session_know_what_the_one_before_left(tmp_path: Path, en
         assert begin_session(store, tmp_path / "journal") == 2
         journal = open_journal(
             CONFIG, tmp_path / "journal", brain, session=2, strategy=STRATEGY, markets=(ETH, ETH), shown="x",
-            compresses=False,
+            compress=False,
         )  # fmt: skip
         connects, messages = budgets_of(CONFIG)
         async with contextlib.AsyncExitStack() as stack:

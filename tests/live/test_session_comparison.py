@@ -31,7 +31,7 @@ from tests.live.engines import (
     until,
     write_settings,
 )
-from tests.live.journal.brains import Session, answers, frame
+from tests.live.journal.brains import STRATEGY, Session, answers, frame
 
 NOTING = Path(__file__).parent / "journal" / "noting.py"
 START = 1_790_000_000 * SECOND
@@ -42,8 +42,8 @@ VISIBLE = int(EventFlag.EXCHANGE_VISIBLE | EventFlag.LOCAL_VISIBLE)
 class Quoting(Session):
     """Quotes ten ticks around the middle; each action is answered within a millisecond."""
 
-    def __init__(self, folder: Path, **more: int) -> None:
-        super().__init__(folder / "journal", name=str(NOTING), now_ns=more.pop("now_ns", START), **more)
+    def __init__(self, folder: Path, *, name: str = STRATEGY, now_ns: int = START, session: int = 7) -> None:
+        super().__init__(folder / "journal", session=session, name=name, now_ns=now_ns)
 
     def show(self, *middles: int) -> None:
         """A picture of the book each tenth of a second, around these prices."""
@@ -104,7 +104,7 @@ def test_a_session_without_fills_is_simulated_order_by_order(tmp_path: Path) -> 
 
 
 def test_known_fills_give_the_figures_that_they_should(tmp_path: Path) -> None:
-    made = Quoting(tmp_path)
+    made = Quoting(tmp_path, name=str(NOTING))
     made.show(100_000, 100_000)
     # Offers at 99,985 cross our bid at 99,990. The venue filled half of what it shows there, and an offer of ours as
     # well, which no picture explains.
@@ -130,6 +130,9 @@ def test_known_fills_give_the_figures_that_they_should(tmp_path: Path) -> None:
     assert after_1_s.mean_bp == pytest.approx(30 / 100_010 * 1e4)
     # Decided on with the first picture, which came 50 ms after its block.
     assert ours.wait_ns == theirs.wait_ns == 2 * EVERY_NS - 50 * MS
+    (own,) = found.kept
+    assert (own.fills, own.orders_filled, own.orders_live, own.orders_both) == (1, 1, 2, 1)
+    assert own.volume_usdc == pytest.approx(1000 * 99_990 / 1e6) and own.matched.of_live == 1 / 2
     assert "fills 33 % less than the market did, and has 50 % of the live fills" in found.verdicts[0]
 
 
@@ -195,3 +198,39 @@ def test_a_session_without_its_market_data_or_its_beginning_is_refused(tmp_path:
         compare_session(journal)
     with pytest.raises(JournalError, match="there is no journal"):
         compare_session(tmp_path)
+
+
+@pytest.mark.processes
+def test_a_session_at_an_exchange_in_two_markets(exchange: Exchange, market: Trader, tmp_path: Path) -> None:
+    """It alone is the best price of both markets, so what a simulation sees there is the market maker far behind it.
+    Whoever hits its orders would have hit the simulated ones, and nothing else does."""
+    owner = Owner(exchange.url, 21)
+    path = write_settings(tmp_path, exchange, owner)
+
+    def both_sides() -> bool:
+        return all(owner.sides(coin) == {"A", "B"} for coin in COINS)
+
+    async def trades() -> None:
+        async with engine(path) as (there, _):
+            await until(both_sides)
+            for asset, size in ((ETH, "0.05"), (BTC, "0.002")):
+                limit = PRICES[asset] + PRICES[asset] // 1000
+                await asyncio.to_thread(market.orders, (asset, True, str(limit - 1), size, "Ioc"))
+                await until(lambda: there.status().markets[asset].fills)  # noqa: B023
+                await until(both_sides)
+
+    run_on_uvloop(trades)
+    found = compare_session(tmp_path / "state" / "journal")
+    told_fills = owner.ask("userFills")
+    assert found.live.total.fills == len(told_fills) == 2
+    assert found.live.total.volume_usdc == pytest.approx(sum(float(one["px"]) * float(one["sz"]) for one in told_fills))
+    assert {one.market for one in found.live.groups} == {ALL, *COINS}
+    for one in found.kept:
+        assert (one.orders_filled, one.orders_both, one.matched.of_live, one.matched.of_simulated) == (2, 2, 1.0, 1.0)
+        assert one.volume_usdc == pytest.approx(found.live.total.volume_usdc)
+    for one, match in zip(found.simulated, found.matches, strict=True):
+        assert (match.of_live, match.of_simulated) == (1.0, 1.0), one.name
+        for coin in COINS:
+            assert group(one, coin).fills == group(found.live, coin).fills
+            assert group(one, coin).volume_usdc == pytest.approx(group(found.live, coin).volume_usdc)
+    assert all("clock" in remark for remark in found.remarks)

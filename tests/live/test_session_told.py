@@ -13,7 +13,18 @@ from hlhft.core.state import COMMAND_DTYPE, CommandKind
 from hlhft.events import EVENT_DTYPE, EventKind
 from hlhft.live.journal.recording import JournalSource
 from hlhft.live.journal.resting import Resting
-from hlhft.live.session_told import CONTROLS, Told, _in_line, _never_falling, history_of, told
+from hlhft.live.session_told import (
+    CONTROLS,
+    Request,
+    Told,
+    _in_line,
+    _never_falling,
+    clock_of,
+    history_of,
+    requests_of,
+    rested_of,
+    told,
+)
 from tests.core.worlds import COIN, MS, START, event
 from tests.live.journal.brains import Session
 
@@ -50,7 +61,10 @@ def test_only_what_no_simulation_makes_itself_is_told_it() -> None:
     assert not own & set(CONTROLS)
 
 
-def history(*rows: tuple[CommandKind, int, int, int, int]) -> np.ndarray:
+Row = tuple[CommandKind, int, int, int, int]
+
+
+def requests(*rows: Row) -> list[Request]:
     """Of (kind, order, decided on, acted on or 0, known here), in ms."""
     commands, events = [], []
     for kind, order_id, asked_ms, acted_ms, known_ms in rows:
@@ -61,8 +75,13 @@ def history(*rows: tuple[CommandKind, int, int, int, int]) -> np.ndarray:
         one = event(answer if acted_ms else K.ORDER_REJECTED, START + known_ms * MS, order_id=order_id)
         one["ts_exch_ns"] = START + acted_ms * MS if acted_ms else 0
         events.append(one)
-    found = history_of(np.concatenate(commands), np.concatenate([np.zeros(0, EVENT_DTYPE), *events]), Resting([COIN]))
-    return (found - START) // MS
+    return requests_of(np.concatenate(commands), np.concatenate(events), Resting([COIN]))
+
+
+def history(*rows: Row) -> list[list[int]]:
+    """What is made of them, in ms."""
+    found = requests(*rows)
+    return [[(time - START) // MS for time in row] for row in history_of(found, clock_of(found)).tolist()]
 
 
 PLACE, CANCEL = CommandKind.PLACE, CommandKind.CANCEL
@@ -70,27 +89,56 @@ PLACE, CANCEL = CommandKind.PLACE, CommandKind.CANCEL
 
 def test_requests_are_told_in_order_of_asking() -> None:
     found = history((PLACE, 2, 100, 180, 190), (PLACE, 1, 10, 90, 95), (CANCEL, 1, 200, 260, 400))
-    assert found.tolist() == [[10, 90, 95], [100, 180, 190], [200, 260, 400]]
+    assert found == [[10, 90, 95], [100, 180, 190], [200, 260, 400]]
 
 
 def test_several_at_one_time_are_one_and_a_refusal_took_as_long_as_others() -> None:
     found = history((CANCEL, 1, 10, 50, 60), (PLACE, 2, 10, 90, 100), (PLACE, 3, 200, 0, 290))
-    assert found.tolist() == [[10, 70, 80], [200, 280, 290]]
+    assert found == [[10, 70, 80], [200, 280, 290]]
 
 
 def test_requests_that_overtook_each_other_are_acted_on_together() -> None:
     found = history((PLACE, 1, 10, 120, 130), (CANCEL, 9, 30, 80, 300), (PLACE, 2, 200, 280, 290))
-    assert found.tolist() == [[10, 100, 130], [30, 100, 300], [200, 280, 290]]
+    assert found == [[10, 100, 130], [30, 100, 300], [200, 280, 290]]
 
 
-def test_clocks_that_disagree_give_no_time_before_the_request_or_after_the_answer() -> None:
-    assert history((PLACE, 1, 50, 20, 90)).tolist() == [[50, 50, 90]]
-    assert history((PLACE, 1, 50, 120, 90)).tolist() == [[50, 90, 90]]
+def test_a_clock_that_is_behind_or_ahead_is_set_right_by_placements() -> None:
+    behind = (PLACE, 1, 50, 20, 90), (PLACE, 2, 100, 110, 150), (CANCEL, 1, 200, 10, 300)
+    assert clock_of(requests(*behind)) == 30 * MS, "a cancel may be overtaken by an end that nobody asked for"
+    assert history(*behind) == [[50, 50, 90], [100, 140, 150], [200, 200, 300]]
+    ahead = (PLACE, 1, 50, 120, 90), (PLACE, 2, 100, 140, 150)
+    assert clock_of(requests(*ahead)) == -30 * MS
+    assert history(*ahead) == [[50, 90, 90], [100, 110, 150]]
+    assert clock_of(requests((PLACE, 1, 50, 20, 90), (PLACE, 2, 100, 200, 150))) == 0, "no clock fits both"
+    assert clock_of(requests((PLACE, 1, 50, 60, 90))) == clock_of([]) == 0
 
 
 def test_nothing_measured_is_an_empty_history() -> None:
-    found = history_of(np.zeros(0, COMMAND_DTYPE), np.zeros(0, EVENT_DTYPE), Resting([COIN]))
-    assert found.shape == (0, 3)
+    assert requests_of(np.zeros(0, COMMAND_DTYPE), np.zeros(0, EVENT_DTYPE), Resting([COIN])) == []
+    assert history_of([], 0).shape == (0, 3)
+
+
+def test_orders_rest_from_their_acknowledgement_until_something_else_than_a_fill_ends_them() -> None:
+    commands = np.zeros(3, COMMAND_DTYPE)
+    commands["kind"], commands["order_id"] = int(PLACE), [1, 2, 3]
+    commands["side"], commands["price_ticks"], commands["size_lots"] = 1, [1000, 1001, 1002], 5
+    events = np.concatenate(
+        [
+            event(K.ORDER_ACKNOWLEDGED, START + 2 * MS, order_id=2, aux0=12),
+            event(K.ORDER_ACKNOWLEDGED, START + MS, order_id=1, aux0=11),
+            event(K.ORDER_ACKNOWLEDGED, START + 3 * MS, order_id=2, aux0=12),  # told again
+            event(K.ORDER_REJECTED, START + 3 * MS, order_id=3),
+            event(K.ORDER_CANCELLED, START + 4 * MS, order_id=3),
+            event(K.ORDER_ACKNOWLEDGED, START + 5 * MS, order_id=2, aux0=13),  # modified
+            event(K.ORDER_EXPIRED, START + 9 * MS, order_id=1),
+            event(K.ORDER_CANCELLED, START + 9 * MS, order_id=2),
+        ]
+    )
+    found = rested_of(commands, events, Resting([COIN]), clock_ns=10 * MS)
+    assert [((row["ts_ns"] - START) // MS, row["is_over"], row["order_id"], row["price_ticks"]) for row in found] == [
+        (11, 0, 1, 1000), (12, 0, 2, 1001), (15, 1, 2, 1001), (19, 1, 1, 1000),
+    ]  # fmt: skip
+    assert len(rested_of(commands[:0], events, Resting([COIN]), 0)) == 0
 
 
 @given(st.lists(st.integers(-1000, 1000), max_size=30))

@@ -18,6 +18,7 @@ from hlhft.report.comparison import (
     WorldFigures,
     compare,
 )
+from hlhft.report.matching import Kept, Matched
 from hlhft.report.numbers import DASH, MINUS
 from tests.report.histories import SECOND
 from tests.report.worlds import COIN, OTHER, START, Hand
@@ -70,6 +71,17 @@ def test_orders_fills_and_volumes(found: Comparison) -> None:
     assert theirs.volume_usdc == pytest.approx(1.001 + 0.2505 + 0.99)
     assert ours.maker_share == pytest.approx(1.0 / 1.501) and theirs.maker_share == 1.0
     assert ours.wait_ns == (2 * SECOND + 2 * HOUR + 2 * SECOND) // 2
+
+
+def test_fills_of_a_book_that_moved_through_are_told_apart() -> None:
+    made, market = Hand("power:2"), Hand("live")
+    for number, reason in enumerate((1, 2, 3, 3)):
+        made.fill(number + 1, 1, 1000, 100, reason=reason)
+        market.fill(number + 1, 1, 1000, 100, reason=0)
+    found = compare(market.world(), [made.world()])
+    assert (found.live.total.crossed_share, found.simulated[0].total.crossed_share) == (None, 1 / 2)
+    assert dict(found.rows())["by a book that moved through"] == (DASH, "50.0 %", DASH)
+    assert "; 50 % of its own came of a book that moved through their price; " in found.verdicts[0]
 
 
 def test_sides_and_markets_add_up(found: Comparison) -> None:
@@ -156,6 +168,30 @@ def test_the_page_gets_its_sentence_and_tables(found: Comparison) -> None:
     assert [row[:3] for row in hours.rows] == [("2023-11-14 00:00", "1", "1"), ("2023-11-14 02:00", "1", "2")]
 
 
+def test_what_a_queue_model_makes_of_the_sessions_own_orders(found: Comparison) -> None:
+    match = Matched(pairs=1, of_live=1 / 2, of_simulated=1.0, volume_of_live=0.6, volume_of_simulated=1.0)
+    kept = Kept(
+        queue="risk-averse", fills=1, volume_usdc=1.501 * 1.1, orders_filled=1, orders_live=2, orders_both=1,
+        matched=match,
+    )  # fmt: skip
+    both = compare(live().world(), [simulated().world()], kept=[kept])
+    assert both.verdicts[0] == (
+        "Of the session's own orders the queue model risk-averse fills 10 % more than the market did, and 50 % of the"
+        f" live fills are among its. {found.verdicts[0]}"
+    )
+    table = both.grids()[0]
+    assert table.heads == ("", "live", "risk-averse")
+    assert table.rows[:4] == (
+        ("fills", "2", "1"), ("volume, USDC", "2", "2"), ("orders that filled", "2", "1"),
+        ("of these in both", DASH, "1"),
+    )  # fmt: skip
+    assert both.plain()["kept"][0]["matched"]["of_live"] == 1 / 2 and found.plain()["kept"] == []
+    none = compare(Hand("live").world(), [simulated().world()], kept=[kept])
+    assert none.verdicts[0].startswith(
+        "Of the session's own orders the queue model risk-averse fills 1 part, the market filled 0. Deciding anew"
+    )
+
+
 def test_more_hours_than_fit_are_shown_as_days() -> None:
     made = Hand("live")
     for number in range(SPANS_MAX + 1):
@@ -174,11 +210,16 @@ def test_the_figure_holds_the_volume_of_each_world() -> None:
         many.fill(number + 1, 1, 1000, 1)
     found = compare(many.world(), [simulated().world(), simulated("power:2").world()])
     figure = found.figure()
+    assert figure is not None
     assert [trace["name"] for trace in figure["data"]] == ["live", "risk-averse", "power:2"]
     assert len(figure["data"][0]["x"]) <= POINTS_MAX
     assert figure["data"][0]["y"][-1] == pytest.approx(3.0)
     assert figure["data"][1]["y"] == [1.0, 1.25, 2.24]
     assert msgspec.json.encode(figure)
+
+
+def test_without_any_fill_there_is_no_figure() -> None:
+    assert compare(Hand("live").world(), [Hand("power:2").world()]).figure() is None
 
 
 def test_two_markets_stay_apart() -> None:
@@ -223,7 +264,7 @@ def quoted(name: str, fills: int, *, lots: int = 1000, gain: int = 0) -> Hand:
 def test_the_verdict_says_which_way_the_simulation_errs() -> None:
     nothing, ten = Hand("live"), quoted("live", 10)
     assert verdict(nothing, Hand("power:2")) == (
-        "The simulation with the queue model power:2 fills nothing, and neither did the market."
+        "Deciding anew, a simulation with power:2 fills nothing, and neither did the market."
     )
     assert verdict(nothing, quoted("power:2", 2)).endswith("has 2 fills where the market had none: it flatters.")
     assert verdict(ten, Hand("power:2")).endswith("has no fill where the market had 10 fills: it is too strict.")

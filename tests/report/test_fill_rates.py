@@ -27,7 +27,8 @@ def order(
     number: int, behind_ticks: int = 0, *, side: int = 1, ahead: float = 0.0, at: int = 0, market: int = 0
 ) -> tuple:
     """An order at USDC ticks, so far behind the touch of its own side; PLACED_DTYPE's fields in their order."""
-    return (History([PERPETUAL]).start_ns + at, number, USDC, USDC + side * behind_ticks, 1, ahead, 0, market, side)
+    rested_ns = History([PERPETUAL]).start_ns + at
+    return (rested_ns, rested_ns, number, USDC, USDC + side * behind_ticks, 1, ahead, 0, market, side)
 
 
 def rates(made: History, *orders: tuple, later: int = 2 * USDC) -> FillRates:
@@ -80,7 +81,7 @@ def test_orders_are_counted_by_what_was_shown_at_their_price() -> None:
 
 
 def test_what_is_not_known_is_in_no_band() -> None:
-    unknown_touch = (*order(1)[:3], 0, *order(1)[4:])
+    unknown_touch = (*order(1)[:4], 0, *order(1)[5:])
     found = rates(History([PERPETUAL]), unknown_touch, order(2, ahead=-1.0))
     assert by_label(found.by_distance) == {"at the touch": (1, 0)}
     assert by_label(found.by_queue) == {"nothing": (1, 0)}
@@ -100,6 +101,18 @@ def test_an_order_fills_once_by_its_market_and_id_as_a_maker() -> None:
     assert (found.orders, found.filled) == (4, 2)
     (touch,) = found.by_distance
     assert touch.wait_ns_median == (SECOND + 3 * SECOND) // 2  # of 7 and of FINE's 9
+
+
+def test_without_the_venues_time_an_order_waits_by_our_own() -> None:
+    """It rested a second after the start by our clock, and its fill came a second later than at the venue."""
+    made = History([PERPETUAL])
+    made.wait(3 * SECOND)
+    made.fill(1, USDC, 1, order_id=1)
+    made.rows[0]["ts_local_ns"] += SECOND
+    (touch,) = rates(made, (0, *order(1, at=SECOND)[1:])).by_distance
+    assert touch.wait_ns_median == 3 * SECOND
+    (touch,) = rates(made, order(1, at=SECOND)).by_distance
+    assert touch.wait_ns_median == 2 * SECOND
 
 
 def test_the_markout_of_a_band_is_that_of_its_fills() -> None:

@@ -93,7 +93,8 @@ def test_the_most_traded_markets_are_charted() -> None:
     one = scenario(made)
     assert plots.charted_markets(one) == list(range(2, len(markets)))
     assert len(plots.inventory_figure(one)["data"]) == plots.MARKETS_MAX
-    assert plots.figures([one])[0]["prices"][0]["market"] == "M2"
+    assert plots.charted_markets(one, most_traded_first=True) == list(range(len(markets) - 1, 1, -1))
+    assert plots.figures([one])[0]["prices"][0]["market"] == "M9"
 
 
 def test_markouts_without_a_band_are_not_drawn() -> None:

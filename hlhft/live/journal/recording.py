@@ -33,8 +33,13 @@ class JournalSource(Source):
     snapshots_only = True
     unit = "row"
 
-    def __init__(self, path: Path, session: int | None = None) -> None:
-        """Raises JournalError when there is nothing, or the market data of a part was dropped; RecordError when a head
+    def __init__(
+        self, path: Path, session: int | None = None, *, clock_ns: int = 0, resting: Resting | None = None
+    ) -> None:
+        """`clock_ns` is added to the venue's times, which then are by our clock; `resting` what of the session's orders
+        rested when, where that is known already.
+
+        Raises JournalError when there is nothing, or the market data of a part was dropped; RecordError when a head
         is of another schema."""
         found = readings(path, session)
         if any(reading.form is Form.LEDGER for reading in found):
@@ -45,10 +50,13 @@ class JournalSource(Source):
         head = next(heads, None)
         if head is None:
             raise JournalError(f"{path}: there is not one whole record, so there is no market data")
-        super().__init__(path.name, [reading.path for reading in found], read_start(head.payload).markets, {})
+        super().__init__(
+            path.name, [reading.path for reading in found], read_start(head.payload).markets, {"clock_ns": clock_ns}
+        )
         self._journal = path
         self.session = head.session
-        self._resting: Resting | None = None
+        self._clock_ns = clock_ns
+        self._resting = resting
 
     @property
     def resting(self) -> Resting:
@@ -72,7 +80,11 @@ class JournalSource(Source):
 
     def _rows(self) -> Iterator[Events]:
         others = OthersOnly(self.resting)
-        return (others.of(rows) for rows in _gathered(market_data(self._journal, self.session)))
+        for rows in _gathered(market_data(self._journal, self.session)):
+            kept = others.of(rows)
+            if len(kept):
+                kept["ts_exch_ns"] += self._clock_ns
+                yield kept
 
 
 def export(path: Path, target: Path, session: int | None = None) -> int:

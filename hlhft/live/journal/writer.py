@@ -48,6 +48,7 @@ from hlhft.live.journal.records import (
     record_bytes,
 )
 from hlhft.live.journal.segments import PAGE_BYTES, JournalError, JournalFull, Name, Segment, prepare_folder
+from hlhft.monitor.histogram import Histogram
 
 SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX = 4 << 20, 4 << 30
 RESERVE_BYTES = 1 << 20  # of each segment, kept for the halt
@@ -115,7 +116,8 @@ class Journal:
     """The journal of one session. Everything but what `_keep` does belongs to one thread.
 
     Raises JournalFull when the disk has no room for two segments, JournalError when the folder cannot be used: nothing
-    has been sent then. `compress` starts a process over each closed segment (`hlhft.live.journal.retention`).
+    has been sent then. `compress` starts a process over each closed segment (`hlhft.live.journal.retention`). Without
+    `has_thread` whoever owns it calls `keep` every `sync_ms`. `segment` makes the files.
     """
 
     def __init__(
@@ -126,16 +128,20 @@ class Journal:
         *,
         session: int,
         compress: bool = True,
+        has_thread: bool = True,
         clock_ns: Callable[[], int] = time.time_ns,
+        segment: Callable[[Path, Name, int], Segment] = Segment,
     ) -> None:
         self.folder, self.settings, self.session = folder, settings, session
         self.step = 0  # calls of `inputs`
         self.sequence = 0  # of the last record
         self.synced_sequence = 0  # of the last record that survives a power cut
         self.number = 0  # of the segment
+        self.syncs = Histogram()  # times that the disk took; whoever holds `_flushing` counts
         self._source = source
         self._compress = compress
         self._clock_ns = clock_ns
+        self._make_segment = segment
         self._arrays: dict[int, tuple[np.ndarray, memoryview]] = {}
         self._checkpoint_at = settings.checkpoint_steps
         self._copied: tuple[int, bytes | memoryview] | None = None  # for the keeper to hash
@@ -143,6 +149,8 @@ class Journal:
         self._retired: list[Segment] = []  # full and not on disk yet, at most RETIRED_MAX
         self._spare: Segment | None = None
         self._spare_after_ns = 0
+        self._bytes_before = 0  # of segments that are full
+        self._known_ns = time.monotonic_ns()  # until when all that was appended is on disk
         self._tended = 0  # where the writer was when the last interval ended
         self._faults: dict[str, str] = {}
         self._head = bytearray()  # the newest head's payload
@@ -159,8 +167,8 @@ class Journal:
         self._full = 0  # how far they may go when the reserve is open
         try:
             prepare_folder(folder)
-            self._segment = Segment(folder, Name(session, 0), settings.segment_bytes)
-            self._spare = Segment(folder, Name(session, 1), settings.segment_bytes)
+            self._segment = segment(folder, Name(session, 0), settings.segment_bytes)
+            self._spare = segment(folder, Name(session, 1), settings.segment_bytes)
             self._take(self._segment)
             self._begin(0)
             self._segment.sync()
@@ -168,8 +176,10 @@ class Journal:
             raise JournalError(f"{folder}: the journal cannot be written here ({error.strerror})") from None
         self.synced_sequence = self.sequence
         self._segment.ahead(self._at, AHEAD_BYTES_MAX)
-        self._keeper = threading.Thread(target=self._keep, name="journal", daemon=True)
-        self._keeper.start()
+        self._keeper: threading.Thread | None = None
+        if has_thread:
+            self._keeper = threading.Thread(target=self._keep, name="journal", daemon=True)
+            self._keeper.start()
 
     # Appending, in the loop.
 
@@ -229,6 +239,17 @@ class Journal:
         """Room of the segment that is written, the reserve included where it is open."""
         return self._limit - self._at
 
+    @property
+    def bytes_appended(self) -> int:
+        """All that was written in this session."""
+        return self._bytes_before + self._at
+
+    @property
+    def lag_ns(self) -> int:
+        """For how long the oldest record has waited for the disk, at most; 0 when none waits."""
+        known_ns = self._known_ns
+        return time.monotonic_ns() - known_ns if self.synced_sequence < self.sequence else 0
+
     def use_reserve(self) -> None:
         """Opens the reserve of the segment that is written: what follows is the halt."""
         self._limit = self._full
@@ -261,7 +282,8 @@ class Journal:
     def close(self) -> None:
         """Writes the END, flushes, gives back the room that was not used. Raises JournalError when that fails."""
         self._stop.set()
-        self._keeper.join(CLOSE_TIMEOUT_S)
+        if self._keeper is not None:
+            self._keeper.join(CLOSE_TIMEOUT_S)
         self.use_reserve()
         self._end(EndReason.CLOSED)
         self._flush()
@@ -337,6 +359,7 @@ class Journal:
         old = self._segment
         with self._switching:  # the keeper must not take a record of the new segment for one of the old
             self._end(EndReason.ROTATED)
+            self._bytes_before += self._at
             self._take(spare)
             self._begin(spare.name.number)
             self._segment = spare
@@ -367,21 +390,28 @@ class Journal:
         if self._compressor is not None:
             self._compressor.start(Name(self.session, 0))
         while not self._stop.wait(self.settings.sync_ms / 1000):
-            self._flush()
-            self._hash()
-            self._provide()
-            if self._compressor is not None:
-                self._compressor.poll()
+            self.keep()
+
+    def keep(self) -> None:
+        """What takes time, once: flushes, hashes, prepares the next segment."""
+        self._flush()
+        self._hash()
+        self._provide()
+        if self._compressor is not None:
+            self._compressor.poll()
 
     def _flush(self) -> None:
         """Flushes what is new, and closes segments that are full."""
         with self._flushing:
+            began_ns = time.monotonic_ns()
             with self._switching:
                 sequence, segment, retired = self.sequence, self._segment, list(self._retired)
             if sequence == self.synced_sequence and not retired:
+                self._known_ns = began_ns
                 return
             try:
                 segment.sync()
+                self.syncs.note(time.monotonic_ns() - began_ns)
                 for full in retired:
                     full.sync()
                     full.close()
@@ -393,7 +423,7 @@ class Journal:
                 self._faults["sync"] = f"{self.folder}: the journal cannot be flushed to disk ({error.strerror})"
                 return
             if "sync" not in self._faults:
-                self.synced_sequence = sequence
+                self.synced_sequence, self._known_ns = sequence, began_ns
             self._tend()
 
     def _tend(self) -> None:
@@ -418,11 +448,13 @@ class Journal:
     def _provide(self) -> None:
         """Makes the next segment before it is needed; after a failure, not more often than SPARE_RETRY_NS."""
         with self._providing:
-            now_ns = time.monotonic_ns()
+            now_ns = self._clock_ns()
             if self._spare is not None or now_ns < self._spare_after_ns:
                 return
             try:
-                self._spare = Segment(self.folder, Name(self.session, self.number + 1), self.settings.segment_bytes)
+                self._spare = self._make_segment(
+                    self.folder, Name(self.session, self.number + 1), self.settings.segment_bytes
+                )
             except JournalError as error:
                 self._faults["spare"], self._spare_after_ns = str(error), now_ns + SPARE_RETRY_NS
             except OSError as error:

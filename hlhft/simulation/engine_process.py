@@ -1,0 +1,171 @@
+"""One life of an engine: all of `hlhft.live` that has no socket, wired as `hlhft.live.process` wires it.
+
+What stands in for something real: the loop and the clock (`Host`), sockets and HTTP, the thread of the store, and the
+thread and the disk of the journal. A kill drops all of it and keeps the folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from hlhft.hyperliquid import backoff
+from hlhft.hyperliquid.nonces import NonceAllocator
+from hlhft.hyperliquid.supervisor_table import Stage
+from hlhft.hyperliquid.watchdog_beats import Beat, EngineState, encode_beat
+from hlhft.hyperliquid.wire import ms_of
+from hlhft.live.assembly import begin_session, brain_of, budgets_of, open_journal, parts_of
+from hlhft.live.engine import Engine
+from hlhft.live.hub import Hub
+from hlhft.live.journal.records import Action
+from hlhft.live.leftovers import Leftovers
+from hlhft.live.process import BEAT_NS, STATES
+from hlhft.live.profit import ProfitTally
+from hlhft.live.store import open_store
+from hlhft.live.timers import Timers
+from hlhft.simulation.account import COINS, ENGINE, EXPIRES_AFTER_MS, SECRET, signer_of
+from hlhft.simulation.disk import Disk
+from hlhft.simulation.host import Host
+from hlhft.simulation.transports import SimulatedHttp, SimulatedTransport
+from hlhft.strategies import load as load_strategy
+
+if TYPE_CHECKING:
+    from hlhft.simulation.world import World
+
+LABEL = "engine"  # of its connections
+
+
+class EngineProcess:
+    """One life of an engine."""
+
+    def __init__(self, world: World) -> None:
+        self.host = host = Host(world.time, world.engine_wall)
+        self.host.after = world.judge.engine_turned
+        self.journal_folder = world.folder / "journal"
+        self._world = world
+        self._beats = 0
+        config, signer, random = world.config, signer_of(ENGINE), world.random
+        self._store = store = open_store(world.folder / "state", clock_ns=host.now_ns)
+        self.session = begin_session(store, self.journal_folder)
+        found, strategy = world.exchange.found(), load_strategy(config.strategy.name)
+        markets = tuple(found.markets)
+        http: Any = SimulatedHttp(world.network, host, LABEL)
+        self.disk = disk = Disk(host, random)
+        keeper: Any = disk
+        status: Any = None  # nobody asks
+        timers = Timers(host, host, draw=lambda: random.randrange(backoff.DRAWS))
+        connects, messages = budgets_of(config)
+        self.hub = hub = Hub(
+            clock=host, timers=timers, http=http, keeper=keeper, connects=connects, messages=messages
+        )  # fmt: skip
+        nonces = NonceAllocator(store.mark(signer.address))
+        brain = brain_of(config, strategy, markets)
+        self.journal = open_journal(
+            config, self.journal_folder, brain, session=self.session, strategy=strategy, markets=markets,
+            shown="a simulation", compress=False, has_thread=False, clock_ns=host.now_ns, segment=disk.segment,
+        )  # fmt: skip
+        parts = parts_of(
+            config, hub=hub, found=found, signer=signer, nonces=nonces, brain=brain, journal=self.journal, store=store,
+            base_url="http://exchange",
+        )  # fmt: skip
+        record = parts.keep.action
+
+        def signs(action: Action) -> None:
+            world.judge.signs(self, action)
+            record(action)
+
+        parts.keep.action = signs  # type: ignore[method-assign]
+        leftovers = Leftovers(hub, signer, nonces, mainnet=False, vault_address=None)
+        hub.timers.own("process", self._fired)
+        self.tally = ProfitTally(parts.markets)
+        self.engine = Engine(
+            parts, loop=host, status=status, tally=self.tally, leftovers=leftovers.cancel, collects=False,
+        )  # fmt: skip
+        self.lines = (self.engine.feed.line, *self.engine.orders.lines)
+        for line in self.lines:
+            line.transport = SimulatedTransport(line, world.network, host, LABEL)  # type: ignore[assignment]
+        self.lane = parts.brain.lane.lane
+        self._work: dict[str, Callable[[], None]] = {"beat": self._beat}
+        self.engine.start()
+        self._beat()
+        disk.keep(self.journal)
+
+    def kill(self, *, loses: bool) -> None:
+        """What is under way to the exchange still arrives, or is lost."""
+        self.host.kill()
+        for line in self.lines:
+            connection = line.transport.connection  # type: ignore[attr-defined]
+            if connection is not None:
+                connection.leave(loses=loses)
+        self.disk.drop()
+        self._store.close()
+
+    def freeze(self) -> None:
+        """The process stands still; the kernel goes on to take what comes."""
+        self.host.freeze()
+        for connection in self._world.network.of(LABEL):
+            connection.stand_still()
+
+    def thaw(self) -> None:
+        """It goes on: what came is there to be read, and all timers are due."""
+        if self.host.is_dead:
+            return
+        self.host.is_frozen = False
+        for connection in self._world.network.of(LABEL):
+            connection.go_on()
+        self.host.thaw()
+
+    @property
+    def is_trading(self) -> bool:
+        """Whether it agrees with the venue, and may quote."""
+        return self.engine.stage is Stage.TRADING and self.engine.feed.line.is_live and all(self.engine.feed.fresh)
+
+    def orders(self) -> set[int]:
+        """The client order ids of what may fill, as far as it knows."""
+        return {one.cloid for one in self.engine.parts.fates.live_orders()}
+
+    def positions(self) -> list[int]:
+        """In lots by market, as the core knows them."""
+        return [int(lots) for lots in self.engine.parts.brain.lane.positions["position_lots"][: len(COINS)]]
+
+    def _fired(self, name: str, draw: int) -> None:
+        self._work[name]()
+
+    def _beat(self) -> None:
+        now_ns = self.host.now_ns()
+        self.hub.timers.set("process", "beat", now_ns + BEAT_NS)
+        self._beats += 1
+        engine = self.engine
+        fates = engine.parts.fates
+        beat = Beat(
+            session=self.session, sequence=self._beats, time_ms=ms_of(now_ns), state=self._state(),
+            last_expiry_ms=fates.last_expiry_ms, expires_after_ms=EXPIRES_AFTER_MS, orders=len(fates.live_orders()),
+            reconciliation=engine.accounts.agreed,
+        )  # fmt: skip
+        self._world.carry(encode_beat(beat, SECRET))
+
+    def _state(self) -> EngineState:
+        return STATES[self.engine.stage]
+
+
+def config_text(address: str) -> str:
+    """The settings of an engine that is simulated, as a user writes them."""
+    return f"""
+[account]
+network = "local"
+base_url = "http://exchange"
+address = "{address}"
+owner = 7
+[engine]
+coins = ["BTC", "ETH"]
+[strategy]
+name = "two_sided"
+[strategy.params]
+half_spread_bp = 5
+[journal]
+segment_mib = 4
+sync_ms = 100
+checkpoint_steps = 1000
+[risk]
+order_notional_usdc_max = 2000
+"""

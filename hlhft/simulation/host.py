@@ -1,0 +1,116 @@
+"""One process in virtual time: its event loop, as far as the live parts use one, and its clock.
+
+It can be killed, and frozen: what is due while it stands still is done once it goes on, in the order of its times. Its
+clock is the one of production over a wall clock that drifts and leaps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from hlhft.live.clock import Clock
+from hlhft.simulation.time import SECOND, Call, Time
+
+WAITING_MAX = 100_000  # calls of a frozen process; more is an error of the simulation
+PPM = 1_000_000
+
+
+class Wall:
+    """The wall clock of a machine: it drifts, and somebody sets it. It outlives the processes there."""
+
+    def __init__(self, time: Time) -> None:
+        self.drift_ppm = 0
+        self._time = time
+        self._error_ns = 0  # beside the drift since then
+        self._since_ns = time.now_ns
+
+    @property
+    def error_ns(self) -> int:
+        """What it shows less the true time."""
+        return self._error_ns + (self._time.now_ns - self._since_ns) * self.drift_ppm // PPM
+
+    def now_ns(self) -> int:
+        """What it shows."""
+        return self._time.now_ns + self.error_ns
+
+    def drift(self, ppm: int) -> None:
+        """It gains or loses so much from now on."""
+        self._error_ns, self._since_ns, self.drift_ppm = self.error_ns, self._time.now_ns, ppm
+
+    def leap(self, step_ns: int) -> None:
+        """Somebody sets it."""
+        self._error_ns += step_ns
+
+    def set_right(self) -> None:
+        """Somebody sets it to the true time, and it drifts no more."""
+        self._error_ns, self._since_ns, self.drift_ppm = 0, self._time.now_ns, 0
+
+
+class Host:
+    """A loop and a clock (`hlhft.live.loop`). Nothing happens in it once it is killed."""
+
+    def __init__(self, time: Time, wall: Wall) -> None:
+        self.time = time
+        self.is_dead = self.is_frozen = False
+        self.after: Callable[[], None] = lambda: None  # what happened here; called after each of it
+        self._waiting: list[tuple[Callable[..., object], tuple[Any, ...]]] = []
+        self._clock = Clock(wall_ns=wall.now_ns, monotonic_ns=lambda: time.now_ns)
+
+    def kill(self) -> None:
+        """From now on nothing happens here any more."""
+        self.is_dead = True
+        self._waiting.clear()
+
+    def freeze(self) -> None:
+        """From now on what happens here waits."""
+        self.is_frozen = True
+
+    def thaw(self) -> None:
+        """What waits is done, and all goes on."""
+        self.is_frozen = False
+        waiting, self._waiting = self._waiting, []
+        for work, values in waiting:
+            self._do(work, values)
+
+    def _do(self, work: Callable[..., object], values: tuple[Any, ...]) -> None:
+        if self.is_dead:
+            return
+        if self.is_frozen:
+            self._waiting.append((work, values))
+            assert len(self._waiting) < WAITING_MAX, "a frozen process has more and more to do"
+            return
+        work(*values)
+        self.after()
+
+    # The clock.
+
+    @property
+    def steps(self) -> int:
+        """Leaps of the wall clock so far."""
+        return self._clock.steps
+
+    def now_ns(self) -> int:
+        """The time as this process has it."""
+        return self._clock.now_ns()
+
+    def discipline(self) -> int:
+        """As of a clock."""
+        return self._clock.discipline()
+
+    # The loop.
+
+    def at(self, at_ns: int, work: Callable[..., object], *values: Any) -> Call:
+        """Happens here at this true time."""
+        return self.time.at(at_ns, self._do, work, values)
+
+    def call_soon(self, callback: Callable[..., object], *args: Any) -> Call:
+        """In the next turn."""
+        return self.at(self.time.now_ns, callback, *args)
+
+    def call_later(self, delay: float, callback: Callable[..., object], *args: Any) -> Call:
+        """After so many seconds."""
+        return self.at(self.time.now_ns + round(delay * SECOND), callback, *args)
+
+    def set_exception_handler(self, handler: object) -> None:
+        """None is needed: what raises ends the run."""

@@ -1,0 +1,241 @@
+"""What must hold, looked at after every event on what it touched: the promises, held against the exchange's own books.
+
+A promise that does not hold raises `Violation`, which names it. The judge decides nothing and changes nothing.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from hlhft.core.brain import Brain
+from hlhft.exchange.order_records import OrderRecord
+from hlhft.hyperliquid.cloids import Cloid, parse
+from hlhft.hyperliquid.packing import ActionKind
+from hlhft.hyperliquid.supervisor_table import Stage
+from hlhft.live.journal.brains import state
+from hlhft.live.journal.records import Action
+from hlhft.live.replay import replay
+from hlhft.simulation.account import COINS, ENGINE, EXPIRES_AFTER_MS, OWNER, WATCHDOG
+from hlhft.simulation.time import MS, SECOND
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from hlhft.simulation.engine_process import EngineProcess
+    from hlhft.simulation.world import World
+
+# Expiry, what a watchdog takes for death or waits for a first beat, and the sweep.
+CLEARED_NS_MAX = EXPIRES_AFTER_MS * MS + 5 * SECOND + 2 * SECOND
+HALTED_NS_MAX = 3 * SECOND  # until nothing rests once it is halted and all goes well
+EXPOSURE_TOLERANCE = 10  # hlhft.core.risk.NOTIONAL_TOLERANCE: the price alone may do as much
+MARK_MEMORY_NS = 120 * SECOND  # a limit in money was checked at a mark no older than this
+SIGNERS = {"engine": ENGINE, "watchdog": WATCHDOG}
+# What the exchange refuses by a rule that we know: it was not to be sent at all (venue reference sections 4 and 7).
+KNOWN_RULES = (
+    b"Order has invalid price", b"Order has invalid size", b"tick size", b"minimum value of", b"cumulative requests",
+    b"is not above the lowest", b"is outside the window", b"weight limit", b"has no orders", b"too far from",
+    b"does not exist", b"Too many",
+)  # fmt: skip
+_ALWAYS = frozenset({ActionKind.CANCEL, ActionKind.CANCEL_BY_CLOID, ActionKind.NOOP})
+
+
+class Promise(StrEnum):
+    """What must hold."""
+
+    NONCE = "no nonce of a signer is used for two actions"
+    EXPOSURE = "the worst case of a market stays below its cap"
+    OWNED = "every own order at the exchange has an owner, or is gone in time"
+    SLOT = "an order has one living revision"
+    HALTED = "while halted nothing but cancels, noops and reducing orders is signed"
+    REACTION = "once halted nothing of it rests"
+    BUDGETS = "no budget falls below zero"
+    RULES = "nothing is sent that a known rule refuses"
+    PROOF = "no order that is over by our books lives at the exchange"
+    REPLAY = "a journal replays to the state that was live"
+    ALIVE = "nothing breaks inside the engine"
+    CONVERGES = "once all faults are over it trades again, or is flat"
+    AGREES = "engine and exchange name the same orders and positions"
+    PROFIT = "the parts of the profit sum to the change in equity"
+
+
+class Violation(Exception):
+    """A promise that does not hold."""
+
+    def __init__(self, promise: Promise, sentence: str) -> None:
+        super().__init__(f"{promise.name}: {sentence}")
+        self.promise = promise
+
+
+class Judge:
+    """Judges one world."""
+
+    def __init__(self, world: World) -> None:
+        self.events = 0
+        self.actions = 0  # that the engine had at the exchange
+        self.replays = 0
+        self._world = world
+        self._signed: dict[tuple[str, int], Any] = {}
+        self._unowned_ns = 0  # since when own orders are nobody's
+        self._halted_ns = 0
+        self._marks: list[tuple[int, tuple[int, ...]]] = []
+        self._number: int | None = None
+
+    # At the exchange.
+
+    def posted(self, label: str, request: dict[str, Any]) -> None:
+        """A signed request reached the exchange."""
+        self.actions += label == "engine"
+        if request["action"]["type"] == "noop":
+            return
+        known = self._signed.setdefault((label, request["nonce"]), request["signature"])
+        if known != request["signature"]:
+            raise Violation(Promise.NONCE, f"{label} signed two actions with the nonce {request['nonce']}")
+
+    def answered(self, label: str, body: bytes) -> None:
+        """The exchange answered one."""
+        if b"error" in body or b'"err"' in body:
+            for text in KNOWN_RULES:
+                if text in body:
+                    raise Violation(Promise.RULES, f"the exchange refused {label}: {body[:400].decode()}")
+
+    def block(self) -> None:
+        """Blocks were executed."""
+        self.events += 1
+        orders = self.own_orders()
+        self._look_at_owners(orders)
+        self._look_at_exposure(orders)
+        engine = self._world.engine
+        if engine is not None and orders:
+            self._look_at_proofs(engine, orders)
+
+    # In the engine.
+
+    def engine_turned(self) -> None:
+        """Something happened in the engine."""
+        self.events += 1
+        engine = self._world.engine
+        if engine is None:
+            return
+        self.look_at_engine(engine)
+
+    def look_at_engine(self, process: EngineProcess) -> None:
+        """Whether all is well inside it."""
+        engine = process.engine
+        if engine.end is not None:
+            raise Violation(Promise.ALIVE, f"the engine ended: {engine.end}")
+        lane = process.lane
+        if lane["ip_weight_e3"][0] < 0 or lane["messages_e3"][0] < 0 or lane["posts_in_flight"][0] < 0:
+            spent = {name: int(lane[name][0]) for name in ("ip_weight_e3", "messages_e3", "posts_in_flight")}
+            raise Violation(Promise.BUDGETS, f"a budget is overdrawn: {spent}")
+        if engine.supervisor.stage is not Stage.HALTED:
+            self._halted_ns = 0
+        elif not self._halted_ns:
+            self._halted_ns = self._world.time.now_ns
+
+    def signs(self, process: EngineProcess, action: Action) -> None:
+        """The engine is about to send this."""
+        if process.engine.supervisor.stage is not Stage.HALTED or ActionKind(action.kind) in _ALWAYS:
+            return
+        orders = process.engine.parts.brain.lane.orders.reshape(-1)
+        for order_id in action.order_ids:
+            found = orders[orders["order_id"] == order_id]
+            if len(found) and not bool(found["reduce_only"][0]):
+                raise Violation(Promise.HALTED, f"halted, it places order {order_id}: {action}")
+
+    # What is looked at.
+
+    def own_orders(self) -> list[tuple[OrderRecord, Cloid]]:
+        """The orders at the exchange that bear the engine's mark."""
+        found = []
+        for order in self._world.exchange.records().open.values():
+            mark = None if order.cloid is None else parse(int(order.cloid, 16))
+            if mark is not None and mark.owner == OWNER:
+                found.append((order, mark))
+        return found
+
+    def _look_at_owners(self, orders: list[tuple[OrderRecord, Cloid]]) -> None:
+        world = self._world
+        session = 0 if world.engine is None else world.engine.session
+        now_ns = world.time.now_ns
+        unowned = [mark for _, mark in orders if mark.session != session]
+        if not unowned:
+            self._unowned_ns = 0
+        elif not self._unowned_ns:
+            self._unowned_ns = now_ns
+        seen: set[int] = set()
+        for _, mark in orders:
+            if mark.session == session:
+                if mark.order_id in seen:
+                    raise Violation(Promise.SLOT, f"two revisions of order {mark.order_id} live at the exchange")
+                seen.add(mark.order_id)
+        calm_ns = now_ns - max(world.misfortune.changed_ns, self._unowned_ns)
+        if unowned and world.misfortune.is_calm and world.watchdog is not None and calm_ns > CLEARED_NS_MAX:
+            raise Violation(
+                Promise.OWNED, f"{len(unowned)} orders are nobody's for {calm_ns / SECOND:.1f} s: {unowned[:3]}"
+            )
+        halted_ns = now_ns - max(world.misfortune.changed_ns, self._halted_ns)
+        if self._halted_ns and seen and world.misfortune.is_calm and halted_ns > CLEARED_NS_MAX:
+            raise Violation(Promise.REACTION, f"halted for {halted_ns / SECOND:.1f} s, {len(seen)} orders still rest")
+
+    def _look_at_exposure(self, orders: list[tuple[OrderRecord, Cloid]]) -> None:
+        world = self._world
+        marks = tuple(int(mark) for mark in world.exchange.marks())
+        now_ns = world.time.now_ns
+        if not self._marks or self._marks[-1][1] != marks:
+            self._marks.append((now_ns, marks))
+        while len(self._marks) > 1 and self._marks[1][0] < now_ns - MARK_MEMORY_NS:
+            del self._marks[0]
+        if not orders:
+            return
+        for row, lots in enumerate(world.exchange.positions()):
+            buys = sum(order.lots for order, _ in orders if order.row == row and order.side > 0)
+            sells = sum(order.lots for order, _ in orders if order.row == row and order.side < 0)
+            worst = max(lots + buys if buys else 0, sells - lots if sells else 0)
+            if worst <= 0:
+                continue
+            least = min(marks[row] for _, marks in self._marks)
+            value = world.markets[row].micro(least, worst)
+            if value > world.cap_micro + world.cap_micro // EXPOSURE_TOLERANCE:
+                raise Violation(
+                    Promise.EXPOSURE,
+                    f"{COINS[row]} could come to {value / 1e6:.0f} USDC: {lots} lots, {buys} to buy, {sells} to sell",
+                )
+
+    def _look_at_proofs(self, process: EngineProcess, orders: list[tuple[OrderRecord, Cloid]]) -> None:
+        fates = process.engine.parts.fates
+        for _, mark in orders:
+            if mark.session == process.session and fates.is_done(mark.order_id):
+                raise Violation(Promise.PROOF, f"order {mark.order_id} is over by our books and rests at the exchange")
+
+    # At ends.
+
+    def session_over(self, process: EngineProcess) -> None:
+        """The engine was killed just now; its journal is all there."""
+        live = bytes(state(process.engine.parts.brain))
+        last = _Last()
+        found = replay(process.journal_folder, process.session, beside=last)
+        self.replays += 1
+        if not found.is_equal or found.faults:
+            raise Violation(Promise.REPLAY, f"session {process.session}: {found.difference or found.faults}")
+        if last.brain is not None and bytes(state(last.brain)) != live:
+            raise Violation(Promise.REPLAY, f"session {process.session}: the state after the last step differs")
+
+
+class _Last:
+    """The brain that stepped last in a replay."""
+
+    def __init__(self) -> None:
+        self.brain: Brain | None = None
+
+    def stepped(self, brain: Brain, events: np.ndarray, count: int) -> None:
+        self.brain = brain
+
+    def lost(self) -> None:
+        self.brain = None
+
+
+def promises_table() -> str:
+    """The promises as a Markdown table, one line each; the documentation prints it."""
+    rows = ["| promise | what must hold |", "| --- | --- |"]
+    return "\n".join([*rows, *(f"| {promise.name} | {promise.value} |" for promise in Promise)])

@@ -1,0 +1,233 @@
+"""The network between processes and one exchange, byte by byte: it delays, tears, loses, and is cut.
+
+Messages of one direction of a socket stay in order; those of two sockets do not. What a cut catches under way is lost,
+and one end may not notice. Misfortune is in `Weather`, and calm without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from random import Random
+from typing import Protocol
+
+from hlhft.live.transport import CLOSE_ABNORMAL, Told, TransportSettings
+from hlhft.simulation.framing import FrameReader, framed
+from hlhft.simulation.host import Host
+from hlhft.simulation.stream import Stream
+from hlhft.simulation.time import MS, SECOND, Time
+
+CONNECT_TIMEOUT_NS = 5 * SECOND
+CHANNEL_HEAD = b'{"channel":"'
+USUAL_MS, SPREAD_MS, LATE_MS, LATE_SHARE = 1, 40, 300, 0.02  # of one way
+
+
+class Far(Protocol):
+    """What stands at the other end of the network."""
+
+    def connected(self, label: str, connection: Connection) -> bool:
+        """A socket stands, unless it is refused."""
+
+    def heard(self, connection: Connection, text: bytes) -> None:
+        """A message came."""
+
+    def gone(self, connection: Connection) -> None:
+        """A socket is gone."""
+
+    def asked(self, label: str, path: str, body: bytes, answer: Callable[[int, bytes], None]) -> None:
+        """A request came; it is answered once, or never."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Weather:
+    """What goes wrong on the way now; everything at its default is calm. Shares are of requests, or of messages."""
+
+    is_down: bool = False  # nothing gets through
+    requests_lost: float = 0.0
+    answers_lost: float = 0.0
+    answers_late_ns: int = 0
+    requests_twice: float = 0.0  # somebody on the way sends them again
+    refused_before: int = 0  # the status that stands in for the exchange, which hears nothing
+    refused_after: int = 0  # the status in place of the exchange's answer
+    tears: float = 0.0
+    mutes: frozenset[bytes] = field(default_factory=frozenset)  # channels that say nothing on sockets that stand
+
+
+class Network:
+    """Everything under way."""
+
+    def __init__(self, time: Time, random: Random, far: Far) -> None:
+        self.time = time
+        self.far = far
+        self.random = random
+        self.weather = Weather()
+        self.connections: dict[int, Connection] = {}  # that stand, by the order in which they did
+        self._opened = 0
+
+    def delay_ns(self) -> int:
+        """How long a message is under way."""
+        draw = self.random.random()
+        late = LATE_MS * self.random.random() if draw > 1 - LATE_SHARE else 0
+        return int((USUAL_MS + SPREAD_MS * draw + late) * MS)
+
+    def happens(self, share: float) -> bool:
+        """Whether a misfortune of this share happens now; nothing is drawn for one that does not exist."""
+        return share > 0 and self.random.random() < share
+
+    def number(self) -> int:
+        """Of the next connection."""
+        self._opened += 1
+        return self._opened
+
+    def of(self, label: str) -> list[Connection]:
+        """The connections of a process, in the order in which they were made."""
+        return [one for one in self.connections.values() if one.label == label]
+
+    def cut(self, connections: Iterable[Connection], *, noticed: float = 0.5) -> None:
+        """Cuts these; some ends notice at once, the others only when nothing comes any more."""
+        for one in list(connections):
+            one.cut(is_noticed=self.random.random() < noticed)
+
+
+class Connection:
+    """One socket: `told` hears at the near end, which lives on `host`, and the exchange at the far one."""
+
+    def __init__(self, network: Network, host: Host, label: str, socket: int, told: Told) -> None:
+        self.label = label
+        self.socket = socket
+        self.number = network.number()
+        self.at_exchange = 0  # its number there
+        self.is_open = False
+        self.near_is_over = self.far_is_over = self.is_cut = False
+        self._network = network
+        self._host = host
+        self._told = told
+        self._sent, self._read = FrameReader(), FrameReader()
+        self._is_pressed = False
+        time, random = network.time, network.random
+        self.there = Stream(time, random, delay_ns=network.delay_ns, deliver=self._hear)
+        self.back = Stream(time, random, delay_ns=network.delay_ns, deliver=self._heard)
+        time.at(time.now_ns + network.delay_ns(), self._arrive)
+        host.at(time.now_ns + CONNECT_TIMEOUT_NS, self._timed_out)
+
+    # The near end.
+
+    @property
+    def waiting_bytes(self) -> int:
+        """What was sent and has not left."""
+        return self.there.held_bytes
+
+    def send(self, text: bytes) -> None:
+        """From here to there; the kernel gives a socket up when what was sent is not acknowledged."""
+        if self.is_cut:
+            unacknowledged_ns = TransportSettings().user_timeout_ms * MS
+            self._host.at(self._network.time.now_ns + unacknowledged_ns, self._over, CLOSE_ABNORMAL, "timed out")
+            return
+        self.there.tears = self._network.weather.tears
+        self.there.send(framed(text))
+
+    def leave(self, *, loses: bool) -> None:
+        """This end is gone: of what is under way the exchange still hears everything, or nothing."""
+        self.near_is_over = True
+        self.back.cut()
+        if loses:
+            self._far_over()
+        else:
+            time = self._network.time
+            time.at(max(self.there.last_ns, time.now_ns + self._network.delay_ns()), self._far_over)
+
+    def stand_still(self) -> None:
+        """This end reads no more."""
+        self.back.stand_still()
+
+    def go_on(self) -> None:
+        """This end reads what waits."""
+        if not self.near_is_over:
+            self.back.go_on()
+
+    # The far end.
+
+    def tell(self, text: bytes) -> None:
+        """From there to here."""
+        weather = self._network.weather
+        if weather.mutes and channel_of(text) in weather.mutes:
+            return
+        self.back.tears = weather.tears
+        self.back.send(framed(text))
+
+    @property
+    def unread_bytes(self) -> int:
+        """What the exchange keeps because nobody reads here."""
+        return self.back.held_bytes
+
+    def end(self, code: int, reason: str) -> None:
+        """The exchange closes it."""
+        self.far_is_over = True
+        self._network.connections.pop(self.number, None)
+        time = self._network.time
+        self._host.at(max(self.back.last_ns, time.now_ns + self._network.delay_ns()), self._over, code, reason)
+
+    def cut(self, *, is_noticed: bool) -> None:
+        """Nothing arrives any more, in either direction."""
+        self.is_cut = True
+        self.there.cut()
+        self.back.cut()
+        self._far_over()
+        if is_noticed:
+            self._host.call_soon(self._over, CLOSE_ABNORMAL, "cut")
+
+    # What happens.
+
+    def _arrive(self) -> None:
+        if self._network.weather.is_down or self.near_is_over:
+            return
+        self._host.at(self._network.time.now_ns + self._network.delay_ns(), self._up)
+        # Nothing that the exchange says is here before the socket stands.
+        self.back.stand_still()
+        if self._network.far.connected(self.label, self):
+            self._network.connections[self.number] = self
+        else:
+            self.far_is_over = self.is_cut = True
+
+    def _up(self) -> None:
+        if self.near_is_over or self.is_cut:
+            return
+        self.is_open = True
+        self._told.up(self.socket)
+        self._told.upgraded(self.socket)
+        if not self._host.is_frozen:
+            self.go_on()
+
+    def _hear(self, piece: bytes) -> None:
+        for text in self._sent.feed(piece):
+            if not self.far_is_over:
+                self._network.far.heard(self, text)
+
+    def _heard(self, piece: bytes) -> None:
+        for text in self._read.feed(piece):
+            if not self.near_is_over:
+                self._told.frame(self.socket, memoryview(text))
+
+    def _timed_out(self) -> None:
+        if not self.is_open:
+            self._over(CLOSE_ABNORMAL, "no connection")
+
+    def _over(self, code: int, reason: str) -> None:
+        """The near end hears that it is gone, once."""
+        if not self.near_is_over:
+            self.near_is_over = True
+            self.back.cut()
+            self._told.closed(self.socket, code, reason)
+
+    def _far_over(self) -> None:
+        self._network.connections.pop(self.number, None)
+        if not self.far_is_over:
+            self.far_is_over = True
+            self._network.far.gone(self)
+
+
+def channel_of(text: bytes) -> bytes:
+    """The channel that a message of the exchange is of; empty for one of none."""
+    if not text.startswith(CHANNEL_HEAD):
+        return b""
+    return text[len(CHANNEL_HEAD) : text.index(b'"', len(CHANNEL_HEAD))]

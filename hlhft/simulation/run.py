@@ -1,0 +1,127 @@
+"""One run: faults for a span, then none, and what must hold by then. A run is a seed, a span and a plan."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hlhft.hyperliquid.supervisor_table import Stage
+from hlhft.simulation.faults import Fault, FaultKind, plan
+from hlhft.simulation.judge import Promise, Violation
+from hlhft.simulation.time import MS, SECOND
+from hlhft.simulation.world import World
+
+LOOK_NS = 200 * MS
+CONVERGES_NS_MAX = 180 * SECOND  # connects are few in a minute, and a watchdog clears first
+AGREES_NS_MAX = 60 * SECOND
+RESUME_NS = 5 * SECOND  # an operator looks at a halted engine so often
+REASON = "the simulation's operator"
+MEMORY = Path("/dev/shm")  # noqa: S108 - where it is there, files are made in memory
+
+
+@dataclass(kw_only=True)
+class Outcome:
+    """What a run came to."""
+
+    seed: int
+    violation: Violation | None = None
+    virtual_ns: int = 0
+    events: int = 0
+    actions: int = 0
+    sessions: int = 0
+    resumed: int = 0
+    journal: str = ""  # of all its bytes
+    faults: Counter[FaultKind] = field(default_factory=Counter)
+
+
+class Run:
+    """A world and its operator, who starts both processes and resumes what is halted."""
+
+    def __init__(self, seed: int, folder: Path, faults: Sequence[Fault]) -> None:
+        self.world = World(seed, folder, faults)
+        self.outcome = Outcome(seed=seed)
+        self._looked_ns = 0
+
+    def live(self, span_ns: int) -> None:
+        """Raises Violation."""
+        world = self.world
+        world.start_watchdog()
+        world.start_engine()
+        self._pass(span_ns)
+        world.misfortune.end()
+        self._wait(self._is_well, CONVERGES_NS_MAX, Promise.CONVERGES)
+        self._wait(self._is_agreed, AGREES_NS_MAX, Promise.AGREES)
+        engine = world.engine
+        assert engine is not None
+        world.kill_engine(loses=False)
+
+    def _is_well(self) -> bool:
+        engine = self.world.engine
+        if engine is None or self.world.watchdog is None or not engine.is_trading:
+            return False
+        return not any(doubt for doubt in engine.engine.parts.fates.doubts(engine.host.now_ns()))
+
+    def _is_agreed(self) -> bool:
+        return self.world.agrees()
+
+    # Time.
+
+    def _pass(self, wait_ns: int) -> None:
+        until_ns = self.world.time.now_ns + wait_ns
+        while self.world.time.now_ns < until_ns:
+            self.world.time.run(min(RESUME_NS, until_ns - self.world.time.now_ns))
+            self._operate()
+
+    def _wait(self, look: Callable[[], bool], limit_ns: int, promise: Promise) -> None:
+        began_ns = self.world.time.now_ns
+        while not look():
+            if self.world.time.now_ns - began_ns > limit_ns:
+                raise Violation(promise, f"not within {limit_ns / SECOND:.0f} s: {self._words()}")
+            self.world.time.run(LOOK_NS)
+            if self.world.time.now_ns - self._looked_ns >= RESUME_NS:
+                self._operate()
+
+    def _operate(self) -> None:
+        self._looked_ns = self.world.time.now_ns
+        process = self.world.engine
+        if process is not None and not process.host.is_frozen and process.engine.stage is Stage.HALTED:
+            self.outcome.resumed += process.engine.resume(REASON).is_done
+
+    def _words(self) -> str:
+        """What the engine said last."""
+        engine = self.world.engine
+        if engine is None:
+            return "there is no engine"
+        said = "; ".join(happening.text for happening in list(engine.hub.happenings)[-8:])
+        return (
+            f"stage {engine.engine.stage}, positions {engine.positions()} and {self.world.exchange.positions()} there, "
+            f"{len(engine.orders())} orders and {len(self.world.judge.own_orders())} there, it said: {said}"
+        )
+
+
+def run(seed: int, span_ns: int, faults: Sequence[Fault] | None = None) -> Outcome:
+    """One run, with the seed's own plan unless another is given; never raises Violation, but says it."""
+    with tempfile.TemporaryDirectory(prefix="hlhft-simulation-", dir=MEMORY if MEMORY.is_dir() else None) as folder:
+        one = Run(seed, Path(folder), plan(seed, span_ns) if faults is None else faults)
+        outcome, world = one.outcome, one.world
+        began_ns = world.time.now_ns
+        try:
+            one.live(span_ns)
+        except Violation as violation:
+            outcome.violation = violation
+        finally:
+            if world.engine is not None:
+                world.engine.kill(loses=True)
+        outcome.virtual_ns = world.time.now_ns - began_ns
+        outcome.events, outcome.actions = world.judge.events, world.judge.actions
+        outcome.faults = world.misfortune.counts
+        digest = hashlib.sha256()
+        for path in sorted((Path(folder) / "journal").iterdir()):
+            digest.update(path.read_bytes())
+            outcome.sessions += path.name.endswith("-000000.journal")
+        outcome.journal = digest.hexdigest()
+        return outcome

@@ -1,0 +1,51 @@
+"""Virtual time: everything that happens is a call at a time, in whole nanoseconds.
+
+The earliest is first, and of one time the first that was asked for. Whatever raises ends the run.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from typing import Any
+
+START_NS = 1_790_000_000_000_000_000
+MS = 1_000_000
+SECOND = 1_000_000_000
+
+
+class Call:
+    """Something that is to happen, unless it is cancelled."""
+
+    def __init__(self, work: Callable[..., None], values: tuple[Any, ...]) -> None:
+        self.work: Callable[..., None] | None = work
+        self.values = values
+
+    def cancel(self) -> None:
+        """It does not happen."""
+        self.work = None
+
+
+class Time:
+    """The one order of all that happens."""
+
+    def __init__(self) -> None:
+        self.now_ns = START_NS
+        self._calls: list[tuple[int, int, Call]] = []
+        self._count = 0
+
+    def at(self, at_ns: int, work: Callable[..., None], *values: Any) -> Call:
+        """Happens at this time, or as soon as possible."""
+        self._count += 1
+        call = Call(work, values)
+        heapq.heappush(self._calls, (max(at_ns, self.now_ns), self._count, call))
+        return call
+
+    def run(self, wait_ns: int) -> None:
+        """Lets time pass, and happen what is due in it."""
+        until_ns = self.now_ns + wait_ns
+        while self._calls and self._calls[0][0] <= until_ns:
+            self.now_ns, _, call = heapq.heappop(self._calls)
+            if call.work is not None:
+                call.work(*call.values)
+        self.now_ns = until_ns

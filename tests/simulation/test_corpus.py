@@ -1,0 +1,24 @@
+"""Runs that broke once do not break again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hlhft.simulation.run import run
+from hlhft.simulation.time import SECOND
+
+CORPUS = Path(__file__).with_name("corpus.txt")
+
+
+def entries() -> list[tuple[int, int]]:
+    lines = [line.split() for line in CORPUS.read_text().splitlines() if line and not line.startswith("#")]
+    return [(int(seed), int(seconds)) for seed, seconds in lines]
+
+
+@pytest.mark.parametrize(("seed", "seconds"), entries())
+def test_what_broke_once_holds(seed: int, seconds: int) -> None:
+    outcome = run(seed, seconds * SECOND)
+    assert outcome.violation is None
+    assert outcome.actions > 0
