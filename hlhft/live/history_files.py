@@ -272,15 +272,20 @@ def _decoded(shape: type[_T], body: bytes | msgspec.Raw, where: str) -> _T:
 def merged(saved: Saved, earlier: Saved) -> Saved:
     """What was told now and before, as one history: every record once, readings of both. Both are of one account.
 
-    What is told now begins where the earlier one ended, or before that: what both have is told now.
+    What is told now begins where the earlier one ended, or before that: what both have is told now. Where that was
+    interrupted, what was told before stays.
     """
     assert saved.manifest.address == earlier.manifest.address, "histories of two accounts are not one"
     lines = {name: list(saved.of(name)) for name in LISTS}
     for name in ("fills", "fundings", "transfers"):
-        kept = [line for line in earlier.of(name) if time_of(line) < saved.manifest.from_ms]
-        lines[name] = kept + lines[name]
+        before = [line for line in earlier.of(name) if time_of(line) < saved.manifest.from_ms]
+        again = [] if saved.manifest.is_whole else list(earlier.of(name)[len(before) :])
+        lines[name] = before + sorted(dict.fromkeys([*again, *lines[name]]), key=time_of)
+    lines["listing"] = lines["listing"] or list(earlier.of("listing"))
     lines["readings"] = [*earlier.of("readings"), *lines["readings"]]
     lines["candles"] = list(dict.fromkeys([*lines["candles"], *earlier.of("candles")]))
+    if saved.manifest.is_whole and saved.manifest.from_ms <= earlier.manifest.from_ms:
+        return replace(saved, lines=lines)  # all of it was asked again
     manifest = msgspec.structs.replace(
         saved.manifest,
         from_ms=earlier.manifest.from_ms,
