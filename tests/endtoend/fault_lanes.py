@@ -131,7 +131,7 @@ def restart(stage: Stage, *changes: tuple[str, str]) -> None:
     host = stage.small
     process = host.processes["engine"]
     if process.is_running:
-        process.kill()
+        process.stop()  # in order, so that the next one finds nothing to cancel first
     text = host.text
     for old, new in changes:
         assert old in text, (old, text)
@@ -294,10 +294,6 @@ LANES: tuple[tuple[Fault, ...], ...] = (
             name="a frame that is none", host="main", do=say_nonsense, undo=do_nothing, alerts=_of("FramesUnreadable"),
         ),
         Fault(
-            name="the recorder's venue gone", host="main", do=lose_the_recorder, undo=find_the_recorder,
-            alerts=_of("RecorderGap"),
-        ),
-        Fault(
             name="a venue that falls silent", host="main", do=fall_silent, undo=speak_again,
             alerts=_of("StaleMarket", "UnknownOrder", "NotTrading", "ReconciliationStale"),
         ),
@@ -305,10 +301,6 @@ LANES: tuple[tuple[Fault, ...], ...] = (
     (
         Fault(
             name="an operator's halt", host="small", do=halt, undo=resume, alerts=_of("Halted"),
-        ),
-        Fault(
-            name="exporter killed", host="small", do=lambda stage: stage.small.kill("exporter"),
-            undo=lambda stage: stage.small.start("exporter"), alerts=_of("ExporterDown"),
         ),
         Fault(
             name="an account without money", host="small", do=become_poor, undo=become_rich,
@@ -322,11 +314,11 @@ LANES: tuple[tuple[Fault, ...], ...] = (
             name="a disk that does not answer", host="small", do=slow_disk, undo=fast_disk, alerts=_of("JournalSlow"),
         ),
         Fault(
-            name="a market that falls", host="small", do=lose_money, undo=win_it_back, alerts=_of("DrawdownNearLimit"),
-        ),
-        Fault(
-            name="a disk nearly full", host="small", do=fill_disk, undo=give_room,
-            alerts=_of("DiskFull", "DiskLow", folder="journal"),
+            name="a market that falls, while the disk fills",
+            host="small",
+            do=lambda stage: (fill_disk(stage), lose_money(stage)),
+            undo=lambda stage: (give_room(stage), win_it_back(stage)),
+            alerts=_of("DrawdownNearLimit") + _of("DiskFull", "DiskLow", folder="journal"),
         ),
         Fault(
             name="a disk that is full", host="small", do=fill_it_whole, undo=go_on_with_room,
@@ -349,6 +341,10 @@ LANES: tuple[tuple[Fault, ...], ...] = (
             alerts=_of("ProcessRestarting", process="watchdog"),
         ),
         Fault(
+            name="the recorder's venue gone", host="main", do=lose_the_recorder, undo=find_the_recorder,
+            alerts=_of("RecorderGap"),
+        ),
+        Fault(
             name="a watchdog that is dead", host="main", do=lambda stage: stage.away.kill("watchdog"),
             undo=lambda stage: stage.away.start("watchdog"),
             alerts=_of("HostLossNotCovered") + _of("WatchdogSilent", place="remote"),
@@ -358,6 +354,10 @@ LANES: tuple[tuple[Fault, ...], ...] = (
         Fault(
             name="a clock that nobody keeps", host="sick", do=lambda stage: stage.clock.say(is_synchronised=False),
             undo=lambda stage: stage.clock.say(is_synchronised=True), alerts=_of("ClockUnsynchronised"),
+        ),
+        Fault(
+            name="exporter killed", host="sick", do=lambda stage: stage.sick.kill("exporter"),
+            undo=lambda stage: stage.sick.start("exporter"), alerts=_of("ExporterDown"),
         ),
         Fault(
             name="a process that is ill", host="sick", do=fall_ill, undo=recover,
