@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import signal
+import time
 from decimal import Decimal
 from typing import Any
 
@@ -20,7 +21,7 @@ NONSENSE = '{"channel":"l2Book","data":{"coin":"ETH","levels":7}}'
 # Good news of no order, which the journal keeps as it came; so many are more than three of its files.
 LARGE_FRAME = '{"channel":"orderUpdates","data":[' + " " * (1 << 17) + "]}"
 LARGE_FRAMES = 120
-LATE_S = Decimal("0.075")  # half of what stops an engine
+LATE_S, FREEZE_S = Decimal("0.075"), 0.12  # from half of what stops an engine to less than that
 RESTARTS = 4
 DRAWDOWN = Decimal("0.009")  # of the 0.01 that small may lose, the alert is at 0.008
 SHIFT_MS = 600  # of the second that an engine starts with at most
@@ -171,7 +172,10 @@ def stumble(stage: Stage) -> None:
     def has_stumbled() -> bool:
         for is_buy in (True, False):
             stage.small.freeze("engine")
+            stood = time.monotonic()
             stage.crowd.take(SMALL_COIN, is_buy=is_buy, usdc=100)
+            while time.monotonic() - stood < FREEZE_S:
+                stage.house.desk.now_ms()  # the market goes on meanwhile
             stage.small.thaw("engine")
         found = stage.prometheus.query(late)
         return bool(found) and not found[0].value.is_nan() and found[0].value > LATE_S
@@ -226,12 +230,12 @@ def go_on_with_room(stage: Stage) -> None:
 
 
 def become_poor(stage: Stage) -> None:
-    """The owner takes the money away: the venue refuses what it would have to pay for."""
-    free = float(stage.poor.state()["withdrawable"])
-    told = stage.poor.exchange.usd_transfer(round(free - LEFT_USDC, 2), stage.crowd.taker.address)
+    """The owner takes the money away while nothing rests: the venue refuses what would have to be paid for."""
+    operate(stage.small, "halt", "--reason", "the owner takes money")
+    eventually(lambda: not stage.poor.open_orders(), within_s=START_S)
+    told = stage.poor.exchange.usd_transfer(round(float(stage.poor.value()) - LEFT_USDC, 2), stage.crowd.taker.address)
     assert told["status"] == "ok", told
-    for is_buy in (True, False):
-        stage.crowd.take(SMALL_COIN, is_buy=is_buy, usdc=100)
+    operate(stage.small, "resume", "--reason", "money was taken")
 
 
 def become_rich(stage: Stage) -> None:
