@@ -65,7 +65,7 @@ def speak_again(stage: Stage) -> None:
     stage.between.mutes = lambda text: False
     stage.between.is_html = False
     stage.between.cut()
-    eventually(stage.main.quotes, within_s=START_S)
+    quote_again(stage.main)
 
 
 def lose_the_recorder(stage: Stage) -> None:
@@ -118,13 +118,20 @@ def operate(host: Host, *words: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def quote_again(host: Host) -> None:
+    """Waits until an engine quotes, and resumes it where something holds it."""
+    eventually(lambda: host.stage() in ("quoting", "halted"), within_s=START_S)
+    if host.stage() == "halted":
+        operate(host, "resume", "--reason", "it was a test")
+    eventually(host.quotes, within_s=START_S)
+
+
 def halt(stage: Stage) -> None:
     operate(stage.small, "halt", "--reason", "a look around")
 
 
 def resume(stage: Stage) -> None:
-    operate(stage.small, "resume", "--reason", "nothing was found")
-    eventually(stage.small.quotes, within_s=START_S)
+    quote_again(stage.small)
 
 
 def restart(stage: Stage, *changes: tuple[str, str]) -> None:
@@ -144,14 +151,12 @@ def restart(stage: Stage, *changes: tuple[str, str]) -> None:
 def as_before(stage: Stage) -> None:
     """Starts it with its own settings, and waits until it quotes; what holds it is resumed."""
     restart(stage)
-    eventually(lambda: stage.small.stage() in ("quoting", "halted"), within_s=START_S)
-    if stage.small.stage() == "halted":
-        operate(stage.small, "resume", "--reason", "it was a test")
-    eventually(stage.small.quotes, within_s=START_S)
+    quote_again(stage.small)
 
 
 def start_poor_and_off(stage: Stage) -> None:
-    """A start with hardly an action of the address to place with, at a venue whose clock is elsewhere."""
+    """A start with no action of the address to place with, at a venue whose clock is elsewhere; before anything was
+    traded, which buys actions."""
     stage.near.instead["exchangeStatus"] = lambda told: {**told, "time": told["time"] + SHIFT_MS}
     told = stage.house.desk.ask({"type": "userRateLimit", "user": stage.poor.address})
     reserve = told["nRequestsCap"] - told["nRequestsUsed"] + 1
@@ -307,6 +312,10 @@ LANES: tuple[tuple[Fault, ...], ...] = (
             name="an operator's halt", host="small", do=halt, undo=resume, alerts=_of("Halted"),
         ),
         Fault(
+            name="few actions left, and a clock that is off", host="small", do=start_poor_and_off, undo=start_well,
+            alerts=_of("BudgetBelowReserve", budget="address_actions") + _of("ClockDrift"),
+        ),
+        Fault(
             name="an account without money", host="small", do=become_poor, undo=become_rich,
             alerts=_of("RejectionStorm"),
         ),
@@ -327,10 +336,6 @@ LANES: tuple[tuple[Fault, ...], ...] = (
         Fault(
             name="a disk that is full", host="small", do=fill_it_whole, undo=go_on_with_room,
             alerts=_of("JournalTrouble"),
-        ),
-        Fault(
-            name="few actions left, and a clock that is off", host="small", do=start_poor_and_off, undo=start_well,
-            alerts=_of("BudgetBelowReserve", budget="address_actions") + _of("ClockDrift"),
         ),
         Fault(
             name="connections that break", host="small", do=keep_cutting, undo=do_nothing, alerts=_of("ReconnectStorm"),
