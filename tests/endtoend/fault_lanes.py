@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 from tests.endtoend.faults import Fault
-from tests.endtoend.house import START_S, eventually, run
+from tests.endtoend.house import eventually, run
 from tests.endtoend.stage import MEMORY, SMALL_COINS, SMALL_USDC, Host, Stage
 
 (SMALL_COIN,) = SMALL_COINS
@@ -21,6 +21,7 @@ NONSENSE = '{"channel":"l2Book","data":{"coin":"ETH","levels":7}}'
 # Good news of no order, which the journal keeps as it came; so many are more than three of its files.
 LARGE_FRAME = '{"channel":"orderUpdates","data":[' + " " * (1 << 17) + "]}"
 LARGE_FRAMES = 120
+WAIT_S = 40.0  # for what a fault needs before it is one, and for what comes after it
 LATE_S, FREEZE_S = Decimal("0.075"), 0.12  # from half of what stops an engine to less than that
 RESTARTS = 4
 DRAWDOWN = Decimal("0.009")  # of the 0.01 that small may lose, the alert is at 0.008
@@ -101,7 +102,7 @@ def keep_dying(stage: Stage) -> None:
         stage.away.start("watchdog")
         eventually(
             lambda before=before: stage.prometheus.query(up) and _differ(stage.prometheus.query(seen), before),
-            within_s=START_S,
+            within_s=WAIT_S,
         )
 
 
@@ -120,10 +121,10 @@ def operate(host: Host, *words: str) -> None:
 
 def quote_again(host: Host) -> None:
     """Waits until an engine quotes, and resumes it where something holds it."""
-    eventually(lambda: host.stage() in ("quoting", "halted"), within_s=START_S)
+    eventually(lambda: host.stage() in ("quoting", "halted"), within_s=WAIT_S)
     if host.stage() == "halted":
         operate(host, "resume", "--reason", "it was a test")
-    eventually(host.quotes, within_s=START_S)
+    eventually(host.quotes, within_s=WAIT_S)
 
 
 def halt(stage: Stage) -> None:
@@ -185,16 +186,16 @@ def stumble(stage: Stage) -> None:
         found = stage.prometheus.query(late)
         return bool(found) and not found[0].value.is_nan() and found[0].value > LATE_S
 
-    eventually(has_stumbled, within_s=START_S)
+    eventually(has_stumbled, within_s=WAIT_S)
 
 
 def lose_money(stage: Stage) -> None:
     """Lets small buy, and the market fall to just above where it stops."""
     coin = SMALL_COIN
-    eventually(stage.small.quotes, within_s=START_S)
+    eventually(stage.small.quotes, within_s=WAIT_S)
     for _ in range(3):
         stage.crowd.take(coin, is_buy=False, usdc=4_000)
-        eventually(stage.small.quotes, within_s=START_S)
+        eventually(stage.small.quotes, within_s=WAIT_S)
     held = stage.poor.signed_size(coin)
     assert held > 0
     peak = Decimal(stage.prometheus.value(f'hlhft_equity_peak_usdc{{instance="{stage.small.instance}"}}'))
@@ -237,7 +238,7 @@ def go_on_with_room(stage: Stage) -> None:
 def become_poor(stage: Stage) -> None:
     """The owner takes the money away while nothing rests: the venue refuses what would have to be paid for."""
     operate(stage.small, "halt", "--reason", "the owner takes money")
-    eventually(lambda: not stage.poor.open_orders(), within_s=START_S)
+    eventually(lambda: not stage.poor.open_orders(), within_s=WAIT_S)
     told = stage.poor.exchange.usd_transfer(round(float(stage.poor.value()) - LEFT_USDC, 2), stage.crowd.taker.address)
     assert told["status"] == "ok", told
     operate(stage.small, "resume", "--reason", "money was taken")
@@ -258,7 +259,7 @@ def keep_cutting(stage: Stage) -> None:
             stage.near.cut()
         return any(firing.items() <= found.items() for found in stage.prometheus.alerts())
 
-    eventually(is_noticed, within_s=START_S)
+    eventually(is_noticed, within_s=WAIT_S)
 
 
 def _connections(stage: Stage) -> list[Any]:
