@@ -121,10 +121,13 @@ def operate(host: Host, *words: str) -> None:
 
 def quote_again(host: Host) -> None:
     """Waits until an engine quotes, and resumes it where something holds it."""
-    eventually(lambda: host.stage() in ("quoting", "halted"), within_s=WAIT_S)
-    if host.stage() == "halted":
-        operate(host, "resume", "--reason", "it was a test")
-    eventually(host.quotes, within_s=WAIT_S)
+
+    def quotes() -> bool:
+        if host.stage() == "halted":
+            operate(host, "resume", "--reason", "it was a test")
+        return host.quotes()
+
+    eventually(quotes, within_s=WAIT_S)
 
 
 def halt(stage: Stage) -> None:
