@@ -67,6 +67,9 @@ def speak_again(stage: Stage) -> None:
     stage.between.mutes = lambda text: False
     stage.between.is_html = False
     stage.between.cut()
+    # What was halted for an unknown order begins anew, as its operator would have it.
+    stage.main.kill("engine")
+    stage.main.start("engine")
     quote_again(stage.main)
 
 
