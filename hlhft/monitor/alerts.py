@@ -243,11 +243,12 @@ def _of_orders(config: Config, times: _Times) -> tuple[Alert, ...]:
         Alert(
             name="BudgetBelowReserve",
             severity=Severity.PAGE,
-            expression="hlhft_budget_ratio > 1 - hlhft_budget_reserve_ratio",
+            # Of open orders nothing is kept: there placing ends when all are used, and no more ever are.
+            expression="hlhft_budget_ratio >= 1 - hlhft_budget_reserve_ratio",
             hold_s=times.hold(15),
             summary="{{ $labels.account }} has no {{ $labels.budget }} left to place with",
-            description="{{ $value | humanizePercentage }} of the budget {{ $labels.budget }} is used, and the rest is "
-            "kept for cancels: nothing is placed any more.",
+            description="{{ $value | humanizePercentage }} of the budget {{ $labels.budget }} is used, and what is "
+            "left is kept for cancels: nothing is placed any more.",
         ),
     )
 

@@ -200,12 +200,22 @@ LEVELS: dict[str, tuple[Level, ...]] = {
             0.91,
             own(budget="address_actions"),
             "0xa has no address_actions left to place with",
-            "91% of the budget address_actions is used, and the rest is kept for cancels: nothing is placed any more.",
+            "91% of the budget address_actions is used, and what is left is kept for cancels: "
+            "nothing is placed any more.",
             {
                 f'hlhft_budget_reserve_ratio{{budget="address_actions",{OWN}}}': always(0.1),
-                f'hlhft_budget_reserve_ratio{{budget="posts",{OWN}}}': always(0),
-                f'hlhft_budget_ratio{{budget="posts",{OWN}}}': always(1),
+                f'hlhft_budget_reserve_ratio{{budget="posts",{OWN}}}': always(0.1),
+                f'hlhft_budget_ratio{{budget="posts",{OWN}}}': always(0.89),
             },
+        ),
+        Level(
+            f'hlhft_budget_ratio{{budget="open_orders",{OWN}}}',
+            0.999,
+            1,
+            own(budget="open_orders"),
+            "0xa has no open_orders left to place with",
+            "100% of the budget open_orders is used, and what is left is kept for cancels: nothing is placed any more.",
+            {f'hlhft_budget_reserve_ratio{{budget="open_orders",{OWN}}}': always(0)},
         ),
     ),
     "ReconciliationStale": (
