@@ -121,7 +121,11 @@ def test_another_account_does_not_go_into_the_same_folder(tmp_path: Path, capsys
     with served(teller()) as url:
         assert asked(url, folder) == 0
         assert asked(url, folder, "--address", "0x" + 40 * "1") == 2
-    assert f"holds the past of {ADDRESS}" in capsys.readouterr().err
+        assert f"holds the past of {ADDRESS}" in capsys.readouterr().err
+        before = (folder / "fills.jsonl").read_bytes()
+        assert asked(url, folder, "--from", "2030-01-01") == 2
+    assert "leave --from and --to out" in capsys.readouterr().err
+    assert (folder / "fills.jsonl").read_bytes() == before
 
 
 def test_the_settings_name_account_owner_and_venue(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -174,6 +174,21 @@ def test_what_the_venue_no_longer_tells_is_kept() -> None:
     assert list(both.of("fills")) == [raw(fill(0)), *told]
 
 
+def test_what_was_told_before_stays_where_asking_again_was_interrupted() -> None:
+    first = saved()
+    later = saved(
+        manifest={"from_ms": START_MS - 5_000, "is_whole": False}, fills=[raw(fill(1)), raw(fill(2))], fundings=[],
+        transfers=[], readings=[], listing=[],
+    )  # fmt: skip
+    both = merged(later, first)
+    assert list(both.of("fills")) == [raw(fill(number)) for number in range(3)]
+    assert (len(both.of("fundings")), len(both.of("transfers")), len(both.of("listing"))) == (1, 1, 2)
+    assert not both.manifest.is_whole
+    mended = merged(saved(), both)
+    assert mended.manifest == saved().manifest
+    assert list(mended.of("fills")) == list(saved().of("fills"))
+
+
 def test_a_record_without_a_time() -> None:
     assert time_of(b'{"time":5}') == 5
     with pytest.raises(HistoryError, match="no time"):

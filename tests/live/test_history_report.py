@@ -49,6 +49,18 @@ def test_figures_are_those_of_the_split() -> None:
     assert one.part_usdc["spread"] == pytest.approx(3.0 + 0.4)
 
 
+def test_markets_stand_in_the_same_order_everywhere_with_mids_in_half_ticks() -> None:
+    history = traded().history()
+    first = replace(history.fills[0], coin="ODD", ts_ns=history.fills[0].ts_ns - 1)
+    results = venue_results(replace(history, fills=(first, *history.fills)))
+    (one,) = results.scenarios
+    assert [market.market for market in one.split.markets] == ["BTC", "@1", "ODD"]
+    assert [market.name for market in one.lane.markets] == ["BTC", "@1"]
+    assert one.split.markets[0].path.mid_half_ticks.tolist()[-1] == 2 * 100_020
+    assert set(one.lane.log["market"]) == {0, 1}
+    assert render(results)
+
+
 def test_the_page_and_the_verdict_can_be_made_of_it() -> None:
     results = venue_results(traded().history(), OWNERS)
     assert verdict(results).sentence.startswith("It made money")
