@@ -114,9 +114,7 @@ def _remarks(results: Results) -> list[str]:
         )
         remarks.append(f"It ended halted {where} ({halted[0].halt_words}).")
     if first.metrics.trading.fills:
-        name, worst = min(first.part_usdc.items(), key=lambda item: (item[1], PART_NAMES.index(item[0])))
-        if worst < 0.0:
-            remarks.append(f"What cost most with {scenario_words(first)} was {PART_WORDS[name]}, {money(worst)} USDC.")
+        remarks += _cost_remarks(first, is_live=results.is_live)
     if not halted:
         remarks += _quoting_remarks(first)
     fills = first.metrics.trading.fills or max(one.metrics.trading.fills for one in results.scenarios)
@@ -133,6 +131,18 @@ def _remarks(results: Results) -> list[str]:
             f"{first.split.usdc_text(first.split.residual_largest)} USDC): do not trust these figures."
         )
     return remarks
+
+
+def _cost_remarks(first: ScenarioResult, *, is_live: bool) -> list[str]:
+    """Which part cost most, and in which market most of that was lost, where there are several; nothing without any."""
+    name, worst = min(first.part_usdc.items(), key=lambda item: (item[1], PART_NAMES.index(item[0])))
+    if worst >= 0.0:
+        return []
+    who = "" if is_live else f" with {scenario_words(first)}"
+    lost = [(first.split.usdc(getattr(one.parts, name)), one.market) for one in first.split.markets]
+    least, market = min(lost, default=(0.0, ""))
+    where = f", {money(least)} of it in {market}" if len(lost) > 1 and least <= worst / 2 else ""
+    return [f"What cost most{who} was {PART_WORDS[name]}, {money(worst)} USDC{where}."]
 
 
 def _quoting_remarks(first: ScenarioResult) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from hlhft.core.risk import RiskRefusal
@@ -68,6 +70,21 @@ def test_what_cost_most_and_how_little_it_proves() -> None:
     remarks = verdict(results(scenario(made))).remarks
     assert remarks[0] == f"What cost most with a new account (+1.5 bp) was funding, {MINUS}9.00 USDC."
     assert remarks[-1] == "10 min and 2 fills cannot tell skill from chance."
+
+
+def test_of_several_markets_the_one_that_lost_most_of_it_is_named() -> None:
+    made = History([PERPETUAL, replace(PERPETUAL, name="ETH")])
+    made.record()
+    made.wait(600 * SECOND)
+    made.fill(1, 100, 1, market=1)
+    made.fund(-9_000_000, market=1)
+    made.fund(-1_000_000)
+    made.record()
+    one = scenario(made)
+    ours = f"was funding, {MINUS}10.00 USDC, {MINUS}9.00 of it in ETH."
+    assert verdict(results(one)).remarks[0] == f"What cost most with a new account (+1.5 bp) {ours}"
+    live = results(one, is_live=True)
+    assert verdict(live).remarks[0] == f"What cost most {ours}", "what really happened has no other fees"
 
 
 def test_that_it_proves_little_is_said_whichever_scenario_traded() -> None:
