@@ -285,7 +285,7 @@ class _Walk:
             by_strategy[strategy] += held
         position, left = sum(by_strategy.values()), paid.amount * GRAINS_PER_UNIT
         holders = [name for name, held in by_strategy.items() if held]
-        if not position or not holders:
+        if not position:
             self._add(OTHERS, 0, paid.ts_ns // HOUR_NS, _FUNDING, left)
             return
         for strategy in holders[:-1]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from decimal import Decimal
 from types import TracebackType
+from typing import Any
 
 from tests.conformance.desk import ALO, IOC, Desk, Trader, statuses
 from tests.endtoend.house import CLIENT_LABEL, eventually
@@ -13,10 +14,16 @@ FUNDS_USDC = 1_000_000_000
 LEVELS_BP = (20, 30, 40)  # from the oracle; who quotes nearer to it is hit first
 LEVEL_USDC = 50_000
 REACH_BP = 15  # a taker's limit: nearer than the first level
-STEP = Decimal("0.001")  # sizes that every perpetual of these tests has
+FINE_ABOVE = 1_000  # coins that are dearer have sizes of three decimals, the others of two
 STIR_BP = 25  # behind the first level: what changes there is seen, and no price depends on it
-STIR_S = 0.2
+STIR_S = 0.4
+STIR_USDC = 1_000
 GONE_S = 20.0
+
+
+def valid(price: float) -> float:
+    """A price that every perpetual of these tests takes: of five figures (venue reference section 3.1)."""
+    return float(f"{price:.5g}")
 
 
 class Crowd:
@@ -30,7 +37,7 @@ class Crowd:
         self._over = threading.Event()
         self._moves = threading.Lock()
         self._thread = threading.Thread(target=self._stir, daemon=True)
-        self.prices = {coin: desk.price(coin) for coin in coins}
+        self.prices = {coin: float(desk.price(coin)) for coin in coins}
         self.first_prices = dict(self.prices)
         for coin in coins:
             self.make(coin)
@@ -50,10 +57,9 @@ class Crowd:
         exchange = self._stirrer.exchange
         while not self._over.wait(STIR_S):
             with self._moves:
-                oids = [
-                    self._stirrer.rest(coin, True, self._size(coin, 1_000), self._price(coin, -STIR_BP), ALO)
-                    for coin in self.coins
-                ]
+                orders = [self._order(coin, is_buy=True, bp=-STIR_BP, usdc=STIR_USDC) for coin in self.coins]
+                told = statuses(exchange.bulk_orders(orders))
+                oids = [status["resting"]["oid"] for status in told]
                 exchange.bulk_cancel([{"coin": coin, "oid": oid} for coin, oid in zip(self.coins, oids, strict=True)])
 
     def _trader(self, desk: Desk, name: str) -> Trader:
@@ -64,12 +70,10 @@ class Crowd:
     def make(self, coin: str) -> None:
         """Rests the book of a coin around its price."""
         orders = [
-            {
-                "coin": coin, "is_buy": is_buy, "sz": self._size(coin, LEVEL_USDC), "reduce_only": False,
-                "limit_px": self._price(coin, -distance if is_buy else distance), "order_type": ALO,
-            }
-            for distance in LEVELS_BP for is_buy in (True, False)
-        ]  # fmt: skip
+            self._order(coin, is_buy=is_buy, bp=-distance if is_buy else distance, usdc=LEVEL_USDC)
+            for distance in LEVELS_BP
+            for is_buy in (True, False)
+        ]
         told = statuses(self.maker.exchange.bulk_orders(orders))
         assert all("resting" in status for status in told), told
 
@@ -78,12 +82,12 @@ class Crowd:
         orders = [{"coin": coin, "oid": order["oid"]} for order in self.maker.open_orders() if order["coin"] == coin]
         assert statuses(self.maker.exchange.bulk_cancel(orders))
 
-    def move(self, coin: str, price: int) -> None:
+    def move(self, coin: str, price: float) -> None:
         """Moves the market: its book ends, whoever quoted beside it goes, and it stands anew around the price."""
         with self._moves:
             self.clear(coin)
-            self._desk.admin({"coin": coin, "oracle": str(price)})
-            self.prices[coin] = price
+            self.prices[coin] = valid(price)
+            self._desk.admin({"coin": coin, "oracle": f"{self.prices[coin]:g}"})
             eventually(lambda: not any(self._desk.book(coin)), within_s=GONE_S)
             self.make(coin)
 
@@ -93,8 +97,14 @@ class Crowd:
         told = self.taker.order(coin, is_buy, self._size(coin, usdc), price, IOC)
         return Decimal(told["filled"]["totalSz"]) if "filled" in told else Decimal(0)
 
+    def _order(self, coin: str, *, is_buy: bool, bp: int, usdc: float) -> dict[str, Any]:
+        return {
+            "coin": coin, "is_buy": is_buy, "sz": self._size(coin, usdc), "limit_px": self._price(coin, bp),
+            "order_type": ALO, "reduce_only": False,
+        }  # fmt: skip
+
     def _price(self, coin: str, bp: int) -> float:
-        return float(round(self.prices[coin] * (1 + bp / 10_000)))
+        return valid(self.prices[coin] * (1 + bp / 10_000))
 
     def _size(self, coin: str, usdc: float) -> float:
-        return float((Decimal(usdc) / self.prices[coin] / STEP).to_integral_value() * STEP)
+        return round(usdc / self.prices[coin], 2 if self.prices[coin] < FINE_ABOVE else 3)

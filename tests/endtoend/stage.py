@@ -33,7 +33,7 @@ from tests.endtoend.house import CLIENT_LABEL, START_S, House, Process, eventual
 from tests.endtoend.kernel_clock import KernelClock
 from tests.endtoend.prometheus import Prometheus
 
-COINS = ("BTC", "ETH")
+COINS, SMALL_COINS = ("BTC", "ETH"), ("SOL",)  # what main trades, and small; neither is the other's market
 LINES = {"engine": "run", "watchdog": "watchdog", "exporter": "exporter", "recorder": "record"}
 MODULES = {"alpha": "tests.endtoend.alpha_process", "sick": "tests.endtoend.sick"}
 SMALL_USDC = 2_000
@@ -41,7 +41,7 @@ MEMORY = Path("/proc/meminfo")
 PARAMETERS = {"half_spread_bp": 5}
 # The share of their times that alerts wait and look back here, "" for all others. A watchdog hears nothing for 15 s in
 # good order, and an engine takes longer to connect each time, so those keep more; what takes hours keeps less.
-PACES = {"": 0.01, "WatchdogBlind": 0.3, "ReconnectStorm": 0.025, "MemoryGrowth": 0.001}
+PACES = {"": 0.01, "WatchdogBlind": 0.3, "ReconnectStorm": 0.02, "MemoryGrowth": 0.001}
 
 
 class Host:
@@ -129,10 +129,10 @@ class Stage:
             self.clock.say(is_synchronised=True)
             self.disk = stack.enter_context(Disk(self.folder))
             self.house = stack.enter_context(
-                House(self.folder, coins=COINS, exchange=("--no-limits", "--flow", "none"))
+                House(self.folder, coins=(*COINS, *SMALL_COINS), exchange=("--no-limits", "--flow", "none"))
             )
             desk = self.house.desk
-            self.crowd = stack.enter_context(Crowd(desk, COINS))
+            self.crowd = stack.enter_context(Crowd(desk, (*COINS, *SMALL_COINS)))
             self.trader, self.poor = self.house.trader, desk.trader(SMALL_USDC)
             # Between the venue and main, its recorder, small, and away.
             self.between, self.beside, self.near, self.far = (
@@ -188,7 +188,8 @@ class Stage:
         )  # fmt: skip
         small = self._host(
             "small", self.poor, poor_keys, url=self.near.url, watchdog={"key_file": str(poor_keys[1])},
-            metrics={"processes": ["engine"]}, engine={"journal_folder": str(self.disk.path / "journal")},
+            metrics={"processes": ["engine"]},
+            engine={"coins": SMALL_COINS, "journal_folder": str(self.disk.path / "journal"), "reconcile_ms": 2000},
             strategy={"name": "two_sided", "params": {**PARAMETERS, "order_notional_usdc": 2_000}},
             risk={"drawdown_share_max": 0.01},
         )  # fmt: skip

@@ -116,6 +116,23 @@ def test_a_line_that_is_none_names_itself() -> None:
             history_of(saved(**{name: [b"[1]"]}))
 
 
+def test_what_is_too_fine_for_us_has_no_market(tmp_path: Path) -> None:
+    meta = {"universe": [{"name": "FINE", "szDecimals": 7, "maxLeverage": 3}]}
+    spot = {
+        "tokens": [{"name": "USDC", "index": 0, "szDecimals": 8}, {"name": "DUST", "index": 1, "szDecimals": 9}],
+        "universe": [{"name": "@1", "index": 1, "tokens": [1, 0]}, {"name": "@9", "index": 9, "tokens": [7, 0]}],
+    }
+    history = history_of(saved(listing=[raw({"meta": meta}), raw({"spot": spot}), raw({"dex": "xyz", "place": 3})]))
+    assert history.markets == {}
+
+
+def test_a_file_that_is_too_long_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save(saved(), tmp_path)
+    monkeypatch.setattr("hlhft.live.history_files.FILE_BYTES_MAX", 10)
+    with pytest.raises(HistoryError, match="more than 10: ask for a shorter time"):
+        load(tmp_path)
+
+
 def test_pairs_in_another_currency_are_left_out_and_said() -> None:
     history = history_of(saved(fills=[raw(fill(0)), raw(fill(1, coin="@2"))]))
     assert [one.coin for one in history.fills] == ["BTC"]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from hlhft.backtest.runs import RunError
+from hlhft.data.catalogue.layout import date_of
 from hlhft.live.history_files import FOLDER_NAMES, load
 from hlhft.live.history_report import venue_results, write_past
 from hlhft.report.attribution import FUNDING_KIND, HOUR_NS
@@ -17,8 +18,14 @@ from hlhft.report.numbers import DASH
 from hlhft.report.page import render
 from hlhft.report.table import sections
 from hlhft.report.verdict import verdict
-from tests.live.test_history_files import saved
-from tests.report.pasts import OWNERS, Account
+from tests.data.catalogue.making import put
+from tests.live.test_history_files import raw, reading, saved
+from tests.live.told import fill, state
+from tests.report.pasts import BTC, OWNERS, Account
+from tests.report.tape import START_NS as TAPE_NS
+from tests.report.tape import Tape
+
+DEPOSIT = {"time": TAPE_NS // 10**6 - 1_000, "hash": "0x1", "delta": {"type": "deposit", "usdc": "100.0"}}
 
 
 def traded() -> Account:
@@ -141,3 +148,23 @@ def test_a_market_of_unknown_ticks_is_in_the_split_alone() -> None:
     assert results.markets == []
     assert results.scenarios[0].part_usdc["spread"] == pytest.approx(3.4)
     assert render(results)
+
+
+def test_mids_of_a_catalogue_stand_before_those_of_candles(tmp_path: Path) -> None:
+    tape = Tape().still(0, 400_000, 999_990, 1_000_050)
+    put(tmp_path / "catalogue", "bbo", "part", [tape.blocks()], market=BTC, date=date_of(TAPE_NS))
+    told = [fill(number, at_ms=TAPE_NS // 10**6 + 1_000 * number) for number in range(2)]
+    looked = reading(state("100.02", TAPE_NS // 10**6 + 10_000, "0.0002", "20.02", "0.02"), USDC="0.0")
+    one = saved(fills=[raw(row) for row in told], readings=[looked], fundings=[], transfers=[raw(DEPOSIT)])
+    results = write_past(one, tmp_path / "past", catalogue=tmp_path / "catalogue")
+    assert results.past is not None
+    assert results.past["mids_from"].startswith("recorded best prices at ")
+    assert "candle" not in results.past["mids_from"], "all moments are recorded"
+    assert results.past["checked"][0]["residual"] == "0"
+    # Two buys of 0.0001 BTC at 100,000 under a mid of 100,002.
+    assert results.scenarios[0].part_usdc["spread"] == pytest.approx(0.0004)
+
+
+def test_a_market_without_mids_has_no_markouts() -> None:
+    history = traded().history(with_mids=False)
+    assert (venue_results(history).scenarios[0].mid_half_ticks == 0).all()

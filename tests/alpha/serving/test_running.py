@@ -88,6 +88,12 @@ def believed(linked: Linked, models: Path, seed: int) -> None:
     assert abs(row[2] - answer.mu_bp * 1e5) <= 1 and abs(row[3] - answer.sigma_bp * 1e5) <= 1
 
 
+def served_by(block: Path) -> set[str]:
+    """The models that a process shows that it serves."""
+    shown = [one for one in read_block(block).series if one.metric.name == "hlhft_alpha_info"]
+    return {one.labels[0] for one in shown if one.value == 1}
+
+
 @pytest.mark.processes
 def test_it_serves_is_swapped_refuses_damage_is_killed_and_stops(models: Path, tmp_path: Path) -> None:
     link = tmp_path / "current"
@@ -112,13 +118,8 @@ def test_it_serves_is_swapped_refuses_damage_is_killed_and_stops(models: Path, t
             await until(is_swapped)
             believed(linked, models, 1)
             numbers = block_path(tmp_path / "xdg-state" / "hlhft" / "metrics", Source.ALPHA)
-
-            def serves() -> set[str]:
-                shown = [one for one in read_block(numbers).series if one.metric.name == "hlhft_alpha_info"]
-                return {one.labels[0] for one in shown if one.value == 1}
-
             assert read_block(numbers).pid == process.popen.pid
-            await until(lambda: serves() == {f"{second:016x}"})
+            await until(lambda: served_by(numbers) == {f"{second:016x}"})
             damaged = tmp_path / "damaged"
             damaged.mkdir()
             for name in os.listdir(models / "0"):
