@@ -59,7 +59,10 @@ def compare_session(
     made = session_results(journal, session).scenarios[0] if live is None else live
     if made.lane.last_ns != heard.last_ns:
         # Or the simulations would have had more time to fill than the session.
-        raise JournalError(f"{journal}: the session goes on while it is read; compare it once it has ended")
+        raise JournalError(
+            f"{journal}: the session goes on while it is read, or a part of its journal is missing; compare it once it"
+            " has ended, and whole"
+        )
     log = made.lane.log.copy()
     log["ts_exch_ns"] += heard.clock_ns
     fills = log[(log["kind"] == _FILLED) & (log["order_id"] > 0)]

@@ -101,7 +101,7 @@ def _figures(scenarios: Sequence[ScenarioResult]) -> str:
 
 def _remarks(results: Results) -> list[str]:
     first = results.scenarios[0]
-    remarks = []
+    remarks = list(results.missing)
     if results.interrupted:
         remarks.append(f"It was interrupted: these are the first {duration(results.span_ns)} only.")
     if results.without_trades:

@@ -208,7 +208,7 @@ def test_a_session_that_goes_on_while_it_is_read_is_refused(tmp_path: Path) -> N
     earlier = session_results(tmp_path / "journal").scenarios[0]
     made.show(100_000)
     made.journal.close()
-    with pytest.raises(JournalError, match="compare it once it has ended"):
+    with pytest.raises(JournalError, match="goes on while it is read"):
         compare_session(tmp_path / "journal", queues=["risk-averse"], live=earlier)
     whole = session_results(tmp_path / "journal").scenarios[0]
     assert compare_session(tmp_path / "journal", queues=["risk-averse"], live=whole).live.total.orders > 0
