@@ -191,8 +191,9 @@ def _of_trading(times: _Times) -> tuple[Alert, ...]:
             expression="hlhft_halted == 1",
             hold_s=times.hold(5),
             summary="Trading of {{ $labels.account }} is halted",
-            description="The engine of {{ $labels.account }} is halted until an operator resumes it; no order rests, "
-            f"positions stay.{{{{ range {latched} }}}} The breaker {{{{ .Labels.breaker }}}} holds it.{{{{ end }}}}",
+            description="The engine of {{ $labels.account }} is halted until an operator resumes it. It cancels its "
+            "orders; positions stay, unless the drawdown or the margin breaker closed them."
+            f"{{{{ range {latched} }}}} The breaker {{{{ .Labels.breaker }}}} holds it.{{{{ end }}}}",
         ),
         Alert(
             name="NotTrading",

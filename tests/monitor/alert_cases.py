@@ -142,8 +142,9 @@ LEVELS: dict[str, tuple[Level, ...]] = {
             1,
             own(),
             "Trading of 0xa is halted",
-            "The engine of 0xa is halted until an operator resumes it; no order "
-            "rests, positions stay. The breaker drawdown holds it. The breaker operator holds it.",
+            "The engine of 0xa is halted until an operator resumes it. It cancels its orders; positions stay, unless "
+            "the drawdown or the margin breaker closed them. The breaker drawdown holds it. "
+            "The breaker operator holds it.",
             {
                 f'hlhft_breaker_latched{{breaker="drawdown",{OWN}}}': always(1),
                 f'hlhft_breaker_latched{{breaker="operator",{OWN}}}': always(1),
