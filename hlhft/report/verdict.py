@@ -114,7 +114,7 @@ def _remarks(results: Results) -> list[str]:
         remarks.append(f"It ended halted {where} ({halted[0].halt_words}).")
     if first.metrics.trading.fills:
         remarks += _cost_remarks(results)
-        if results.past is not None:
+        if results.past is not None and "mids_from" in results.past:
             remarks.append(f"What tells spread from inventory is {results.past['mids_from']}.")
     if not halted:
         remarks += _quoting_remarks(first)
