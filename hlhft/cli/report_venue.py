@@ -121,16 +121,16 @@ def _ask(options: PastOptions, url: str, address: str, folder: Path, *, weight: 
             f"{folder} holds the past of {earlier.manifest.address}: name another folder with --output", ExitCode.USAGE
         )
     since_ms, until_ms = _ms(options.since, "--from"), _ms(options.until, "--to")
-    if earlier is not None and (since_ms, until_ms) != (None, None):
-        raise CommandError(
-            f"{folder} holds a past already, to which only what is new is added: leave --from and --to out, or name "
-            f"another folder with --output",
-            ExitCode.USAGE,
-        )
     if earlier is not None:
-        since_ms = max(earlier.manifest.until_ms - _OVERLAP_MS, earlier.manifest.from_ms)
-        if not earlier.manifest.is_whole:
-            since_ms = earlier.manifest.from_ms
+        if until_ms is not None or since_ms not in (None, earlier.manifest.from_ms):
+            raise CommandError(
+                f"{folder} holds a past already, to which only what is new is added: leave --from and --to out, or name"
+                " another folder with --output",
+                ExitCode.USAGE,
+            )
+        since_ms = earlier.manifest.from_ms
+        if earlier.manifest.is_whole:
+            since_ms = max(earlier.manifest.until_ms - _OVERLAP_MS, since_ms)
     saved = asyncio.run(_told(url, address, since_ms or 0, until_ms, weight=weight, as_json=as_json))
     return saved if earlier is None else merged(saved, earlier)
 

@@ -34,7 +34,16 @@ from hlhft.hyperliquid.backoff import DRAWS, SECOND_NS, WINDOW_NS, BackoffSettin
 from hlhft.hyperliquid.markets import read_dexs
 from hlhft.hyperliquid.reading import MEANING, UNDECODABLE, Fault
 from hlhft.hyperliquid.wire import read_address
-from hlhft.live.history_files import FILLS_REACH, Manifest, Saved, Told, ToldCandles, ToldListing, time_of
+from hlhft.live.history_files import (
+    FILLS_REACH,
+    INTERRUPTED,
+    Manifest,
+    Saved,
+    Told,
+    ToldCandles,
+    ToldListing,
+    time_of,
+)
 from hlhft.live.http import INFO, Answer, Http
 from hlhft.live.preflight import VenueError
 from hlhft.report.venue_records import HistoryError, is_spot, read_fill
@@ -139,7 +148,7 @@ class HistoryAsker:
             await self._all(asked, to_ms)
             asked.is_whole = True
         except Stopped:
-            asked.cuts.append("it was interrupted: what came after the last record of each list was not asked")
+            asked.cuts.append(INTERRUPTED)
         finally:
             await self._http.close()
         return asked.saved()

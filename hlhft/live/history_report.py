@@ -20,7 +20,7 @@ from hlhft.data.catalogue.reading import Catalogue
 from hlhft.live.history_files import FOLDER_NAMES, Saved, history_of, save
 from hlhft.report.attribution import FILL_KIND, FUNDING_KIND, Attribution
 from hlhft.report.markouts import HORIZONS_NS, markouts
-from hlhft.report.metrics import LaneLog, measure
+from hlhft.report.metrics import LaneLog, measure, of_fills_alone
 from hlhft.report.results import Results, ScenarioResult
 from hlhft.report.venue_checks import MEANING, Findings, check, text
 from hlhft.report.venue_mids import recorded_mids, with_mids
@@ -120,7 +120,7 @@ def _scenario(history: History, made: Split) -> ScenarioResult:
         taker_rate_e9=_rate_e9(lane, 0),
         lane=lane,
         split=shown,
-        metrics=measure(lane, shown),
+        metrics=of_fills_alone(measure(lane, shown)),
         markouts=markouts(log, later, lane.value_usdc(log)),
         mid_half_ticks=later,
         by_strategy=made.by_strategy,

@@ -102,6 +102,20 @@ def test_asked_again_what_is_new_is_added(tmp_path: Path, capsys: pytest.Capture
     assert len((folder / "fills.jsonl").read_bytes().splitlines()) == 3
 
 
+def test_a_past_that_is_there_is_never_replaced_by_a_shorter_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "past"
+    with served(teller()) as url:
+        assert asked(url, folder) == 0
+        before = (folder / "fills.jsonl").read_bytes()
+        for more in (("--from", "2026-01-01"), ("--to", "2026-01-01"), ("--from", "1970-01-02")):
+            assert asked(url, folder, *more) == 2
+            assert "leave --from and --to out, or name another folder" in capsys.readouterr().err
+        assert asked(url, folder, "--from", "1970-01-01") == 0, "that is what it holds already"
+    assert (folder / "fills.jsonl").read_bytes() == before
+
+
 def test_another_account_does_not_go_into_the_same_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "past"
     with served(teller()) as url:
@@ -187,6 +201,26 @@ def test_ctrl_c_reports_what_was_told(tmp_path: Path, capsys: pytest.CaptureFixt
     assert told["interrupted"]
     assert not told["past"]["is_checked"]
     assert len((folder / "fills.jsonl").read_bytes().splitlines()) == 2
+
+
+def test_after_ctrl_c_it_is_asked_for_to_the_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    class Interrupting(Teller):
+        is_patient = False
+
+        def answer(self, body: dict[str, Any]) -> Any:
+            if body["type"] == "userFunding" and not self.is_patient:
+                os.kill(os.getpid(), signal.SIGINT)
+            return super().answer(body)
+
+    folder, told = tmp_path / "past", teller()
+    venue = Interrupting(fills=told.fills, transfers=told.transfers, state=told.state)
+    with served(venue) as url:
+        assert asked(url, folder) == 130
+        venue.is_patient = True
+        capsys.readouterr()
+        assert asked(url, folder) == 0
+    results = json.loads(capsys.readouterr().out)
+    assert (results["interrupted"], results["past"]["is_checked"], results["past"]["findings"]) == (False, True, [])
 
 
 def test_tools_have_their_share_of_the_weight() -> None:

@@ -9,7 +9,20 @@ from typing import Any
 import msgspec
 import pytest
 
-from hlhft.live.history_files import LISTS, MANIFEST, Manifest, Saved, Told, history_of, load, merged, save, time_of
+from hlhft.live.history_files import (
+    FILLS_REACH,
+    INTERRUPTED,
+    LISTS,
+    MANIFEST,
+    Manifest,
+    Saved,
+    Told,
+    history_of,
+    load,
+    merged,
+    save,
+    time_of,
+)
 from hlhft.report.venue_records import UNIT, HistoryError
 from tests.live.told import ADDRESS, META, SPOT_META, START_MS, fill, payment, state
 
@@ -154,6 +167,28 @@ def test_two_histories_become_one_with_every_record_once() -> None:
     )  # fmt: skip
     mids = history_of(both).mids["BTC"]
     assert [double // (2 * UNIT) for double in mids.double] == [100_000, 1, 2], "what was told later stands"
+
+
+def test_what_an_interrupted_asking_did_not_come_to_is_kept() -> None:
+    first, stopped = saved(), {"is_whole": False, "is_from_the_beginning": False, "cuts": (INTERRUPTED,)}
+    nothing = saved(
+        manifest={**stopped, "from_ms": START_MS, "until_ms": 0}, fills=[raw(fill(0))], fundings=[], transfers=[],
+        readings=[], candles=[], listing=[],
+    )  # fmt: skip
+    both = merged(nothing, first)
+    assert {name: list(both.of(name)) for name in LISTS} == {name: list(first.of(name)) for name in LISTS}
+    assert (both.manifest.is_whole, both.manifest.until_ms) == (False, first.manifest.until_ms)
+    assert both.manifest.cuts == (INTERRUPTED,)
+    again = merged(saved(), both)
+    assert list(again.of("fills")) == list(first.of("fills"))
+    assert (again.manifest.is_whole, again.manifest.is_from_the_beginning, again.manifest.cuts) == (True, True, ())
+    assert not merged(saved(manifest={"from_ms": 1}), both).manifest.is_whole, "what was before is not asked again"
+
+
+def test_what_the_venue_no_longer_tells_is_kept() -> None:
+    told = [raw(fill(number)) for number in range(1, FILLS_REACH + 1)]
+    both = merged(saved(fills=told, manifest={"is_from_the_beginning": False}), saved())
+    assert list(both.of("fills")) == [raw(fill(0)), *told]
 
 
 def test_what_was_told_before_stays_where_asking_again_was_interrupted() -> None:

@@ -14,7 +14,9 @@ from hlhft.live.history_files import FOLDER_NAMES, load
 from hlhft.live.history_report import venue_results, write_past
 from hlhft.report.attribution import FUNDING_KIND, HOUR_NS
 from hlhft.report.markouts import HORIZONS_NS
+from hlhft.report.numbers import DASH
 from hlhft.report.page import render
+from hlhft.report.table import sections
 from hlhft.report.verdict import verdict
 from tests.data.catalogue.making import put
 from tests.live.test_history_files import raw, reading, saved
@@ -72,6 +74,20 @@ def test_the_page_and_the_verdict_can_be_made_of_it() -> None:
     results = venue_results(traded().history(), OWNERS)
     assert verdict(results).sentence.startswith("It made money")
     assert "history of 0xabababab" in render(results)
+
+
+def test_what_the_venue_does_not_tell_is_absent_and_never_0() -> None:
+    results = venue_results(traded().history(), OWNERS)
+    told = results.plain()["scenarios"][0]
+    assert {name: told["trading"][name] for name in ("orders_placed", "orders_cancelled", "fill_rate")} == {
+        "orders_placed": None, "orders_cancelled": None, "fill_rate": None,
+    }  # fmt: skip
+    assert (told["mode"], told["quoting"]["uptime"], told["quoting"]["refused"]) == (None, None, None)
+    assert set(told["address"].values()) == {None}
+    assert "quoted" not in verdict(results).text
+    shown = {row.label: row.values for section in sections(results) for row in section.rows}
+    for label in ("both sides quoted", "orders placed", "orders cancelled", "quotes refused", "ended"):
+        assert shown[label] == (DASH,)
 
 
 def test_an_account_without_anything_has_a_report() -> None:
