@@ -2,7 +2,8 @@
 
 It hears the engine's heartbeat. When that is lost, or the engine says that it cancels and does not finish, or lives and
 does not come to agree with the venue, it cancels the engine's orders with a key and over a connection of its own, and
-goes on until it is proven that none is left (`hlhft.hyperliquid.watchdog_sweep`). What is true of it, in all its states:
+goes on until it is proven that none is left (`hlhft.hyperliquid.watchdog_sweep`). What is true of it, in all its
+states:
 
 - It never cancels while the engine beats and is well: a beat moves the deadline, and a deadline that is met late, as
   this process itself stood still, is given once more.
