@@ -34,17 +34,6 @@ def test_a_missing_test_file_is_a_failure() -> None:
 def test_every_room_is_measured_and_names_are_checked() -> None:
     names = [str(path) for path in modules([])]
     rooms = {"alpha", "core", "venue", "config", "backtest", "hyperliquid", "exchange", "live", "data"} | {
-        "monitor", "report",
-    }  # fmt: skip
-        "alpha",
-        "core",
-        "venue",
-        "config",
-        "backtest",
-        "hyperliquid",
-        "exchange",
-        "live",
-        "data",
         "monitor",
         "report",
     }

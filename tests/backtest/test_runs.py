@@ -126,7 +126,7 @@ def test_every_fill_has_the_mids_of_its_own_market(tmp_path: Path) -> None:
     )
     two = replace(run, recording=recording, outputs=[output], scenarios=run.scenarios[:1])
     (one,) = results_of(two).scenarios
-    # The fills are at 0.1 s: before 1 s nothing has moved, from 1.1 s on the bids have, at 10.1 s the recording has ended.
+    # The fills are at 0.1 s: before 1 s nothing has moved, then the bids have, and at 10 s the recording has ended.
     for place, horizon_ns in enumerate(HORIZONS_NS):
         known = [400, 200] if horizon_ns < 9 * 10**8 else [402, 201] if horizon_ns < 10**10 else [0, 0]
         assert one.mid_half_ticks[:, place].tolist() == known, horizon_ns
