@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import threading
 from collections.abc import Callable
@@ -127,8 +128,9 @@ def _nothing(text: str) -> bool:
 
 async def _pass_on(source: Any, target: Any, mutes: Mute) -> None:
     """Every text of the one to the other that is not muted, until either ends."""
-    async for message in source:
-        if message.type is not aiohttp.WSMsgType.TEXT or target.closed:
-            return
-        if not mutes(message.data):
-            await target.send_str(message.data)
+    with contextlib.suppress(ConnectionResetError):  # of the other side, in the middle of a frame
+        async for message in source:
+            if message.type is not aiohttp.WSMsgType.TEXT or target.closed:
+                return
+            if not mutes(message.data):
+                await target.send_str(message.data)

@@ -19,6 +19,7 @@ STIR_BP = 25  # behind the first level: what changes there is seen, and no price
 STIR_S = 0.4
 STIR_USDC = 1_000
 GONE_S = 20.0
+EMPTY_LOOKS = 6
 
 
 def valid(price: float) -> float:
@@ -88,7 +89,14 @@ class Crowd:
             self.clear(coin)
             self.prices[coin] = valid(price)
             self._desk.admin({"coin": coin, "oracle": f"{self.prices[coin]:g}"})
-            eventually(lambda: not any(self._desk.book(coin)), within_s=GONE_S)
+            looks = [0]
+
+            def is_empty() -> bool:
+                """For some looks in a row: what was under way would come between."""
+                looks[0] = 0 if any(self._desk.book(coin)) else looks[0] + 1
+                return looks[0] > EMPTY_LOOKS
+
+            eventually(is_empty, within_s=GONE_S)
             self.make(coin)
 
     def take(self, coin: str, *, is_buy: bool, usdc: float) -> Decimal:

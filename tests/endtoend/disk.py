@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
@@ -27,14 +28,13 @@ class Disk:
         self._is_frozen = False
 
     def __enter__(self) -> Disk:
-        try:
+        with ExitStack() as stack:
+            stack.push(self.__exit__)
             self._mount_memory(self.memory, MEMORY_MIB)
             self._mount(self._outer.with_suffix(".image"), self._outer, OUTER_MIB)
             # Without a journal of its own, so that nothing but its data waits.
             self._mount(self._outer / "inner.image", self.path, INNER_MIB, "-O", "^has_journal")
-        except BaseException:
-            self.__exit__(None, None, None)
-            raise
+            stack.pop_all()
         return self
 
     def __exit__(

@@ -184,12 +184,12 @@ class Stage:
             metrics={"processes": ["engine", "watchdog", "alpha", "recorder"]},
             recorder={"coins": COINS, "base_url": self.beside.url, "disk_free_gib_min": 0.1},
             alpha={"enabled": True, "levels": 5, "half_life_ms": 640, "decision_ms": 1000, "time_to_live_ms": 3000},
-            engine={"reconcile_ms": 2000}, risk={"unknown_age_ms_max": 8000, "rejections_max": 10},
+            engine={"reconcile_ms": 4000}, risk={"unknown_age_ms_max": 8000, "rejections_max": 10},
         )  # fmt: skip
         small = self._host(
             "small", self.poor, poor_keys, url=self.near.url, watchdog={"key_file": str(poor_keys[1])},
             metrics={"processes": ["engine"]},
-            engine={"coins": SMALL_COINS, "journal_folder": str(self.disk.path / "journal"), "reconcile_ms": 2000},
+            engine={"coins": SMALL_COINS, "journal_folder": str(self.disk.path / "journal"), "reconcile_ms": 4000},
             strategy={"name": "two_sided", "params": {**PARAMETERS, "order_notional_usdc": 2_000}},
             risk={"drawdown_share_max": 0.01},
         )  # fmt: skip

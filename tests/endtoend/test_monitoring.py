@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from decimal import Decimal
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -99,8 +100,7 @@ def next_scrape(stage: Stage, after_s: float) -> float:
 def test_what_is_scraped_is_what_the_ledger_of_the_venue_says(stage: Stage) -> None:
     """Fills on both sides of both markets; then nobody trades, and a scrape is held against the venue, to the micro."""
     for coin, is_buy, usdc in (("ETH", False, 400), ("BTC", True, 300), ("ETH", True, 150), ("BTC", False, 700)):
-        eventually(stage.main.quotes, within_s=SETTLE_S)
-        assert stage.crowd.take(coin, is_buy=is_buy, usdc=usdc) > 0
+        eventually(partial(stage.crowd.take, coin, is_buy=is_buy, usdc=usdc), within_s=SETTLE_S)
     settled(stage)
     before, at_s = standing(stage)
     assert before["fills"] and any(before["positions"].values()) and before["fees"] < 0
