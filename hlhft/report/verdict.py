@@ -140,7 +140,7 @@ def _cost_remarks(results: Results) -> list[str]:
     Of an account's past, spread and inventory are one: its mids are too coarse to blame either.
     """
     first = results.scenarios[0]
-    groups = {words: (name,) for name, words in PART_WORDS.items()}
+    groups: dict[str, tuple[str, ...]] = {words: (name,) for name, words in PART_WORDS.items()}
     if results.past is not None:
         together = ("spread", "inventory")
         groups = {"trading": together, **{words: names for words, names in groups.items() if names[0] not in together}}
