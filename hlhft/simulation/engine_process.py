@@ -45,6 +45,7 @@ class EngineProcess:
         self.journal_folder = world.folder / "journal"
         self._world = world
         self._beats = 0
+        self._thawed_ns = 0
         config, signer, random = world.config, signer_of(ENGINE), world.random
         self._store = store = open_store(world.folder / "state", clock_ns=host.now_ns)
         self.session = begin_session(store, self.journal_folder)
@@ -122,6 +123,17 @@ class EngineProcess:
     def is_trading(self) -> bool:
         """Whether it agrees with the venue, and may quote."""
         return self.engine.stage is Stage.TRADING and self.engine.feed.line.is_live and all(self.engine.feed.fresh)
+
+    def carries_ns(self, now_ns: int) -> int:
+        """Since when a connection for orders stands at both ends in a process that runs; now, where none does."""
+        if self.host.is_frozen:
+            self._thawed_ns = now_ns
+        stand = [
+            line.transport.connection.up_ns  # type: ignore[attr-defined]
+            for line in self.engine.orders.lines
+            if line.transport.connection is not None and line.transport.connection.stands  # type: ignore[attr-defined]
+        ]
+        return max(min(stand, default=now_ns), self._thawed_ns)
 
     def orders(self) -> set[int]:
         """The client order ids of what may fill, as far as it knows."""

@@ -5,6 +5,7 @@ A promise that does not hold raises `Violation`, which names it. The judge decid
 
 from __future__ import annotations
 
+import functools
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ from hlhft.hyperliquid.watchdog_table import State as WatchdogState
 from hlhft.live.journal.brains import state
 from hlhft.live.journal.records import Action
 from hlhft.live.replay import replay
-from hlhft.simulation.account import COINS, ENGINE, EXPIRES_AFTER_MS, OWNER, WATCHDOG
+from hlhft.simulation.account import COINS, EXPIRES_AFTER_MS, OWNER
 from hlhft.simulation.faults import FaultKind
 from hlhft.simulation.time import MS, SECOND
 
@@ -34,8 +35,11 @@ CLEARED_NS_MAX = EXPIRES_AFTER_MS * MS + 5 * SECOND + 2 * SECOND
 HALTED_NS_MAX = 3 * SECOND  # until nothing rests once it is halted and all goes well
 EXPOSURE_TOLERANCE = 10  # hlhft.core.risk.NOTIONAL_TOLERANCE: the price alone may do as much
 MARK_MEMORY_NS = 120 * SECOND  # a limit in money was checked at a mark no older than this
-SIGNERS = {"engine": ENGINE, "watchdog": WATCHDOG}
-STALE_NS_MAX = 35 * SECOND  # risk.feed_age_ms_max, and to cancel what rests
+LABEL = "engine"  # of its connections
+
+STALE_NS_MAX = 20 * SECOND  # hlhft.hyperliquid.subscriptions.AGE_NS_MAX of a book, and to cancel what rests
+MARKS_MAX = 1024  # client order ids that are remembered
+CANCEL_NS_MAX = 1_500 * MS  # from a cancel to its arrival over whichever connection stands
 # Only what somebody else does to the account may lead to these, and nobody does.
 _NEVER = frozenset({HaltCause.DISAGREEMENT, HaltCause.NONCES})
 _NONSENSE = "unrecognised status"
@@ -60,6 +64,7 @@ class Promise(StrEnum):
     HALTED = "while halted nothing but cancels, noops and reducing orders is signed, and the gate is not open"
     LATCH = "what is halted is halted after a restart"
     REACTION = "once halted nothing of it rests"
+    CANCELS = "a cancel arrives in time where one of two connections stands"
     BUDGETS = "no budget falls below zero, and placements leave a part of each to cancels"
     RULES = "nothing is sent that a known rule refuses"
     PROOF = "no order that is over by our books lives at the exchange"
@@ -92,6 +97,7 @@ class Judge:
         self._recorded = self._left = 0  # actions of the engine
         self._newest_nonce = self._earlier_nonce = 0  # of all that was signed, and of earlier sessions
         self._ran_ns = 0  # when something happened in an engine last
+        self._cancels: dict[int, int] = {}  # orders whose cancel has not arrived, and since when
         self._unowned_ns = 0  # since when own orders are nobody's
         self._halted_ns = 0
         self._failures = 0  # of the disk before the halt
@@ -103,7 +109,9 @@ class Judge:
 
     def posted(self, label: str, request: dict[str, Any]) -> None:
         """A signed request reached the exchange."""
-        self.actions += label == "engine"
+        self.actions += label == LABEL
+        if label == LABEL and self._cancels:
+            self._arrived(request["action"])
         if request["action"]["type"] == "noop":
             return
         known = self._signed.setdefault((label, request["nonce"]), request["signature"])
@@ -127,6 +135,7 @@ class Judge:
         if engine is not None and orders:
             self._look_at_proofs(engine, orders)
             self._look_at_books(orders)
+            self._look_at_cancels(engine, orders)
         elif orders:
             self._look_at_emptiness(orders)
 
@@ -159,9 +168,14 @@ class Judge:
         elif not self._halted_ns:
             self._halted_ns = self._world.time.now_ns
 
+    def ends(self, process: EngineProcess) -> None:
+        """An engine is gone; an operator may have resumed it just before."""
+        self._is_latched = self._is_latched and process.engine.supervisor.halt is not None
+
     def begins(self, process: EngineProcess) -> None:
         """An engine was started just now."""
         self._earlier_nonce = self._newest_nonce
+        self._cancels.clear()
         if self._is_latched and process.engine.supervisor.halt is None:
             raise Violation(Promise.LATCH, f"session {process.session} knows of no halt, and the one before was halted")
 
@@ -174,6 +188,8 @@ class Judge:
             )
         self._newest_nonce = max(self._newest_nonce, action.nonce)
         if ActionKind(action.kind) in _ALWAYS:
+            for order_id in action.order_ids if ActionKind(action.kind) is not ActionKind.NOOP else ():
+                self._cancels.setdefault(order_id, self._world.time.now_ns)
             return
         lane = process.engine.parts.brain.lane
         is_placed = np.isin(lane.orders["order_id"], action.order_ids) & (lane.orders["reduce_only"] == 0)
@@ -197,7 +213,7 @@ class Judge:
         """The orders at the exchange that bear the engine's mark."""
         found = []
         for order in self._world.exchange.records().open.values():
-            mark = None if order.cloid is None else parse(int(order.cloid, 16))
+            mark = None if order.cloid is None else _mark(order.cloid)
             if mark is not None and mark.owner == OWNER:
                 found.append((order, mark))
         return found
@@ -298,6 +314,28 @@ class Judge:
                 Promise.STALE, f"{len(orders)} orders rest, and no book came for {STALE_NS_MAX / SECOND:.0f} s"
             )
 
+    def _arrived(self, action: dict[str, Any]) -> None:
+        """An action of the engine, perhaps a cancel."""
+        for cancel in action.get("cancels", ()):
+            mark = parse(int(cancel["cloid"], 16)) if "cloid" in cancel else None
+            if mark is None:
+                self._cancels.clear()  # by the exchange's own number, which says nothing here
+            else:
+                self._cancels.pop(mark.order_id, None)
+
+    def _look_at_cancels(self, process: EngineProcess, orders: list[tuple[OrderRecord, Cloid]]) -> None:
+        """The cancels of what rests, while a connection stands that carries them."""
+        if not self._cancels:
+            return
+        resting = {mark.order_id for _, mark in orders if mark.session == process.session}
+        self._cancels = {order_id: since_ns for order_id, since_ns in self._cancels.items() if order_id in resting}
+        now_ns = self._world.time.now_ns
+        carries_ns = process.carries_ns(now_ns)
+        for order_id, since_ns in self._cancels.items():
+            if carries_ns < since_ns < now_ns - CANCEL_NS_MAX:
+                waited_ms = (now_ns - since_ns) // MS
+                raise Violation(Promise.CANCELS, f"the cancel of order {order_id} did not arrive in {waited_ms} ms")
+
     # At ends.
 
     def session_over(self, process: EngineProcess) -> None:
@@ -323,6 +361,12 @@ class _Last:
 
     def lost(self) -> None:
         self.brain = None
+
+
+@functools.lru_cache(maxsize=MARKS_MAX)
+def _mark(cloid: str) -> Cloid | None:
+    """What a client order id says; the same orders rest block after block."""
+    return parse(int(cloid, 16))
 
 
 def promises_table() -> str:

@@ -48,11 +48,14 @@ class Run:
         self.outcome = Outcome(seed=seed)
         self._looked_ns = 0
 
-    def live(self, span_ns: int) -> None:
-        """Raises Violation."""
+    def live(self, span_ns: int, until_ns: int | None = None) -> None:
+        """Faults for a span, then none; ends at `until_ns` where that comes before. Raises Violation."""
         world = self.world
         world.start_watchdog()
         world.start_engine()
+        if until_ns is not None and until_ns < span_ns:
+            self._pass(until_ns)
+            return
         self._pass(span_ns)
         world.misfortune.end()
         self._wait(self._is_well, CONVERGES_NS_MAX, Promise.CONVERGES)
@@ -125,14 +128,15 @@ class _Verdict:
         return isinstance(error, Exception)
 
 
-def run(seed: int, span_ns: int, faults: Sequence[Fault] | None = None) -> Outcome:
-    """One run, with the seed's own plan unless another is given; never raises Violation, but says it."""
+def run(seed: int, span_ns: int, faults: Sequence[Fault] | None = None, *, until_ns: int | None = None) -> Outcome:
+    """One run, with the seed's own plan unless another is given; what breaks is said, and not raised. It ends after
+    `until_ns` where that is within the span."""
     with tempfile.TemporaryDirectory(prefix="hlhft-simulation-", dir=MEMORY if MEMORY.is_dir() else None) as folder:
         one = Run(seed, Path(folder), plan(seed, span_ns) if faults is None else faults)
         outcome, world = one.outcome, one.world
         began_ns = world.time.now_ns
         with _Verdict(outcome):
-            one.live(span_ns)
+            one.live(span_ns, until_ns)
         if world.engine is not None:
             world.engine.kill(loses=True)
         outcome.virtual_ns = world.time.now_ns - began_ns

@@ -66,6 +66,7 @@ class World:
         engine, self.engine = self.engine, None
         assert engine is not None
         engine.kill(loses=loses)
+        self.judge.ends(engine)
         self.judge.session_over(engine)
 
     def cut_power(self) -> None:
@@ -73,6 +74,7 @@ class World:
         engine, self.engine = self.engine, None
         assert engine is not None
         engine.kill(loses=True)
+        self.judge.ends(engine)
         engine.disk.cut_power()
 
     def kill_watchdog(self, *, loses: bool) -> None:
