@@ -23,12 +23,15 @@ ROOMS = ("core", "venue", "config", "backtest", "hyperliquid", "exchange", "live
 ALSO = (
     *("live/covers.py", "live/profit.py", "live/screen.py", "live/screen_parts.py", "live/view.py"),
     *("live/node_health.py", "live/node_books.py", "live/node_agreement.py"),
+    *("live/clock_offset.py", "live/sheet.py", "live/signal_judge.py", "monitor/block.py", "monitor/histogram.py"),
     *(f"alpha/{name}.py" for name in ("action", "barriers", "features", "labels", "observation", "schema", "splits")),
     *(f"alpha/{name}.py" for name in ("trials", "walking", "wire")),
-    *(f"alpha/serving/{name}.py" for name in ("machine", "messages", "table", "window")),
+    *(f"alpha/serving/{name}.py" for name in ("machine", "messages", "metrics", "table", "window")),
     *(f"alpha/evaluation/{name}.py" for name in ("bootstrap", "comparison", "metrics", "trips", "verdict", "words")),
     *(f"data/mining/{name}.py" for name in ("costs", "keys", "plan", "saying")),
-    *(f"data/recorder/{name}.py" for name in ("hours", "latency", "marks", "cover", "queue", "assembly", "status")),
+    *(f"data/recorder/{name}.py" for name in ("hours", "latency", "marks", "cover", "queue", "assembly")),
+    *("data/recorder/metrics.py", "data/recorder/status.py", "live/watchdog_metrics.py"),
+    *(f"monitor/{name}.py" for name in ("collecting", "exporter", "host", "opening")),
 )
 # What talks over sockets is tested over sockets, and the order flow by what it looks like as a whole.
 LEFT_OUT = ("exchange/server.py", "exchange/flow")

@@ -1,6 +1,7 @@
-"""The generated pages: docs/reference.md, what the code says of itself, and the tables of docs/configuration.md.
+"""The generated pages: docs/reference.md, what the code says of itself, docs/metrics.md, the tables of
+docs/configuration.md, and the dashboards and alerts that are kept for a server.
 
-python -m tests.reference      writes both
+python -m tests.reference      writes them all
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from pathlib import Path
 from hlhft.alpha.schema import MEANING, FeatureSchema, base_of
 from hlhft.alpha.serving import table as alpha_table
 from hlhft.backtest import models
+from hlhft.cli import invoke
+from hlhft.cli.errors import ExitCode
 from hlhft.config.show import as_markdown
 from hlhft.core import orders, quotes, risk
 from hlhft.events import FIELDS
@@ -39,12 +42,17 @@ from hlhft.strategies import BUILT_IN, load, parameter_table
 from hlhft.venue import refusals
 from hlhft.venue.chain import LEG_FIELDS
 from hlhft.venue.recorded_state import FillReason
+from tests import metrics_page
 from tests.bench.figures import Figure, shown
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-PAGE, CONFIGURATION = DOCS / "reference.md", DOCS / "configuration.md"
 SIMULATION = DOCS / "simulation.md"
+PAGE, CONFIGURATION, METRICS = DOCS / "reference.md", DOCS / "configuration.md", DOCS / "metrics.md"
 README, BENCHMARKS = DOCS.parent / "README.md", DOCS / "benchmarks.json"
+GENERATED = {
+    "alerts": DOCS.parent / "nixos" / "files" / "prometheus",
+    "dashboards": DOCS.parent / "nixos" / "files" / "grafana",
+}
 FIGURES_BEGIN, FIGURES_END = "<!-- figures: written by make docs -->\n", "<!-- end of figures -->\n"
 TABLES_BEGIN = "<!-- below: hlhft config show --markdown -->\n\n"
 
@@ -219,7 +227,10 @@ def page() -> str:
 
 if __name__ == "__main__":
     PAGE.write_text(page())
+    METRICS.write_text(metrics_page.page())
     introduction, _, _ = CONFIGURATION.read_text().partition(TABLES_BEGIN)
     CONFIGURATION.write_text(introduction + TABLES_BEGIN + as_markdown())
     README.write_text(readme_with_figures(README.read_text()))
     SIMULATION.write_text(simulation_with_tables(SIMULATION.read_text()))
+    for command, folder in GENERATED.items():
+        assert invoke([command, "--output", str(folder)]) == ExitCode.OK, f"hlhft {command} failed, as it says above"

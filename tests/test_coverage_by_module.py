@@ -33,7 +33,7 @@ def test_a_missing_test_file_is_a_failure() -> None:
 
 def test_every_room_is_measured_and_names_are_checked() -> None:
     names = [str(path) for path in modules([])]
-    rooms = {"alpha", "core", "venue", "config", "backtest", "hyperliquid", "exchange", "live", "data"}
+    rooms = {"alpha", "core", "venue", "config", "backtest", "hyperliquid", "exchange", "live", "data", "monitor"}
     assert {name.split("/")[1] for name in names} == rooms
     assert {"hlhft/live/journal/records.py", "hlhft/live/profit.py"} <= set(
         names

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from tests.reference import PAGE, README, SIMULATION, page, readme_with_figures, simulation_with_tables
+from tests import metrics_page
+from tests.reference import (
+    METRICS,
+    PAGE,
+    README,
+    SIMULATION,
+    page,
+    readme_with_figures,
+    simulation_with_tables,
+)
 
 
 def test_the_page_is_current() -> None:
     assert PAGE.read_text() == page(), "docs/reference.md is old: run `make docs`"
+
+
+def test_the_list_of_metrics_alerts_and_codes_is_current() -> None:
+    assert METRICS.read_text() == metrics_page.page(), "docs/metrics.md is old: run `make docs`"
 
 
 def test_the_readme_states_the_figures_that_were_measured() -> None:

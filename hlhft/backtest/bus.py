@@ -123,6 +123,7 @@ def _lose(bus, lane, command, ts_ns, known_ns):
     reply["front_at_entry"] = 0.0
     reply["placed_ns"] = ts_ns
     reply["mid_half_ticks"] = 0
+    reply["touch_ticks"] = 0
     reply["kind"] = _CANCEL_REJECTED if command["kind"] == _CANCEL else _REJECTED
     reply["lane"] = lane
     reply["market"] = command["market"]
@@ -169,6 +170,7 @@ def deliver(bus, venue_row, replies):
         reply["front_at_entry"] = said["front_at_entry"]
         reply["placed_ns"] = said["placed_ns"]
         reply["mid_half_ticks"] = said["mid_half_ticks"]
+        reply["touch_ticks"] = said["touch_ticks"]
         reply["kind"] = said["kind"]
         reply["lane"] = lane
         reply["market"] = said["market"]

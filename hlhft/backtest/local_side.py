@@ -28,7 +28,7 @@ from hlhft.core.features import on_trade
 from hlhft.core.step import apply_order_news, step_at, update_features
 from hlhft.ladder import clear_asks, clear_bids, set_ask, set_bid
 
-_FILLED, _FUNDING_PAYMENT = 18, 50
+_ACKNOWLEDGED, _FILLED, _FUNDING_PAYMENT = 16, 18, 50
 
 
 @compiled
@@ -122,11 +122,11 @@ def _rare_row(book, ladder, cells, kind, word, ticks):
 
 
 @compiled
-def read_replies(lane, limits, bus, number, until_ns, fills, fill_count):
+def read_replies(lane, limits, bus, number, until_ns, fills, fill_count, with_orders):
     """Applies one lane's replies up to `until_ns` inclusive; returns (fills logged so far, replies read).
 
-    Fills and funding payments are copied to `fills`, REPLY_DTYPE, from `fill_count` on; the caller leaves room for a
-    ring of them.
+    Fills and funding payments, and `with_orders` orders that came to rest, are copied to `fills`, REPLY_DTYPE, from
+    `fill_count` on; the caller leaves room for a ring of them.
     """
     line = bus.lines[number]
     head = line["reply_head"]
@@ -144,7 +144,7 @@ def read_replies(lane, limits, bus, number, until_ns, fills, fill_count):
                 lane, limits, reply["market"], kind, reply["order_id"], reply["side"], reply["price_ticks"],
                 reply["size_lots"], reply["aux0"], reply["aux1"], reply["maker"], reply["ts_local_ns"],
             )  # fmt: skip
-        if kind == _FILLED or kind == _FUNDING_PAYMENT:
+        if kind == _FILLED or kind == _FUNDING_PAYMENT or (kind == _ACKNOWLEDGED and with_orders != 0):
             fills[fill_count] = reply
             fill_count += 1
         head += 1

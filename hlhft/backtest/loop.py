@@ -71,6 +71,7 @@ LOOP_DTYPE = np.dtype(
         ("moved", np.int64),  # a row reached us since the last decision
         ("signals_heard", np.int64),  # how many of the models' events were
         ("until_ns", np.int64),  # pause before any moment of our side later than this; 0 never
+        ("log_orders", np.int64),  # 1: orders that came to rest are logged among the fills
     ]
 )
 
@@ -349,7 +350,9 @@ def _read_all(loop, lanes, limits, bus, fills, woken):
         before = loop["fill_count"]
         if before + RING > len(fills):
             return False
-        count, read = read_replies(lane_of(lanes, number), limits, bus, number, loop["target_ns"], fills, before)
+        count, read = read_replies(
+            lane_of(lanes, number), limits, bus, number, loop["target_ns"], fills, before, loop["log_orders"]
+        )
         _halt_when_liquidated(lanes.lane[number, 0], fills, before, count)
         loop["fill_count"] = count
         woken[number] += read

@@ -32,8 +32,9 @@ from hlhft.core.state import (
     new_market_data,
 )
 from hlhft.core.step import prepare_view
-from hlhft.events import EVENT_DTYPE, empty
+from hlhft.events import EVENT_DTYPE, EventKind, empty
 from hlhft.ladder import ASK_NONE, BID_NONE
+from hlhft.report.fill_rates import ORDERS_MAX, PLACED_DTYPE
 from hlhft.strategies import Strategy, pair_legs
 from hlhft.units import Market
 from hlhft.venue.recorded import REPLY_DTYPE, FillReason, RecordedVenue, new_venue
@@ -133,11 +134,13 @@ class ReplayOutput:
     liquidations: int  # lanes that were liquidated
     holdings: np.ndarray  # HOLDING_DTYPE[L, M]: what the venue says; equal to the lanes' own at the end
     interrupted: bool = False  # the user stopped it: everything up to `last_ns` is there
+    # Orders that came to rest, PLACED_DTYPE, where they were wanted: the first ORDERS_MAX.
+    placed: np.ndarray = field(default_factory=lambda: np.zeros(0, PLACED_DTYPE))
 
     def lane(self, number: int) -> ReplayOutput:
         """One lane's part, as a run of that lane alone would have given it."""
-        fills, records = (log[log["lane"] == number] for log in (self.fills, self.records))
-        fills["lane"] = records["lane"] = 0
+        fills, records, placed = (log[log["lane"] == number] for log in (self.fills, self.records, self.placed))
+        fills["lane"] = records["lane"] = placed["lane"] = 0
         part = slice(number, number + 1)
         return ReplayOutput(
             fills=fills,
@@ -150,6 +153,7 @@ class ReplayOutput:
             liquidations=_liquidated(fills),
             holdings=self.holdings[part],
             interrupted=self.interrupted,
+            placed=placed,
         )
 
 
@@ -337,14 +341,21 @@ def run_replay(plan: ReplayPlan, progress: Callable[[int, int], None] | None = N
     return run(prepare(plan), progress)
 
 
-def run(replay: Replay, progress: Callable[[int, int], None] | None = None, *, keep_fills: bool = True) -> ReplayOutput:
+def run(
+    replay: Replay,
+    progress: Callable[[int, int], None] | None = None,
+    *,
+    keep_fills: bool = True,
+    keep_orders: bool = False,
+) -> ReplayOutput:
     """Runs a prepared replay to the end of its rows, once.
 
-    Without `keep_fills` the output's fills are empty and its memory does not grow with their number.
+    Without `keep_fills` the output's fills are empty and its memory does not grow with their number. With `keep_orders`
+    as well, the output holds the orders that came to rest.
     `progress(rows done, rows in all)` is called between windows. After a Ctrl-C, or a KeyboardInterrupt of `progress`,
     everything up to that window's end is there. Raises ReplayError when a bound is reached.
     """
-    drive = Drive(replay, keep_fills=keep_fills)
+    drive = Drive(replay, keep_fills=keep_fills, keep_orders=keep_orders)
     total = sum(stream.rows_total for stream in replay.plan.streams)
     status = Status.NEED_ROWS
     with _Interrupt() as interrupt:
@@ -392,11 +403,14 @@ class _Interrupt:
 class Drive:
     """Calls the compiled loop again and again, and holds what it logs between the calls."""
 
-    def __init__(self, replay: Replay, *, keep_fills: bool = True) -> None:
+    def __init__(self, replay: Replay, *, keep_fills: bool = True, keep_orders: bool = False) -> None:
         plan = replay.plan
+        assert keep_fills or not keep_orders, "orders are logged among the fills"
+        replay.loop["log_orders"] = int(keep_orders)
         room = len(plan.params) * len(plan.markets)
         self.fills = _Log(np.zeros(FILL_ROWS, REPLY_DTYPE))
         self.records = _Log(np.zeros(max(RECORD_ROWS, 4 * room), RECORD_DTYPE))
+        self._placed: list[np.ndarray] = []
         self._replay = replay
         self._keep_fills = keep_fills
         self._scratch = np.zeros((2, LEVELS), LEVEL_DTYPE)
@@ -436,9 +450,24 @@ class Drive:
     def drain(self) -> None:
         """Takes what was logged out of the buffers, so that there is room again."""
         loop = self._replay.loop
+        if loop["log_orders"][0]:
+            self._take_orders(int(loop["fill_count"][0]))
         self.fills.drain(int(loop["fill_count"][0]) if self._keep_fills else 0)
         self.records.drain(int(loop["record_count"][0]))
         loop["fill_count"] = loop["record_count"] = 0
+
+    def _take_orders(self, count: int) -> None:
+        """Takes the orders among the first `count` entries of the buffer out of it, up to ORDERS_MAX in all; the other
+        entries close up. Once there are so many, no more are logged."""
+        loop, logged = self._replay.loop, self.fills.buffer[:count]
+        is_order = logged["kind"] == int(EventKind.ORDER_ACKNOWLEDGED)
+        room = ORDERS_MAX - sum(map(len, self._placed))
+        self._placed.append(_placed(logged[is_order][:room]))
+        if is_order.sum() >= room:
+            loop["log_orders"] = 0
+        rest = logged[~is_order]
+        logged[: len(rest)] = rest
+        loop["fill_count"] = len(rest)
 
     def end(self, *, interrupted: bool) -> ReplayOutput:
         """Everything that was logged, each lane's last record after it."""
@@ -459,4 +488,24 @@ class Drive:
             liquidations=_liquidated(fills),
             holdings=replay.venue.holdings,
             interrupted=interrupted,
+            placed=np.concatenate([np.zeros(0, PLACED_DTYPE), *self._placed]),
         )
+
+
+def _placed(replies: np.ndarray) -> np.ndarray:
+    """PLACED_DTYPE of REPLY_DTYPE acknowledgements."""
+    placed = np.zeros(len(replies), PLACED_DTYPE)
+    placed["ahead_lots"] = replies["front_at_entry"]
+    for name in (
+        "ts_exch_ns",
+        "ts_local_ns",
+        "order_id",
+        "price_ticks",
+        "touch_ticks",
+        "size_lots",
+        "lane",
+        "market",
+        "side",
+    ):
+        placed[name] = replies[name]
+    return placed

@@ -63,6 +63,7 @@ def results_of(
             first_ns=output.first_ns,
             last_ns=output.last_ns,
             capital_micro=backtest.settings.capital_micro,
+            placed=output.placed,
         )
         for output in backtest.outputs
     ]
@@ -73,6 +74,7 @@ def results_of(
             lane=lane,
             mid_half_ticks=mids,
             failures=failures if int(lane.lane[0]["strategy_failures"]) else (),
+            strategy=backtest.settings.strategy.name,
         )
         for scenario, lane, mids in zip(backtest.scenarios, lanes, _mids(backtest, lanes), strict=True)
     ]

@@ -345,7 +345,7 @@ def run_backtest(
     Raises ModelError, StrategyError, ReplayError and DataError.
     """
     replay, scenarios = prepare_backtest(settings, recording)
-    output = run(replay, progress)
+    output = run(replay, progress, keep_orders=True)
     outputs = [output.lane(number) for number in range(len(scenarios))]
     plans = replace(replay.plan, params=[settings.params], fees_e9=replay.plan.fees_e9[:1])
     return Backtest(settings, recording, plans, scenarios, outputs)

@@ -11,7 +11,8 @@ from typing import NoReturn
 import click
 
 from hlhft import __version__
-from hlhft.cli.errors import ExitCode, handled_errors, report, report_internal_failure
+from hlhft.cli.errors import ExitCode, handled_errors, report_internal_failure
+from hlhft.cli.errors import report as report_error  # `report` here is the module of that command
 from hlhft.cli.group import LazyGroup
 from hlhft.log import Logs
 
@@ -33,12 +34,16 @@ COMMANDS = {
     "reload": "Let an engine take changed settings.",
     "watchdog": "Cancel for an engine that is gone, and prove that nothing of it is left.",
     "simulate": "Run years of bad days in virtual time, and prove that the promises hold.",
+    "exporter": "Show Prometheus the numbers of all processes of this host.",
+    "report": "Say what a session made, and of what, as one page.",
     "replay": "Decide a journal once more and compare.",
     "mine": "Fetch the venue's archives into the catalogue, after asking.",
     "record": "Record the live venue's public streams into the catalogue.",
     "data": "See what a catalogue holds; check, convert, import and plot recordings.",
     "scan": "Rank markets by what a two-sided quoter would have kept.",
+    "alerts": "Print the alerts, and what Prometheus and Alertmanager need for them.",
     "config": "Show the settings, check a file, print the schema.",
+    "dashboards": "Print the Grafana dashboard, made of the list of metrics.",
     "doctor": "Print versions, processor, and where compiled code lives.",
     "completion": "Print the completion script for a shell.",
 }
@@ -86,7 +91,7 @@ def invoke(arguments: Sequence[str] | None = None, *, options: Options | None = 
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.FAILURE
     except handled_errors() as error:
-        return report(error, debug=options.debug)
+        return report_error(error, debug=options.debug)
     return int(result) if isinstance(result, int) else ExitCode.OK
 
 

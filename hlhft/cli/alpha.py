@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from hlhft.alpha.serving.running import Shown
     from hlhft.alpha.serving.shell import Places
     from hlhft.alpha.wire import Signal
+    from hlhft.config.settings import Config
 
 
 @click.command()
@@ -85,15 +86,19 @@ def command(
     from hlhft.alpha.extra import need
 
     need("serving a model", "safetensors", "torch" if engine == "torch" else "onnxruntime")
-    places = _places(config, features, snapshot, signals, key_file, peer_key)
+    settings = loaded_settings(config).config
+    places = _places(settings, features, snapshot, signals, key_file, peer_key)
     from hlhft.alpha.devices import chosen_device
     from hlhft.alpha.serving.machine import Settings
     from hlhft.alpha.serving.running import Orders, run
+    from hlhft.config.folders import metrics_folder_of
 
     orders = Orders(
         model=model, policy=policy, places=places, horizon=horizon, engine=engine,
         device=chosen_device(device) if engine == "torch" else "cpu",
         settings=Settings(stale_ns=round(stale_ms * 1e6)), once=once, latencies=latencies,
+        # One that ends at once leaves the numbers of one that serves alone.
+        metrics=None if once else metrics_folder_of(settings, os.environ),
     )  # fmt: skip
     last = run(orders, _shown(places, as_json=as_json, once=once))
     _show(last, as_json=as_json)
@@ -101,7 +106,7 @@ def command(
 
 
 def _places(
-    config: Path | None,
+    settings: Config,
     features: str | None,
     snapshot: str | None,
     signals: str | None,
@@ -116,7 +121,7 @@ def _places(
     from hlhft.live.private_files import read_private
 
     keys = None if key_file is None else keys_of(read_private(key_file), peer_key)
-    found = alpha_places_of(loaded_settings(config).config, os.environ)
+    found = alpha_places_of(settings, os.environ)
     places = Places(
         features=features or found.features, snapshot=snapshot or found.snapshot, signals=signals or found.signals,
         keys=keys,

@@ -16,6 +16,7 @@ from click.core import ParameterSource
 
 from hlhft.cli.config import loaded_settings
 from hlhft.cli.errors import CommandError, ExitCode
+from hlhft.cli.journals import is_journal, journal_source
 from hlhft.cli.progress import progress, say_if_it_compiles
 
 if TYPE_CHECKING:
@@ -116,11 +117,11 @@ def command(arguments: tuple[str, ...], *, output: Path | None, as_json: bool, *
     """Replay recordings against a strategy and report what it made after fees, latency and queue.
 
     DATA are files or a folder, or what a catalogue holds: 2026-04-01/BTC, 2026-04-01..2026-04-30/BTC,ETH or
-    2026-04-01T07/BTC. Without any, the recording that ships with hlhft. A plain number at the end is the latency in
+    2026-04-01T07/BTC; or an engine's journal, whose newest session's market data are replayed without its orders.
+    Without any, the recording that ships with hlhft. A plain number at the end is the latency in
     ms. Every run is made under three fee scenarios, and saved with its report.
     """
     from hlhft.backtest import runs
-    from hlhft.backtest.session import profile_of
     from hlhft.backtest.signals import read_track
     from hlhft.compiled import cache_folder
     from hlhft.strategies import load
@@ -140,7 +141,7 @@ def command(arguments: tuple[str, ...], *, output: Path | None, as_json: bool, *
     say_if_it_compiles(cache_folder(), hidden=as_json)
     threading.Thread(target=_import_parquet, daemon=True).start()
     strategy.address()  # a file that does not compile is refused before minutes of reading
-    profile = options["feed_profile"] or profile_of(config, is_hyperliquid=is_hyperliquid(source))
+    profile = profile_for(source, options, config)
     results = _run(settings, source, profile, in_sample=options["in_sample"], as_json=as_json)
     runs.write_run(folder, results)
     if as_json:
@@ -229,6 +230,15 @@ def is_hyperliquid(source: Source) -> bool:
     return any(source.snapshot_markets)
 
 
+def profile_for(source: Source, options: Mapping[str, Any], config: Config) -> str:
+    """The feed profile that the user gave, or the configuration; a journal's feed is today's already."""
+    from hlhft.backtest.session import AUTO, PROFILE_ELSEWHERE, profile_of
+
+    if options["feed_profile"] is None and is_journal(source) and config.backtest.feed_profile == AUTO:
+        return PROFILE_ELSEWHERE
+    return options["feed_profile"] or profile_of(config, is_hyperliquid=is_hyperliquid(source))
+
+
 def parameters(texts: Sequence[str]) -> Mapping[str, str]:
     """NAME=VALUE texts as a mapping; the last of a name counts. Raises UsageError."""
     found = {}
@@ -272,6 +282,9 @@ def open_recording(paths: list[Path], options: Mapping[str, Any], config: Config
     except LookupError as error:
         raise CommandError(str(error.args[0]), ExitCode.USAGE) from None
     catalogue = options["catalogue"] or Path(config.data.catalogue)
+    journal = journal_source(paths)
+    if journal is not None:
+        return journal
     return open_source(paths or [bundled()], market=chosen, specification=table, catalogue=catalogue)
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hlhft.config.settings import Config
+    from hlhft.data.recorder.metrics import RecorderMetrics
     from hlhft.data.recorder.running import Place
     from hlhft.data.recorder.status import Status
     from hlhft.units import Market
@@ -86,13 +90,32 @@ def command(
     if not any(cache_folder().glob("*/*scan.scan-*.nbi")):
         click.echo(COMPILING, err=True)
     try:
-        recording = Recording(place, settings, show=_shower(as_json), ready=_introducer(place, as_json))
+        recording = Recording(
+            place, settings, show=_shower(as_json), ready=_introducer(place, as_json), metrics=_metrics(settings)
+        )
     except ValueError as error:
         raise CommandError(str(error), ExitCode.USAGE) from None
     run(recording, (signal.SIGTERM, signal.SIGHUP), (signal.SIGINT,))
     if recording.is_interrupted:
         raise CommandError("interrupted; all that came is kept", ExitCode.INTERRUPTED)
     return ExitCode.OK
+
+
+def _metrics(settings: Config) -> Callable[[], RecorderMetrics] | None:
+    """Opens where its numbers are written; None where no folder can be named, as a recorder needs no state."""
+    from hlhft.config.folders import metrics_folder_of
+    from hlhft.config.load import ConfigError
+    from hlhft.data.recorder.metrics import RecorderMetrics
+    from hlhft.monitor.metrics import Source
+    from hlhft.monitor.opening import opened
+
+    log = logging.getLogger(__name__)
+    try:
+        folder = metrics_folder_of(settings, os.environ)
+    except ConfigError as error:
+        log.warning("its numbers are not shown: %s", error)
+        return None
+    return lambda: RecorderMetrics(opened(folder, Source.RECORDER, labels={}, clock_ns=time.time_ns, say=log.warning))
 
 
 def _names(given: tuple[str, ...]) -> tuple[str, ...]:

@@ -95,9 +95,8 @@ def _make(folder: Path, paths: list[Path], output: Path, latency: Latency, optio
     from hlhft.alpha.serving.machine import E9_OF_BP, Settings
     from hlhft.alpha.tracks import meta_of, signals_over, track_events
     from hlhft.alpha.wire import Flag
-    from hlhft.backtest.session import profile_of
     from hlhft.backtest.signals import write_track
-    from hlhft.cli.backtest import is_hyperliquid, open_recording
+    from hlhft.cli.backtest import open_recording, profile_for
     from hlhft.config.settings import whole
 
     config = loaded_settings(options["config"]).config
@@ -108,7 +107,7 @@ def _make(folder: Path, paths: list[Path], output: Path, latency: Latency, optio
         )
     served = load_model(folder, horizon=options["horizon"], engine=options["engine"], device="cpu")
     source = open_recording(paths, options, config)
-    profile = options["feed_profile"] or profile_of(config, is_hyperliquid=is_hyperliquid(source))
+    profile = profile_for(source, options, config)
     names = tuple(market.name for market in source.markets)
     said = list(signals_over(feature_rows(source, bundle.features, profile=profile), served, names, Settings()))
     events = track_events(

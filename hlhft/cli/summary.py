@@ -46,8 +46,9 @@ def _table(results: Results) -> Table:
     shown = [section for section in sections(results) if section.is_short]
     for section in shown:
         table.add_row(Text(section.title, style="bold cyan"))
-        for number, row in enumerate(section.rows):
-            last = number == len(section.rows) - 1
+        rows = [row for row in section.rows if row.is_short]
+        for number, row in enumerate(rows):
+            last = number == len(rows) - 1
             table.add_row(*_cells(row), end_section=False)
             if last and section is not shown[-1]:
                 table.add_row()

@@ -99,7 +99,6 @@ def command(arguments: tuple[str, ...], *, output: Path | None, as_json: bool, *
     """
     from hlhft.backtest.parameter_sets import choose_sets
     from hlhft.backtest.runs import check_folder
-    from hlhft.backtest.session import profile_of
     from hlhft.backtest.sweep_files import FILES, view_of, write_sweep
     from hlhft.compiled import cache_folder
     from hlhft.strategies import load
@@ -124,7 +123,7 @@ def command(arguments: tuple[str, ...], *, output: Path | None, as_json: bool, *
     check_folder(folder, FILES)
     say_if_it_compiles(cache_folder(), hidden=as_json)
     strategy.address()  # a file that does not compile is refused before minutes of reading
-    profile = options["feed_profile"] or profile_of(config, is_hyperliquid=backtest.is_hyperliquid(source))
+    profile = backtest.profile_for(source, options, config)
     result = _run(settings, source, sets, profile, jobs=options["jobs"] or cores(), as_json=as_json)
     if not len(result.finished):
         raise CommandError("interrupted before any set was finished, so nothing was written", ExitCode.INTERRUPTED)

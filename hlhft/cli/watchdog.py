@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,11 @@ from hlhft.cli.config import loaded_settings
 from hlhft.cli.errors import CommandError, ExitCode
 
 if TYPE_CHECKING:
+    from hlhft.config.settings import Config
     from hlhft.hyperliquid.watchdog_events import Report
+    from hlhft.live.clock import Clock
     from hlhft.live.watchdog import WatchdogShell
+    from hlhft.live.watchdog_metrics import WatchdogMetrics
 
 STOPPING = (signal.SIGINT, signal.SIGTERM)
 SWEEP_S = 60.0
@@ -54,13 +58,15 @@ def command(*, config: Path | None, sweep: bool, seconds: float) -> int:
     refusal = asyncio.run(key_refusal(settings, signer))
     if refusal:
         raise CommandError(f"this watchdog could cancel nothing: {refusal}", ExitCode.USAGE)
+    clock = Clock()
     shell = WatchdogShell(
         numbers,
         signer,
         place_of(settings, os.environ, hears=not sweep),
-        clock=Clock(),
+        clock=clock,
         notifier=Notifier(os.environ),
         on_report=_show if sweep else _pass,
+        metrics=None if sweep else _metrics(settings, numbers.account, clock),
     )
     click.echo(f"Watching      orders of owner {numbers.owner} of {numbers.account} at {shell.place.url}")
     if not sweep:
@@ -71,6 +77,19 @@ def command(*, config: Path | None, sweep: bool, seconds: float) -> int:
             "orders of the engine may be left at the venue: it was not proven that there are none", ExitCode.ORDERS_LEFT
         )
     return ExitCode.OK
+
+
+def _metrics(settings: Config, account: str, clock: Clock) -> Callable[[], WatchdogMetrics]:
+    """Opens where its numbers are written. A sweep beside a watchdog that runs leaves that one's alone."""
+    from hlhft.config.folders import metrics_folder_of
+    from hlhft.live.watchdog_metrics import WatchdogMetrics
+    from hlhft.monitor.metrics import Source
+    from hlhft.monitor.opening import opened
+
+    folder = metrics_folder_of(settings, os.environ)
+    warn = logging.getLogger(__name__).warning
+    labels = {"account": account}
+    return lambda: WatchdogMetrics(opened(folder, Source.WATCHDOG, labels=labels, clock_ns=clock.now_ns, say=warn))
 
 
 async def _until_signal(shell: WatchdogShell, life: Coroutine[Any, Any, bool]) -> bool:

@@ -242,6 +242,13 @@ class Watchdog(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             "an engine whose breaker tripped has this long to cancel by itself", ge=200, le=60_000, scale=MS
         ),
     ] = 5000  # fmt: skip
+    waiting_grace_ms: Annotated[
+        float,
+        _setting(
+            "an engine that lives and does not agree with the venue, as it starts or is cut off, has this long; then "
+            "what rests is cancelled for it, and positions stay", ge=1000, le=600_000, scale=MS,
+        ),
+    ] = 10_000  # fmt: skip
     flatten: Annotated[bool, _setting("whether positions are closed at market, too, for an engine that is gone")] = (
         False
     )
@@ -293,7 +300,9 @@ class Metrics(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             **_ADDRESS_TO_LISTEN,
         ),
     ] = "127.0.0.1"
-    port: Annotated[int, _setting("its port", ge=1, le=65_535)] = ports.EXPORTER
+    port: Annotated[
+        int, _setting("its port; 0: one that the system chooses, told by --ready-file", ge=0, le=65_535)
+    ] = ports.EXPORTER
     processes: Annotated[
         tuple[Literal["engine", "watchdog", "alpha", "recorder"], ...],
         _setting("what runs on this host and is missed when it does not"),
@@ -349,6 +358,13 @@ class Alpha(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         float,
         _setting("a policy's decision counts for so long after what it was decided on", gt=0, le=60_000, scale=MS),
     ] = 10_000
+    horizon_ms: Annotated[
+        int,
+        _setting(
+            "a signal is the move expected in so long, as the model was trained on; its hits are counted by it",
+            ge=1, le=3_600_000,
+        ),
+    ] = 1000  # fmt: skip
     decision_ms: Annotated[
         int,
         _setting("a policy is shown each market so often, as the one that is served was trained; 0: none is served",

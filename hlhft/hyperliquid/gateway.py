@@ -172,6 +172,10 @@ class Gateway:
         """Posts on sockets that nobody answered."""
         return self._flights.posts
 
+    def weight_used(self, now_ns: int) -> int:
+        """What its questions of the last minute cost the IP address."""
+        return self._questions.weight_used(now_ns)
+
     def carried(self, request_id: int) -> tuple[Flight, Request] | None:
         """The action that a Post or PostHttp carries, and the request; None once it is settled."""
         return self._flights.find(request_id)

@@ -19,6 +19,7 @@ from hlhft.hyperliquid.gateway_events import AskFills, AskStatus, Effect
 from hlhft.hyperliquid.gateway_settings import GatewaySettings
 from hlhft.hyperliquid.wire import cloid_text
 
+STATUS_WEIGHT, FILLS_WEIGHT = 2, 20  # of an IP address, venue reference section 7
 _REVISION_BITS = 8
 _ALL_FILLS = (0,)
 
@@ -64,6 +65,12 @@ class Questions:
         self._orders = Asks(settings.asks_per_minute, settings.ask_backoff)
         self._fills = Asks(settings.fill_asks_per_minute, settings.ask_backoff)
         self._asked_ms: dict[int, int] = {}
+
+    def weight_used(self, now_ns: int) -> int:
+        """What the questions of the last minute cost the IP address."""
+        return (
+            STATUS_WEIGHT * self._orders.budget.used(now_ns) + FILLS_WEIGHT * self._fills.budget.used(now_ns)
+        )  # fmt: skip
 
     def look(self, now_ns: int, block_ms: int, draw: int) -> list[Effect]:
         """The questions that are due. `block_ms` is the newest block time that is known."""

@@ -99,6 +99,7 @@ class Reconciliation:
         self._user = user
         self._reader = AccountReader(account.markets, user=user)
         shared = Weights(settings.questions.weight_per_minute) if weights is None else weights
+        self.weights = shared
         self._questions = Questions(settings.questions, shared)
         self._reading = Reading(self._reader)
         self._memory = FillMemory(account.markets, FILLS_MAX)

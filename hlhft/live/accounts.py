@@ -92,6 +92,8 @@ class Accounts:
     ) -> None:
         self.reconciliation = reconciliation
         self.agreed = 0  # how often a demanded reading agreed
+        self.compared = 0  # how often a comparison came to an end
+        self.compared_ns = 0  # when the last did, 0 for none
         self._hub = hub
         self._clock = hub.clock
         self._brain = brain
@@ -226,12 +228,19 @@ class Accounts:
             self._reconciled(demanded)
         self._hub.engine.supervise(AccountAgrees())
 
+    def _end_comparison(self) -> None:
+        self.compared += 1
+        self.compared_ns = self._clock.now_ns()
+
     def _disagree(self, effect: Disagreed) -> None:
+        self._end_comparison()
         text = f"{effect.code.name.lower()}: {effect.sentence}"
         self._hub.say(f"the account does not agree, {text}", "error")
         self._hub.engine.supervise(AccountDisagrees(text))
 
     def _keep_watermark(self, effect: Watermark) -> None:
+        # Every round that agrees gives one, also those that nobody waits for.
+        self._end_comparison()
         self._watermark(effect.block_ms)
 
     def _empty(self, effect: Empty) -> None:

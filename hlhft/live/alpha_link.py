@@ -39,8 +39,8 @@ from hlhft.alpha.wire import (
 )
 from hlhft.config.folders import AlphaPlaces
 from hlhft.hyperliquid.decode import Row
-from hlhft.live.histogram import Histogram
 from hlhft.live.hub import Hub
+from hlhft.monitor.histogram import Histogram
 from hlhft.units import Market
 
 ROWS_QUEUE = 1000  # messages that wait for one listener; newer ones are dropped for it

@@ -24,6 +24,7 @@ from hlhft.hyperliquid.connection import Connection, ConnectionSettings
 from hlhft.hyperliquid.encode import Encoder
 from hlhft.hyperliquid.fates import Fates
 from hlhft.hyperliquid.gateway import Gateway
+from hlhft.hyperliquid.gateway_asks import FILLS_WEIGHT, STATUS_WEIGHT
 from hlhft.hyperliquid.gateway_events import LANES
 from hlhft.hyperliquid.gateway_settings import GatewaySettings
 from hlhft.hyperliquid.messages import Fills
@@ -63,7 +64,6 @@ USER_CHANNEL = 1  # of the journal's RAW records: the user's streams
 # How the engine's weight of a minute is split: reading the account, asking about orders, and actions over HTTP.
 READING_SHARE, ASKING_SHARE, HTTP_SHARE = 70, 20, 10
 READING_MIN = 120
-STATUS_WEIGHT, FILLS_WEIGHT = 2, 20  # venue reference section 7
 FILL_ASKS_PER_MINUTE = 4
 MESSAGES_MIN = 200  # a connection subscribes with hundreds
 NOTIONALS = ("order_notional_usdc", "position_notional_usdc")  # of a strategy that a policy can steer
@@ -309,6 +309,7 @@ def parts_of(
         ),
         node=node,
         alpha=alpha,
+        horizon_ns=config.alpha.horizon_ms * NS_PER_MS,
     )  # fmt: skip
 
 

@@ -23,6 +23,7 @@ from hlhft.hyperliquid.decode import Row
 from hlhft.live.journal.segments import JournalFull
 from hlhft.live.loop import Loop, Time
 from hlhft.live.timers import Timers
+from hlhft.monitor.histogram import Histogram
 
 ROWS_MAX = 1024  # of one frame; more become several
 STEPS_MAX = 64  # of one turn of the loop
@@ -91,6 +92,7 @@ class Dispatch:
         self.counters: Counter[str] = Counter()
         self.received_ns = 0  # when what is dealt with now was received
         self.has_journal = True
+        self.steps = Histogram()  # from a frame in hand to the end of the core's step over it
         self._brain = brain
         self._commands = brain.commands
         self._journal = journal
@@ -109,6 +111,7 @@ class Dispatch:
         self._is_resuming = False
         self._batch_ns = 0
         self._stepped_ns = 0  # the newest time that the core was told
+        self._began_ns = 0  # when the frame was taken in hand that is stepped over next; 0 for what is told
         lane = brain.lane.lane
         self._latches, self._halt_code = lane["latches"], lane["halt_code"]
         self._held_back = lane["waiting_count"]
@@ -139,7 +142,7 @@ class Dispatch:
         """Steps over one frame: the first `count` of EVENT_DTYPE `events`, all received at `now_ns`."""
         assert not self._is_busy, "frames come one after the other"
         assert now_ns >= self._stepped_ns, "time does not run backwards"
-        self._stepped_ns = now_ns
+        self._stepped_ns = self._began_ns = now_ns
         self._is_busy = True
         try:
             self._step(events, count)
@@ -229,6 +232,8 @@ class Dispatch:
     def _step(self, events: np.ndarray, count: int) -> None:
         self._record(events, count)
         commands = self._brain.step(events, count)
+        began_ns, self._began_ns = self._began_ns, 0
+        ended_ns = self._clock.now_ns() if began_ns else 0
         if commands:
             if self.has_journal:
                 self._record_commands(commands)
@@ -238,6 +243,8 @@ class Dispatch:
             self._look(int(latches))
         if self._held_back[0]:
             self._wait_for_batch()
+        if began_ns:
+            self.steps.note(ended_ns - began_ns)
 
     def _record(self, events: np.ndarray, count: int) -> None:
         if not self.has_journal:

@@ -42,6 +42,7 @@ from hlhft.live.node_feed import NodeFeed, NodeParts
 from hlhft.live.orders import Orders
 from hlhft.live.profit import ProfitTally
 from hlhft.live.pulse import Pulse
+from hlhft.live.signal_judge import SignalJudge
 from hlhft.live.transport import TransportSettings
 from hlhft.live.view import Status
 from hlhft.units import Market
@@ -56,6 +57,8 @@ BREAKS_MAX = 3
 _VISIBLE = int(EventFlag.LOCAL_VISIBLE)
 _ACCOUNT_STATE = int(EventKind.ACCOUNT_STATE)
 _MONEY = frozenset({int(EventKind.ORDER_FILLED), int(EventKind.FUNDING_PAYMENT), int(EventKind.POSITION_STATE)})
+_WATCHED = _MONEY | {int(EventKind.ORDER_REJECTED), int(EventKind.SIGNAL)}
+_WOULD_CROSS = 5  # hlhft.venue.refusals.Refusal.BAD_ALO_PRICE, which is normal business
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +83,7 @@ class Parts:
     keep: Keep
     node: NodeParts | None = None  # where books and trades come from a node's files
     alpha: AlphaParts | None = None  # where a process makes signals
+    horizon_ns: int = 1_000_000_000  # in which a signal expects its move
 
 
 class Keep:
@@ -153,23 +157,20 @@ class Engine:
         self.hub = parts.hub
         self.loop = loop
         self.end: Exit | None = None
-        self._on_end = on_end
         self.started_ns = parts.hub.clock.now_ns()
         self.supervisor = parts.supervisor
         self.status_maker = status
+        self.judge = SignalJudge(len(parts.markets), horizon_ns=parts.horizon_ns)
+        self.stage_changes = self.rejections = 0  # of orders by the venue, without those that would have crossed
         self._tally = tally
         self._opened: set[int] = set()  # markets whose position at the start of the session is known
-        self._reload = reload
-        self._ready = ready
-        self._stopping = stopping
-        self._every_second = every_second
+        self._reload, self._ready, self._stopping = reload, ready, stopping
+        self._every_second, self._on_end = every_second, on_end
         self._collects, self._polls = collects, polls
-        self._requests = 0
+        self._requests = self._breaks = 0
         self._answers: dict[int, told.Answer] = {}
-        self._breaks = 0
-        self._had_trouble = False
         self._halt_code = self._settle_ns = self._proof_ns = 0
-        self._is_restoring = False
+        self._had_trouble = self._is_restoring = False
         hub = parts.hub
         hub.engine = self
         hub.note = parts.keep.note
@@ -275,7 +276,10 @@ class Engine:
 
     def supervise(self, event: told.Input) -> None:
         """Something that the supervisor is to judge; does what it demands."""
-        for effect in self.supervisor.on(event, self.hub.clock.now_ns()):
+        before = self.supervisor.stage
+        effects = self.supervisor.on(event, self.hub.clock.now_ns())
+        self.stage_changes += self.supervisor.stage is not before
+        for effect in effects:
             self._effects[type(effect)](effect)
 
     @property
@@ -343,7 +347,11 @@ class Engine:
         self.supervise(told.JournalFailed(sentence))
 
     def ticked(self, halt_code: int) -> None:
-        """What keeps the core from quoting now, told when it changes."""
+        """What keeps the core from quoting now, told when it changes; and signals are judged that are due."""
+        now_ns = self.hub.clock.now_ns()
+        for market in range(len(self.parts.markets)):
+            if self.judge.markets[market].pending:
+                self.judge.look(market, now_ns=now_ns, mid_half_ticks=self._mid(market))
         if halt_code != self._halt_code:
             self._halt_code = halt_code
             if halt_code:
@@ -385,25 +393,36 @@ class Engine:
         self.dispatch.late(lateness_ns)
 
     def _watch(self, rows: Sequence[Row]) -> None:
-        """What of the news makes or loses money, for the split of the profit that operators see."""
-        tally, books = self._tally, self.parts.brain.data.books
+        """What of the news operators count: what makes or loses money, refusals of the venue, and signals."""
+        tally = self._tally
         assert tally is not None, "only asked for with one"
         for row in rows:
             kind, market = row[7], row[9]
-            if kind not in _MONEY:
+            if kind not in _WATCHED:
                 continue
-            book = books[market]
-            middle = int(book["best_bid_ticks"]) + int(book["best_ask_ticks"])
-            both = middle if int(book["best_bid_ticks"]) and int(book["best_ask_ticks"]) else 0
             if kind == EventKind.ORDER_FILLED:
                 tally.filled(
-                    market, side=row[10], price_ticks=row[2], size_lots=row[3], mid_half_ticks=both, fee_micro=row[6]
-                )
+                    market, side=row[10], price_ticks=row[2], size_lots=row[3], mid_half_ticks=self._mid(market),
+                    fee_micro=row[6], is_maker=bool(row[8] & EventFlag.MAKER),
+                )  # fmt: skip
             elif kind == EventKind.FUNDING_PAYMENT:
                 tally.funded(market, amount_micro=row[5])
-            else:
+            elif kind == EventKind.POSITION_STATE:
                 tally.opened(market, position_lots=row[3], mark_ticks=row[2])
                 self._opened.add(market)
+            elif kind == EventKind.ORDER_REJECTED:
+                self.rejections += row[5] != _WOULD_CROSS
+            elif market < len(self.parts.markets):
+                self.judge.heard(
+                    market, now_ns=row[1], data_ns=row[0], move_e9=row[2], deviation_e9=row[3],
+                    mid_half_ticks=self._mid(market),
+                )  # fmt: skip
+
+    def _mid(self, market: int) -> int:
+        """Twice the mid that we know, 0 for a book without two sides."""
+        book = self.parts.brain.data.books[market]
+        bid, ask = int(book["best_bid_ticks"]), int(book["best_ask_ticks"])
+        return bid + ask if bid and ask else 0
 
     def _budget(self, used: int, allowed: int) -> None:
         """The venue told the address' budget in a refusal: the next state of the account, with the margin as it was."""
@@ -454,14 +473,15 @@ class Engine:
 
     def status(self) -> Status:
         """Everything that an operator sees."""
-        if self._tally is not None:
-            for row in self._opened:
-                book = self.parts.brain.data.books[row]
-                bid, ask = int(book["best_bid_ticks"]), int(book["best_ask_ticks"])
-                self._tally.moved(
-                    row, mid_half_ticks=bid + ask if bid and ask else 0, mark_ticks=int(book["mark_ticks"])
-                )
+        for row in range(len(self.parts.markets)):
+            self.value(row)
         return self.status_maker(self)
+
+    def value(self, market: int) -> None:
+        """Tells the split of the profit the present prices of a market whose position at the start is known."""
+        if self._tally is not None and market in self._opened:
+            mark_ticks = int(self.parts.brain.data.books["mark_ticks"][market])
+            self._tally.moved(market, mid_half_ticks=self._mid(market), mark_ticks=mark_ticks)
 
     def halt(self, reason: str) -> Outcome:
         """Stops quoting and cancels all, until a resume; positions stay."""

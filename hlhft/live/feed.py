@@ -37,6 +37,7 @@ from hlhft.hyperliquid.subscriptions import (
 from hlhft.live.hub import Hub
 from hlhft.live.line import Line
 from hlhft.live.pulse import Pulse
+from hlhft.monitor.histogram import VALUE_MAX, Histogram
 from hlhft.units import Market
 
 NAME = "feed"
@@ -96,6 +97,9 @@ class Feed:
     ) -> None:
         self.counters: Counter[str] = Counter()
         self.fresh = [False] * len(markets)
+        self.latency = Histogram()  # from the venue's time of a book to its receipt, by the clocks as compared
+        self.venue_ahead_ns = 0  # by which the venue's clock is ahead of ours
+        self.least_ns = VALUE_MAX  # the least such time by the clocks as they are, since somebody last cleared it
         self._is_fresh_here = [False] * len(markets)  # by the venue's streams alone
         self._beside_node = beside_node
         self._compare = compare
@@ -208,6 +212,11 @@ class Feed:
         else:
             line.on(Data(line.socket, StreamKind.CONTEXT, market))
             return
+        if stream is not StreamKind.TRADES:
+            lag_ns = line.heard_ns - stamp_ns
+            self.latency.note(lag_ns + self.venue_ahead_ns)
+            if lag_ns < self.least_ns:
+                self.least_ns = lag_ns
         block_ms = stamp_ns // NS_PER_MS
         if self._beside_node:
             self._compare(market, block_ms, bid, ask)

@@ -26,13 +26,13 @@ from hlhft.data.node.following import Followed
 from hlhft.data.node.joining import Lost
 from hlhft.events import EventKind
 from hlhft.hyperliquid.decode import Row
-from hlhft.live.histogram import Histogram
 from hlhft.live.http import Answer, Http
 from hlhft.live.hub import Hub
 from hlhft.live.node_agreement import Agreement
 from hlhft.live.node_books import NodeBook, timed
 from hlhft.live.node_health import Health, HealthSettings, NodeHealth
 from hlhft.live.pulse import Pulse
+from hlhft.monitor.histogram import Histogram
 from hlhft.units import Market
 
 NS_PER_MS = 1_000_000

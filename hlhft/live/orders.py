@@ -60,13 +60,13 @@ from hlhft.hyperliquid.supervisor_events import Disagreed, NoncesRolledBack
 from hlhft.hyperliquid.supervisor_events import LaneDown as LaneLost
 from hlhft.hyperliquid.supervisor_events import LaneUp as LaneStands
 from hlhft.live.feed import say_report
-from hlhft.live.histogram import Histogram
 from hlhft.live.http import Answer
 from hlhft.live.hub import Hub, Level
 from hlhft.live.journal.actions import action_of
 from hlhft.live.journal.records import Action
 from hlhft.live.line import Line
 from hlhft.live.transport import TransportSettings
+from hlhft.monitor.histogram import Histogram
 from hlhft.units import Market
 
 OWNER = "gateway"  # of its timers

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hlhft.config.folders import Folders, alpha_places_of, base_url, folders_of
+from hlhft.config.folders import Folders, alpha_places_of, base_url, folders_of, metrics_folder_of
 from hlhft.config.load import Loaded
 from hlhft.config.settings import Config, whole
 from hlhft.config.show import as_toml
@@ -36,7 +36,7 @@ from hlhft.live.assembly import (
 )
 from hlhft.live.clock import Clock
 from hlhft.live.control import ControlServer, Reloaded
-from hlhft.live.covers import covers_of
+from hlhft.live.covers import covers_of, is_remote
 from hlhft.live.engine import Engine, Parts
 from hlhft.live.heartbeat import HeartbeatSender
 from hlhft.live.http import Http
@@ -44,6 +44,7 @@ from hlhft.live.hub import Hub
 from hlhft.live.journal.writer import Journal
 from hlhft.live.keeper import Keeper
 from hlhft.live.leftovers import Leftovers
+from hlhft.live.metrics import EngineMetrics, Known
 from hlhft.live.notify import Notifier
 from hlhft.live.preflight import Found, Preflight, StartError, settings_faults, signer_of
 from hlhft.live.private_files import read_or_make_secret, read_signer
@@ -53,6 +54,8 @@ from hlhft.live.store import Store, open_store
 from hlhft.live.timers import Timers
 from hlhft.live.view import Cover
 from hlhft.live.warming import warm, warm_node
+from hlhft.monitor.metrics import Source
+from hlhft.monitor.opening import opened
 from hlhft.strategies import Strategy, load
 
 STOPPING = (signal.SIGINT, signal.SIGTERM)
@@ -146,6 +149,7 @@ class _Session:
         self._found = found
         self._notifier = Notifier(orders.environment)
         self._sender: HeartbeatSender | None = None
+        self._status: StatusMaker | None = None
         self._ended: asyncio.Future[Exit]
         self._watchdogs = {self._config.watchdog.heartbeat: folders.heartbeat}  # addresses by how they are named
         if self._config.watchdog.remote_heartbeat:
@@ -176,8 +180,10 @@ class _Session:
             hub = Hub(
                 clock=self._clock, timers=timers, http=self._http, keeper=keeper, connects=connects, messages=messages
             )  # fmt: skip
-            engine = self._engine(hub, brain, journal, strategy)
-            ended = await self._live(engine)
+            tally = ProfitTally(markets)
+            engine = self._engine(hub, brain, journal, strategy, tally)
+            metrics = self._metrics(engine, journal, strategy, tally)
+            ended = await self._live(engine, metrics)
         finally:
             timers.close()
             keeper.close()
@@ -187,7 +193,7 @@ class _Session:
             self._store.end_session()
         return ended
 
-    def _engine(self, hub: Hub, brain: Brain, journal: Journal, strategy: Strategy) -> Engine:
+    def _engine(self, hub: Hub, brain: Brain, journal: Journal, strategy: Strategy, tally: ProfitTally) -> Engine:
         nonces = NonceAllocator(self._store.mark(self._signer.address))
         parts = parts_of(
             self._config, hub=hub, found=self._found, signer=self._signer, nonces=nonces, brain=brain,
@@ -202,20 +208,36 @@ class _Session:
             hub, self._signer, nonces, mainnet=self._config.account.network == "mainnet",
             vault_address=self._config.account.vault_address or None, record=parts.keep.action,
         )  # fmt: skip
-        tally = ProfitTally(parts.markets)
         hub.timers.own(_OWNER, lambda name, draw: self._beat(engine))
+        self._status = StatusMaker(
+            self._config, session=self._store.session, strategy=strategy.name, tally=tally,
+            covers=self._orders.covers or self._covers, is_paper=self._orders.is_paper,
+        )  # fmt: skip
         engine = Engine(
-            parts, loop=asyncio.get_running_loop(), on_end=self._ended.set_result,
-            status=StatusMaker(
-                self._config, session=self._store.session, strategy=strategy.name, tally=tally,
-                covers=self._orders.covers or self._covers, is_paper=self._orders.is_paper,
-            ),
-            tally=tally, reload=self._orders.reload, ready=self._notifier.ready, stopping=self._notifier.stopping,
+            parts, loop=asyncio.get_running_loop(), on_end=self._ended.set_result, status=self._status, tally=tally,
+            reload=self._orders.reload, ready=self._notifier.ready, stopping=self._notifier.stopping,
             every_second=self._every_second, leftovers=leftovers.cancel, polls=self._config.engine.busy_poll,
         )  # fmt: skip
         return engine
 
-    async def _live(self, engine: Engine) -> Exit:
+    def _metrics(self, engine: Engine, journal: Journal, strategy: Strategy, tally: ProfitTally) -> EngineMetrics:
+        """What it shows of itself. Raises ConfigError where no folder can be named."""
+        folder = metrics_folder_of(self._config, self._orders.environment)
+        block = opened(
+            folder, Source.ENGINE, labels={"account": self._found.address}, clock_ns=self._clock.now_ns,
+            say=lambda sentence: engine.hub.say(sentence, "warning"),
+        )  # fmt: skip
+        maker = self._status
+        assert maker is not None, "it is made with the engine"
+        known = Known(
+            network=self._config.account.network, strategy=strategy.name, session=self._store.session,
+            venue_ahead_ms=self._found.offset_ms, expects_signals=self._config.alpha.enabled,
+            drawdown_max=lambda: maker.config.risk.drawdown_share_max,
+            covers=self._orders.covers or self._covers, heard=self._heard,
+        )  # fmt: skip
+        return EngineMetrics(engine, block, clock=self._clock, tally=tally, journal=journal, known=known)
+
+    async def _live(self, engine: Engine, metrics: EngineMetrics) -> Exit:
         loop = asyncio.get_running_loop()
         control = ControlServer(self._folders.control_socket, engine)
         for number in STOPPING:
@@ -226,10 +248,12 @@ class _Session:
             self._sender = HeartbeatSender(list(self._watchdogs.values()), secret, session=self._store.session)
             engine.start()
             self._beat(engine)
+            metrics.start()
             if self._orders.on_ready is not None:
                 self._orders.on_ready(engine)
             ended = await self._ended
             self._tell(engine)
+            metrics.close()
             return ended
         finally:
             engine.close()
@@ -269,6 +293,15 @@ class _Session:
         heard_at = self._sender.heard_at()
         named = frozenset(name for name, address in self._watchdogs.items() if address in heard_at)
         return covers_of(self._config, heard_at=named)
+
+    def _heard(self) -> dict[str, bool]:
+        """Whether a watchdog answers, here and on another host."""
+        heard_at = self._sender.heard_at() if self._sender is not None else frozenset[str]()
+        places: dict[str, bool] = {}
+        for name, address in self._watchdogs.items():
+            place = "remote" if is_remote(name) else "local"
+            places[place] = places.get(place, False) or address in heard_at
+        return places
 
     def _every_second(self, engine: Engine) -> None:
         self._notifier.alive(f"{engine.stage}: session {self._store.session}")

@@ -11,8 +11,8 @@ import gc
 from collections import Counter
 from collections.abc import Callable
 
-from hlhft.live.histogram import Histogram
 from hlhft.live.loop import Handle, Loop, Time
+from hlhft.monitor.histogram import Histogram
 
 PERIOD_NS = 10_000_000
 QUIET_NS = 2_000_000  # without a frame: the next is due no sooner than in about as long

@@ -21,6 +21,7 @@ from hlhft.live.journal.brains import brain_of
 from hlhft.live.journal.reader import readings
 from hlhft.live.journal.records import NoteKind, Record, RecordKind, Start, read_inputs, read_start
 from hlhft.live.journal.segments import Form, JournalError
+from hlhft.live.session_orders import SessionOrders
 from hlhft.report.markouts import HORIZONS_NS
 from hlhft.report.metrics import LaneLog
 from hlhft.report.results import Results, scenario_result
@@ -63,6 +64,7 @@ class SessionLog:
         self._opened = np.zeros(0, np.int64)  # entries of the log that stand for positions of an earlier session
         self._mids: list[tuple[array[int], array[int]]] = []  # times and twice the mids, a market
         self._first_ns = self._now_ns = self._next_ns = 0
+        self._orders = SessionOrders()
         self._events = 0
 
     def take(self, record: Record) -> None:
@@ -94,6 +96,7 @@ class SessionLog:
             first_ns=self._first_ns,
             last_ns=self._now_ns,
             capital_micro=int(lane.lane["starting_equity_micro"][0]),
+            placed=self._orders.placed(),
         )
         name = f"session {start.session}, maker {maker / 1e5:+g} bp, taker {taker / 1e5:+g} bp"
         identity = {
@@ -106,7 +109,13 @@ class SessionLog:
         return Results(
             title=title,
             scenarios=(
-                scenario_result(name=name, rates_e9=(maker, taker), lane=logged, mid_half_ticks=self._later_mids(log)),
+                scenario_result(
+                    name=name,
+                    rates_e9=(maker, taker),
+                    lane=logged,
+                    mid_half_ticks=self._later_mids(log),
+                    strategy=start.strategy,
+                ),
             ),
             identity=identity,
             models={},
@@ -115,6 +124,7 @@ class SessionLog:
             events=self._events,
             levels_outside=0,
             is_live=True,
+            latencies=self._orders.latencies(),
         )
 
     def _head(self, start: Start) -> None:
@@ -134,9 +144,11 @@ class SessionLog:
         self._rows[:count] = rows
         for row in rows[np.isin(rows["kind"], (_FILLED, _FUNDING, _POSITION))]:
             self._note(brain, row)
-        brain.step(self._rows, count)
+        self._orders.told(rows)
+        commands = brain.step(self._rows, count)
         self._events += count
         now_ns = int(rows["ts_local_ns"].max(initial=0))
+        self._orders.decided(brain, commands, now_ns)
         if not self._first_ns:
             self._first_ns = self._next_ns = now_ns
         self._now_ns = max(self._now_ns, now_ns)

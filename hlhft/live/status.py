@@ -15,7 +15,6 @@ from hlhft.core.state import Mode, OrderState
 from hlhft.hyperliquid.supervisor_events import HALT_MEANING
 from hlhft.hyperliquid.supervisor_table import Stage
 from hlhft.live.engine import Engine
-from hlhft.live.histogram import Histogram
 from hlhft.live.line import Line
 from hlhft.live.profit import ProfitTally
 from hlhft.live.view import (
@@ -30,6 +29,7 @@ from hlhft.live.view import (
     Quote,
     Status,
 )
+from hlhft.monitor.histogram import Histogram
 from hlhft.units import MICRO
 
 NS_PER_S, NS_PER_MS, NS_PER_US = 1e9, 1e6, 1e3
@@ -73,7 +73,7 @@ class StatusMaker:
         return Status(
             version=__version__,
             session=self._session,
-            stage=_stage_of(engine),
+            stage=stage_of(engine),
             network=self.config.account.network,
             base_url=base_url(self.config),
             account=engine.parts.address,
@@ -206,7 +206,8 @@ def _told(position: Any, now_ns: int) -> dict[str, Any]:
     return told
 
 
-def _stage_of(engine: Engine) -> str:
+def stage_of(engine: Engine) -> str:
+    """One of hlhft.live.view.STAGES."""
     stage = engine.stage
     if stage is Stage.TRADING:
         return "reducing" if int(engine.parts.brain.lane.lane["mode"][0]) == Mode.REDUCING else "quoting"

@@ -64,6 +64,9 @@ class Profit(msgspec.Struct, frozen=True, kw_only=True):
     fees: float  # paid: at most 0; a rebate makes it positive
     funding: float
     residual: float = 0.0  # total less the parts: 0, or a record is missing
+    rebates: float = 0.0  # what of the fees was received
+    realised: float = 0.0  # by closed trades, at average cost, before fees and funding
+    unrealised: float = 0.0  # by the open position, at average cost and the mark
 
 
 class Equity(msgspec.Struct, frozen=True, kw_only=True):

@@ -49,6 +49,7 @@ from hlhft.hyperliquid.watchdog_table import State
 from hlhft.live.heartbeat import HeartbeatReceiver
 from hlhft.live.http import Answer, Http, HttpSettings
 from hlhft.live.notify import Notifier
+from hlhft.live.watchdog_metrics import WatchdogMetrics
 
 ANSWER_BYTES_MAX = 8 << 20  # 5,000 open orders have one
 ERROR_CHARACTERS_MAX = 200
@@ -59,7 +60,7 @@ SILENT_S = 40.0  # pings unanswered for so long: the socket is dead
 CONNECT_S = 5.0
 CONNECTS_PER_MINUTE_MAX = 6  # of the venue's 30; the engine's connections need the others
 STABLE_NS = 30 * backoff.SECOND_NS  # a socket that stood for so long ends the row of failures
-PULSE_S = 2.0  # between two signs of life to the service manager, at most
+PULSE_S = 1.0  # between two signs of life to the service manager and to whoever reads its numbers, at most
 REFUSED_TOLD_NS = 60 * backoff.SECOND_NS  # beats refused for one reason are told once in this time
 
 ALARMS = frozenset(
@@ -113,12 +114,18 @@ class WatchdogShell:
         clock: Time,
         notifier: Notifier,
         on_report: Callable[[Report], None] = lambda report: None,
+        metrics: Callable[[], WatchdogMetrics] | None = None,
     ) -> None:
+        """`metrics` is opened when it watches, so that one that cannot begin leaves the numbers of another alone."""
         self.machine = Watchdog(settings, signer)
         self.place = place
         self._clock = clock
         self._notifier = notifier
         self._on_report = on_report
+        self._open_metrics = metrics
+        self._metrics: WatchdogMetrics | None = None
+        self._refused = 0  # beats
+        self._answered_ns = 0  # the venue's latest answer
         self._random = SystemRandom()
         self._http: Http | None = None
         self._outbox: asyncio.Queue[bytes] | None = None  # of the socket that stands
@@ -142,10 +149,13 @@ class WatchdogShell:
             now_ns=self._clock.now_ns,
         )
         receiver.open()
+        self._metrics = None if self._open_metrics is None else self._open_metrics()
         try:
             return await self._run(Start(), self._stop.wait())
         finally:
             receiver.close()
+            if self._metrics is not None:
+                self._metrics.close()
 
     async def sweep(self, limit_s: float) -> bool:
         """Cancels all own orders; whether it was proven within `limit_s` that none is left."""
@@ -207,19 +217,27 @@ class WatchdogShell:
             self._ended.set_exception(error)
 
     async def _pulse(self) -> None:
-        """Tells the service manager that this loop turns, and how things are, in a long sweep too."""
+        """Tells the service manager and whoever reads its numbers that this loop turns, and how things are, in a long
+        sweep too."""
         asked_ns = self._notifier.pulse_ns
         pulse_s = PULSE_S if asked_ns is None else min(PULSE_S, asked_ns / backoff.SECOND_NS)
         while True:
             self._clock.discipline()
             self._notifier.alive(self.machine.status())
+            if self._metrics is not None:
+                self._metrics.write(
+                    self.machine, refused=self._refused, answered_ns=self._answered_ns, now_ns=self._clock.now_ns()
+                )
             await asyncio.sleep(pulse_s)
 
     # The machine.
 
     def _feed(self, event: Input) -> None:
         """Hands the machine what happened, and performs what it wants done."""
-        for effect in self.machine.on(event, self._clock.now_ns()):
+        now_ns = self._clock.now_ns()
+        if isinstance(event, Answered) and event.body is not None:
+            self._answered_ns = now_ns
+        for effect in self.machine.on(event, now_ns):
             self._perform(effect)
         if self.machine.state is State.EMPTY:
             self._proven.set()
@@ -266,6 +284,7 @@ class WatchdogShell:
         return self.machine.hearing(beat)
 
     def _refuse(self, fault: BeatFault) -> None:
+        self._refused += 1
         now_ns = self._clock.now_ns()
         told_ns = self._refused_ns.get(fault)
         if told_ns is None or now_ns - told_ns >= REFUSED_TOLD_NS:
@@ -341,6 +360,8 @@ class WatchdogShell:
             await socket.send(frame, text=True)
 
     def _read(self, frame: bytes | str) -> None:
+        # Nothing is subscribed to: whatever comes is an answer, and to a ping as often as not.
+        self._answered_ns = self._clock.now_ns()
         post = posted(frame)
         if isinstance(post, Fault):
             _LOG.warning("a frame of the venue cannot be read")

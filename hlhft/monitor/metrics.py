@@ -243,7 +243,7 @@ _EXPORTER = (
         "host_cpu_seconds_total",
         _C,
         "cpu mode",
-        "Time of each processor: user, system, irq, softirq, steal, iowait, idle.",
+        "Time of each processor: user, nice, system, irq, softirq, steal, iowait, idle.",
     ),
     ("host_cpu_isolated", _G, "cpu", "1 for a processor that the kernel gives nobody by itself."),
     (

@@ -4,21 +4,27 @@ The markout of a fill at a horizon is side x (mid at the venue that much later -
 points and before fees: at horizon 0 it is the spread captured, later it shows how much of it the market took back.
 Means are weighted by the value of the fills.
 
-The band is the mean plus and minus two standard errors. Fills that come together share their future, so the error is
-taken over blocks of time (each at least BLOCK_NS and twice the horizon long) and not over fills; with fewer than
-BLOCKS_MIN blocks there is none.
+The band holds the mean with 95 %. Fills that come together share their future, so its error is taken over blocks of
+time (each at least BLOCK_NS and twice the horizon long) and not over fills, and because an error from few blocks is
+itself uncertain, the band reaches as far as Student's distribution says; with fewer than BLOCKS_MIN blocks there is
+none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 
-HORIZONS_NS = (100_000_000, 1_000_000_000, 10_000_000_000, 60_000_000_000, 300_000_000_000)
+from hlhft.report.bootstrap import student_quantile
+
+MS = 1_000_000
+HORIZONS_NS = tuple(ms * MS for ms in (100, 300, 1_000, 3_000, 10_000, 30_000, 60_000, 120_000, 300_000))
 BLOCK_NS = 10_000_000_000
 BLOCKS_MIN = 5
+_NORMAL = NormalDist().inv_cdf(0.975)
 FILL_KIND = 18  # hlhft.events: ORDER_FILLED
 # hlhft.venue.recorded.FillReason in words.
 REASONS = {1: "queue reached", 2: "traded through", 3: "crossed", 4: "taker", 5: "liquidation"}
@@ -34,6 +40,8 @@ class Markout:
     fills: int  # that count: those whose horizon lies within the recording
     mean_bp: float | None
     error_bp: float | None  # standard error over blocks of time
+    blocks: int  # of time, that any of them lies in
+    band_bp: float | None  # how far the band reaches to either side
 
 
 def horizons_of(log: np.ndarray) -> np.ndarray:
@@ -64,8 +72,23 @@ def markouts(log: np.ndarray, mid_half_ticks: np.ndarray, value_usdc: np.ndarray
 def _markout(group: str, horizon_ns: int, log: np.ndarray, mid: np.ndarray, weights: np.ndarray) -> Markout:
     price = 2.0 * log["price_ticks"]
     moved_bp = log["side"] * (mid - price) / price * 1e4
-    mean, error = block_mean(moved_bp, weights, log["ts_exch_ns"], max(BLOCK_NS, 2 * horizon_ns))
-    return Markout(group=group, horizon_s=horizon_ns / 1e9, fills=len(log), mean_bp=mean, error_bp=error)
+    block_ns = block_ns_of(horizon_ns)
+    mean, error = block_mean(moved_bp, weights, log["ts_exch_ns"], block_ns)
+    blocks = len(np.unique(log["ts_exch_ns"] // block_ns))
+    return Markout(
+        group=group,
+        horizon_s=horizon_ns / 1e9,
+        fills=len(log),
+        mean_bp=mean,
+        error_bp=error,
+        blocks=blocks,
+        band_bp=None if error is None else error * student_quantile(_NORMAL, blocks - 1),
+    )
+
+
+def block_ns_of(horizon_ns: int) -> int:
+    """How long the blocks are over which the error of a mean markout is taken."""
+    return max(BLOCK_NS, 2 * horizon_ns)
 
 
 def block_mean(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from hlhft.core.quotes import MEANING, QuoteFault
 from hlhft.core.risk import BREAKERS, Breaker, RiskRefusal
 from hlhft.core.state import Mode
 from hlhft.report.attribution import Attribution
+from hlhft.report.fill_rates import PLACED_DTYPE
 from hlhft.report.markouts import FILL_KIND, REASONS
 from hlhft.units import MICRO, Market
 
@@ -42,6 +43,8 @@ class LaneLog:
     first_ns: int
     last_ns: int
     capital_micro: int
+    # PLACED_DTYPE in order of time: the orders that came to rest; empty where nobody kept them.
+    placed: np.ndarray = field(default_factory=lambda: np.zeros(0, PLACED_DTYPE))
 
     @property
     def span_ns(self) -> int:

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 
 from hlhft.report.assumptions import assumptions
+from hlhft.report.details import details
+from hlhft.report.grid import Grid
 from hlhft.report.markouts import REASONS, UNSAID
 from hlhft.report.markup import button, document, terms, text_of
 from hlhft.report.numbers import DASH, count, moment, money, period, plain
@@ -38,7 +40,8 @@ def render(results: Results) -> str:
         button("scenario", index, ", ".join(filter(None, scenario_title(one))))
         for index, one in enumerate(results.scenarios)
     ]
-    drawn = figures(results.scenarios, results.stamp)
+    compared = results.comparison
+    drawn = figures(results.scenarios, results.stamp, None if compared is None else compared.figure())
     found = sections(results)
     markets = [button("market", index, price["market"]) for index, price in enumerate(drawn[0]["prices"])]
     body = "\n".join(
@@ -49,11 +52,14 @@ def render(results: Results) -> str:
             *_table_heading(results),
             _table(results, found[:1]),
             "<h2>How it went</h2>",
-            f'<div class="bar">{"".join(chosen)}</div>',
-            _charts(markets, results.stamp),
+            f'<div class="bar">{"".join(chosen)}</div>' if len(chosen) > 1 else "",
+            _charts(drawn, markets, results.stamp),
+            *_compared(results, drawn),
             "<h2>More figures</h2>",
             _table(results, found[1:]),
             f'<p class="note under">{text_of(ERRORS_NOTE)}</p>',
+            *_details(results),
+            *_past(results),
             *_heard(results),
             *_assumed(results),
             "<h2>Fills</h2>",
@@ -108,6 +114,26 @@ def _heard(results: Results) -> tuple[str, ...]:
     lines = "".join(f"<dt>{text_of(name)}</dt><dd>{text_of(text)}</dd>" for name, text in facts)
     panel = f'<div class="panel">{_stamped(results.stamp)}<dl>{lines}</dl></div>'
     return ("<h2>What the models said</h2>", f'<p class="note">{note}</p>', panel)
+
+
+def _past(results: Results) -> tuple[str, ...]:
+    """What the venue's own history rests on, and what of it does not fit; nothing of any other results."""
+    if not results.past:
+        return ()
+    note = "What the venue's own records were checked for, and what of them does not fit together."
+    lines = "".join(
+        f"<dt>{text_of(name.replace('_', ' '))}</dt><dd>{_told(value)}</dd>" for name, value in results.past.items()
+    )
+    return ("<h2>What it rests on</h2>", f'<p class="note">{note}</p>', f'<div class="panel"><dl>{lines}</dl></div>')
+
+
+def _told(value: Any) -> str:
+    """A fact as HTML: of several, each on a line of its own."""
+    if isinstance(value, Mapping):
+        return "<br>".join(f"{text_of(name).replace('_', ' ')}: {_told(one)}" for name, one in value.items()) or "none"
+    if isinstance(value, list | tuple):
+        return "<br>".join(_told(one) for one in value) or "none"
+    return text_of(DASH if value is None else value)
 
 
 def _same(results: Results) -> str:
@@ -173,34 +199,84 @@ def _table_row(row: Row) -> str:
     return f"<tr{' class=total' if row.is_total else ''}><td>{text_of(row.label)}</td>{cells}</tr>"
 
 
-def _charts(markets: list[str], stamp: str) -> str:
-    """The places of the charts; what is drawn there bears the stamp itself."""
+# Charts by name: title and what it shows. The small ones stand two in a row.
+_LARGE = {
+    "equity": (
+        "Profit and its parts",
+        "Each part comes from its own records; together they are the change in equity.",
+    ),
+    "price": ("Price and our fills", "The mid as this machine saw it; triangles at the fills' prices."),
+    "markouts": (
+        "What the market did after our fills",
+        "Mean markout from our side, before fees. Bars: 95 %, from blocks of time.",
+    ),
+    "spans": ("Profit by hour", "Of what each was made; by day where there are many hours."),
+}
+_SMALL = {
+    "inventory": ("Inventory", "The position's value at the mid."),
+    "drawdown": ("Drawdown", "How far equity was below its highest so far."),
+    "distance": (
+        "Which orders filled, by distance",
+        "From the touch when the order came to rest. Bars: two standard errors.",
+    ),
+    "queue": ("Which orders filled, by queue", "USDC ahead when the order joined. Bars: two standard errors."),
+}
+
+
+def _charts(drawn: Sequence[Mapping[str, Any]], markets: list[str], stamp: str) -> str:
+    """The places of the charts that any scenario draws; what is drawn there bears the stamp itself."""
     choice = f'<div class="bar inner">{"".join(markets)}</div>' if len(markets) > 1 else ""
-    return "\n".join(
-        [
-            _chart(
-                "equity",
-                "Profit and its parts",
-                "Each part comes from its own records; together they are the change in equity.",
-                stamp,
-            ),
-            _chart(
-                "price",
-                "Price and our fills",
-                "The mid as this machine saw it; triangles at the fills' prices.",
-                stamp,
-                choice,
-            ),
-            '<div class="two">',
-            _chart("inventory", "Inventory", "The position's value at the mid.", stamp),
-            _chart(
-                "markouts",
-                "What the market did after our fills",
-                "Mean markout from our side, before fees. Bars: two standard errors over blocks of time.",
-                stamp,
-            ),
-            "</div>",
-        ]
+    large = [
+        _chart(name, title, note, stamp, choice if name == "price" else "")
+        for name, (title, note) in _LARGE.items()
+        if _is_drawn(drawn, name)
+    ]
+    small = [_chart(name, title, note, stamp) for name, (title, note) in _SMALL.items() if _is_drawn(drawn, name)]
+    return "\n".join([*large, '<div class="two">', *small, "</div>"])
+
+
+def _is_drawn(drawn: Sequence[Mapping[str, Any]], name: str) -> bool:
+    if name == "price":  # a market without a price keeps its place, because the others are chosen there
+        return any(trace["x"] for one in drawn for figure in one["prices"] for trace in figure["data"])
+    return any(one[name] is not None for one in drawn)
+
+
+def _compared(results: Results, drawn: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Live fills beside simulated ones; nothing where nobody compared."""
+    compared = results.comparison
+    if compared is None:
+        return ()
+    chart = (_chart("comparison", "Live and simulated", "", results.stamp),) if _is_drawn(drawn, "comparison") else ()
+    return (
+        "<h2>Beside a simulation of the same time</h2>",
+        f'<p class="note">{text_of(compared.sentence)}</p>',
+        *chart,
+        *(_grid(one, results.stamp) for one in compared.grids()),
+    )
+
+
+def _details(results: Results) -> tuple[str, ...]:
+    """The tables of the scenario that is chosen; nothing where there is nothing to tell."""
+    tables = [details(one, results.latencies) for one in results.scenarios]
+    if not any(tables):
+        return ()
+    parts = [
+        f'<div data-scenario="{index}"{"" if index == 0 else " hidden"}>'
+        + (f'<p class="note">Under {text_of(one.name)}.</p>' if len(results.scenarios) > 1 else "")
+        + "\n".join(_grid(grid, results.stamp) for grid in grids)
+        + "</div>"
+        for index, (one, grids) in enumerate(zip(results.scenarios, tables, strict=True))
+    ]
+    return ("<h2>In detail</h2>", *parts)
+
+
+def _grid(grid: Grid, stamp: str) -> str:
+    heads = "".join(f"<th>{text_of(head)}</th>" for head in grid.heads)
+    rows = "\n".join("<tr>" + "".join(f"<td>{text_of(cell)}</td>" for cell in row) + "</tr>" for row in grid.rows)
+    return (
+        f'<section class="detail"><h3>{text_of(grid.title)}</h3><p>{text_of(grid.note)}</p>'
+        f'<div class="panel scroll"><table class="detail">{_stamped(stamp, "caption")}<thead><tr>{heads}</tr></thead>'
+        f"<tbody>{rows}</tbody></table></div></section>"
     )
 
 
@@ -232,7 +308,7 @@ def _fills(scenarios: Iterable[ScenarioResult], stamp: str) -> str:
     for index, one in enumerate(scenarios):
         fills = one.lane.fills()
         shown = fills[:FILLS_SHOWN]
-        note = f"{count(len(fills))} fills under {one.name}."
+        note = f"{count(len(fills))} fills under {one.name}." if len(fills) else f"No fills under {one.name}."
         if len(shown) < len(fills):
             note = f"The first {len(shown)} of {count(len(fills))} fills under {one.name}; blotter.parquet has all."
         heads = (
@@ -248,10 +324,13 @@ def _fills(scenarios: Iterable[ScenarioResult], stamp: str) -> str:
         )
         head = "".join(f"<th>{name}</th>" for name in heads)
         rows = "\n".join(_fill_row(one, fill) for fill in shown)
+        table = (
+            f'<div class="panel fills"><table>{_stamped(stamp, "caption")}<thead><tr>{head}</tr></thead>'
+            f"<tbody>{rows}</tbody></table></div>"
+        )
         parts.append(
             f'<div data-scenario="{index}"{"" if index == 0 else " hidden"}><p class="note">{text_of(note)}</p>'
-            f'<div class="panel fills"><table>{_stamped(stamp, "caption")}<thead><tr>{head}</tr></thead>'
-            f"<tbody>{rows}</tbody></table></div></div>"
+            f"{table if rows else ''}</div>"
         )
     return "\n".join(parts)
 
@@ -276,8 +355,9 @@ def _fill_row(one: ScenarioResult, fill: np.void) -> str:
 
 
 def _lots(market: Market, fill: np.void, name: str) -> str:
-    """What stood ahead of the order, as a size; a taker stands in no queue."""
-    return market.size_text(round(max(float(fill[name]), 0.0))) if fill["maker"] else DASH
+    """What stood ahead of the order, as a size; a taker stands in no queue, and a real venue does not say."""
+    is_known = fill["maker"] and int(fill["reason"]) in REASONS
+    return market.size_text(round(max(float(fill[name]), 0.0))) if is_known else DASH
 
 
 def _identity(identity: Mapping[str, Any]) -> str:

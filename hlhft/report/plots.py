@@ -13,15 +13,17 @@ from typing import Any
 import numpy as np
 
 from hlhft.report.attribution import PART_NAMES
+from hlhft.report.details import HOURS_MAX, by_day
+from hlhft.report.fill_rates import FillBand
 from hlhft.report.markouts import REASONS, UNSAID, of_group
 from hlhft.report.metrics import equity_path
 from hlhft.report.results import ScenarioResult
-from hlhft.report.table import horizon_words
 from hlhft.report.verdict import PART_WORDS
 from hlhft.units import MICRO
 
 POINTS_MAX = 1200  # of a line
 MARKERS_MAX = 800  # fills a side
+ORDERS_MIN = 10  # of a band of fill rates: of fewer, the bar would draw the eye and say nothing
 MARKETS_MAX = 8  # with charts of their own, the most traded first
 INK, FAINT = "ink", "faint"
 BUY, SELL = "#1f8a70", "#d1495b"
@@ -121,7 +123,7 @@ def price_figure(one: ScenarioResult, index: int) -> Figure:
                 "hovertemplate": f"{name[:-1]} %{{text}}<br>at %{{y:,}}<extra></extra>",
             }
         )
-    return {"data": traces, "layout": {"yaxis": {}}}
+    return {"data": traces, "layout": {"yaxis": {"tickformat": ","}}}
 
 
 def inventory_figure(one: ScenarioResult) -> Figure:
@@ -141,21 +143,21 @@ def inventory_figure(one: ScenarioResult) -> Figure:
     return {"data": traces, "layout": {"yaxis": {"title": {"text": "USDC"}, "zeroline": True}}}
 
 
-def charted_markets(one: ScenarioResult) -> list[int]:
-    """Places of the markets that get charts: all, or the most traded MARKETS_MAX."""
+def charted_markets(one: ScenarioResult, *, most_traded_first: bool = False) -> list[int]:
+    """Places of the markets that get charts: all, or the most traded MARKETS_MAX; in their order, or by that."""
     fills = one.lane.fills()
     value = np.bincount(fills["market"], one.lane.value_usdc(fills), minlength=len(one.lane.markets))
     order = np.argsort(-value, kind="stable")[:MARKETS_MAX]
-    return sorted(int(index) for index in order)
+    return order.tolist() if most_traded_first else sorted(order.tolist())
 
 
 def markout_figure(one: ScenarioResult) -> Figure:
-    """Mean markouts by horizon, with bands of two standard errors; reasons are there, and hidden at first."""
+    """Mean markouts by horizon, with their bands; reasons are there, and hidden at first."""
     colours = {**MARKOUT_COLOURS, **dict(zip(REASONS.values(), REASON_COLOURS, strict=True))}
     traces = []
     for group, colour in colours.items():
         # A mean without a band would draw the eye and say nothing.
-        found = [point for point in of_group(one.markouts, group) if point.error_bp is not None]
+        found = [point for point in of_group(one.markouts, group) if point.band_bp is not None]
         if not found:
             continue
         traces.append(
@@ -163,11 +165,11 @@ def markout_figure(one: ScenarioResult) -> Figure:
                 "type": "scatter",
                 "mode": "lines+markers",
                 "name": group,
-                "x": [horizon_words(point.horizon_s) for point in found],
+                "x": [f"{point.horizon_s:g} s" if point.horizon_s else "fill" for point in found],
                 "y": [round(point.mean_bp or 0.0, 4) for point in found],
                 "error_y": {
                     "type": "data",
-                    "array": [round(2.0 * (point.error_bp or 0.0), 4) for point in found],
+                    "array": [round(point.band_bp or 0.0, 4) for point in found],
                     "thickness": 1,
                     "width": 3,
                     "color": colour,
@@ -183,22 +185,103 @@ def markout_figure(one: ScenarioResult) -> Figure:
     return {"data": traces, "layout": axes}
 
 
-def figures(scenarios: Sequence[ScenarioResult], stamp: str = "") -> list[dict[str, Any]]:
-    """Every chart of every scenario, by name; `prices` holds one a charted market. Each bears the stamp, if any, across
-    what it draws, so that a picture of it does as well."""
+def drawdown_figure(one: ScenarioResult) -> Figure:
+    """How far equity was below its highest so far, which begins with the capital."""
+    ts_ns, equity = equity_path(one.lane, one.split)
+    below = equity - np.maximum.accumulate(np.maximum(equity, 0.0)) if len(equity) else equity
+    places = thinned(below)
+    line = _line("below the peak", ts_ns[places], below[places], SELL, 1.4)
+    filled = {**line, "fill": "tozeroy", "fillcolor": "rgba(209,73,91,0.16)"}
+    return {"data": [filled], "layout": {"yaxis": {"title": {"text": "USDC"}, "zeroline": True}}}
+
+
+def spans_figure(one: ScenarioResult) -> Figure:
+    """What each hour made and of what, each day where there are many; nothing where a single one made all."""
+    spans = one.split.by_hour if len(one.split.by_hour) <= HOURS_MAX else by_day(one.split.by_hour)
+    if sum(any(parts.values()) for parts in spans.values()) < 2:
+        return {"data": [], "layout": {}}
+    starts = _dates(np.array(list(spans), np.int64))
+    bars: Figure = {"type": "bar", "x": starts, "hovertemplate": "%{y:,.2f}"}
+    traces: list[Figure] = []
+    for name in PART_NAMES:
+        values = [round(one.split.usdc(getattr(parts, name)), 4) for parts in spans.values()]
+        if any(values):
+            traces.append({**bars, "name": PART_WORDS[name], "y": values, "marker": {"color": COLOURS[name]}})
+    profit = [round(one.split.usdc(parts.total), 4) for parts in spans.values()]
+    marks = {"mode": "markers", "marker": {"color": INK, "size": 8, "symbol": "diamond"}}
+    traces.append({**bars, "type": "scatter", "name": "profit", "y": profit, **marks})
+    axes = {"yaxis": {"title": {"text": "USDC"}, "zeroline": True}, "barmode": "relative"}
+    return {"data": traces, "layout": axes}
+
+
+def fill_rate_figure(bands: Sequence[FillBand]) -> Figure:
+    """Which share of the orders of each band filled, with Wilson's band; of those that held ORDERS_MIN or more."""
+    drawn = [one for one in bands if one.orders >= ORDERS_MIN]
+    share = [100.0 * one.share for one in drawn]
+    above = [100.0 * one.high - mid for one, mid in zip(drawn, share, strict=True)]
+    below = [mid - 100.0 * one.low for one, mid in zip(drawn, share, strict=True)]
+    trace = {
+        "type": "scatter",
+        "mode": "markers",
+        "name": "filled",
+        "x": _rounded(np.array(share), 3),
+        "y": [one.label for one in drawn],
+        "error_x": {
+            "type": "data",
+            "symmetric": False,
+            "array": _rounded(np.array(above), 3),
+            "arrayminus": _rounded(np.array(below), 3),
+            "thickness": 1.4,
+            "width": 4,
+            "color": "#6a6fc1",
+        },
+        "marker": {"size": 9, "color": "#6a6fc1"},
+        "cliponaxis": False,
+        "text": [f"{one.filled:,} of {one.orders:,} orders" for one in drawn],
+        "hovertemplate": "%{y}: %{x:.2f} %, %{text}<extra></extra>",
+    }
+    axes = {
+        "xaxis": {"title": {"text": "% filled"}, "type": "linear", "rangemode": "tozero"},
+        "yaxis": {"type": "category", "autorange": "reversed"},
+    }
+    return {"data": [trace], "layout": axes}
+
+
+def figures(
+    scenarios: Sequence[ScenarioResult], stamp: str = "", comparison: Figure | None = None
+) -> list[dict[str, Any]]:
+    """Every chart of every scenario, by name, None where it has nothing to draw; `prices` holds one a charted market,
+    and `comparison` belongs to all. Each bears the stamp, if any, across what it draws, so that a picture of it does
+    as well."""
     return [
         {
             "name": one.name,
-            "equity": _stamped(equity_figure(one), stamp),
-            "inventory": _stamped(inventory_figure(one), stamp),
-            "markouts": _stamped(markout_figure(one), stamp),
+            **{name: _finished(figure, stamp) for name, figure in _charts(one).items()},
+            "comparison": _finished(comparison, stamp) if comparison is not None else None,
             "prices": [
                 {"market": one.lane.markets[index].name, **_stamped(price_figure(one, index), stamp)}
-                for index in charted_markets(scenarios[0])
+                for index in charted_markets(scenarios[0], most_traded_first=True)
             ],
         }
         for one in scenarios
     ]
+
+
+def _charts(one: ScenarioResult) -> dict[str, Figure]:
+    rates = one.fill_rates
+    return {
+        "equity": equity_figure(one),
+        "inventory": inventory_figure(one),
+        "drawdown": drawdown_figure(one),
+        "spans": spans_figure(one),
+        "markouts": markout_figure(one),
+        "distance": fill_rate_figure(rates.by_distance if rates is not None else ()),
+        "queue": fill_rate_figure(rates.by_queue if rates is not None else ()),
+    }
+
+
+def _finished(figure: Figure, stamp: str) -> Figure | None:
+    return _stamped(figure, stamp) if any(trace["x"] for trace in figure["data"]) else None
 
 
 def _stamped(figure: Figure, stamp: str) -> Figure:

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from hlhft.report.assumptions import fill_model
 from hlhft.report.attribution import PART_NAMES, Attribution, Parts, attribute
+from hlhft.report.fill_rates import FillRates, fill_rates
+from hlhft.report.grid import Grid
+from hlhft.report.latencies import Latency
 from hlhft.report.markouts import Markout, markouts
 from hlhft.report.metrics import LaneLog, Metrics, measure
 from hlhft.report.origins import STAMP
@@ -33,6 +36,8 @@ class ScenarioResult:
     markouts: tuple[Markout, ...]
     mid_half_ticks: np.ndarray  # int64[F, H]: twice the venue's mid after each entry of the log, 0 unknown
     failures: tuple[str, ...] = ()  # what the strategy raised
+    fill_rates: FillRates | None = None  # None where no order is known to have come to rest
+    by_strategy: Mapping[str, Parts] = field(default_factory=dict)  # where it is known who placed what
 
     @property
     def profit_usdc(self) -> float:
@@ -78,9 +83,11 @@ class ScenarioResult:
                 "by_side": {side: self._usdc(parts) for side, parts in split.by_side.items()},
                 "by_hour": {str(hour): self._usdc(parts) for hour, parts in split.by_hour.items()},
                 "by_market": {one.market: self._usdc(one.parts) for one in split.markets},
+                "by_strategy": {name: self._usdc(parts) for name, parts in self.by_strategy.items()},
             },
             **asdict(self.metrics),
             "markouts": [asdict(one) for one in self.markouts],
+            "fill_rates": None if self.fill_rates is None else self.fill_rates.plain(),
             "failures": list(self.failures),
         }
 
@@ -92,9 +99,12 @@ def scenario_result(
     lane: LaneLog,
     mid_half_ticks: np.ndarray,
     failures: Sequence[str] = (),
+    strategy: str = "",
 ) -> ScenarioResult:
-    """Measures one lane; `mid_half_ticks` int64[F, H] as `hlhft.report.markouts.markouts` wants it."""
+    """Measures one lane; `mid_half_ticks` int64[F, H] as `hlhft.report.markouts.markouts` wants it. `strategy` placed
+    all of its orders."""
     split = attribute(lane.markets, lane.log, lane.records)
+    value_usdc = lane.value_usdc(lane.log)
     return ScenarioResult(
         name=name,
         maker_rate_e9=rates_e9[0],
@@ -102,9 +112,11 @@ def scenario_result(
         lane=lane,
         split=split,
         metrics=measure(lane, split),
-        markouts=markouts(lane.log, mid_half_ticks, lane.value_usdc(lane.log)),
+        markouts=markouts(lane.log, mid_half_ticks, value_usdc),
         mid_half_ticks=mid_half_ticks,
         failures=tuple(failures),
+        fill_rates=fill_rates(lane.markets, lane.placed, lane.log, mid_half_ticks, value_usdc),
+        by_strategy={strategy: split.parts} if strategy else {},
     )
 
 
@@ -127,6 +139,24 @@ class Heard:
         }
 
 
+class Comparison(Protocol):
+    """Live fills beside simulated ones of the same time, as the page shows them."""
+
+    @property
+    def sentence(self) -> str:
+        """What came of it."""
+
+    def plain(self) -> dict[str, Any]:
+        """Everything as JSON-ready values."""
+
+    def grids(self) -> tuple[Grid, ...]:
+        """Its tables."""
+
+    def figure(self) -> dict[str, Any] | None:
+        """Its chart, {"data": traces, "layout": {"xaxis": …, "yaxis": …}} for plotly, None where there is none. A line
+        whose colour is `hlhft.report.plots.INK` takes the page's."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Results:
     """A finished backtest, the user's own scenario first; or a live session, which is its only scenario."""
@@ -143,7 +173,10 @@ class Results:
     without_trades: tuple[str, ...] = ()  # markets of which the recording has no trade
     counts: Mapping[str, int] = field(default_factory=dict)  # what the reader found and left out
     heard: Heard | None = None  # None without models
+    past: Mapping[str, Any] | None = None  # of the venue's own history: what it rests on and what does not fit, as JSON
     in_sample: tuple[str, ...] = ()  # how its time meets what was fitted or chosen: a sentence a meeting
+    latencies: tuple[Latency, ...] = ()  # that a live session took
+    comparison: Comparison | None = None  # with a simulation of the same time
 
     @property
     def stamp(self) -> str:
@@ -185,5 +218,8 @@ class Results:
             "without_trades": list(self.without_trades),
             "in_sample": list(self.in_sample),
             "signals": None if self.heard is None else self.heard.plain(self.markets),
+            "latencies": [asdict(one) for one in self.latencies],
+            "comparison": None if self.comparison is None else self.comparison.plain(),
+            "past": None if self.past is None else dict(self.past),
             "scenarios": [{"stamp": self.stamp, **one.plain()} for one in self.scenarios],
         }

@@ -12,6 +12,8 @@ from hlhft.report.numbers import DASH, basis_points, count, duration, money, per
 from hlhft.report.results import Results, ScenarioResult
 from hlhft.report.verdict import PART_WORDS
 
+SHORT_HORIZONS_S = (0.0, 0.1, 1.0, 10.0, 60.0, 300.0)  # of the markouts in the terminal
+
 
 @dataclass(frozen=True)
 class Row:
@@ -21,6 +23,7 @@ class Row:
     values: tuple[str, ...]
     signs: tuple[int, ...] = ()
     is_total: bool = False
+    is_short: bool = True  # part of the terminal's table, where its section is
 
 
 @dataclass(frozen=True)
@@ -118,9 +121,10 @@ def _markouts(scenarios: Scenarios) -> list[Row]:
     places = range(max((len(one) for one in found), default=0))
     rows = []
     for place in places:
-        label = horizon_words(next(one for one in found if one)[place].horizon_s)
+        horizon_s = next(one for one in found if one)[place].horizon_s
+        label = horizon_words(horizon_s)
         texts = [_markout(one[place]) if one else DASH for one in found]
-        rows.append(Row(label, tuple(texts)))
+        rows.append(Row(label, tuple(texts), is_short=horizon_s in SHORT_HORIZONS_S))
     return rows or [Row("at the fill", (DASH,) * len(scenarios))]
 
 

@@ -91,6 +91,7 @@ def _reply(venue, kind, lane, market, order_id, side, ticks, lots, aux0, ts_ns):
     reply["front_at_entry"] = 0.0
     reply["placed_ns"] = ts_ns
     reply["mid_half_ticks"] = 0
+    reply["touch_ticks"] = 0
     reply["kind"] = kind
     reply["lane"] = lane
     reply["market"] = market
@@ -464,6 +465,8 @@ def _rest(venue, lane, market, order_id, side, ticks, lots, reduce_only, has_tra
     reply = _reply(venue, _ACKNOWLEDGED, lane, market, order_id, side, ticks, lots, order_id, ts_ns)
     reply["front"] = front
     reply["front_at_entry"] = front
+    touch = ladder["best_bid_ticks"] if side > 0 else ladder["best_ask_ticks"]
+    reply["touch_ticks"] = 0 if touch == BID_NONE or touch == ASK_NONE else touch
 
 
 @compiled

@@ -59,6 +59,7 @@ REPLY_DTYPE = np.dtype(
         ("front_at_entry", np.float64),
         ("placed_ns", np.int64),
         ("mid_half_ticks", np.int64),  # of a fill: best bid + best ask at the venue then, 0 when one-sided
+        ("touch_ticks", np.int64),  # of a placement: the best recorded price of its side then, 0 when there is none
         ("kind", np.int64),
         ("lane", np.int64),
         ("market", np.int64),

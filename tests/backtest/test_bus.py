@@ -121,8 +121,8 @@ def test_a_lost_request_is_a_rejection_later_and_never_arrives():
     assert (placed["ts_exch_ns"], placed["ts_local_ns"], placed["order_id"], placed["side"]) == (100, 160, 1, -1)
     assert (placed["price_ticks"], placed["size_lots"], placed["market"], placed["lane"]) == (2, 3, 5, 0)
     # Nothing of the fill that had its place in the ring.
-    rest = ("aux1", "front", "front_at_entry", "mid_half_ticks", "maker", "reason")
-    assert [float(placed[name]) for name in rest] == [0] * 6
+    rest = ("aux1", "front", "front_at_entry", "mid_half_ticks", "touch_ticks", "maker", "reason")
+    assert [float(placed[name]) for name in rest] == [0] * 7
     assert placed["placed_ns"] == 100
 
 

@@ -246,8 +246,8 @@ class Desk:
             reply[name] = value
         self.bus.bus["next_reply_ns"] = min(int(self.bus.bus[0]["next_reply_ns"]), at)
 
-    def read(self, until: int, count: int = 0) -> tuple[int, int]:
-        logged, read = read_replies(self.lane, self.limits[0], self.bus, 1, until, self.fills, count)
+    def read(self, until: int, count: int = 0, *, with_orders: int = 0) -> tuple[int, int]:
+        logged, read = read_replies(self.lane, self.limits[0], self.bus, 1, until, self.fills, count, with_orders)
         return int(logged), int(read)
 
 
@@ -277,6 +277,16 @@ class TestReplies:
         assert desk.read(T + 10, 3) == (5, 2)
         assert desk.fills["size_lots"][3:5].tolist() == [2, 3]
         assert int(desk.lane.positions[0]["position_lots"]) == 5
+
+    def test_an_order_that_came_to_rest_is_logged_where_that_is_wanted(self):
+        desk = Desk()
+        for _ in range(2):
+            number = desk.send(5)
+            desk.hear(T + 10, EventKind.ORDER_ACKNOWLEDGED, order_id=number, size_lots=5, aux0=number, touch_ticks=101)
+            desk.hear(T + 10, EventKind.ORDER_CANCELLED, order_id=number, size_lots=5, aux0=21)
+        assert desk.read(T + 10, 3, with_orders=1) == (5, 4)
+        assert desk.fills["kind"][3:5].tolist() == [EventKind.ORDER_ACKNOWLEDGED] * 2
+        assert desk.fills["touch_ticks"][3:5].tolist() == [101, 101]
 
     def test_a_funding_payment_is_money_and_logged_and_no_order(self):
         desk = Desk()

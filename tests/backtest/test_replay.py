@@ -133,6 +133,30 @@ def test_many_lanes_have_room_for_their_records(monkeypatch):
     assert np.bincount(output.records["lane"]).tolist() == [2] * lanes
 
 
+def test_orders_that_came_to_rest_are_kept_where_they_are_wanted_and_change_nothing(monkeypatch):
+    """All that the first three lanes of the lively market place comes to rest; the last one also takes."""
+    scenario = lively()
+    without, output = scenario.run(), run(scenario.prepared(), keep_orders=True)
+    assert bytes_of(output) == bytes_of(without)
+    assert len(without.placed) == 0
+    counted = np.bincount(output.placed["lane"])
+    assert counted[:3].tolist() == output.lanes.lane["placed"].ravel()[:3].tolist() == [4, 6, 9]
+    assert 0 < counted[3] < output.lanes.lane["placed"][3, 0]
+    mine = output.lane(0).placed
+    assert mine["side"].tolist() == [BUY, -BUY, -BUY, BUY]
+    assert mine["price_ticks"].tolist() == [99_970, 100_030, 100_030, 99_970]
+    assert mine["touch_ticks"].tolist() == [99_930, 100_050, 100_030, 99_930]
+    assert mine["ahead_lots"].tolist() == [0.0, 0.0, 1600.0, 0.0]
+    assert (np.diff(mine["ts_exch_ns"]) >= 0).all() and mine["ts_exch_ns"][0] > output.first_ns
+    assert (mine["ts_local_ns"] > mine["ts_exch_ns"]).all()
+    # Logged with hardly any room and never more than the bound, they are the first ones, and all fills are there.
+    monkeypatch.setattr(replays, "FILL_ROWS", RING)
+    monkeypatch.setattr(replays, "ORDERS_MAX", 5)
+    bounded = run(scenario.prepared(), keep_orders=True)
+    assert bounded.placed.tobytes() == output.placed[:5].tobytes()
+    assert bytes_of(bounded) == bytes_of(without)
+
+
 # The same bytes.
 
 

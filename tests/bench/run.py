@@ -33,7 +33,9 @@ def sections() -> dict[str, Callable[..., list[Figure]]]:
     from tests.bench.lanes import lanes
     from tests.bench.lives import lives
     from tests.bench.matching import matching
+    from tests.bench.metrics import metrics
     from tests.bench.process import processes
+    from tests.bench.scrape import scrape
     from tests.bench.signing import signing
     from tests.bench.wire import wire
 
@@ -47,7 +49,9 @@ def sections() -> dict[str, Callable[..., list[Figure]]]:
         "signing": signing,
         "encode": encoding,
         "journal": journal,
+        "metrics": metrics,
         "wire": wire,
+        "scrape": scrape,
         "lives": lives,
         "data": data,
         "exchange": exchange,

@@ -11,6 +11,8 @@ import pytest
 from hlhft.config.folders import folders_of
 from hlhft.config.load import load
 from hlhft.live.doctor import Check, Level, look_here
+from hlhft.monitor.block import block_path, read_block
+from hlhft.monitor.metrics import Source
 from tests.endtoend.house import House, eventually, run
 
 COIN = "ETH"
@@ -91,6 +93,7 @@ def test_a_node_that_goes_on_with_a_gap_is_read_from_a_new_snapshot(house: House
     assert told is not None
     node = next(connection for connection in told.connections if connection.name == "node")
     assert node.state == "fresh" and node.reconnects > 0
+    eventually(lambda: shown(house, "hlhft_connected") == 1 and shown(house, "hlhft_reconnects_total") > 0, within_s=10)
     assert "books of the node that were not the venue's" not in told.counters
 
 
@@ -101,3 +104,11 @@ def test_the_journal_replays_to_the_same_commands(house: House) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     replayed = json.loads(done.stdout)
     assert replayed["steps"] > 20 and replayed["commands"] > 0 and replayed["difference"] is None
+
+
+def shown(house: House, name: str) -> float:
+    """What the engine's block says of the node's connection."""
+    block = read_block(block_path(house.state / "metrics", Source.ENGINE))
+    (value,) = [one.value for one in block.series if (one.metric.name, *one.labels) == (name, "node")]
+    assert isinstance(value, float)
+    return value

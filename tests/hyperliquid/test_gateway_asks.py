@@ -95,8 +95,11 @@ def test_fills_that_are_missing_are_read() -> None:
     post = only(made.send(place()), Post)
     filled = LegStatus(outcome=Outcome.FILLED, oid=5, size_text="0.0015", average_price_text="104000.0")
     made.answer(post, ok(filled))
-    found = every(made.run(2 * S), AskFills)
+    asked = made.run(2 * S)
+    found = every(asked, AskFills)
     assert found and found[0].since_ms <= NOW_NS // MS
+    assert made.gateway.weight_used(made.now_ns) == 20 * len(found) + 2 * len(every(asked, AskStatus))
+    assert made.gateway.weight_used(made.now_ns + 61 * S) == 0
     assert kinds(made.tell(fill(150))) == [(1025, FILLED)]
     assert told(made.tell(FillsRead(0, made.now_ns // MS))) == []
     assert every(made.run(10 * S), AskFills) == []

@@ -194,6 +194,13 @@ def test_a_position_that_somebody_else_makes_disagrees_and_halts(
     async def work() -> None:
         async with engine(path) as (there, _):
             await until(lambda: both_sides(owner))
+            compared, compared_ns = there.accounts.compared, there.accounts.compared_ns
+            assert compared >= 1 and 0 < compared_ns <= there.hub.clock.now_ns()
+            agreed = there.accounts.agreed
+            await until(lambda: there.accounts.compared > compared)
+            assert there.accounts.agreed == agreed, "the round that nobody waits for counts, too"
+            assert there.accounts.compared_ns > compared_ns
+            compared, compared_ns = there.accounts.compared, there.accounts.compared_ns
             liquidation = Liquidation(
                 id=1, liquidator="0x1", liquidated_user="0x2", notional_text="1", account_value_text="1"
             )
@@ -205,6 +212,7 @@ def test_a_position_that_somebody_else_makes_disagrees_and_halts(
             await until(lambda: there.stage is Stage.HALTED)
             assert there.supervisor.halt is not None
             assert there.supervisor.halt.cause is HaltCause.DISAGREEMENT
+            assert there.accounts.compared > compared and there.accounts.compared_ns > compared_ns
             assert "position" in there.supervisor.halt.reason
             await until(lambda: not owner.own_orders())
 

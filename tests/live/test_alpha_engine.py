@@ -16,6 +16,7 @@ from hlhft.alpha.serving.window import Bounds
 from hlhft.alpha.wire import hash_bytes
 from hlhft.live.alpha_link import SILENCE_NS
 from tests.live.engines import ETH, Exchange, Owner, Trader, engine, run_on_uvloop, until, write_settings
+from tests.live.test_metrics import Shown, place
 
 pytestmark = pytest.mark.processes
 
@@ -58,6 +59,13 @@ def test_signals_reach_the_core_and_operators_see_it(exchange: Exchange, market:
             assert shown.state == "live"
             assert status.counters["alpha: signals"] > 0 and status.counters["alpha: rows told"] > 0
             assert next(one for one in status.latencies if "signal" in one.name).count > 0
+            await until(lambda: Shown(place(tmp_path))["signal_bp", "ETH"] == 1)
+            metrics = Shown(place(tmp_path))
+            assert (
+                metrics["signals_expected"] == metrics["signal_standing", "ETH"] == metrics["connected", "alpha"] == 1
+            )
+            assert metrics["signal_deviation_bp", "ETH"] == 2 and 0 <= metrics["signal_age_seconds", "ETH"] < 60
+            assert metrics.histogram("signal_data_age_seconds").count > 0
             shell.close()
             link.heard_ns -= SILENCE_NS
             link.tend()

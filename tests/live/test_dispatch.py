@@ -300,3 +300,26 @@ def test_what_is_made_of_a_frame_is_made_once_its_orders_have_left_and_of_market
     bench.dispatch.tell([bench.row(STATE, aux0=MarketState.STALE)])
     bench.dispatch.tell([bench.row(TIMER)])
     assert [what for what in bench.seen if what[0] == "after"] == [("after", STATE, 1)]
+
+
+def test_the_time_of_a_step_ends_before_what_it_led_to_is_sent():
+    bench = Bench()
+
+    def write() -> None:
+        bench.loop.now_ns += 7_000_000
+
+    bench.on_send = write
+    bench.book(0)
+    assert "send" in bench.kinds()
+    assert (bench.dispatch.steps.count, bench.dispatch.steps.maximum) == (1, 0)
+    step = bench.brain.step
+
+    def slow(events: np.ndarray, count: int) -> int:
+        bench.loop.now_ns += 3_000_000
+        return step(events, count)
+
+    bench.brain.step = slow  # type: ignore[method-assign]
+    bench.dispatch.tell([bench.row(SENT, order_id=1)])
+    assert bench.dispatch.steps.count == 1, "what is told is no frame"
+    bench.book(20)
+    assert (bench.dispatch.steps.count, bench.dispatch.steps.maximum) == (2, 3_000_000)

@@ -264,3 +264,19 @@ def test_touches_of_books_with_an_empty_side():
 def test_fills_come_on_two_streams(user: str):
     kind = _stream_of(Fills(fills=(), user=user))
     assert kind is (StreamKind.USER_FILLS if user else StreamKind.USER_EVENTS)
+
+
+def test_the_time_that_books_take_is_counted_by_the_clocks_as_compared():
+    def work(desk: Desk) -> None:
+        now_ms = desk.hub.clock.now_ns() // 1_000_000
+        desk.feed.venue_ahead_ns = 100_000_000
+        desk.hear(BOOK % (now_ms - 50))
+        desk.hear(BBO % (now_ms - 30))
+        desk.hear(TRADES % (now_ms - 9_000))
+        desk.hear(CONTEXT)
+        latency = desk.feed.latency
+        assert latency.count == 2, "trades and contexts are no books"
+        assert 150_000_000 <= latency.maximum < 1_000_000_000
+        assert 30_000_000 <= desk.feed.least_ns < 900_000_000
+
+    on_desk(work)

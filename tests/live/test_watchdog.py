@@ -22,6 +22,9 @@ from hlhft.live.clock import Clock
 from hlhft.live.heartbeat import HeartbeatSender
 from hlhft.live.notify import Notifier
 from hlhft.live.watchdog import WatchdogPlace, WatchdogShell
+from hlhft.live.watchdog_metrics import WatchdogMetrics
+from hlhft.monitor.block import BlockWriter, block_path, read_block
+from hlhft.monitor.metrics import Source
 from tests.conformance.process import COMMAND, FREE, ExchangeProcess
 from tests.live.watched import OTHER, OWNER, WITHIN_S, Account, eventually
 
@@ -123,6 +126,7 @@ def make(account: Account, heartbeat: str | None, **changes: Any) -> WatchdogShe
     url = changes.pop("url", account.url)
     on_report = changes.pop("on_report", lambda report: None)
     clock = changes.pop("clock", Clock())
+    metrics = changes.pop("metrics", None)
     return WatchdogShell(
         settings(account, **changes),
         account.agent,
@@ -130,6 +134,7 @@ def make(account: Account, heartbeat: str | None, **changes: Any) -> WatchdogShe
         clock=clock,
         notifier=Notifier({}),
         on_report=on_report,
+        metrics=metrics,
     )
 
 
@@ -402,6 +407,70 @@ def test_a_socket_that_takes_no_more_is_gone_around(account: Account, monkeypatc
     account.place()
     assert asyncio.run(make(account, None).sweep(WITHIN_S))
     assert account.open_ids() == set()
+
+
+def test_what_it_does_can_be_read_beside_it(account: Account, tmp_path: Path) -> None:
+    """Each of its numbers, over real sockets: beats believed and not, the venue's answers, a sweep, and the end."""
+    clock = Clock()
+    block = block_path(tmp_path, Source.WATCHDOG)
+    labels = {"account": account.address}
+    writer = BlockWriter(block, source=Source.WATCHDOG, labels=labels, clock_ns=clock.now_ns)
+
+    def shown(name: str, *labels: str) -> float:
+        found = {(sample.metric.name, *sample.labels): sample.value for sample in read_block(block).series}
+        value = found[f"hlhft_watchdog_{name}", *labels]
+        assert isinstance(value, float)
+        return value
+
+    async def scenario() -> None:
+        async with watching(account, tmp_path, metrics=lambda: WatchdogMetrics(writer), clock=clock) as watch:
+            forger = HeartbeatSender(str(tmp_path / "heartbeat.sock"), b"t" * SECRET_BYTES_MIN, session=9)
+            forger.beat(EngineState.TRADING, now_ns=clock.now_ns())
+            watch.start()
+            await watch.until(State.ARMED)
+            await eventually(lambda: shown("state", "armed") == 1)
+            await eventually(lambda: shown("beats_refused_total") == 1)
+            assert shown("beats_total") > 0 and shown("beat_age_seconds") < 1
+            assert shown("venue_age_seconds") < WITHIN_S and shown("sweeps_total") == 0
+            await asyncio.to_thread(account.place)
+            watch.kill()
+            await watch.until(State.EMPTY)
+            await eventually(lambda: shown("state", "empty") == 1)
+            assert shown("sweeps_total") == 1 and shown("orders") == 0
+            assert shown("schedule_seconds") == 0, "the venue was not told to cancel by itself"
+            forger.close()
+
+    assert not read_block(block).is_closed
+    asyncio.run(scenario())
+    assert read_block(block).is_closed
+
+
+def test_one_that_asks_nothing_knows_whether_it_reaches_the_venue(
+    account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the engine answers for its orders there are pings only; their answers count."""
+    monkeypatch.setattr(watchdog, "PING_S", 0.05)
+    clock = Clock()
+    block = block_path(tmp_path, Source.WATCHDOG)
+    writer = BlockWriter(block, source=Source.WATCHDOG, labels={"account": account.address}, clock_ns=clock.now_ns)
+
+    def answered_ns() -> float:
+        """When the venue answered, at most a second late, as the numbers are that old at most."""
+        (age,) = (
+            sample.value
+            for sample in read_block(block).series
+            if sample.metric.name == "hlhft_watchdog_venue_age_seconds" and isinstance(sample.value, float)
+        )
+        return clock.now_ns() - age * 1000 * MS
+
+    async def scenario() -> None:
+        async with watching(account, tmp_path, metrics=lambda: WatchdogMetrics(writer), clock=clock) as watch:
+            watch.start()
+            await watch.until(State.ARMED)
+            armed_ns = clock.now_ns()
+            await eventually(lambda: answered_ns() > armed_ns + 2000 * MS)
+
+    asyncio.run(scenario())
 
 
 def test_nothing_private_is_shown(account: Account) -> None:

@@ -37,7 +37,7 @@ def test_a_buy_gains_when_the_mid_rises_and_a_sell_when_it_falls() -> None:
     later = np.full((2, HORIZONS), 208)
     found = markouts(made.log, later, np.ones(2))
     buys, sells = of_group(found, "buys"), of_group(found, "sells")
-    assert [one.horizon_s for one in buys] == [0.0, 0.1, 1.0, 10.0, 60.0, 300.0]
+    assert [one.horizon_s for one in buys] == [0.0, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0, 120.0, 300.0]
     assert buys[0].mean_bp == pytest.approx(1 / 99 * 1e4)
     assert buys[1].mean_bp == pytest.approx(5 / 99 * 1e4)
     assert sells[1].mean_bp == pytest.approx(-5 / 99 * 1e4)
@@ -80,6 +80,20 @@ def test_fills_of_one_block_count_once() -> None:
     assert error == pytest.approx(math.sqrt(17.5 / 5) / math.sqrt(6))
 
 
+def test_the_band_is_wider_where_fewer_blocks_tell_of_it() -> None:
+    """Student's factors for 95 %: 2.776 with 5 blocks, 2.045 with 30. Two standard errors are too few for either."""
+    for blocks, factor in ((BLOCKS_MIN, 2.776), (30, 2.045)):
+        made = History([PERPETUAL])
+        made.now_ns -= made.now_ns % (20 * SECOND)
+        for number in range(blocks):
+            made.fill(1, 100, 1, mid=200 + number % 3)
+            made.wait(20 * SECOND)
+        at_fill = of_group(markouts(made.log, np.zeros((blocks, HORIZONS), np.int64), np.ones(blocks)), "all")[0]
+        assert (at_fill.blocks, at_fill.fills) == (blocks, blocks)
+        assert at_fill.error_bp is not None and at_fill.error_bp > 0.0
+        assert at_fill.band_bp == pytest.approx(factor * at_fill.error_bp, rel=0.001)
+
+
 def test_too_few_blocks_have_no_band_and_nothing_has_no_mean() -> None:
     times = np.arange(BLOCKS_MIN) * SECOND
     values, weights = np.arange(float(BLOCKS_MIN)), np.ones(BLOCKS_MIN)
@@ -90,14 +104,14 @@ def test_too_few_blocks_have_no_band_and_nothing_has_no_mean() -> None:
 
 
 def test_blocks_grow_with_the_horizon() -> None:
-    """Twelve fills, 20 s apart: at 10 s each block holds one, at 60 s six of them, which is too few blocks."""
+    """Twelve fills, 20 s apart: at 10 s each block holds one, at 30 s three, and four blocks are too few."""
     made = History([PERPETUAL])
     made.now_ns -= made.now_ns % (240 * SECOND)
     for _ in range(12):
         made.fill(1, 100, 1, mid=200)
         made.wait(20 * SECOND)
     found = of_group(markouts(made.log, np.full((12, HORIZONS), 202), np.ones(12)), "all")
-    assert [one.error_bp for one in found] == [0.0, 0.0, 0.0, 0.0, None, None]
+    assert [one.error_bp for one in found] == [*[0.0] * 6, None, None, None, None]
 
 
 def test_horizons_are_exchange_times() -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import re
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 
 from hlhft.report import markup, page
+from hlhft.report.grid import Grid
 from hlhft.report.numbers import MINUS
 from tests.report import sample_run
 from tests.report.histories import FINE, PERPETUAL, SECOND, History, results, scenario, traded
@@ -79,6 +81,7 @@ def test_the_verdict_stands_first(outline: Outline) -> None:
         "Fee scenarios side by side",
         "How it went",
         "More figures",
+        "In detail",
         "What the models assume",
         "Fills",
         "What was run",
@@ -86,13 +89,16 @@ def test_the_verdict_stands_first(outline: Outline) -> None:
 
 
 def test_charts_have_their_places_and_figures(text: str, outline: Outline) -> None:
-    assert {"equity", "price", "inventory", "markouts", "figures"} <= set(outline.ids)
     embedded = re.search(r'<script type="application/json" id="figures">(.*?)</script>', text, re.DOTALL)
     assert embedded is not None
-    assert [one["name"] for one in json.loads(embedded[1])] == [one.name for one in sample_run.results().scenarios]
-    script = markup.asset("page.js")
-    for name in ("equity", "inventory", "markouts", "prices"):
-        assert f"shown.{name}" in script
+    drawn = json.loads(embedded[1])
+    assert [one["name"] for one in drawn] == [one.name for one in sample_run.results().scenarios]
+    places = re.findall(r'<div class="plot" id="(.*?)">', text)
+    assert len(set(places)) == len(places)
+    assert {"equity", "inventory", "drawdown", "distance", "queue"} <= set(places)
+    assert {name for name in places if name != "price"} == {
+        name for one in drawn for name, figure in one.items() if isinstance(figure, dict)
+    }
 
 
 def test_every_scenario_is_there(outline: Outline) -> None:
@@ -131,9 +137,61 @@ def test_fills_are_listed_up_to_a_bound() -> None:
 
 def test_several_markets_can_be_chosen() -> None:
     made = History([PERPETUAL, FINE])
+    made.quote(1, 99, 101)
     made.record()
     outline = Outline(without_script(page.render(results(scenario(made)))))
-    assert outline.of("button")[1:] == ["BTC", "FINE"]
+    assert outline.of("button") == ["BTC", "FINE"]
+
+
+def test_without_any_price_there_is_no_chart_of_it() -> None:
+    made = History([PERPETUAL, FINE])
+    made.record()
+    outline = Outline(without_script(page.render(results(scenario(made)))))
+    assert "price" not in outline.ids and outline.of("button") == []
+
+
+class Beside:
+    """A comparison as somebody hands it over."""
+
+    sentence = "The simulation fills 20 % more than the market did."
+
+    def plain(self) -> dict[str, Any]:
+        return {"more": 0.2}
+
+    def grids(self) -> tuple[Grid, ...]:
+        return (Grid(title="Fills", note="By side.", heads=("side", "live"), rows=(("buys", "5"),)),)
+
+    def figure(self) -> dict[str, Any]:
+        return {"data": [{"type": "scatter", "name": "live", "x": [1], "y": [2]}], "layout": {"xaxis": {}}}
+
+
+def test_what_a_past_rests_on_has_its_place() -> None:
+    past = {"fills": 3, "gaps": ["one <b>", "two"], "moves": [{"coin": "BTC", "size": None}], "checks": []}
+    outline = Outline(without_script(page.render(results(scenario(traded(6)), past=past))))
+    assert "What it rests on" in outline.of("h2")
+    told = outline.of("dd")
+    start = told.index("3")
+    assert told[start : start + 6] == ["3", "one <b>", "two", "coin: BTC", "size: \N{EN DASH}", "none"]
+    assert "What it rests on" not in page.render(results(scenario(traded(6))))
+
+
+def test_a_comparison_has_its_place() -> None:
+    found = results(scenario(traded(6)), comparison=Beside())
+    text = without_script(page.render(found))
+    outline = Outline(text)
+    assert "Beside a simulation of the same time" in outline.of("h2")
+    assert Beside.sentence in outline.of("p") and "comparison" in outline.ids
+    assert found.plain()["comparison"] == {"more": 0.2}
+    assert "Beside a simulation" not in page.render(results(scenario(traded(6))))
+
+
+def test_a_real_venue_does_not_say_where_an_order_stood() -> None:
+    made = History([PERPETUAL])
+    made.fill(1, 618_079, 2, mid=1_236_161, reason=0)
+    made.record()
+    cells = Outline(without_script(page.render(results(scenario(made), is_live=True)))).of("td")
+    start = cells.index("rested")
+    assert cells[start + 1 : start + 3] == ["\N{EN DASH}", "\N{EN DASH}"]
 
 
 def test_nothing_is_a_page_too() -> None:

@@ -49,8 +49,8 @@ class TestQueueReached:
         m.trade(SELL, 100, 9)
         m.place(2, BUY, 99, 1)
         (reply,) = m.last
-        assert (reply["front"], reply["front_at_entry"], reply["placed_ns"]) == (4, 4, m.now)
-        assert (reply["maker"], reply["reason"], reply["aux1"], reply["mid_half_ticks"]) == (0, 0, 0, 0)
+        found = tuple(int(reply[name]) for name in ("front", "front_at_entry", "touch_ticks", "placed_ns"))
+        assert (*found, *(int(reply[name]) for name in ("maker", "reason", "aux1"))) == (4, 4, 100, m.now, 0, 0, 0)
 
     def test_no_reply_carries_anything_of_the_one_that_had_its_place(self):
         m = market()
@@ -60,8 +60,8 @@ class TestQueueReached:
         m.now += 1
         m.cancel(1)
         (reply,) = m.last
-        names = ("front", "front_at_entry", "mid_half_ticks", "maker", "reason", "aux1")
-        assert [float(reply[name]) for name in names] == [0] * 6
+        names = ("front", "front_at_entry", "mid_half_ticks", "touch_ticks", "maker", "reason", "aux1")
+        assert [float(reply[name]) for name in names] == [0] * 7
         assert reply["placed_ns"] == m.now
 
     def test_a_new_order_knows_nothing_of_trades_before_it(self):

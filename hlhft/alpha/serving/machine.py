@@ -102,7 +102,9 @@ class Machine:
         self._effects: list[Effect] = []
         self._beat_ns = 0
         self._beats = 0
-        self._rows = self._gaps = self._abstentions = 0
+        self.rows = 0  # that came
+        self.lost_rows = 0  # that did not, and were asked for
+        self._abstentions = 0
         self._handlers: dict[type, Callable[[Any, int], None]] = {
             Told: self._told, Drained: self._drained, Tick: self._tick, Loaded: self._loaded,
             PolicyLoaded: self._policy_loaded, Refused: self._refused, Predicted: self._predicted,
@@ -168,9 +170,9 @@ class Machine:
             heads, values = heads[known:], values[known:]
         is_gap = known < 0 or window.count == 0
         if known < 0:
-            self._gaps += -known
+            self.lost_rows += -known
             window.forget()
-        self._rows += len(heads)
+        self.rows += len(heads)
         is_new_run = window.append(heads, values, self._bounds())
         if window.is_full:
             self._happens(market, Event.FULL, now_ns)
@@ -339,8 +341,8 @@ class Machine:
             self._beats += 1
             ready = sum(market.state is State.READY for market in self._markets.values())
             self._effects.append(Beat(Heartbeat(
-                self.schema, self.session, self._beats, self._model_id(), self._policy_id(), now_ns, self._rows,
-                self._gaps, self._abstentions, ready,
+                self.schema, self.session, self._beats, self._model_id(), self._policy_id(), now_ns, self.rows,
+                self.lost_rows, self._abstentions, ready,
             )))  # fmt: skip
 
     # Models.

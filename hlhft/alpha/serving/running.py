@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import signal
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +18,16 @@ import uvloop
 from hlhft.alpha.extra import MissingExtra
 from hlhft.alpha.serving.loading import Served, ServedPolicy, ServingError, load_model, load_policy, stamp_of
 from hlhft.alpha.serving.machine import Settings
+from hlhft.alpha.serving.metrics import AlphaMetrics
 from hlhft.alpha.serving.shell import Places, Shell, Source
 from hlhft.alpha.sockets import held
 from hlhft.alpha.wire import Flag, Signal
 from hlhft.data.writing import write_file
+from hlhft.monitor.metrics import Source as OfProcess
+from hlhft.monitor.opening import opened
 
 STATUS_S = 10.0
+_LOG = logging.getLogger("hlhft.alpha")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +43,7 @@ class Orders:
     settings: Settings | None = None
     once: bool = False
     latencies: Path | None = None  # where the measured times are written at the end
+    metrics: Path | None = None  # the folder of the numbers of all processes; None: shown nowhere
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +122,7 @@ async def _serve(
         loop.add_signal_handler(number, stopped.set)
     shell = Shell(
         orders.places, served, models=models, policies=policies, settings=orders.settings, on_signal=told,
+        metrics=None if orders.metrics is None else _metrics(orders.metrics),
     )  # fmt: skip
     try:
         # What was loaded stays: the collector need not look at it again.
@@ -134,6 +142,10 @@ async def _serve(
         if orders.latencies is not None:
             write_latencies(orders.latencies, shell.latencies.quantiles())
         shell.close()
+
+
+def _metrics(folder: Path) -> AlphaMetrics:
+    return AlphaMetrics(opened(folder, OfProcess.ALPHA, labels={}, clock_ns=time.time_ns, say=_LOG.warning))
 
 
 def write_latencies(path: Path, quantiles: dict[str, Any]) -> None:

@@ -39,6 +39,7 @@ from hlhft.alpha.serving.messages import (
     Tick,
     Told,
 )
+from hlhft.alpha.serving.metrics import AlphaMetrics
 from hlhft.alpha.sockets import Gatekeeper, Keys, Reader, bind, connect, new_context, send
 from hlhft.alpha.wire import Fault, Flag, Rows, Signal, decode, encode_heartbeat, encode_request, encode_signal
 
@@ -47,6 +48,7 @@ ASKS_QUEUE = 64
 SIGNALS_QUEUE = 1000
 TICK_S = 0.1
 LOOK_EVERY_TICKS = 10  # at the folders
+WRITE_EVERY_TICKS = 10  # its numbers
 LATENCIES_MAX = 4096  # the newest that are kept
 QUANTILES = tuple(range(101))
 _LOG = logging.getLogger("hlhft.alpha")
@@ -107,12 +109,17 @@ class Shell:
         settings: Settings | None = None,
         now_ns: Callable[[], int] = time.time_ns,
         on_signal: Callable[[Signal], None] = lambda signal: None,
+        metrics: AlphaMetrics | None = None,
     ) -> None:
         self.counters: Counter[str] = Counter()
         self.latencies = Latencies()
         self._loop = asyncio.get_running_loop()
         self._now_ns = now_ns
         self._on_signal = on_signal
+        self._metrics = metrics
+        self._sent = 0  # signals and decisions
+        self._row_ns: int | None = None  # when the newest row came
+        self._in_hand_ns: dict[int, int] = {}  # when the newest row of a market came; at most wire.MARKETS_MAX
         self._served = served
         self._policy: ServedPolicy | None = None
         self._models, self._policies = models, policies
@@ -160,6 +167,9 @@ class Shell:
         self._signals.close(0)
         self._context.destroy(0)
         self._pool.shutdown(wait=False, cancel_futures=True)
+        if self._metrics is not None:
+            self._write(self._metrics)
+            self._metrics.close()
 
     def status(self) -> dict[str, Any]:
         """Everything that is known of it, for people and machines."""
@@ -189,6 +199,7 @@ class Shell:
     def _take(self, parts: list[bytes], *, is_snapshot: bool) -> None:
         found = decode(parts[0]) if len(parts) == 1 else Fault.SIZE
         if isinstance(found, Rows) and found.is_snapshot == is_snapshot:
+            self._row_ns = self._in_hand_ns[found.market] = time.monotonic_ns()
             self._on(Told(found))
         else:
             fault = found if isinstance(found, Fault) else Fault.KIND
@@ -204,7 +215,21 @@ class Shell:
         self._on(Tick())
         self._look_at(self._models, self._swap)
         self._look_at(self._policies, self._swap_policy)
+        if self._metrics is not None and not self._ticks % WRITE_EVERY_TICKS:
+            self._write(self._metrics)
         self._ticks += 1
+
+    def _write(self, metrics: AlphaMetrics) -> None:
+        machine = self.machine
+        served = (
+            None if machine.model is None else machine.model.model_id,
+            None if machine.policy is None else machine.policy.policy_id,
+        )
+        metrics.write(
+            served=tuple(f"{number:016x}" for number in served if number is not None), rows=machine.rows,
+            lost=machine.lost_rows, signals=self._sent,
+            silent_ns=None if self._row_ns is None else time.monotonic_ns() - self._row_ns,
+        )  # fmt: skip
 
     # Out.
 
@@ -239,10 +264,15 @@ class Shell:
 
     def _publish(self, effect: Publish) -> None:
         signal = effect.signal
-        if not send(self._signals, encode_signal(signal)):
+        is_sent = send(self._signals, encode_signal(signal))
+        if not is_sent:
             self.counters["signals dropped"] += 1
+        elif not signal.flags & Flag.ABSTAINS or signal.flags & Flag.POLICY:
+            self._sent += 1
         if not signal.flags & Flag.ABSTAINS:
             self.latencies.whole.append(max(self._now_ns() - signal.data_ns, 0))
+            if self._metrics is not None and signal.market in self._in_hand_ns:
+                self._metrics.inference.note(time.monotonic_ns() - self._in_hand_ns[signal.market])
         self._on_signal(signal)
 
     def _beat(self, effect: Beat) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hlhft.cli.errors import CommandError, ExitCode
+from hlhft.cli.journals import journal_source
 
 if TYPE_CHECKING:
     from hlhft.data.files import Progress
@@ -53,6 +54,9 @@ def opened(
         chosen = find(market, table) if market is not None else None
     except LookupError as error:
         raise CommandError(str(error.args[0]), ExitCode.USAGE) from None
+    journal = journal_source(paths)
+    if journal is not None:
+        return journal
     return open_source(
         list(paths), market=chosen, specification=table, catalogue=folder_of(catalogue), **(options or {})
     )

@@ -71,7 +71,7 @@ STATES: dict[tuple[State, Step], State] = {
     (State.LOST, Step.FAULT): State.LOST,
 }
 
-_SAYINGS = {
+SAYINGS = {
     Fault.UNKNOWN_ORDER: "an order changes that was never told",
     Fault.KNOWN_ORDER: "an order is new that rests already",
     Fault.OTHER_SIZE: "an order had another size than its change says",
@@ -270,7 +270,7 @@ class Joiner:
         self._any_height = False
         self._to_picture = True
         if fault is not Fault.NONE:
-            self._lose(Lost(snapshot.height, f"the snapshot contradicts itself: {_SAYINGS[fault]}"))
+            self._lose(Lost(snapshot.height, f"the snapshot contradicts itself: {SAYINGS[fault]}"))
 
     def _lose(self, lost: Lost) -> None:
         """The books are not known from a block on."""
@@ -386,7 +386,7 @@ class Joiner:
             at = int(self._books.state[3])
             order = f" (order {changes['order_id'][at]})" if at >= 0 else ""
             height = int(frames["height"][applied])
-            lost = Lost(height, f"in block {height} {_SAYINGS[Fault(code)]}{order}")
+            lost = Lost(height, f"in block {height} {SAYINGS[Fault(code)]}{order}")
             blocks, frames = blocks[blocks["height"] < height], frames[:applied]
         self.counts["changes"] += len(changes)
         self.counts["trades"] += len(trades)

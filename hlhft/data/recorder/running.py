@@ -18,6 +18,7 @@ import uvloop
 
 from hlhft.config.settings import Config
 from hlhft.data.recorder.disk import Disk, DiskSettings
+from hlhft.data.recorder.metrics import Look, RecorderMetrics
 from hlhft.data.recorder.queue import LineQueue
 from hlhft.data.recorder.raw import Lock
 from hlhft.data.recorder.settings import connection_settings, share_of, streams_of, websocket_url
@@ -31,6 +32,7 @@ from hlhft.hyperliquid.decode import Decoder
 from hlhft.units import Market
 
 STATUS_EVERY_S = 10.0
+NUMBERS_EVERY_S = 1.0
 CLOCK_EVERY_S = 600.0  # between two questions for the venue's time
 OFFSET_MS_MAX = 1_000  # between this clock and the venue's without a warning; a block is up to half a second old
 SWITCH_S = 0.001
@@ -61,9 +63,11 @@ class Recording:
         show: Callable[[Status], None],
         ready: Callable[[list[Market]], None] = lambda markets: None,
         wall_ns: Callable[[], int] = time.time_ns,
+        metrics: Callable[[], RecorderMetrics] | None = None,
     ) -> None:
-        """`show` hears the status every STATUS_EVERY_S and at the end, `ready` the markets before anything is recorded.
-        Raises ShareError, and ValueError for a base URL that is none."""
+        """`show` hears the status every STATUS_EVERY_S and at the end, `ready` the markets before anything is recorded;
+        `metrics` is opened then, and written every NUMBERS_EVERY_S. Raises ShareError, and ValueError for a base URL
+        that is none."""
         self.place = place
         self.disk: Disk | None = None
         self.wire: Wire | None = None
@@ -77,6 +81,7 @@ class Recording:
         self._queue = LineQueue(place.queue_bytes_max)
         self._show, self._ready = show, ready
         self._wall_ns = wall_ns
+        self._open_metrics = metrics
         self._stopped = asyncio.Event()
         self._system = random.SystemRandom()
 
@@ -142,9 +147,26 @@ class Recording:
             venue_clock_ahead_ms=disk.offset_ms,
         )
 
+    def look(self) -> Look:
+        """What it does now, as far as numbers tell; cheap enough for every second."""
+        assert self.disk is not None and self.wire is not None, "it runs"
+        disk, wire = self.disk, self.wire
+        return Look(
+            frames=wire.frames,
+            frame_bytes=wire.frame_bytes,
+            silent_ns=self._wall_ns() - wire.frame_ns if wire.frame_ns else None,
+            gaps=disk.gaps,
+            dropped_frames=self._queue.dropped_frames,
+            is_live=wire.is_live,
+            is_whole=not wire.stale and not disk.is_full,
+            waiting_bytes=self._queue.waiting_bytes,
+        )
+
     async def _record(self, venue: Venue, disk: Disk, wire: Wire) -> None:
         loop = asyncio.get_running_loop()
+        metrics = None if self._open_metrics is None else self._open_metrics()
         asks = loop.create_task(self._ask_for_the_time(venue, disk))
+        writes = loop.create_task(self._write_numbers(metrics))
         with ThreadPoolExecutor(1, "recorder's disk") as threads:
             work = partial(disk.run, self._queue, wall_ns=self._wall_ns, monotonic_ns=time.monotonic_ns)
             writer = loop.run_in_executor(threads, work)
@@ -159,13 +181,21 @@ class Recording:
                     if not any(one.done() for one in watched):
                         self._show(self.status())
             finally:
-                asks.cancel()
-                stopped.cancel()
+                for task in (asks, stopped, writes):
+                    task.cancel()
                 await wire.stop()
                 self._queue.close(wire.stamp())
             await writer
+            if metrics is not None:
+                metrics.write(self.look(), time.monotonic_ns())
+                metrics.close()
             if broken.done():
                 broken.result()
+
+    async def _write_numbers(self, metrics: RecorderMetrics | None) -> None:
+        while metrics is not None:
+            metrics.write(self.look(), time.monotonic_ns())
+            await asyncio.sleep(NUMBERS_EVERY_S)
 
     async def _ask_for_the_time(self, venue: Venue, disk: Disk) -> None:
         while True:

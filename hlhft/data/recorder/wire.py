@@ -87,6 +87,7 @@ class Wire:
         self.frames = self.frame_bytes = 0
         self.connection = connection
         self.last_ns = 0  # the newest stamp
+        self.frame_ns = 0  # that of the newest frame, 0 before the first
         self._streams = streams
         self._queue = queue
         self._wall_ns, self._monotonic_ns = wall_ns, monotonic_ns
@@ -153,6 +154,7 @@ class Wire:
         now_ns = self.stamp()
         self.frames += 1
         self.frame_bytes += len(frame)
+        self.frame_ns = now_ns
         if is_mark(frame):
             self.counters["frames that pretend to be ours"] += 1
             return

@@ -1,7 +1,9 @@
-"""The market data of a journal as a recording, so that the backtest reads what the engine saw.
+"""The market data of a journal as a recording, so that the backtest reads what the engine saw, without the engine.
 
-Marked as every recording of the venue's own feed is: trades that a second connection repeats are dropped, those from
-before the first book are backfill, and a silence of more than a minute starts anew.
+The venue's books held our own orders: what rested of them is taken out (`hlhft.live.journal.resting`), so that a
+strategy that is tried there does not queue behind itself. Marked as every recording of the venue's own feed is: trades
+that a second connection repeats are dropped, those from before the first book are backfill, and a silence of more than
+a minute starts anew.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from hlhft.data.sessions import Sessions, TradeMemory
 from hlhft.data.sources import Source
 from hlhft.live.journal.reader import market_data, readings
 from hlhft.live.journal.records import RecordKind, read_start
+from hlhft.live.journal.resting import OthersOnly, Resting
 from hlhft.live.journal.segments import Form, JournalError
 
 ROWS_AT_ONCE = 16_384
@@ -26,12 +29,17 @@ ROWS_AT_ONCE = 16_384
 class JournalSource(Source):
     """One session of a journal, by default the newest, or one file."""
 
-    reader = "journal-1"
+    reader = "journal-3"
     snapshots_only = True
     unit = "row"
 
-    def __init__(self, path: Path, session: int | None = None) -> None:
-        """Raises JournalError when there is nothing, or the market data of a part was dropped; RecordError when a head
+    def __init__(
+        self, path: Path, session: int | None = None, *, clock_ns: int = 0, resting: Resting | None = None
+    ) -> None:
+        """`clock_ns` is added to the venue's times, which then are by our clock; `resting` what of the session's orders
+        rested when, where that is known already.
+
+        Raises JournalError when there is nothing, or the market data of a part was dropped; RecordError when a head
         is of another schema."""
         found = readings(path, session)
         if any(reading.form is Form.LEDGER for reading in found):
@@ -42,9 +50,24 @@ class JournalSource(Source):
         head = next(heads, None)
         if head is None:
             raise JournalError(f"{path}: there is not one whole record, so there is no market data")
-        super().__init__(path.name, [reading.path for reading in found], read_start(head.payload).markets, {})
+        super().__init__(
+            path.name, [reading.path for reading in found], read_start(head.payload).markets, {"clock_ns": clock_ns}
+        )
         self._journal = path
-        self._session = head.session
+        self.session = head.session
+        self._clock_ns = clock_ns
+        self._resting = resting
+
+    @property
+    def resting(self) -> Resting:
+        """What of ours rested when; the journal is read for it once."""
+        if self._resting is None:
+            self._resting = Resting(self.markets)
+            for reading in readings(self._journal, self.session):
+                for record in reading:
+                    self._resting.take(record)
+            self._resting.settle()
+        return self._resting
 
     def numbered(self, meter: ProgressMeter) -> Iterator[tuple[Path, Numbered]]:
         """The rows by number."""
@@ -56,7 +79,12 @@ class JournalSource(Source):
         return Sessions(len(self.markets), self.counts).marked(fresh)
 
     def _rows(self) -> Iterator[Events]:
-        return _gathered(market_data(self._journal, self._session))
+        others = OthersOnly(self.resting)
+        for rows in _gathered(market_data(self._journal, self.session)):
+            kept = others.of(rows)
+            if len(kept):
+                kept["ts_exch_ns"] += self._clock_ns
+                yield kept
 
 
 def export(path: Path, target: Path, session: int | None = None) -> int:

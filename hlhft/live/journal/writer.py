@@ -48,6 +48,7 @@ from hlhft.live.journal.records import (
     record_bytes,
 )
 from hlhft.live.journal.segments import PAGE_BYTES, JournalError, JournalFull, Name, Segment, prepare_folder
+from hlhft.monitor.histogram import Histogram
 
 SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX = 4 << 20, 4 << 30
 RESERVE_BYTES = 1 << 20  # of each segment, kept for the halt
@@ -136,6 +137,7 @@ class Journal:
         self.sequence = 0  # of the last record
         self.synced_sequence = 0  # of the last record that survives a power cut
         self.number = 0  # of the segment
+        self.syncs = Histogram()  # times that the disk took; whoever holds `_flushing` counts
         self._source = source
         self._compress = compress
         self._clock_ns = clock_ns
@@ -147,6 +149,8 @@ class Journal:
         self._retired: list[Segment] = []  # full and not on disk yet, at most RETIRED_MAX
         self._spare: Segment | None = None
         self._spare_after_ns = 0
+        self._bytes_before = 0  # of segments that are full
+        self._known_ns = time.monotonic_ns()  # until when all that was appended is on disk
         self._tended = 0  # where the writer was when the last interval ended
         self._faults: dict[str, str] = {}
         self._head = bytearray()  # the newest head's payload
@@ -234,6 +238,17 @@ class Journal:
     def bytes_left(self) -> int:
         """Room of the segment that is written, the reserve included where it is open."""
         return self._limit - self._at
+
+    @property
+    def bytes_appended(self) -> int:
+        """All that was written in this session."""
+        return self._bytes_before + self._at
+
+    @property
+    def lag_ns(self) -> int:
+        """For how long the oldest record has waited for the disk, at most; 0 when none waits."""
+        known_ns = self._known_ns
+        return time.monotonic_ns() - known_ns if self.synced_sequence < self.sequence else 0
 
     def use_reserve(self) -> None:
         """Opens the reserve of the segment that is written: what follows is the halt."""
@@ -344,6 +359,7 @@ class Journal:
         old = self._segment
         with self._switching:  # the keeper must not take a record of the new segment for one of the old
             self._end(EndReason.ROTATED)
+            self._bytes_before += self._at
             self._take(spare)
             self._begin(spare.name.number)
             self._segment = spare
@@ -387,12 +403,15 @@ class Journal:
     def _flush(self) -> None:
         """Flushes what is new, and closes segments that are full."""
         with self._flushing:
+            began_ns = time.monotonic_ns()
             with self._switching:
                 sequence, segment, retired = self.sequence, self._segment, list(self._retired)
             if sequence == self.synced_sequence and not retired:
+                self._known_ns = began_ns
                 return
             try:
                 segment.sync()
+                self.syncs.note(time.monotonic_ns() - began_ns)
                 for full in retired:
                     full.sync()
                     full.close()
@@ -404,7 +423,7 @@ class Journal:
                 self._faults["sync"] = f"{self.folder}: the journal cannot be flushed to disk ({error.strerror})"
                 return
             if "sync" not in self._faults:
-                self.synced_sequence = sequence
+                self.synced_sequence, self._known_ns = sequence, began_ns
             self._tend()
 
     def _tend(self) -> None:

@@ -35,17 +35,19 @@
       annotations: figure.layout.annotations || [],
       xaxis: axis(figure.layout.xaxis), yaxis: axis(figure.layout.yaxis)
     };
-    if (id === "price") layout.hovermode = "closest";
-    if (id !== "markouts") Object.assign(layout.xaxis, { type: "date", hoverformat: "%Y-%m-%d %H:%M:%S.%L", nticks: narrow.matches ? 4 : 8 });
+    if (["price", "distance", "queue"].includes(id)) layout.hovermode = "closest";
+    if (figure.layout.barmode) layout.barmode = figure.layout.barmode;
+    if (!layout.xaxis.type) Object.assign(layout.xaxis, { type: "date", hoverformat: "%Y-%m-%d %H:%M:%S.%L", nticks: narrow.matches ? 4 : 8 });
     const options = { responsive: true, displaylogo: false, displayModeBar: false };
     Plotly.react(id, figure.data.map(themed), layout, options);
   }
   function redraw() {
     const shown = scenarios[state.scenario];
-    draw("equity", shown.equity);
-    draw("price", shown.prices[state.market]);
-    draw("inventory", shown.inventory);
-    draw("markouts", shown.markouts);
+    for (const place of document.querySelectorAll(".plot")) {
+      const figure = place.id === "price" ? shown.prices[state.market] : shown[place.id];
+      place.closest("section").hidden = !figure;
+      if (figure) draw(place.id, figure);
+    }
     for (const button of document.querySelectorAll("[data-choose]")) {
       button.setAttribute("aria-pressed", String(state[button.dataset.choose] === Number(button.dataset.value)));
     }

@@ -12,10 +12,13 @@ import zmq
 
 from hlhft.alpha.serving.loading import Served, ServedPolicy, ServingError, stamp_of
 from hlhft.alpha.serving.messages import PolicyModel
+from hlhft.alpha.serving.metrics import AlphaMetrics
 from hlhft.alpha.serving.shell import Places, Shell, Source
 from hlhft.alpha.sockets import EndpointError, bind, new_context, send
 from hlhft.alpha.wire import Flag, Signal
 from hlhft.events import EventKind
+from hlhft.monitor.block import BlockWriter, block_path, read_block
+from hlhft.monitor.metrics import Source as OfProcess
 from tests.alpha.linked import Linked, on_loop, until
 from tests.alpha.serving.shells import folder_of, served, shell_beside, signals_come
 from tests.alpha.wired import SESSION
@@ -58,6 +61,33 @@ def test_rows_become_signals_that_the_engine_believes(tmp_path: Path) -> None:
         assert len(shell.latencies.quantiles()["whole"]) == 101
 
     run(tmp_path, work, on_signal=said.append)
+
+
+def test_what_it_does_can_be_read_beside_it(tmp_path: Path) -> None:
+    path = block_path(tmp_path, OfProcess.ALPHA)
+
+    def shown() -> dict[tuple[str, ...], Any]:
+        return {(sample.metric.name, *sample.labels): sample.value for sample in read_block(path).series}
+
+    async def work(linked: Linked, shell: Shell) -> None:
+        assert shown()["hlhft_alpha_info", "000000000000004d"] == 1
+        number = [0]
+        for _ in range(3):
+            await signals_come(linked, number)
+        # A row that is lost on its way is asked for.
+        number[0] += 2
+        linked.publish((0, number[0]))
+        await signals_come(linked, number)
+        await until(lambda: shown()["hlhft_alpha_signals_total",] >= 4)
+        found = shown()
+        assert found["hlhft_alpha_rows_total",] >= 8 and found["hlhft_alpha_rows_lost_total",] >= 1
+        assert 0 <= found["hlhft_alpha_row_age_seconds",] < 5
+        inference = found["hlhft_inference_seconds",]
+        assert inference.count >= 4 and 0 < inference.total_ns / inference.count < 10**9
+
+    made = BlockWriter(path, source=OfProcess.ALPHA, labels={}, clock_ns=time.time_ns)
+    run(tmp_path, work, metrics=AlphaMetrics(made))
+    assert read_block(path).is_closed
 
 
 def test_a_process_that_begins_late_fetches_the_rows_it_missed(tmp_path: Path) -> None:

@@ -20,7 +20,9 @@ from hlhft.data.catalogue.reading import Catalogue
 from hlhft.data.errors import DataError
 from hlhft.data.merge import Events
 from hlhft.data.readers.messages import MessageBlock
+from hlhft.data.recorder import running
 from hlhft.data.recorder.marks import is_mark
+from hlhft.data.recorder.metrics import RecorderMetrics
 from hlhft.data.recorder.raw import lines_of
 from hlhft.data.recorder.running import Place, Recording, run
 from hlhft.data.recorder.settings import ShareError
@@ -29,6 +31,8 @@ from hlhft.data.recorder.venue import VenueError
 from hlhft.data.tally import Tally
 from hlhft.events import EventKind
 from hlhft.hyperliquid.connection_table import State
+from hlhft.monitor.block import BlockWriter, block_path, read_block
+from hlhft.monitor.metrics import Source
 from hlhft.units import Market
 from tests.data.recorder.hall import COINS, Hall
 from tests.data.recorder.making import rows_of
@@ -154,21 +158,40 @@ def test_every_event_that_the_exchange_sent_is_in_the_catalogue(hall: Hall, tmp_
     assert status.venue_clock_ahead_ms is not None and abs(status.venue_clock_ahead_ms) < 60_000
 
 
-def test_an_exchange_that_comes_back_leaves_a_gap_and_no_doubles(hall: Hall, tmp_path: Path) -> None:
+def test_an_exchange_that_comes_back_leaves_a_gap_and_no_doubles(
+    hall: Hall, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "NUMBERS_EVERY_S", 0.01)  # connects are few: the exchange may not be away for long
+
     async def work(recording: Recording) -> None:
         await until(lambda: frames(recording) >= 80)
         await asyncio.to_thread(hall.stop)
         assert recording.wire is not None
         wire, before = recording.wire, recording.wire.frames
         await until(lambda: not wire.is_live)
+        await until(lambda: shown("gap_open") == 1 and shown("frames_total") >= 80)
         await asyncio.to_thread(hall.start)
         await until(lambda: wire.is_live and wire.frames > before + 60)
+        await until(lambda: shown("gap_open") == 0 and shown("age_seconds") < 5)
+        assert 0 < shown("gap_seconds_total") < WITHIN_S
         kept.append(recording)
+
+    def shown(name: str) -> float:
+        numbers = {sample.metric.name: sample.value for sample in read_block(path).series}
+        value = numbers[f"hlhft_recorder_{name}"]
+        assert isinstance(value, float)
+        return value
 
     kept: list[Recording] = []
     where = place(tmp_path, hall.url)
-    status, _ = recorded(where, work)
+    path = block_path(tmp_path, Source.RECORDER)
+    status, _ = recorded(where, work, metrics=lambda: RecorderMetrics(
+        BlockWriter(path, source=Source.RECORDER, labels={}, clock_ns=time.time_ns)
+    ))  # fmt: skip
     assert status.gaps == 1 and status.connects >= 2
+    assert read_block(path).is_closed
+    assert shown("frames_total") == status.frames and shown("gaps_total") == 1
+    assert shown("bytes_total") > 100 * status.frames and shown("queue_bytes") == 0
     parts = parts_of(where.catalogue)
     for key, rows in expected(kept[0], frames_in(where.raw or tmp_path)).items():
         (manifest,) = parts[key]

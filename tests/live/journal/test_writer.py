@@ -34,6 +34,7 @@ from hlhft.live.journal.records import (
     read_checkpoint,
     read_inputs,
     read_start,
+    record_bytes,
 )
 from hlhft.live.journal.segments import Form, JournalError, JournalFull, Name, Segment, pieces
 from hlhft.live.journal.writer import (
@@ -501,4 +502,30 @@ def test_a_flush_in_the_middle_of_a_rotation_takes_no_record_for_one_on_disk(
     written.rotate()
     threads[0].join()
     assert written.synced_sequence == written.sequence and flushed[-2:] == [1, 0], "both, and not the old one alone"
+    written.close()
+
+
+def test_how_long_the_oldest_record_waits_for_the_disk_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = journal(tmp_path)
+    until(lambda: written.lag_ns == 0)
+    assert written.syncs.count == 0
+    flush, may_flush = os.fdatasync, threading.Event()
+
+    def wait(descriptor: int) -> None:
+        assert may_flush.wait(20)
+        flush(descriptor)
+
+    monkeypatch.setattr(os, "fdatasync", wait)
+    before = written.bytes_appended
+    written.inputs(events(4), 4)
+    assert written.bytes_appended == before + record_bytes(4 * EVENT_DTYPE.itemsize)
+    until(lambda: written.lag_ns > 50_000_000)
+    may_flush.set()
+    until(lambda: written.lag_ns == 0)
+    assert written.syncs.count == 1 and written.syncs.maximum > 20_000_000
+    size = written.bytes_appended
+    written.rotate()
+    assert written.bytes_appended > size, "also of segments that are full"
     written.close()
