@@ -70,6 +70,11 @@ class Misfortune:
         """Whether no fault is under way."""
         return not self._active
 
+    @property
+    def is_halting(self) -> bool:
+        """Whether an operator wants it to stay halted."""
+        return self._active[FaultKind.OPERATOR_HALT] > 0
+
     def end(self) -> None:
         """Whatever is under way is over, and nothing comes any more."""
         self._is_over = True

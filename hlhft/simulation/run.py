@@ -93,7 +93,9 @@ class Run:
     def _operate(self) -> None:
         self._looked_ns = self.world.time.now_ns
         process = self.world.engine
-        if process is not None and not process.host.is_frozen and process.engine.stage is Stage.HALTED:
+        if process is None or process.host.is_frozen or self.world.misfortune.is_halting:
+            return
+        if process.engine.stage is Stage.HALTED:
             self.outcome.resumed += process.engine.resume(REASON).is_done
 
     def _words(self) -> str:
