@@ -32,6 +32,21 @@ SEEDS, HOURS = 200, 1 / 6
 SECONDS_MAX = 3600  # of one mutation
 _SAID = re.compile(r"seed (\d+) breaks a promise, ([A-Z]+): (.*); repeat it with: hlhft (.*)")
 
+_FINDER = """import importlib.util
+import sys
+
+CHANGED = %r
+
+
+class Finder:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        return importlib.util.spec_from_file_location(name, CHANGED[name]) if name in CHANGED else None
+
+
+sys.meta_path.insert(0, Finder)
+"""
+
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
     """What the simulation made of one mutation."""
@@ -48,19 +63,30 @@ class Unnoticed(AssertionError):
     """A mutation that broke no promise, or another than it is to break."""
 
 
-def mutated(mutation: Mutation, folder: Path) -> Path:
-    """A copy of the package without the safeguard, in a folder that is to stand first in PYTHONPATH.
+def mutated(mutation: Mutation, folder: Path) -> dict[str, str]:
+    """Puts the package without the safeguard into a folder; the environment in which it is the one that runs.
 
-    Raises ValueError when the text that is to change is not there exactly once.
+    Where no compiled code changes, just the changed modules stand there and are imported in place of the package's, so
+    that what was compiled of it still serves. Raises ValueError when the text that is to change is not there once.
     """
-    shutil.copytree(ROOT / "hlhft", folder / "hlhft", ignore=shutil.ignore_patterns("__pycache__"))
+    package = ROOT / "hlhft"
+    changed: dict[str, str] = {}
+    if mutation.is_compiled:
+        shutil.copytree(package, folder / "hlhft", ignore=shutil.ignore_patterns("__pycache__"))
     for edit in mutation.edits:
-        path = folder / "hlhft" / edit.file
-        text = path.read_text()
+        text = (package / edit.file).read_text()
         if text.count(edit.old) != 1:
             raise ValueError(f"{mutation.name}: {edit.file} has the text {text.count(edit.old)} times, not once")
+        path = folder / "hlhft" / edit.file
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text.replace(edit.old, edit.new))
-    return folder
+        changed["hlhft." + edit.file.removesuffix(".py").replace("/", ".")] = str(path)
+    if mutation.is_compiled:
+        return {"PYTHONPATH": str(folder), "HLHFT_CACHE": f"{folder}/cache"}
+    place = folder / "first"
+    place.mkdir()
+    (place / "sitecustomize.py").write_text(_FINDER % changed)
+    return {"PYTHONPATH": f"{place}{os.pathsep}{ROOT}"}
 
 
 def find(
@@ -68,9 +94,7 @@ def find(
 ) -> Found:
     """Simulates the mutation until a promise breaks. Raises Unnoticed."""
     with tempfile.TemporaryDirectory(prefix="hlhft-mutation-") as folder:
-        environment = {**os.environ, "PYTHONPATH": str(mutated(mutation, Path(folder)))}
-        if mutation.is_compiled:
-            environment["HLHFT_CACHE"] = f"{folder}/cache"
+        environment = {**os.environ, **mutated(mutation, Path(folder))}
         command = [
             sys.executable, "-m", "hlhft", "simulate", "--first", str(first), "--seeds", str(seeds),
             "--hours", f"{hours:g}", "--jobs", str(jobs), *([] if shrinks else ["--no-shrink"]),
