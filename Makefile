@@ -24,7 +24,7 @@ READY := .venv/.ready-$(INSTALLED)
 READY_ALPHA := .venv/.alpha-$(INSTALLED)
 endif
 
-.PHONY: help install install-alpha demo demo-backtest exchange test test-alpha test-browser end-to-end coverage bench bench-short bench-flow bench-alpha day soak soak-markets fuzz simulate lint types format docs clean
+.PHONY: help install install-alpha demo demo-backtest exchange test test-alpha test-browser end-to-end coverage bench bench-short bench-flow bench-alpha day soak soak-markets fuzz simulate mutations lint types format docs clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -106,6 +106,9 @@ simulate: $(READY) ## Run bad days in virtual time and prove that the promises h
 
 soak: $(READY) ## The same for as long as it is given, with a line of what ran in simulated.jsonl (ARGUMENTS='--seeds 1000')
 	@$(RUN) -m hlhft simulate --tally simulated.jsonl $(ARGUMENTS)
+
+mutations: $(READY) ## Take safeguards out one at a time, and see that the simulation notices each (ARGUMENTS='nonce-mark')
+	@$(RUN) -m tests.simulation.mutations $(ARGUMENTS)
 
 lint: $(READY) ## Check style and formatting
 	@$(BIN)ruff check .

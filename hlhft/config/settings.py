@@ -8,6 +8,7 @@ differ from them.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -463,10 +464,14 @@ class Field:
         return int(value) if isinstance(value, bool) else exact(value, self.extra.get("scale", 1))
 
 
+# To read annotations is slow, and they stay as they are.
+_entries = functools.cache(msgspec.structs.fields)
+
+
 def fields(section: type[Struct] = Config, prefix: str = "") -> Iterator[Field]:
     """Every setting, in order; a section's own before those of the sections inside."""
     inner = []
-    for entry in msgspec.structs.fields(section):
+    for entry in _entries(section):
         table = table_type(entry.type)
         if table is not None:
             inner.append((table, f"{prefix}{entry.name}."))
@@ -479,7 +484,7 @@ def fields(section: type[Struct] = Config, prefix: str = "") -> Iterator[Field]:
 
 def sections(section: type[Struct] = Config, prefix: str = "") -> Iterator[tuple[str, type[Struct]]]:
     """Every section's path and type, in the order of `fields`."""
-    for entry in msgspec.structs.fields(section):
+    for entry in _entries(section):
         table = table_type(entry.type)
         if table is not None:
             yield prefix + entry.name, table

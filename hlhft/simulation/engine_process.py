@@ -7,6 +7,7 @@ thread and the disk of the journal. A kill drops all of it and keeps the folder.
 from __future__ import annotations
 
 from collections.abc import Callable
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 from hlhft.hyperliquid import backoff
@@ -44,12 +45,13 @@ class EngineProcess:
         self.journal_folder = world.folder / "journal"
         self._world = world
         self._beats = 0
+        self._thawed_ns = 0
         config, signer, random = world.config, signer_of(ENGINE), world.random
         self._store = store = open_store(world.folder / "state", clock_ns=host.now_ns)
         self.session = begin_session(store, self.journal_folder)
         found, strategy = world.exchange.found(), load_strategy(config.strategy.name)
         markets = tuple(found.markets)
-        http: Any = SimulatedHttp(world.network, host, LABEL)
+        http: Any = SimulatedHttp(world.network, host, LABEL, world.judge.leaves)
         self.disk = disk = Disk(host, random)
         keeper: Any = disk
         status: Any = None  # nobody asks
@@ -75,7 +77,7 @@ class EngineProcess:
             record(action)
 
         parts.keep.action = signs  # type: ignore[method-assign]
-        leftovers = Leftovers(hub, signer, nonces, mainnet=False, vault_address=None)
+        leftovers = Leftovers(hub, signer, nonces, mainnet=False, vault_address=None, record=parts.keep.action)
         hub.timers.own("process", self._fired)
         self.tally = ProfitTally(parts.markets)
         self.engine = Engine(
@@ -83,7 +85,9 @@ class EngineProcess:
         )  # fmt: skip
         self.lines = (self.engine.feed.line, *self.engine.orders.lines)
         for line in self.lines:
-            line.transport = SimulatedTransport(line, world.network, host, LABEL)  # type: ignore[assignment]
+            line.transport = SimulatedTransport(  # type: ignore[assignment]
+                line, world.network, host, LABEL, world.judge.leaves
+            )
         self.lane = parts.brain.lane.lane
         self._work: dict[str, Callable[[], None]] = {"beat": self._beat}
         self.engine.start()
@@ -120,6 +124,17 @@ class EngineProcess:
         """Whether it agrees with the venue, and may quote."""
         return self.engine.stage is Stage.TRADING and self.engine.feed.line.is_live and all(self.engine.feed.fresh)
 
+    def carries_ns(self, now_ns: int) -> int:
+        """Since when a connection for orders stands at both ends in a process that runs; now, where none does."""
+        if self.host.is_frozen:
+            self._thawed_ns = now_ns
+        stand = [
+            line.transport.connection.up_ns  # type: ignore[attr-defined]
+            for line in self.engine.orders.lines
+            if line.transport.connection is not None and line.transport.connection.stands  # type: ignore[attr-defined]
+        ]
+        return max(min(stand, default=now_ns), self._thawed_ns)
+
     def orders(self) -> set[int]:
         """The client order ids of what may fill, as far as it knows."""
         return {one.cloid for one in self.engine.parts.fates.live_orders()}
@@ -148,8 +163,12 @@ class EngineProcess:
         return STATES[self.engine.stage]
 
 
-def config_text(address: str) -> str:
-    """The settings of an engine that is simulated, as a user writes them."""
+def config_text(address: str, random: Random) -> str:
+    """The settings of an engine that is simulated, as a user writes them; what matters to safety differs by run."""
+    order_usdc = random.choice((500, 2_000, 5_000))
+    position_usdc = random.choice((order_usdc + 200, 4 * order_usdc, 20_000))
+    messages = random.choice((2_000, 2_000, 300))
+    amends = random.choice(("true", "false"))
     return f"""
 [account]
 network = "local"
@@ -167,5 +186,10 @@ segment_mib = 4
 sync_ms = 100
 checkpoint_steps = 1000
 [risk]
-order_notional_usdc_max = 2000
+order_notional_usdc_max = {order_usdc}
+position_notional_usdc_max = {position_usdc}
+[batch]
+amend = {amends}
+[limits]
+messages_per_minute = {messages}
 """

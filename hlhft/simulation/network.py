@@ -98,6 +98,7 @@ class Connection:
         self.number = network.number()
         self.at_exchange = 0  # its number there
         self.is_open = False
+        self.up_ns = 0  # when it was
         self.near_is_over = self.far_is_over = self.is_cut = False
         self._network = network
         self._host = host
@@ -176,6 +177,11 @@ class Connection:
         if is_noticed:
             self._host.call_soon(self._over, CLOSE_ABNORMAL, "cut")
 
+    @property
+    def stands(self) -> bool:
+        """Whether what is sent arrives."""
+        return self.is_open and not (self.is_cut or self.near_is_over or self.far_is_over)
+
     # What happens.
 
     def _arrive(self) -> None:
@@ -193,6 +199,7 @@ class Connection:
         if self.near_is_over or self.is_cut:
             return
         self.is_open = True
+        self.up_ns = self._network.time.now_ns
         self._told.up(self.socket)
         self._told.upgraded(self.socket)
         if not self._host.is_frozen:

@@ -11,15 +11,18 @@ from functools import partial
 from hlhft.simulation.faults import Fault
 from hlhft.simulation.run import Outcome, run
 from hlhft.simulation.shrinking import shrink
+from hlhft.simulation.time import SECOND
 
 PROCESSES_MAX = 256
 AHEAD = 4  # runs that wait for each process
 
 
-def run_quietly(seed: int, span_ns: int) -> Outcome:
+def run_quietly(
+    seed: int, span_ns: int, faults: Sequence[Fault] | None = None, *, until_ns: int | None = None
+) -> Outcome:
     """One run without its logs: an engine says a lot about a network that fails."""
     logging.disable(logging.CRITICAL)
-    return run(seed, span_ns)
+    return run(seed, span_ns, faults, until_ns=until_ns)
 
 
 def outcomes(seeds: Sequence[int], span_ns: int, *, processes: int) -> Iterator[Outcome]:
@@ -35,12 +38,12 @@ def outcomes(seeds: Sequence[int], span_ns: int, *, processes: int) -> Iterator[
 
 
 def smallest(outcome: Outcome, plan: Sequence[Fault], span_ns: int) -> tuple[Fault, ...]:
-    """A small part of the plan under which the same seed breaks the same promise."""
+    """A small part of the plan under which the same seed breaks the same promise, and not much later."""
     assert outcome.violation is not None, "only what fails is made small"
-    promise = outcome.violation.promise
+    promise, until_ns = outcome.violation.promise, outcome.virtual_ns + SECOND
 
     def fails(some: Sequence[Fault]) -> bool:
-        again = run(outcome.seed, span_ns, some).violation
+        again = run_quietly(outcome.seed, span_ns, some, until_ns=until_ns).violation
         return again is not None and again.promise is promise
 
-    return shrink(plan, fails)
+    return shrink([fault for fault in plan if fault.at_ns <= outcome.virtual_ns], fails)

@@ -1,0 +1,71 @@
+"""The command: exit codes, what it prints, and that a violation can be repeated with what it prints."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from hlhft.cli import invoke
+from hlhft.cli.errors import ExitCode
+from hlhft.simulation.judge import Judge, Promise, Violation
+from hlhft.simulation.tally import read
+
+Output = pytest.CaptureFixture[str]
+COMMON = ("simulate", "--jobs", "1", "--hours", "0.003")
+
+
+def breaks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A promise breaks whenever an engine is killed."""
+
+    def ends(self: Judge, process: object) -> None:
+        raise Violation(Promise.LATCH, "a test")
+
+    monkeypatch.setattr(Judge, "ends", ends)
+
+
+def test_runs_without_a_violation(tmp_path: Path, capsys: Output) -> None:
+    tally = tmp_path / "tally.jsonl"
+    for first in ("1", "3"):
+        assert invoke([*COMMON, "--seeds", "2", "--first", first, "--tally", str(tally)]) == ExitCode.OK
+        told = capsys.readouterr().out
+        assert f"2 runs from seed {first}" in told and "promises broken: 0" in told
+    entries = read(tally)
+    assert [(entry.first_seed, entry.seeds, entry.violations) for entry in entries] == [(1, 2, []), (3, 2, [])]
+    assert entries[0].revision == entries[1].revision != ""
+
+
+def test_one_json_object_and_nothing_else(capsys: Output) -> None:
+    assert invoke([*COMMON, "--seeds", "1", "--faults", "none", "--json"]) == ExitCode.OK
+    told = json.loads(capsys.readouterr().out)
+    assert told["seeds"] == 1 and told["faults"] == {} and told["actions"] > 0
+
+
+def test_a_violation_prints_what_repeats_it(monkeypatch: pytest.MonkeyPatch, capsys: Output) -> None:
+    breaks(monkeypatch)
+    faults = "1:tears:1:100,4:engine-kill:1:0,9:cut:0:10"
+    assert invoke([*COMMON, "--seeds", "3", "--first", "5", "--faults", faults]) == ExitCode.FAILURE
+    told = " ".join(capsys.readouterr().err.split())
+    assert "seed 5 breaks a promise, LATCH: a test" in told
+    (repeat,) = re.findall(r"hlhft (simulate .*)", told)
+    assert repeat.endswith("--hours 0.003 --faults 4:engine-kill:1:0")
+    assert invoke([*shlex.split(repeat), "--no-shrink"]) == ExitCode.FAILURE
+    assert "seed 5 breaks a promise, LATCH: a test" in " ".join(capsys.readouterr().err.split())
+
+
+def test_the_whole_plan_is_printed_on_request(monkeypatch: pytest.MonkeyPatch, capsys: Output) -> None:
+    breaks(monkeypatch)
+    faults = "1:tears:1:100,4:engine-kill:1:0"
+    assert invoke([*COMMON, "--seeds", "1", "--faults", faults, "--no-shrink"]) == ExitCode.FAILURE
+    assert f"--faults {faults}" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--faults", "nonsense"], ["--seeds", "0"], ["--hours", "0"], ["--jobs", "0"], ["--first", "-1"]]
+)
+def test_wrong_use(arguments: list[str], capsys: Output) -> None:
+    assert invoke([*COMMON, *arguments]) == ExitCode.USAGE
+    assert capsys.readouterr().err

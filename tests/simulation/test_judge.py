@@ -1,0 +1,189 @@
+"""Each promise is seen to be broken when somebody breaks it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hlhft.hyperliquid.cloids import Cloid
+from hlhft.hyperliquid.gateway_events import Gate
+from hlhft.hyperliquid.packing import ActionKind
+from hlhft.hyperliquid.supervisor_events import Disagreed
+from hlhft.hyperliquid.watchdog_table import State
+from hlhft.live.journal.records import Action
+from hlhft.simulation.account import OWNER
+from hlhft.simulation.judge import Promise, Violation, promises_table
+from hlhft.simulation.time import MS, SECOND
+from hlhft.simulation.world import World
+from tests.simulation.worlds import breaks, engine_of, pass_until, place, world_of
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return world_of(tmp_path)
+
+
+def raised(promise: Promise, work: Any, *values: Any) -> None:
+    with pytest.raises(Violation) as found:
+        work(*values)
+    assert found.value.promise is promise, found.value
+
+
+def placement(world: World) -> Action:
+    """An action that places what rests, as the journal has one."""
+    order_ids = tuple(mark.order_id for _, mark in world.judge.own_orders())
+    return Action(world.judge._newest_nonce + 1, 1, 1, 0, int(ActionKind.ORDER), 0, order_ids)
+
+
+def test_what_a_known_rule_refuses_and_a_second_action_on_a_nonce(world: World) -> None:
+    judge = world.judge
+    raised(Promise.RULES, judge.answered, "engine", b'{"error":"Order has invalid price."}')
+    judge.answered("engine", b'{"error":"Post only order would have immediately matched"}')
+    request = {"action": {"type": "order"}, "nonce": 5, "signature": "a"}
+    for again in (request, request, {**request, "action": {"type": "noop"}, "signature": "b"}):
+        judge.posted("engine", again)
+    raised(Promise.NONCE, judge.posted, "engine", {**request, "signature": "b"})
+    judge.posted("watchdog", {**request, "signature": "b"})
+
+
+def test_a_nonce_that_an_earlier_session_was_beyond(world: World) -> None:
+    world.judge._newest_nonce += 60_000
+    world.kill_engine(loses=False)
+    world.start_engine()
+    breaks(world, Promise.NONCE)
+
+
+def test_what_leaves_without_a_record(world: World) -> None:
+    engine_of(world).engine.orders._record = lambda action: None
+    breaks(world, Promise.JOURNAL)
+
+
+def test_a_worst_case_above_the_cap(world: World) -> None:
+    world.cap_micro = 1
+    assert "could come to" in breaks(world, Promise.EXPOSURE)
+
+
+def test_orders_that_nobody_cancels_for_a_dead_engine(world: World) -> None:
+    assert world.watchdog is not None
+    world.watchdog.freeze()
+    world.kill_engine(loses=True)
+    assert "nobody's" in breaks(world, Promise.OWNED)
+
+
+def test_an_order_after_it_was_said_that_none_is_left(world: World) -> None:
+    watchdog = world.watchdog
+    assert watchdog is not None
+    session = engine_of(world).session
+    world.kill_engine(loses=True)
+    pass_until(world, lambda: watchdog.machine.state is State.EMPTY)
+    assert watchdog.machine.proven is not None and not world.judge.own_orders()
+    place(world, Cloid(OWNER, session, 1025, 0))
+    breaks(world, Promise.EMPTY)
+
+
+def test_two_revisions_of_one_order(world: World) -> None:
+    process = engine_of(world)
+    mark = max(mark.order_id for _, mark in world.judge.own_orders())
+    place(world, *(Cloid(OWNER, process.session, mark, revision) for revision in (6, 7)))
+    breaks(world, Promise.SLOT)
+
+
+def test_what_is_placed_while_halted_and_a_gate_that_stands_open(world: World) -> None:
+    process, action = engine_of(world), placement(world)
+    world.judge.signs(process, action)
+    process.engine.halt("a test")
+    raised(Promise.HALTED, world.judge.signs, process, action._replace(nonce=action.nonce + 1))
+    world.judge.look_at_engine(process)
+    process.engine.orders.on(Gate(is_open=True))
+    raised(Promise.HALTED, world.judge.look_at_engine, process)
+
+
+def test_a_halt_that_is_gone_after_a_restart(world: World) -> None:
+    process = engine_of(world)
+    process.engine.halt("a test")
+    world.time.run(SECOND)
+    process._store.write_halt(latches=0, code=0, reason="")
+    world.kill_engine(loses=False)
+    raised(Promise.LATCH, world.start_engine)
+
+
+def test_a_halt_outlives_a_restart_and_not_a_resume(world: World) -> None:
+    engine_of(world).engine.halt("a test")
+    world.time.run(SECOND)
+    world.kill_engine(loses=False)
+    world.start_engine()
+    pass_until(world, lambda: engine_of(world).engine.resume("a test").is_done)
+    world.kill_engine(loses=False)
+    world.start_engine()
+    assert engine_of(world).engine.supervisor.halt is None
+
+
+def test_orders_that_rest_although_it_is_halted(world: World) -> None:
+    world.network.weather.is_down = True
+    world.network.cut(world.network.connections.values(), noticed=0.0)
+    engine_of(world).engine.halt("a test")
+    assert "still rest" in breaks(world, Promise.REACTION)
+
+
+def test_a_cancel_that_does_not_arrive(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    for line in engine_of(world).engine.orders.lines:
+        monkeypatch.setattr(line.transport.connection, "send", lambda text: None)  # type: ignore[attr-defined]
+    breaks(world, Promise.CANCELS)
+
+
+def test_a_budget_below_zero_and_one_below_what_is_kept(world: World) -> None:
+    process, action = engine_of(world), placement(world)
+    kept = process.lane["messages_e3"][0]
+    process.lane["messages_e3"][0] = 10_000
+    raised(Promise.BUDGETS, world.judge.signs, process, action)
+    process.lane["messages_e3"][0] = -1
+    raised(Promise.BUDGETS, world.judge.look_at_engine, process)
+    process.lane["messages_e3"][0] = kept
+    world.judge.look_at_engine(process)
+
+
+def test_an_order_that_is_over_by_our_books_only(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_of(world).engine.parts.fates, "is_done", lambda order_id: True)
+    breaks(world, Promise.PROOF)
+
+
+def test_books_that_differ(world: World) -> None:
+    engine_of(world).engine.supervise(Disagreed("a test"))
+    breaks(world, Promise.BOOKS)
+
+
+def test_orders_in_a_market_without_a_book(world: World) -> None:
+    world.misfortune.muted_ns = world.time.now_ns - 60 * SECOND
+    breaks(world, Promise.STALE)
+
+
+def test_a_core_that_was_changed(world: World) -> None:
+    engine_of(world).engine.parts.brain.lane.positions["position_lots"][0] += 1
+    raised(Promise.REPLAY, lambda: world.kill_engine(loses=False))
+
+
+def test_a_record_that_was_changed(world: World) -> None:
+    process = engine_of(world)
+    process.kill(loses=False)
+    path = max(process.journal_folder.iterdir())
+    with path.open("r+b") as file:
+        content = bytearray(file.read())
+        place_of = content.index(b"\0", len(content.rstrip(b"\0")) // 2)
+        content[place_of] ^= 0xFF
+        file.seek(0)
+        file.write(content)
+    raised(Promise.REPLAY, world.judge.session_over, process)
+
+
+def test_an_engine_that_breaks(world: World) -> None:
+    engine_of(world).engine.broke(RuntimeError("a test"))
+    assert "the engine ended" in breaks(world, Promise.ALIVE)
+
+
+def test_nothing_breaks_by_itself_and_all_is_counted(world: World) -> None:
+    world.time.run(20 * SECOND)
+    assert world.judge.events > 1000 and world.judge.actions > 10
+    assert world.time.now_ns % MS >= 0
+    assert promises_table().count("\n") == len(Promise) + 1
