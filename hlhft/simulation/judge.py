@@ -361,9 +361,11 @@ class _Last:
         self.brain: Brain | None = None
 
     def stepped(self, brain: Brain, events: np.ndarray, count: int) -> None:
+        """As of a follower of a replay."""
         self.brain = brain
 
     def lost(self) -> None:
+        """As of a follower of a replay."""
         self.brain = None
 
 

@@ -175,18 +175,6 @@ def test_orders_and_no_beat_at_the_start_are_the_lost_hosts() -> None:
     assert bench.machine.state is State.EMPTY
 
 
-def test_a_beat_in_time_at_the_start_saves_the_orders() -> None:
-    bench = Bench()
-    bench.venue.place(1)
-    bench.feed(Start())
-    bench.run(bench.settings.start_ns - SECOND)
-    bench.live(bench.settings.waiting_grace_ns - SECOND, STARTING)
-    assert bench.machine.state is State.GRACE
-    bench.live(30 * SECOND)
-    assert bench.machine.state is State.ARMED
-    assert 1 in bench.venue.orders
-
-
 def test_without_orders_it_waits_and_looks_now_and_then() -> None:
     bench = Bench()
     bench.feed(Start())
