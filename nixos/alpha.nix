@@ -103,6 +103,7 @@ in
           ]
         );
         memory = cfg.alpha.memoryMax;
+        writes = [ cfg.settings.metrics.folder ];
         notifies = false;
         relaxations = [
           "loopback"

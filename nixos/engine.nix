@@ -75,6 +75,7 @@ in
         description = "the engine";
         command = "run --config /etc/hlhft/settings.toml";
         memory = cfg.engine.memoryMax;
+        writes = [ cfg.settings.metrics.folder ];
         relaxations = [
           "network"
           "jit"

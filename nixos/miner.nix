@@ -93,6 +93,7 @@ in
         );
         memory = "4G";
         notifies = false;
+        writes = [ cfg.settings.data.catalogue ];
         relaxations = [
           "network"
           "jit"
@@ -103,7 +104,6 @@ in
           Restart = "no";
           CacheDirectory = "hlhft-miner";
           CacheDirectoryMode = "0700";
-          ReadWritePaths = [ cfg.settings.data.catalogue ];
           UMask = "0027";
           CPUWeight = 10;
           IOWeight = 10;

@@ -43,6 +43,10 @@ in
         description = "the recorder of market data";
         command = "record --config /etc/hlhft/settings.toml";
         memory = cfg.recorder.memoryMax;
+        writes = [
+          cfg.settings.metrics.folder
+          cfg.settings.data.catalogue
+        ];
         notifies = false;
         relaxations = [
           "network"
@@ -52,7 +56,6 @@ in
         serviceConfig = {
           CacheDirectory = "hlhft-recorder";
           CacheDirectoryMode = "0700";
-          ReadWritePaths = [ cfg.settings.data.catalogue ];
           UMask = "0027";
           TimeoutStopSec = 60;
         };

@@ -60,6 +60,7 @@ in
         description = "the watchdog";
         command = "watchdog --config /etc/hlhft/settings.toml";
         memory = cfg.watchdog.memoryMax;
+        writes = [ cfg.settings.metrics.folder ];
         relaxations = [ "network" ];
         environment = {
           HLHFT__WATCHDOG__SECRET_FILE = "/run/credentials/hlhft-watchdog.service/heartbeat-secret";

@@ -5,7 +5,7 @@ let
   hardening = import ./hardening.nix { inherit lib; };
 in
 # `relaxations` are names of lib/hardening.nix; `memory` is MemoryMax; what `notifies` is killed when it is silent for 30 s;
-# `serviceConfig` goes before all of it.
+# `writes` are folders beside its own that it writes; `serviceConfig` goes before all of it.
 {
   name,
   description,
@@ -14,6 +14,7 @@ in
   memory,
   relaxations ? [ ],
   notifies ? true,
+  writes ? [ ],
   environment ? { },
   serviceConfig ? { },
   unit ? { },
@@ -51,6 +52,7 @@ in
         StateDirectoryMode = "0700";
         MemoryMax = memory;
       }
+      // lib.optionalAttrs (writes != [ ]) { ReadWritePaths = writes; }
       // lib.optionalAttrs notifies {
         NotifyAccess = "main";
         WatchdogSec = 30;
