@@ -108,6 +108,11 @@
 
       checks.${system} = {
         inherit (pkgs) hlhft hlhft-research;
+        library = import ./tests/nix/library.nix { inherit lib pkgs; };
+        refusals = import ./tests/nix/refusals.nix {
+          inherit lib pkgs;
+          bases = import ./tests/nix/bases.nix { inherit self lib; };
+        };
         package = pkgs.testers.runNixOSTest (import ./tests/nixos/package.nix { module = self.nixosModules.default; });
       };
 

@@ -3,6 +3,10 @@
 let
   cfg = config.services.hlhft;
   ssh = cfg.firewall.sshFrom;
+  nodePorts = lib.optionals (cfg.node.enable or false) [
+    cfg.ports.NODE_GOSSIP_FIRST
+    cfg.ports.NODE_GOSSIP_SECOND
+  ];
   isIpv6 = lib.hasInfix ":";
   accept =
     family: addresses:
@@ -38,7 +42,7 @@ in
         message = "networking.firewall.enable is false and services.hlhft.firewall is on: leave the firewall on.";
       }
       {
-        assertion = config.networking.firewall.allowedTCPPorts == [ ] || cfg.node.enable or false;
+        assertion = lib.subtractLists nodePorts config.networking.firewall.allowedTCPPorts == [ ];
         message = "networking.firewall.allowedTCPPorts opens ${toString config.networking.firewall.allowedTCPPorts} to everybody: serve on wg0, with networking.firewall.interfaces.wg0.";
       }
       {

@@ -40,7 +40,7 @@ in
     targets = lib.mkOption {
       type = lib.types.listOf lib.types.str;
       default = [ ];
-      example = [ "10.100.0.2:9464" ];
+      example = [ "10.100.0.2:PORT" ];
       description = "Exporters to scrape, host:port; empty: this host's.";
     };
 

@@ -8,13 +8,15 @@ let
 
   within =
     property: value:
-    (!(property ? minimum) || value >= property.minimum)
+    (lib.isInt value || lib.isFloat value)
+    && (!(property ? minimum) || value >= property.minimum)
     && (!(property ? maximum) || value <= property.maximum)
     && (!(property ? exclusiveMinimum) || value > property.exclusiveMinimum);
 
   long =
     property: value:
-    (!(property ? minLength) || lib.stringLength value >= property.minLength)
+    lib.isString value
+    && (!(property ? minLength) || lib.stringLength value >= property.minLength)
     && (!(property ? maxLength) || lib.stringLength value <= property.maxLength)
     && (
       !(property ? pattern)
@@ -23,7 +25,7 @@ let
       || builtins.match property.pattern value != null
     );
 
-  many = property: value: !(property ? maxItems) || lib.length value <= property.maxItems;
+  many = property: value: lib.isList value && (!(property ? maxItems) || lib.length value <= property.maxItems);
 
   typeOf =
     property:

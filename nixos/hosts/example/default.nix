@@ -1,4 +1,8 @@
 # A trading host on a dedicated machine of 16 CPUs, ready to copy: change what is marked, add keys, deploy.
+{ config, ... }:
+let
+  port = name: toString config.services.hlhft.ports.${name};
+in
 {
   imports = [
     ./disko.nix
@@ -55,7 +59,7 @@
       watchtower = {
         publicKey = "TrMvSoP4jYQlY6RIzBgbssQqY3vxI2Pi+y71lOWWXX0=";
         address = "10.100.0.2";
-        endpoint = "203.0.113.20:51820";
+        endpoint = "203.0.113.20:${port "WIREGUARD"}";
       };
     };
 
@@ -72,7 +76,7 @@
       # change: the account that trades
       account.address = "0x0000000000000000000000000000000000000001";
       engine.coins = [ "BTC" ];
-      watchdog.remote_heartbeat = "10.100.0.2:9465";
+      watchdog.remote_heartbeat = "10.100.0.2:${port "HEARTBEAT"}";
       recorder.coins = [ "BTC" ];
     };
   };

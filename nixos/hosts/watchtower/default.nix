@@ -1,4 +1,8 @@
 # The second host: a small virtual machine elsewhere, with the watchdog alone.
+{ config, ... }:
+let
+  port = name: toString config.services.hlhft.ports.${name};
+in
 {
   imports = [ ../../profiles/hetzner-cloud.nix ];
 
@@ -28,7 +32,7 @@
         trader = {
           publicKey = "gN65BkIKy1eCE9pP1wdc8ROUtkHLF2PfAqYdyYBz6EA=";
           address = "10.100.0.1";
-          endpoint = "203.0.113.10:51820";
+          endpoint = "203.0.113.10:${port "WIREGUARD"}";
         };
       };
     };
