@@ -1,5 +1,7 @@
-"""The flake's outputs as values, evaluated by the program that HLHFT_NIX_CHECK names. PROGRAM FOLDER eval ATTRIBUTE prints
-one attribute as JSON, and ends with another code and the evaluator's message where it cannot."""
+"""The flake's outputs as values, evaluated by the program that HLHFT_NIX_CHECK names.
+
+PROGRAM FOLDER eval ATTRIBUTE prints one attribute as JSON; where it cannot, it ends with another code than 0 and says why.
+"""
 
 from __future__ import annotations
 
