@@ -1,6 +1,6 @@
 """The flake's outputs as values, evaluated by the program that HLHFT_NIX_CHECK names.
 
-PROGRAM FOLDER eval ATTRIBUTE prints one attribute as JSON; where it cannot, it ends with another code than 0 and says why.
+PROGRAM FOLDER eval ATTRIBUTE prints one attribute as JSON; where it cannot, it ends with another code and says why.
 """
 
 from __future__ import annotations
