@@ -2,6 +2,7 @@
 # of pyproject.toml's: with "alpha" it trains and serves models.
 {
   lib,
+  installShellFiles,
   makeWrapper,
   python3Packages,
   extras ? [ "research" ],
@@ -31,19 +32,39 @@ python3Packages.buildPythonApplication {
       ../../LICENSE
       ../../THIRD_PARTY.md
       ../../hlhft
+      ../../tests
+      ../../docs/configuration.md
     ];
   };
 
   build-system = [ python3Packages.setuptools ];
   dependencies = requirements.packages extras python3Packages;
 
-  nativeBuildInputs = [ makeWrapper ];
-  postInstall = lib.concatMapStrings (program: ''
-    makeWrapper "$out/bin/hlhft" "$out/bin/hlhft-${program}" --add-flags ${program}
-  '') programs;
+  nativeBuildInputs = [
+    installShellFiles
+    makeWrapper
+  ];
+  postInstall =
+    lib.concatMapStrings (program: ''
+      makeWrapper "$out/bin/hlhft" "$out/bin/hlhft-${program}" --add-flags ${program}
+    '') programs
+    + ''
+      export HOME=$TMPDIR HLHFT_CACHE=$TMPDIR/cache
+      installShellCompletion --cmd hlhft \
+        --bash <("$out/bin/hlhft" completion bash) \
+        --zsh <("$out/bin/hlhft" completion zsh) \
+        --fish <("$out/bin/hlhft" completion fish)
+    '';
 
-  # The tests compile for a minute and want recordings: `make test` in the development shell runs them.
-  doCheck = false;
+  # Those that compile nothing and ask nobody; all of them want recordings and minutes: `make test` runs them.
+  nativeCheckInputs = [
+    python3Packages.hypothesis
+    python3Packages.pytestCheckHook
+  ];
+  preCheck = ''
+    export HOME=$TMPDIR HLHFT_CACHE=$TMPDIR/cache
+  '';
+  enabledTestPaths = [ "tests/config" ];
   pythonImportsCheck = [
     "hlhft"
     "hlhft.cli"
