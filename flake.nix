@@ -26,6 +26,8 @@
       pkgs = import nixpkgs {
         inherit system;
         overlays = [ self.overlays.default ];
+        # Its licence is our own.
+        config.allowUnfreePredicate = package: lib.hasPrefix "hlhft" (lib.getName package);
       };
       app = package: program: description: {
         type = "app";
@@ -55,16 +57,17 @@
         "watchtower"
         "wireguard"
       ];
-      # A module with this flake's packages.
+      # A module with this flake's packages, which is no overlay: a test's nodes share one package set.
       packaged = module: {
         imports = [ module ];
-        nixpkgs.overlays = [ self.overlays.default ];
-        services.hlhft.package = lib.mkDefault self.packages.${system}.hlhft;
+        services.hlhft = {
+          package = lib.mkDefault self.packages.${system}.hlhft;
+          researchPackage = lib.mkDefault self.packages.${system}.hlhft-research;
+        };
       };
       host =
         path:
         lib.nixosSystem {
-          inherit system;
           modules = [
             sops-nix.nixosModules.sops
             disko.nixosModules.disko

@@ -4,7 +4,6 @@
   config,
   lib,
   options,
-  pkgs,
   ...
 }:
 let
@@ -21,13 +20,6 @@ in
 
   options.services.hlhft.alpha = {
     enable = lib.mkEnableOption "the alpha process, which tells the engine what a model makes of the books";
-
-    package = lib.mkOption {
-      type = lib.types.package;
-      default = pkgs.hlhft-research;
-      defaultText = lib.literalExpression "pkgs.hlhft-research";
-      description = "The package with the libraries of models.";
-    };
 
     model = lib.mkOption {
       type = lib.types.str;
@@ -82,7 +74,7 @@ in
       (service {
         name = "alpha";
         description = "the alpha process";
-        inherit (cfg.alpha) package;
+        package = cfg.researchPackage;
         command = lib.escapeShellArgs (
           [
             "alpha"
@@ -118,6 +110,7 @@ in
         };
       })
       (lib.mkIf cfg.alpha.gpu {
+        nixpkgs.config.allowUnfree = true;
         hardware.nvidia.open = lib.mkDefault true;
         hardware.graphics.enable = true;
       })

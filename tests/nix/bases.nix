@@ -7,11 +7,11 @@ in
   inherit example watchtower;
 
   paper = lib.nixosSystem {
-    system = "x86_64-linux";
     modules = [
       self.nixosModules.default
       self.nixosModules.vm-test
       {
+        nixpkgs.hostPlatform = "x86_64-linux";
         boot.loader.grub.device = "/dev/vda";
         fileSystems."/" = {
           device = "/dev/vda1";
