@@ -80,6 +80,8 @@ in
           "network"
           "jit"
           "affinity"
+          # The journal names the processor, and a replay elsewhere refuses another one.
+          "host"
         ]
         ++ lib.optional cfg.engine.realtime "realtime";
         environment = {

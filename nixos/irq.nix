@@ -67,9 +67,21 @@ in
         ];
         RuntimeDirectory = "hlhft-irq";
         RuntimeDirectoryPreserve = true;
+        # Root, as it writes below /proc/irq and /sys and tells a driver; the rest is closed to it.
+        CapabilityBoundingSet = [ "CAP_NET_ADMIN" ];
+        NoNewPrivileges = true;
+        ProtectSystem = "strict";
         ProtectHome = true;
         PrivateTmp = true;
-        NoNewPrivileges = true;
+        RestrictAddressFamilies = [
+          "AF_UNIX"
+          "AF_INET"
+          "AF_NETLINK"
+        ];
+        RestrictNamespaces = true;
+        MemoryDenyWriteExecute = true;
+        SystemCallFilter = [ "@system-service" ];
+        SystemCallArchitectures = "native";
       };
     };
     services.udev.extraRules = ''

@@ -52,6 +52,22 @@ in
             Type = "oneshot";
             RemainAfterExit = true;
             ExecStart = "${lib.getExe pkgs.python3} ${./files/renewal.py} hlhft-watchdog.service ${generation}";
+            # Root, as it asks the manager and reads what a process was started with; the rest is closed to it.
+            CapabilityBoundingSet = [
+              "CAP_SYS_PTRACE"
+              "CAP_DAC_READ_SEARCH"
+            ];
+            NoNewPrivileges = true;
+            ProtectSystem = "strict";
+            ProtectHome = true;
+            PrivateTmp = true;
+            PrivateDevices = true;
+            PrivateNetwork = true;
+            RestrictAddressFamilies = [ "AF_UNIX" ];
+            RestrictNamespaces = true;
+            MemoryDenyWriteExecute = true;
+            SystemCallFilter = [ "@system-service" ];
+            SystemCallArchitectures = "native";
           };
         };
       }

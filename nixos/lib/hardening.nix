@@ -102,10 +102,12 @@ in
       MemoryDenyWriteExecute = false;
     };
 
-    # Processors, interrupts, memory and clock of the host, as files of /proc that are no process.
+    # Processors, interrupts, memory and clock of the host, as files of /proc that are of no process.
     host.ProcSubset = "all";
   };
 
   # The strict set with these relaxations, later ones before earlier ones. A list of both stays a list of the last one.
-  of = relaxations: lib.foldl' (all: relaxation: all // relaxation) strict relaxations;
+  of =
+    relaxations:
+    lib.filterAttrs (_: value: value != null) (lib.foldl' (all: relaxation: all // relaxation) strict relaxations);
 }
