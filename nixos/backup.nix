@@ -46,7 +46,7 @@ in
       passwordFile = "${cfg.secrets.folder}/restic-password";
       initialize = true;
       paths = [
-        "/var/lib/hlhft-engine/journal"
+        cfg.settings.engine.journal_folder
         "${cfg.settings.data.catalogue}/manifests"
       ]
       ++ cfg.backup.models;

@@ -101,6 +101,10 @@ in
           # Its own compiled code, which nobody else writes: numba runs what it finds there.
           CacheDirectory = "hlhft-engine";
           CacheDirectoryMode = "0700";
+          StateDirectory = [
+            "hlhft-engine"
+            "hlhft-journal"
+          ];
           RuntimeDirectory = "hlhft-engine";
           RuntimeDirectoryMode = "0700";
           # The first start compiles; afterwards the code is in the cache.

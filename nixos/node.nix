@@ -136,7 +136,12 @@ in
       wants = [ "network-online.target" ];
       after = [ "network-online.target" ];
       path = [ pkgs.gnupg ];
-      environment.HOME = "/var/lib/hlhft-node";
+      environment = {
+        HOME = "/var/lib/hlhft-node";
+        # NixOS sets these for sessions, not for services.
+        NIX_LD = "/run/current-system/sw/share/nix-ld/lib/ld.so";
+        NIX_LD_LIBRARY_PATH = "/run/current-system/sw/share/nix-ld/lib";
+      };
       restartTriggers = [ (builtins.toJSON gossip) ];
       serviceConfig = {
         ExecStartPre = [

@@ -65,6 +65,8 @@ in
     users.groups.hlhft = { };
     services.hlhft.settings = {
       engine.state_folder = "/var/lib/hlhft-engine";
+      # Beside the state, which nobody else may enter: a file system of its own can stand there, and is seen to fill.
+      engine.journal_folder = "/var/lib/hlhft-journal";
       engine.control_socket = "/run/hlhft-engine/control.sock";
       metrics.folder = "/run/hlhft-metrics";
       data.catalogue = lib.mkDefault "/var/lib/hlhft-catalogue";

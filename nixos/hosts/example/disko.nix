@@ -55,7 +55,7 @@ in
     };
     mdadm = {
       system = mirror "/";
-      journal = mirror "/var/lib/hlhft-engine";
+      journal = mirror "/var/lib/hlhft-journal";
       data = mirror "/var/lib/hlhft-catalogue";
     };
   };
