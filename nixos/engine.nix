@@ -93,8 +93,16 @@ in
           HLHFT__ALPHA__KEY_FILE = "/run/credentials/hlhft-engine.service/alpha-engine-key";
         };
         unit = {
-          wants = [ "hlhft-watchdog.service" ];
-          after = [ "hlhft-watchdog.service" ] ++ lib.optional isPaper "hlhft-exchange.service";
+          # A clock that is a second off is refused with exit code 2, after which it is not started again.
+          wants = [
+            "hlhft-watchdog.service"
+            "time-sync.target"
+          ];
+          after = [
+            "hlhft-watchdog.service"
+            "time-sync.target"
+          ]
+          ++ lib.optional isPaper "hlhft-exchange.service";
           restartTriggers = [ cfg.settingsFile ];
         };
         serviceConfig = {

@@ -1,7 +1,13 @@
 # The uplink: by DHCP, or as a rented machine has it, one address with a gateway that is on the link.
-{ config, lib, ... }:
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
 let
   cfg = config.services.hlhft.network;
+  hardening = import ./lib/hardening.nix { inherit lib; };
 in
 {
   imports = [ ./package.nix ];
@@ -91,6 +97,24 @@ in
     services.chrony = {
       enable = true;
       servers = cfg.timeServers;
+    };
+    # The target means that the time is right, and not only that somebody is asked for it: within half a second, in two
+    # minutes at most.
+    systemd.services.hlhft-clock = {
+      description = "hlhft, a clock that is right";
+      wantedBy = [ "time-sync.target" ];
+      before = [ "time-sync.target" ];
+      wants = [ "network-online.target" ];
+      after = [
+        "network-online.target"
+        "chronyd.service"
+      ];
+      serviceConfig = hardening.of [ hardening.relaxations.loopback ] // {
+        Type = "oneshot";
+        RemainAfterExit = true;
+        ExecStart = "${lib.getExe' pkgs.chrony "chronyc"} waitsync 120 0.5 0 1";
+        DynamicUser = true;
+      };
     };
   };
 }

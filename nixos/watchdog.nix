@@ -82,6 +82,8 @@ in
           HLHFT__WATCHDOG__SECRET_FILE = "/run/credentials/hlhft-watchdog.service/heartbeat-secret";
           HLHFT_GENERATION = generation;
         };
+        # However often it fails, it is started again.
+        unit.startLimitIntervalSec = 0;
         serviceConfig = {
           # The engine's group may beat; the socket is all that is in there.
           RuntimeDirectory = "hlhft-watchdog";

@@ -26,13 +26,16 @@ in
     description = "hlhft, ${description}";
   };
 
-  systemd.services."hlhft-${name}" = unit // {
+  systemd.services."hlhft-${name}" = {
     description = "hlhft, ${description}";
     wantedBy = [ "multi-user.target" ];
-    wants = [ "network-online.target" ] ++ unit.wants or [ ];
-    after = [ "network-online.target" ] ++ unit.after or [ ];
     startLimitIntervalSec = 300;
     startLimitBurst = 10;
+  }
+  // unit
+  // {
+    wants = [ "network-online.target" ] ++ unit.wants or [ ];
+    after = [ "network-online.target" ] ++ unit.after or [ ];
     environment = {
       HLHFT_LOG = lib.mkDefault "info";
     }
