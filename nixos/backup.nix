@@ -47,9 +47,14 @@ in
       initialize = true;
       paths = [
         cfg.settings.engine.journal_folder
-        "${cfg.settings.data.catalogue}/manifests"
+        cfg.settings.data.catalogue
       ]
       ++ cfg.backup.models;
+      # Of the catalogue the manifests, by which what they name can be fetched again; not the data.
+      exclude = [
+        "${cfg.settings.data.catalogue}/**/*.parquet"
+        "${cfg.settings.data.catalogue}/raw"
+      ];
       timerConfig = {
         OnCalendar = "*-*-* 02:10:00 UTC";
         RandomizedDelaySec = 900;

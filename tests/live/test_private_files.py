@@ -135,3 +135,10 @@ def test_a_place_where_none_can_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(PrivateFileError, match="no secret can be made there"):
         private_files._make_secret(tmp_path / "file" / "secret")
+
+
+@pytest.mark.parametrize("content", [b"", b"\x03\0\0\0", b"\x02\0\0\0\x01"])
+def test_a_list_that_is_none_says_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
+    monkeypatch.setattr(os, "getxattr", lambda *_: content)
+    with pytest.raises(PrivateFileError, match="others than its owner may use this file"):
+        read_private(private(tmp_path, KEY, 0o440))
