@@ -32,6 +32,8 @@ ALSO = (
     *(f"data/recorder/{name}.py" for name in ("hours", "latency", "marks", "cover", "queue", "assembly")),
     *("data/recorder/metrics.py", "data/recorder/status.py", "live/watchdog_metrics.py"),
     *(f"monitor/{name}.py" for name in ("collecting", "exporter", "host", "opening")),
+    *(f"report/venue_{name}.py" for name in ("records", "split", "checks", "mids")),
+    *("live/history_files.py", "live/history_report.py"),
 )
 # What talks over sockets is tested over sockets, and the order flow by what it looks like as a whole.
 LEFT_OUT = ("exchange/server.py", "exchange/flow")

@@ -34,7 +34,16 @@ from hlhft.hyperliquid.backoff import DRAWS, SECOND_NS, WINDOW_NS, BackoffSettin
 from hlhft.hyperliquid.markets import read_dexs
 from hlhft.hyperliquid.reading import MEANING, UNDECODABLE, Fault
 from hlhft.hyperliquid.wire import read_address
-from hlhft.live.history_files import FILLS_REACH, Manifest, Saved, Told, ToldCandles, ToldListing, time_of
+from hlhft.live.history_files import (
+    FILLS_REACH,
+    INTERRUPTED,
+    Manifest,
+    Saved,
+    Told,
+    ToldCandles,
+    ToldListing,
+    time_of,
+)
 from hlhft.live.http import INFO, Answer, Http
 from hlhft.live.preflight import VenueError
 from hlhft.report.venue_records import HistoryError, is_spot, read_fill
@@ -139,7 +148,7 @@ class HistoryAsker:
             await self._all(asked, to_ms)
             asked.is_whole = True
         except Stopped:
-            asked.cuts.append("it was interrupted: what came after the last record of each list was not asked")
+            asked.cuts.append(INTERRUPTED)
         finally:
             await self._http.close()
         return asked.saved()
@@ -194,8 +203,8 @@ class HistoryAsker:
             if self._progress is not None:
                 self._progress(name, len(lines))
             last_ms = time_of(page[-1]) if page else start_ms
-            if not page or (last_ms == start_ms and len(page) < page_max):
-                return
+            if len(page) < ITEMS_PER_PAGE or (last_ms == start_ms and len(page) < page_max):
+                return  # no page that is not the last was ever shorter
             if last_ms == start_ms:
                 asked.cuts.append(f"of {start_ms} (ms) there are more {name} than the {page_max} that the venue tells")
                 last_ms += 1

@@ -50,6 +50,7 @@ MANIFEST = "history.json"
 SCHEMA = 1
 FILLS_REACH = 10_000  # the venue tells the most recent ones; venue reference section 3.2
 FILE_BYTES_MAX = 1 << 30
+INTERRUPTED = "it was interrupted: what came after the last record of each list was not asked"
 LISTS = ("fills", "fundings", "transfers", "readings", "candles", "listing")
 FILE_NAMES = (*(f"{name}.jsonl" for name in LISTS), MANIFEST)
 FOLDER_NAMES = (*FILES, *FILE_NAMES)  # of the folder of a report and what it rests on
@@ -272,21 +273,30 @@ def _decoded(shape: type[_T], body: bytes | msgspec.Raw, where: str) -> _T:
 def merged(saved: Saved, earlier: Saved) -> Saved:
     """What was told now and before, as one history: every record once, readings of both. Both are of one account.
 
-    What is told now begins where the earlier one ended, or before that: what both have is told now.
+    What is told now begins where the earlier one ended, or before that: what both have is told now. What only the
+    earlier one has is kept where asking was interrupted, or where the venue no longer reaches back to it.
     """
-    assert saved.manifest.address == earlier.manifest.address, "histories of two accounts are not one"
+    now, before = saved.manifest, earlier.manifest
+    assert now.address == before.address, "histories of two accounts are not one"
     lines = {name: list(saved.of(name)) for name in LISTS}
+    reaches = len(lines["fills"]) < FILLS_REACH
     for name in ("fills", "fundings", "transfers"):
-        kept = [line for line in earlier.of(name) if time_of(line) < saved.manifest.from_ms]
-        lines[name] = kept + lines[name]
+        told = set(lines[name])
+        is_all = now.is_whole and (reaches or name != "fills")
+        kept = [line for line in earlier.of(name) if time_of(line) < now.from_ms or not (is_all or line in told)]
+        lines[name] = sorted(kept + lines[name], key=time_of)
+    lines["listing"] = lines["listing"] or list(earlier.of("listing"))
     lines["readings"] = [*earlier.of("readings"), *lines["readings"]]
     lines["candles"] = list(dict.fromkeys([*lines["candles"], *earlier.of("candles")]))
+    is_whole = now.is_whole and (before.is_whole or now.from_ms <= before.from_ms)
+    cuts = dict.fromkeys((*before.cuts, *now.cuts))
     manifest = msgspec.structs.replace(
-        saved.manifest,
-        from_ms=earlier.manifest.from_ms,
-        is_from_the_beginning=earlier.manifest.is_from_the_beginning and len(saved.of("fills")) < FILLS_REACH,
-        is_whole=saved.manifest.is_whole and earlier.manifest.is_whole,
-        cuts=tuple(dict.fromkeys((*earlier.manifest.cuts, *saved.manifest.cuts))),
+        now,
+        from_ms=min(now.from_ms, before.from_ms),
+        until_ms=max(now.until_ms, before.until_ms),
+        is_from_the_beginning=now.is_from_the_beginning or (before.is_from_the_beginning and reaches),
+        is_whole=is_whole,
+        cuts=tuple(cut for cut in cuts if cut != INTERRUPTED or not is_whole),
     )
     return replace(saved, manifest=manifest, lines=lines)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,9 @@ from hlhft.backtest.runs import empty_log, empty_records, replace_folder, write_
 from hlhft.core.state import LANE_DTYPE, POSITION_DTYPE
 from hlhft.data.catalogue.reading import Catalogue
 from hlhft.live.history_files import FOLDER_NAMES, Saved, history_of, save
-from hlhft.report.attribution import FILL_KIND, FUNDING_KIND
+from hlhft.report.attribution import FILL_KIND, FUNDING_KIND, Attribution
 from hlhft.report.markouts import HORIZONS_NS, markouts
-from hlhft.report.metrics import LaneLog, measure
+from hlhft.report.metrics import LaneLog, measure, of_fills_alone
 from hlhft.report.results import Results, ScenarioResult
 from hlhft.report.venue_checks import MEANING, Findings, check, text
 from hlhft.report.venue_mids import recorded_mids, with_mids
@@ -112,17 +113,33 @@ def _scenario(history: History, made: Split) -> ScenarioResult:
     log = log[np.argsort(log["ts_local_ns"], kind="stable")]
     lane = _lane(history, made, coins, log)
     later = _later_mids(history, coins, log)
+    shown = _shown(history, made.attribution, coins)
     return ScenarioResult(
         name="as the venue booked it",
         maker_rate_e9=_rate_e9(lane, 1),
         taker_rate_e9=_rate_e9(lane, 0),
         lane=lane,
-        split=made.attribution,
-        metrics=measure(lane, made.attribution),
+        split=shown,
+        metrics=of_fills_alone(measure(lane, shown)),
         markouts=markouts(log, later, lane.value_usdc(log)),
         mid_half_ticks=later,
         by_strategy=made.by_strategy,
     )
+
+
+def _shown(history: History, whole: Attribution, coins: Sequence[str]) -> Attribution:
+    """The split with its markets in the order of the lane's, mids in half ticks; those of unknown ticks come last.
+
+    Without a market of known ticks there is no path to show, and all figures but the sums are empty.
+    """
+    by_coin = {one.market: one for one in whole.markets}
+    known = []
+    for coin in coins:
+        path = by_coin[coin].path
+        mids = [_half_ticks(history.markets[coin], int(double)) for double in path.mid_half_ticks]
+        known.append(replace(by_coin[coin], path=replace(path, mid_half_ticks=np.array(mids, np.int64))))
+    others = [one for one in whole.markets if one.market not in history.markets]
+    return replace(whole, markets=(*known, *others) if known else ())
 
 
 def _lane(history: History, made: Split, coins: Sequence[str], log: np.ndarray) -> LaneLog:
@@ -187,13 +204,13 @@ def _log_fill(entry: np.void, market: Market, fill: PastFill, mids: Mids) -> Non
 
 def _half_ticks(market: Market, double: int) -> int:
     """Twice a price in 1e-12 as half ticks, to the nearest."""
-    unit = 10 ** (DECIMALS - market.price_decimals)
+    unit = int(10 ** (DECIMALS - market.price_decimals))
     return (double + unit // 2) // unit
 
 
 def _lots(market: Market, size: int) -> int:
     """A size in lots, cut toward zero: spot balances hold dust."""
-    unit = 10 ** (DECIMALS - market.size_decimals)
+    unit = int(10 ** (DECIMALS - market.size_decimals))
     return size // unit if size >= 0 else -(-size // unit)
 
 

@@ -18,6 +18,7 @@ from hlhft.backtest.runs import empty_log
 from hlhft.core.state import CommandKind
 from hlhft.events import EventKind
 from hlhft.live.journal.recording import JournalSource
+from hlhft.live.journal.segments import JournalError
 from hlhft.live.session_kept import kept
 from hlhft.live.session_report import session_results
 from hlhft.live.session_simulated import Simulated, beginning_of, simulate
@@ -46,9 +47,9 @@ def compare_session(
     """Compares a session, by default the newest of the folder, with simulations by each of `queues`.
 
     `live` is what the session made, where that is known already; `progress` is told the simulations done and their
-    number. Raises JournalError where the session is not whole or its market data are gone, RecordError when a head is
-    of another schema, DataError when it has no price of a market, ModelError for a queue model that is none,
-    StrategyError and ReplayError.
+    number. Raises JournalError where the session is not whole, still goes on, or its market data are gone, RecordError
+    when a head is of another schema, DataError when it has no price of a market, ModelError for a queue model that is
+    none, StrategyError and ReplayError.
     """
     resting = JournalSource(journal, session).resting
     heard = told(journal, resting, session)
@@ -56,6 +57,12 @@ def compare_session(
         JournalSource(journal, session, clock_ns=heard.clock_ns, resting=resting), profile=PROFILE
     )
     made = session_results(journal, session).scenarios[0] if live is None else live
+    if made.lane.last_ns != heard.last_ns:
+        # Or the simulations would have had more time to fill than the session.
+        raise JournalError(
+            f"{journal}: the session goes on while it is read, or a part of its journal is missing; compare it once it"
+            " has ended, and whole"
+        )
     log = made.lane.log.copy()
     log["ts_exch_ns"] += heard.clock_ns
     fills = log[(log["kind"] == _FILLED) & (log["order_id"] > 0)]

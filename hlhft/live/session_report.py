@@ -8,7 +8,8 @@ is not enough.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,8 @@ from hlhft.backtest.runs import empty_log, empty_records, library_versions
 from hlhft.core.brain import Brain
 from hlhft.events import EVENT_DTYPE, EventFlag, EventKind
 from hlhft.live.journal.brains import brain_of
-from hlhft.live.journal.reader import readings
-from hlhft.live.journal.records import NoteKind, Record, RecordKind, Start, read_inputs, read_start
+from hlhft.live.journal.reader import Reading, readings
+from hlhft.live.journal.records import EndReason, NoteKind, Record, RecordKind, Start, read_inputs, read_start
 from hlhft.live.journal.segments import Form, JournalError
 from hlhft.live.session_orders import SessionOrders
 from hlhft.report.markouts import HORIZONS_NS
@@ -30,25 +31,47 @@ RECORD_INTERVAL_NS = 1_000_000_000
 _FILLED, _FUNDING, _POSITION = (
     int(EventKind.ORDER_FILLED), int(EventKind.FUNDING_PAYMENT), int(EventKind.POSITION_STATE),
 )  # fmt: skip
+_NOT_BEFORE = "what was before is in none of these figures"
+_NOT_COUNTED = "and what came after is in none of these figures"
+_ENDS = {  # and EndReason.CLOSED, of which there is nothing to say
+    EndReason.ROTATED: "Its end is not in the journal: it still runs, or its process died.",
+    EndReason.SEALED: "Its process died.",
+    EndReason.TORN: "Its process died, and what it was writing is in none of these figures.",
+}
 _TAKER_REASON, _UNSAID_REASON = 4, 0  # hlhft.report.markouts.REASONS; how a maker was reached, nobody says
 
 
 def session_results(journal: Path, session: int | None = None, *, title: str = "") -> Results:
     """The results of a session, by default the newest of the folder; the title of its report, by default the folder's.
 
-    Raises JournalError when it is not there or its market data are gone, RecordError when a head is of another schema.
+    What the journal does not hold of it, damaged, missing or never written, is said in `missing`: the figures are those
+    of the records before. Raises JournalError when it is not there or its market data are gone, RecordError when a head
+    is of another schema.
     """
     log = SessionLog()
-    for record in _records(journal, session):
-        log.take(record)
-    return log.results(title=title or f"session of {journal.parent.name}")
+    missing = _taken(log, readings(journal, session))
+    return replace(log.results(title=title or f"session of {journal.parent.name}"), missing=missing)
 
 
-def _records(journal: Path, session: int | None) -> Iterator[Record]:
-    for reading in readings(journal, session):
+def _taken(log: SessionLog, files: Sequence[Reading]) -> tuple[str, ...]:
+    """Gives `log` the records of a session's files up to the first that is missing or damaged; says what it lacks."""
+    missing: list[str] = []
+    last, number = None, 0
+    for reading in files:
         if reading.form is Form.LEDGER:
             raise JournalError(f"{reading.path}: its market data were dropped, so nobody can say what was earned")
-        yield from reading
+        if reading.name.number != number and last is not None:
+            return (*missing, f"A file of the journal before {reading.path.name} is missing, {_NOT_COUNTED}.")
+        if reading.name.number != number:
+            missing.append(f"The journal begins with {reading.path.name}: {_NOT_BEFORE}.")
+        number = reading.name.number + 1
+        for record in reading:
+            log.take(record)
+            last = record
+        if reading.fault:
+            return (*missing, f"The journal is damaged, {_NOT_COUNTED}: {reading.fault}.")
+    how = EndReason(last.detail) if last is not None and last.kind is RecordKind.END else EndReason.ROTATED
+    return (*missing, *((_ENDS[how],) if how in _ENDS else ()))
 
 
 class SessionLog:

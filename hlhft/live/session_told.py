@@ -63,6 +63,7 @@ class Told:
     adopted: int  # orders of an earlier session that it took over
     was_changed: bool  # its settings changed while it ran
     ended: bool  # it wrote that it ended
+    last_ns: int  # of the newest that it was told, by our clock
 
     @property
     def interval_ns(self) -> int:
@@ -80,6 +81,7 @@ class _Taken:
     ticks: bool = False
     was_changed: bool = False
     ended: bool = False
+    last_ns: int = 0
 
     def take(self, record: Record) -> None:
         """The next record."""
@@ -88,6 +90,7 @@ class _Taken:
                 self.start = self.start or read_start(record.payload)
             case RecordKind.INPUTS:
                 rows = read_inputs(record.payload)
+                self.last_ns = max(self.last_ns, int(rows["ts_local_ns"].max(initial=0)))
                 kept = rows[np.isin(rows["kind"], _KEPT)]
                 if len(kept):
                     self.events.append(kept)
@@ -140,6 +143,7 @@ def told(journal: Path, resting: Resting, session: int | None = None) -> Told:
         adopted=int((events["kind"] == int(EventKind.ORDER_ADOPTED)).sum()),
         was_changed=taken.was_changed,
         ended=taken.ended,
+        last_ns=taken.last_ns,
     )
 
 

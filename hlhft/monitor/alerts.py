@@ -191,8 +191,9 @@ def _of_trading(times: _Times) -> tuple[Alert, ...]:
             expression="hlhft_halted == 1",
             hold_s=times.hold(5),
             summary="Trading of {{ $labels.account }} is halted",
-            description="The engine of {{ $labels.account }} is halted until an operator resumes it; no order rests, "
-            f"positions stay.{{{{ range {latched} }}}} The breaker {{{{ .Labels.breaker }}}} holds it.{{{{ end }}}}",
+            description="The engine of {{ $labels.account }} is halted until an operator resumes it. It cancels its "
+            "orders; positions stay, unless the drawdown or the margin breaker closed them."
+            f"{{{{ range {latched} }}}} The breaker {{{{ .Labels.breaker }}}} holds it.{{{{ end }}}}",
         ),
         Alert(
             name="NotTrading",
@@ -243,11 +244,12 @@ def _of_orders(config: Config, times: _Times) -> tuple[Alert, ...]:
         Alert(
             name="BudgetBelowReserve",
             severity=Severity.PAGE,
-            expression="hlhft_budget_ratio > 1 - hlhft_budget_reserve_ratio",
+            # Of open orders nothing is kept: there placing ends when all are used, and no more ever are.
+            expression="hlhft_budget_ratio >= 1 - hlhft_budget_reserve_ratio",
             hold_s=times.hold(15),
             summary="{{ $labels.account }} has no {{ $labels.budget }} left to place with",
-            description="{{ $value | humanizePercentage }} of the budget {{ $labels.budget }} is used, and the rest is "
-            "kept for cancels: nothing is placed any more.",
+            description="{{ $value | humanizePercentage }} of the budget {{ $labels.budget }} is used, and what is "
+            "left is kept for cancels: nothing is placed any more.",
         ),
     )
 

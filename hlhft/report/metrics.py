@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -74,8 +74,8 @@ class Trading:
     maker_share: float | None  # of the volume
     volume_usdc: float
     turnover: float  # volume over capital
-    orders_placed: int
-    orders_cancelled: int
+    orders_placed: int | None
+    orders_cancelled: int | None
     orders_filled: int  # at least in part
     fill_rate: float | None  # orders filled over orders placed
     orders_per_fill: float | None
@@ -90,8 +90,8 @@ class Quoting:
 
     uptime: float | None  # share of the time with orders on both sides, mean of the markets
     uptime_by_market: Mapping[str, float | None]
-    decisions: int
-    refused: Mapping[str, int]  # quotes that the risk gate refused, by reason
+    decisions: int | None
+    refused: Mapping[str, int] | None  # quotes that the risk gate refused, by reason
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,10 +145,10 @@ class Sharpe:
 class AddressBudget:
     """The venue's allowance of actions an address: 10,000 and one for each USDC traded (venue reference section 7)."""
 
-    used: int
-    allowance: int
+    used: int | None
+    allowance: int | None
     share: float | None
-    refused: int  # quotes refused because a budget was used up
+    refused: int | None  # quotes refused because a budget was used up
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,10 +162,24 @@ class Metrics:
     drawdown: Drawdown | None
     sharpe: Sharpe | None
     address: AddressBudget
-    mode: str  # active, reducing, halted
+    mode: str | None  # active, reducing, halted
     breaker: str | None  # the one that halted it, else the first that tripped
     reason: str | None  # why, in words
     liquidations: int
+
+
+def of_fills_alone(metrics: Metrics) -> Metrics:
+    """The same of an account of which nothing but its fills is known: what only who quotes can tell is None."""
+    trading, quoting = metrics.trading, metrics.quoting
+    return replace(
+        metrics,
+        trading=replace(trading, orders_placed=None, orders_cancelled=None, fill_rate=None, orders_per_fill=None),
+        quoting=Quoting(
+            uptime=None, uptime_by_market=dict.fromkeys(quoting.uptime_by_market), decisions=None, refused=None
+        ),
+        address=AddressBudget(used=None, allowance=None, share=None, refused=None),
+        mode=None,
+    )
 
 
 def measure(lane: LaneLog, split: Attribution) -> Metrics:

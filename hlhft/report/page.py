@@ -24,6 +24,7 @@ from hlhft.report.table import Row, Section, heard_facts, sections
 from hlhft.report.verdict import Verdict, scenario_title, verdict
 from hlhft.units import Market
 
+_TIME = "ts_ns"  # what the facts of a past call a moment
 FILLS_SHOWN = 200  # a scenario; the blotter has all
 ERRORS_NOTE = (
     "± is one standard error: of markouts over blocks of time, because fills that come together share their future; of "
@@ -63,7 +64,7 @@ def render(results: Results) -> str:
             *_heard(results),
             *_assumed(results),
             "<h2>Fills</h2>",
-            _fills(results.scenarios, results.stamp),
+            _fills(results),
             "<h2>What was run</h2>",
             f'<p class="note">The same {_same(results)} give the same bytes again.</p>',
             _identity(results.identity),
@@ -121,19 +122,28 @@ def _past(results: Results) -> tuple[str, ...]:
     if not results.past:
         return ()
     note = "What the venue's own records were checked for, and what of them does not fit together."
-    lines = "".join(
-        f"<dt>{text_of(name.replace('_', ' '))}</dt><dd>{_told(value)}</dd>" for name, value in results.past.items()
-    )
+    lines = "".join(f"<dt>{_fact(name)}</dt><dd>{_told(value)}</dd>" for name, value in results.past.items())
     return ("<h2>What it rests on</h2>", f'<p class="note">{note}</p>', f'<div class="panel"><dl>{lines}</dl></div>')
 
 
 def _told(value: Any) -> str:
     """A fact as HTML: of several, each on a line of its own."""
     if isinstance(value, Mapping):
-        return "<br>".join(f"{text_of(name).replace('_', ' ')}: {_told(one)}" for name, one in value.items()) or "none"
+        return "<br>".join(f"{_fact(name)}: {_told(_spoken(name, one))}" for name, one in value.items()) or "none"
     if isinstance(value, list | tuple):
         return "<br>".join(_told(one) for one in value) or "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return text_of(DASH if value is None else value)
+
+
+def _fact(name: str) -> str:
+    return text_of("at" if name == _TIME else name.replace("_", " "))
+
+
+def _spoken(name: str, value: Any) -> Any:
+    """A time as people read it, anything else as it is."""
+    return f"{moment(value)} UTC" if name == _TIME and isinstance(value, int) else value
 
 
 def _same(results: Results) -> str:
@@ -303,14 +313,16 @@ def _assumptions(results: Results) -> str:
     return f'<div class="panel"><dl>{lines}</dl></div>'
 
 
-def _fills(scenarios: Iterable[ScenarioResult], stamp: str) -> str:
+def _fills(results: Results) -> str:
     parts = []
-    for index, one in enumerate(scenarios):
+    for index, one in enumerate(results.scenarios):
         fills = one.lane.fills()
         shown = fills[:FILLS_SHOWN]
-        note = f"{count(len(fills))} fills under {one.name}." if len(fills) else f"No fills under {one.name}."
+        # What really happened has no name of its own: there is nothing beside it.
+        under = "" if results.is_live else f" under {one.name}"
+        note = f"{count(len(fills)) if len(fills) else 'No'} fills{under}."
         if len(shown) < len(fills):
-            note = f"The first {len(shown)} of {count(len(fills))} fills under {one.name}; blotter.parquet has all."
+            note = f"The first {len(shown)} of {count(len(fills))} fills{under}; blotter.parquet has all."
         heads = (
             "time, UTC",
             "market",
@@ -325,7 +337,7 @@ def _fills(scenarios: Iterable[ScenarioResult], stamp: str) -> str:
         head = "".join(f"<th>{name}</th>" for name in heads)
         rows = "\n".join(_fill_row(one, fill) for fill in shown)
         table = (
-            f'<div class="panel fills"><table>{_stamped(stamp, "caption")}<thead><tr>{head}</tr></thead>'
+            f'<div class="panel fills"><table>{_stamped(results.stamp, "caption")}<thead><tr>{head}</tr></thead>'
             f"<tbody>{rows}</tbody></table></div>"
         )
         parts.append(

@@ -176,6 +176,7 @@ class Results:
     past: Mapping[str, Any] | None = None  # of the venue's own history: what it rests on and what does not fit, as JSON
     in_sample: tuple[str, ...] = ()  # how its time meets what was fitted or chosen: a sentence a meeting
     latencies: tuple[Latency, ...] = ()  # that a live session took
+    missing: tuple[str, ...] = ()  # what of a session its journal does not hold, a sentence each
     comparison: Comparison | None = None  # with a simulation of the same time
 
     @property
@@ -207,6 +208,7 @@ class Results:
             "verdict": {"sentence": spoken.sentence, "remarks": list(spoken.remarks)},
             "title": self.title,
             "interrupted": self.interrupted,
+            "missing": list(self.missing),
             "halted": any(one.is_halted for one in self.scenarios),
             "first_ns": self.first_ns,
             "span_ns": self.span_ns,

@@ -165,18 +165,19 @@ def _sharpe_annual(one: ScenarioResult) -> str:
 
 
 def _ending(one: ScenarioResult) -> str:
-    return f"halted: {one.metrics.breaker}" if one.is_halted else one.metrics.mode
+    return f"halted: {one.metrics.breaker}" if one.is_halted else one.metrics.mode or DASH
 
 
 def _quoting(scenarios: Scenarios) -> list[Row]:
-    reasons = sorted({reason for one in scenarios for reason in one.metrics.quoting.refused})
+    refused = [one.metrics.quoting.refused for one in scenarios]
+    reasons = sorted({reason for one in refused if one is not None for reason in one})
     return [
         _row("both sides quoted", scenarios, lambda one: percent(one.metrics.quoting.uptime)),
         _row("orders placed", scenarios, lambda one: count(one.metrics.trading.orders_placed)),
         _row("orders cancelled", scenarios, lambda one: count(one.metrics.trading.orders_cancelled)),
-        _row("quotes refused", scenarios, lambda one: count(sum(one.metrics.quoting.refused.values()))),
+        Row("quotes refused", tuple(count(None if one is None else sum(one.values())) for one in refused)),
         *(
-            Row(f"for {reason}", tuple(count(one.metrics.quoting.refused.get(reason, 0)) for one in scenarios))
+            Row(f"for {reason}", tuple(count(None if one is None else one.get(reason, 0)) for one in refused))
             for reason in reasons
         ),
         _row("address actions used", scenarios, lambda one: percent(one.metrics.address.share)),

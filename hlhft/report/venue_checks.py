@@ -397,7 +397,8 @@ def _fundings(history: History, split: Split) -> Iterator[Finding]:
     by_coin: dict[str, list[PastFunding]] = defaultdict(list)
     for paid in history.fundings:
         by_coin[paid.coin].append(paid)
-    end_ns = max((one.ts_ns for one in (*history.fills, *history.fundings, *history.readings)), default=0)
+    ends = [one.ts_ns for one in history.fills] + [one.ts_ns for one in history.readings]
+    end_ns = max([*ends, *(one.ts_ns for one in history.fundings)], default=0)
     for coin, fundings in by_coin.items():
         fundings.sort(key=lambda one: one.ts_ns)
         positions = _Positions(split.fills.get(coin, ()), split.starts.get(coin, 0))

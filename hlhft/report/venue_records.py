@@ -23,9 +23,9 @@ from hlhft.hyperliquid.wire import ns_of
 from hlhft.units import Market
 
 DECIMALS = 12
-UNIT = 10**DECIMALS  # of these in 1 USDC, one coin, or a price of 1
-GRAINS_PER_UNIT = 2 * UNIT  # a grain is price x size of 1e-12 each, halved: twice a mid is whole
-GRAINS_PER_MICRO = 2 * 10**18
+UNIT: int = 10**DECIMALS  # of these in 1 USDC, one coin, or a price of 1
+GRAINS_PER_UNIT: int = 2 * UNIT  # a grain is price x size of 1e-12 each, halved: twice a mid is whole
+GRAINS_PER_MICRO: int = 2 * 10**18
 USDC = "USDC"
 _LARGEST = 10**32  # a number of this many units is none of the venue's
 _T = TypeVar("_T")

@@ -137,7 +137,8 @@ def split(history: History, owners: Mapping[int, str] | None = None, *, points: 
 def _grid(history: History, since_ns: int, points: int) -> tuple[int, ...]:
     """Times spread over the history, its readings, and its last record."""
     readings = [one.ts_ns for one in history.readings]
-    times = [one.ts_ns for one in (*history.fills, *history.fundings) if one.ts_ns > since_ns] + readings
+    records = [one.ts_ns for one in history.fills] + [one.ts_ns for one in history.fundings]
+    times = [ts_ns for ts_ns in records if ts_ns > since_ns] + readings
     if not times:
         return ()
     first, last = since_ns or min(times), max(times)
@@ -284,7 +285,7 @@ class _Walk:
             by_strategy[strategy] += held
         position, left = sum(by_strategy.values()), paid.amount * GRAINS_PER_UNIT
         holders = [name for name, held in by_strategy.items() if held]
-        if not position or not holders:
+        if not position:
             self._add(OTHERS, 0, paid.ts_ns // HOUR_NS, _FUNDING, left)
             return
         for strategy in holders[:-1]:
@@ -350,7 +351,7 @@ def _attribution(history: History, walks: Mapping[str, _Walk], checked: Sequence
         equity_change=change,
         residual=checked[-1].residual if checked else 0,
         residual_largest=max((abs(one.residual) for one in checked), default=0),
-        by_side={name: _sum(every, lambda key, side=side: key[1] == side) for side, name in _SIDE_NAMES.items()},
+        by_side=_by_side(every),
         by_hour=_grouped(every, lambda key: key[2] * HOUR_NS),
     )
 
@@ -358,7 +359,7 @@ def _attribution(history: History, walks: Mapping[str, _Walk], checked: Sequence
 def _market(coin: str, walk: _Walk) -> MarketAttribution:
     """One market's split. The venue says what the account is worth, not what a market made: there is no residual."""
     every = list(walk.amounts.items())
-    parts = _sum(every, lambda key: True)
+    parts = _sum(amounts for _, amounts in every)
     columns = np.array([one.parts for one in walk.path], dtype=object).reshape(len(walk.path), len(PART_NAMES)).T
     total = columns.sum(axis=0) if len(walk.path) else np.zeros(0, dtype=object)
     return MarketAttribution(
@@ -366,7 +367,7 @@ def _market(coin: str, walk: _Walk) -> MarketAttribution:
         parts=parts,
         equity_change=parts.total,
         residual=0,
-        by_side={name: _sum(every, lambda key, side=side: key[1] == side) for side, name in _SIDE_NAMES.items()},
+        by_side=_by_side(every),
         by_hour=_grouped(every, lambda key: key[2] * HOUR_NS),
         path=Path(
             ts_ns=np.array([one.ts_ns for one in walk.path], dtype=np.int64),
@@ -378,16 +379,20 @@ def _market(coin: str, walk: _Walk) -> MarketAttribution:
     )
 
 
-def _sum(items: Iterable[tuple[Key, list[int]]], wanted: Callable[[Key], bool]) -> Parts:
+def _sum(amounts: Iterable[Sequence[int]]) -> Parts:
     sums = [0] * len(PART_NAMES)
-    for key, amounts in items:
-        if wanted(key):
-            sums = [one + other for one, other in zip(sums, amounts, strict=True)]
+    for one in amounts:
+        sums = [before + more for before, more in zip(sums, one, strict=True)]
     return Parts(**dict(zip(PART_NAMES, sums, strict=True)))
 
 
+def _by_side(items: Sequence[tuple[Key, list[int]]]) -> dict[str, Parts]:
+    """Buys and sells; funding belongs to neither."""
+    return {name: _sum(own for key, own in items if key[1] == side) for side, name in _SIDE_NAMES.items()}
+
+
 def _grouped(items: Sequence[tuple[Key, list[int]]], group: Callable[[Key], _G]) -> dict[_G, Parts]:
-    by_group: dict[_G, list[tuple[Key, list[int]]]] = defaultdict(list)
-    for key, amounts in items:
-        by_group[group(key)].append((key, amounts))
-    return {name: _sum(by_group[name], lambda key: True) for name in sorted(by_group)}  # type: ignore[type-var]
+    by_group: dict[_G, list[list[int]]] = defaultdict(list)
+    for key, own in items:
+        by_group[group(key)].append(own)
+    return {name: _sum(by_group[name]) for name in sorted(by_group)}

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hlhft.report.assumptions import without_trades_words
-from hlhft.report.attribution import PART_NAMES
 from hlhft.report.numbers import count, counted, duration, listed, money, percent
 from hlhft.report.results import Results, ScenarioResult
 
@@ -101,7 +100,7 @@ def _figures(scenarios: Sequence[ScenarioResult]) -> str:
 
 def _remarks(results: Results) -> list[str]:
     first = results.scenarios[0]
-    remarks = []
+    remarks = list(results.missing)
     if results.interrupted:
         remarks.append(f"It was interrupted: these are the first {duration(results.span_ns)} only.")
     if results.without_trades:
@@ -114,9 +113,9 @@ def _remarks(results: Results) -> list[str]:
         )
         remarks.append(f"It ended halted {where} ({halted[0].halt_words}).")
     if first.metrics.trading.fills:
-        name, worst = min(first.part_usdc.items(), key=lambda item: (item[1], PART_NAMES.index(item[0])))
-        if worst < 0.0:
-            remarks.append(f"What cost most with {scenario_words(first)} was {PART_WORDS[name]}, {money(worst)} USDC.")
+        remarks += _cost_remarks(results)
+        if results.past is not None and "mids_from" in results.past:
+            remarks.append(f"What tells spread from inventory is {results.past['mids_from']}.")
     if not halted:
         remarks += _quoting_remarks(first)
     fills = first.metrics.trading.fills or max(one.metrics.trading.fills for one in results.scenarios)
@@ -133,6 +132,30 @@ def _remarks(results: Results) -> list[str]:
             f"{first.split.usdc_text(first.split.residual_largest)} USDC): do not trust these figures."
         )
     return remarks
+
+
+def _cost_remarks(results: Results) -> list[str]:
+    """Which part cost most, and in which market most of that was lost, where there are several; nothing without any.
+
+    Of an account's past, spread and inventory are one: its mids are too coarse to blame either.
+    """
+    first = results.scenarios[0]
+    groups = {words: (name,) for name, words in PART_WORDS.items()}
+    if results.past is not None:
+        together = ("spread", "inventory")
+        groups = {"trading": together, **{words: names for words, names in groups.items() if names[0] not in together}}
+    costs = [(sum(first.part_usdc[name] for name in names), words) for words, names in groups.items()]
+    worst, words = min(costs, key=lambda cost: cost[0])  # of equals the first
+    if worst >= 0.0:
+        return []
+    who = "" if results.is_live else f" with {scenario_words(first)}"
+    lost = [
+        (first.split.usdc(sum(getattr(one.parts, name) for name in groups[words])), one.market)
+        for one in first.split.markets
+    ]
+    least, market = min(lost, default=(0.0, ""))
+    where = f" ({market} alone {money(least)})" if len(lost) > 1 and least <= worst / 2 else ""
+    return [f"What cost most{who} was {words}, {money(worst)} USDC{where}."]
 
 
 def _quoting_remarks(first: ScenarioResult) -> list[str]:

@@ -3,6 +3,7 @@ nothing behind."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 import signal
@@ -11,8 +12,13 @@ import time
 from decimal import Decimal
 from pathlib import Path
 
-from tests.conformance.desk import ALO
-from tests.endtoend.house import House, eventually, run
+from hlhft.live.history import HistoryAsker
+from hlhft.live.history_files import history_of
+from hlhft.report.venue_checks import check
+from hlhft.report.venue_records import GRAINS_PER_MICRO
+from hlhft.report.venue_split import split
+from tests.conformance.desk import ALO, IOC
+from tests.endtoend.house import OWNER, House, eventually, run
 
 EMPTY_S = 2.0
 
@@ -126,6 +132,24 @@ def test_a_stop_leaves_nothing_and_says_so(house: House) -> None:
     assert not house.own_orders()
     assert code == 0, house.engine.output
     print(f"stopped and verified empty in {time.monotonic() - began:.2f} s")
+
+
+def test_the_venues_own_history_says_who_made_what_to_the_millionth(house: House) -> None:
+    """Two sessions, a flatten and other hands on the account: the parts are what the venue says it is worth."""
+    other = house.second_client()
+    assert "filled" in other.order("ETH", True, 0.05, house.desk.price("ETH", 1.01), IOC)
+    told = asyncio.run(HistoryAsker(house.url, weight_per_minute=10**9).run(house.address))
+    history = history_of(told)
+    made = split(history, {OWNER: "glft"})
+    assert check(history, made).kept == ()
+    (checked,) = made.checked
+    assert checked.residual == 0
+    assert set(made.by_strategy) == {"glft", "others"}
+    assert sum(one.cloid is None for one in history.fills) >= 1
+    house_fills = house.trader.fills()
+    assert len(house_fills) == len(history.fills) > 1
+    fees = sum(Decimal(one["fee"]) for one in house_fills)
+    assert Decimal(-made.attribution.parts.fees - made.attribution.parts.rebates) / GRAINS_PER_MICRO == fees * 10**6
 
 
 def test_the_journal_of_each_session_replays_to_the_same_commands(house: House) -> None:

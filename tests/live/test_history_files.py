@@ -9,7 +9,20 @@ from typing import Any
 import msgspec
 import pytest
 
-from hlhft.live.history_files import LISTS, MANIFEST, Manifest, Saved, Told, history_of, load, merged, save, time_of
+from hlhft.live.history_files import (
+    FILLS_REACH,
+    INTERRUPTED,
+    LISTS,
+    MANIFEST,
+    Manifest,
+    Saved,
+    Told,
+    history_of,
+    load,
+    merged,
+    save,
+    time_of,
+)
 from hlhft.report.venue_records import UNIT, HistoryError
 from tests.live.told import ADDRESS, META, SPOT_META, START_MS, fill, payment, state
 
@@ -103,6 +116,23 @@ def test_a_line_that_is_none_names_itself() -> None:
             history_of(saved(**{name: [b"[1]"]}))
 
 
+def test_what_is_too_fine_for_us_has_no_market(tmp_path: Path) -> None:
+    meta = {"universe": [{"name": "FINE", "szDecimals": 7, "maxLeverage": 3}]}
+    spot = {
+        "tokens": [{"name": "USDC", "index": 0, "szDecimals": 8}, {"name": "DUST", "index": 1, "szDecimals": 9}],
+        "universe": [{"name": "@1", "index": 1, "tokens": [1, 0]}, {"name": "@9", "index": 9, "tokens": [7, 0]}],
+    }
+    history = history_of(saved(listing=[raw({"meta": meta}), raw({"spot": spot}), raw({"dex": "xyz", "place": 3})]))
+    assert history.markets == {}
+
+
+def test_a_file_that_is_too_long_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save(saved(), tmp_path)
+    monkeypatch.setattr("hlhft.live.history_files.FILE_BYTES_MAX", 10)
+    with pytest.raises(HistoryError, match="more than 10: ask for a shorter time"):
+        load(tmp_path)
+
+
 def test_pairs_in_another_currency_are_left_out_and_said() -> None:
     history = history_of(saved(fills=[raw(fill(0)), raw(fill(1, coin="@2"))]))
     assert [one.coin for one in history.fills] == ["BTC"]
@@ -137,6 +167,43 @@ def test_two_histories_become_one_with_every_record_once() -> None:
     )  # fmt: skip
     mids = history_of(both).mids["BTC"]
     assert [double // (2 * UNIT) for double in mids.double] == [100_000, 1, 2], "what was told later stands"
+
+
+def test_what_an_interrupted_asking_did_not_come_to_is_kept() -> None:
+    first, stopped = saved(), {"is_whole": False, "is_from_the_beginning": False, "cuts": (INTERRUPTED,)}
+    nothing = saved(
+        manifest={**stopped, "from_ms": START_MS, "until_ms": 0}, fills=[raw(fill(0))], fundings=[], transfers=[],
+        readings=[], candles=[], listing=[],
+    )  # fmt: skip
+    both = merged(nothing, first)
+    assert {name: list(both.of(name)) for name in LISTS} == {name: list(first.of(name)) for name in LISTS}
+    assert (both.manifest.is_whole, both.manifest.until_ms) == (False, first.manifest.until_ms)
+    assert both.manifest.cuts == (INTERRUPTED,)
+    again = merged(saved(), both)
+    assert list(again.of("fills")) == list(first.of("fills"))
+    assert (again.manifest.is_whole, again.manifest.is_from_the_beginning, again.manifest.cuts) == (True, True, ())
+    assert not merged(saved(manifest={"from_ms": 1}), both).manifest.is_whole, "what was before is not asked again"
+
+
+def test_what_the_venue_no_longer_tells_is_kept() -> None:
+    told = [raw(fill(number)) for number in range(1, FILLS_REACH + 1)]
+    both = merged(saved(fills=told, manifest={"is_from_the_beginning": False}), saved())
+    assert list(both.of("fills")) == [raw(fill(0)), *told]
+
+
+def test_what_was_told_before_stays_where_asking_again_was_interrupted() -> None:
+    first = saved()
+    later = saved(
+        manifest={"from_ms": START_MS - 5_000, "is_whole": False}, fills=[raw(fill(1)), raw(fill(2))], fundings=[],
+        transfers=[], readings=[], listing=[],
+    )  # fmt: skip
+    both = merged(later, first)
+    assert list(both.of("fills")) == [raw(fill(number)) for number in range(3)]
+    assert (len(both.of("fundings")), len(both.of("transfers")), len(both.of("listing"))) == (1, 1, 2)
+    assert not both.manifest.is_whole
+    mended = merged(saved(), both)
+    assert mended.manifest == saved().manifest
+    assert list(mended.of("fills")) == list(saved().of("fills"))
 
 
 def test_a_record_without_a_time() -> None:

@@ -9,13 +9,23 @@ from pathlib import Path
 import pytest
 
 from hlhft.backtest.runs import RunError
+from hlhft.data.catalogue.layout import date_of
 from hlhft.live.history_files import FOLDER_NAMES, load
 from hlhft.live.history_report import venue_results, write_past
 from hlhft.report.attribution import FUNDING_KIND, HOUR_NS
+from hlhft.report.markouts import HORIZONS_NS
+from hlhft.report.numbers import DASH
 from hlhft.report.page import render
+from hlhft.report.table import sections
 from hlhft.report.verdict import verdict
-from tests.live.test_history_files import saved
-from tests.report.pasts import OWNERS, Account
+from tests.data.catalogue.making import put
+from tests.live.test_history_files import raw, reading, saved
+from tests.live.told import fill, state
+from tests.report.pasts import BTC, OWNERS, Account
+from tests.report.tape import START_NS as TAPE_NS
+from tests.report.tape import Tape
+
+DEPOSIT = {"time": TAPE_NS // 10**6 - 1_000, "hash": "0x1", "delta": {"type": "deposit", "usdc": "100.0"}}
 
 
 def traded() -> Account:
@@ -48,10 +58,36 @@ def test_figures_are_those_of_the_split() -> None:
     assert one.part_usdc["spread"] == pytest.approx(3.0 + 0.4)
 
 
+def test_markets_stand_in_the_same_order_everywhere_with_mids_in_half_ticks() -> None:
+    history = traded().history()
+    first = replace(history.fills[0], coin="ODD", ts_ns=history.fills[0].ts_ns - 1)
+    results = venue_results(replace(history, fills=(first, *history.fills)))
+    (one,) = results.scenarios
+    assert [market.market for market in one.split.markets] == ["BTC", "@1", "ODD"]
+    assert [market.name for market in one.lane.markets] == ["BTC", "@1"]
+    assert one.split.markets[0].path.mid_half_ticks.tolist()[-1] == 2 * 100_020
+    assert set(one.lane.log["market"]) == {0, 1}
+    assert render(results)
+
+
 def test_the_page_and_the_verdict_can_be_made_of_it() -> None:
     results = venue_results(traded().history(), OWNERS)
     assert verdict(results).sentence.startswith("It made money")
     assert "history of 0xabababab" in render(results)
+
+
+def test_what_the_venue_does_not_tell_is_absent_and_never_0() -> None:
+    results = venue_results(traded().history(), OWNERS)
+    told = results.plain()["scenarios"][0]
+    assert {name: told["trading"][name] for name in ("orders_placed", "orders_cancelled", "fill_rate")} == {
+        "orders_placed": None, "orders_cancelled": None, "fill_rate": None,
+    }  # fmt: skip
+    assert (told["mode"], told["quoting"]["uptime"], told["quoting"]["refused"]) == (None, None, None)
+    assert set(told["address"].values()) == {None}
+    assert "quoted" not in verdict(results).text
+    shown = {row.label: row.values for section in sections(results) for row in section.rows}
+    for label in ("both sides quoted", "orders placed", "orders cancelled", "quotes refused", "ended"):
+        assert shown[label] == (DASH,)
 
 
 def test_an_account_without_anything_has_a_report() -> None:
@@ -82,9 +118,8 @@ def test_markouts_are_said_only_where_mids_are_as_fine() -> None:
     history = traded().history()
     fine = venue_results(history).scenarios[0]
     coarse = venue_results(replace(history, mids_every_ns=60 * 10**9)).scenarios[0]
-    assert (coarse.mid_half_ticks[:, :3] == 0).all()
     assert (fine.mid_half_ticks[0] > 0).all()
-    assert (coarse.mid_half_ticks[0, 3:] > 0).all()
+    assert (coarse.mid_half_ticks[0] > 0).tolist() == [horizon_ns >= 60 * 10**9 for horizon_ns in HORIZONS_NS]
 
 
 def test_the_folder_holds_the_report_and_what_it_rests_on(tmp_path: Path) -> None:
@@ -106,3 +141,30 @@ def test_the_folder_holds_the_report_and_what_it_rests_on(tmp_path: Path) -> Non
 
 def test_what_was_interrupted_says_so() -> None:
     assert "interrupted" in verdict(venue_results(traded().history(), is_whole=False)).text
+
+
+def test_a_market_of_unknown_ticks_is_in_the_split_alone() -> None:
+    results = venue_results(replace(traded().history(), markets={}), OWNERS)
+    assert results.markets == []
+    assert results.scenarios[0].part_usdc["spread"] == pytest.approx(3.4)
+    assert render(results)
+
+
+def test_mids_of_a_catalogue_stand_before_those_of_candles(tmp_path: Path) -> None:
+    tape = Tape().still(0, 400_000, 999_990, 1_000_050)
+    put(tmp_path / "catalogue", "bbo", "part", [tape.blocks()], market=BTC, date=date_of(TAPE_NS))
+    told = [fill(number, at_ms=TAPE_NS // 10**6 + 1_000 * number) for number in range(2)]
+    looked = reading(state("100.02", TAPE_NS // 10**6 + 10_000, "0.0002", "20.02", "0.02"), USDC="0.0")
+    one = saved(fills=[raw(row) for row in told], readings=[looked], fundings=[], transfers=[raw(DEPOSIT)])
+    results = write_past(one, tmp_path / "past", catalogue=tmp_path / "catalogue")
+    assert results.past is not None
+    assert results.past["mids_from"].startswith("recorded best prices at ")
+    assert "candle" not in results.past["mids_from"], "all moments are recorded"
+    assert results.past["checked"][0]["residual"] == "0"
+    # Two buys of 0.0001 BTC at 100,000 under a mid of 100,002.
+    assert results.scenarios[0].part_usdc["spread"] == pytest.approx(0.0004)
+
+
+def test_a_market_without_mids_has_no_markouts() -> None:
+    history = traded().history(with_mids=False)
+    assert (venue_results(history).scenarios[0].mid_half_ticks == 0).all()

@@ -15,6 +15,7 @@ from hlhft.live.journal.records import NoteKind
 from hlhft.live.journal.retention import tidy
 from hlhft.live.journal.segments import Form, JournalError, Name
 from hlhft.live.session_comparison import QUEUES, compare_session, remarks_of
+from hlhft.live.session_report import session_results
 from hlhft.live.session_told import told
 from hlhft.report.comparison import ALL, BOTH, Figures, WorldFigures
 from tests.core.worlds import MS, SECOND
@@ -201,6 +202,18 @@ def test_a_session_without_its_market_data_or_its_beginning_is_refused(tmp_path:
 
 
 @pytest.mark.processes
+def test_a_session_that_goes_on_while_it_is_read_is_refused(tmp_path: Path) -> None:
+    made = Quoting(tmp_path)
+    made.show(*quiet())
+    earlier = session_results(tmp_path / "journal").scenarios[0]
+    made.show(100_000)
+    made.journal.close()
+    with pytest.raises(JournalError, match="goes on while it is read"):
+        compare_session(tmp_path / "journal", queues=["risk-averse"], live=earlier)
+    whole = session_results(tmp_path / "journal").scenarios[0]
+    assert compare_session(tmp_path / "journal", queues=["risk-averse"], live=whole).live.total.orders > 0
+
+
 def test_a_session_at_an_exchange_in_two_markets(exchange: Exchange, market: Trader, tmp_path: Path) -> None:
     """It alone is the best price of both markets, so what a simulation sees there is the market maker far behind it.
     Whoever hits its orders would have hit the simulated ones, and nothing else does."""

@@ -15,6 +15,7 @@ from hlhft.live.journal.retention import tidy
 from hlhft.live.journal.segments import Form, JournalError, Name
 from hlhft.live.session_report import SessionLog, session_results
 from hlhft.report.results import Results, ScenarioResult
+from hlhft.report.verdict import verdict
 from tests.core.worlds import MS
 from tests.live.journal.brains import Session
 
@@ -79,6 +80,45 @@ def test_the_fills_and_the_money_are_those_of_the_session(tmp_path: Path) -> Non
     assert one.metrics.trading.orders_placed == int(made.brain.lane.lane["placed"][0])
     assert one.lane.capital_micro == 10_000_000_000
     assert (results.is_live, results.models, one.name.partition(",")[0]) == (True, {}, "session 7")
+
+
+def test_what_the_journal_does_not_hold_is_said(tmp_path: Path) -> None:
+    made = Session(tmp_path / "journal")
+    made.run(200)
+    folder, (path,) = tmp_path / "journal", sorted((tmp_path / "journal").glob("*-000000.journal"))
+    running = session_results(folder)
+    assert running.missing == ("Its end is not in the journal: it still runs, or its process died.",)
+    made.journal.close()
+    whole = session_results(folder)
+    assert whole.missing == () and whole.plain()["missing"] == []
+    content = bytearray(path.read_bytes())
+    content[(middle := len(content.rstrip(b"\0")) // 2) : middle + 64] = b"x" * 64
+    path.write_bytes(content)
+    damaged = session_results(folder)
+    (sentence,) = damaged.missing
+    assert sentence.startswith("The journal is damaged, and what came after is in none of these figures: ")
+    assert damaged.events < whole.events
+    assert sentence in verdict(damaged).remarks
+
+
+def test_files_that_are_missing_are_said(tmp_path: Path) -> None:
+    made = Session(tmp_path / "journal")
+    for seed in range(5):
+        made.run(100, seed=seed)
+        made.journal.rotate()
+    made.journal.close()
+    paths = sorted((tmp_path / "journal").glob("*.journal"))
+    whole = session_results(tmp_path / "journal")
+    paths[2].rename(tmp_path / "aside")
+    holed = session_results(tmp_path / "journal")
+    assert holed.missing == (
+        f"A file of the journal before {paths[3].name} is missing, and what came after is in none of these figures.",
+    )
+    paths[0].unlink()
+    paths[1].unlink()
+    rest = session_results(tmp_path / "journal")
+    assert rest.missing == (f"The journal begins with {paths[3].name}: what was before is in none of these figures.",)
+    assert holed.events + rest.events < whole.events
 
 
 def test_what_the_venue_does_not_say_is_not_said(tmp_path: Path) -> None:

@@ -142,8 +142,9 @@ LEVELS: dict[str, tuple[Level, ...]] = {
             1,
             own(),
             "Trading of 0xa is halted",
-            "The engine of 0xa is halted until an operator resumes it; no order "
-            "rests, positions stay. The breaker drawdown holds it. The breaker operator holds it.",
+            "The engine of 0xa is halted until an operator resumes it. It cancels its orders; positions stay, unless "
+            "the drawdown or the margin breaker closed them. The breaker drawdown holds it. "
+            "The breaker operator holds it.",
             {
                 f'hlhft_breaker_latched{{breaker="drawdown",{OWN}}}': always(1),
                 f'hlhft_breaker_latched{{breaker="operator",{OWN}}}': always(1),
@@ -200,12 +201,22 @@ LEVELS: dict[str, tuple[Level, ...]] = {
             0.91,
             own(budget="address_actions"),
             "0xa has no address_actions left to place with",
-            "91% of the budget address_actions is used, and the rest is kept for cancels: nothing is placed any more.",
+            "91% of the budget address_actions is used, and what is left is kept for cancels: "
+            "nothing is placed any more.",
             {
                 f'hlhft_budget_reserve_ratio{{budget="address_actions",{OWN}}}': always(0.1),
-                f'hlhft_budget_reserve_ratio{{budget="posts",{OWN}}}': always(0),
-                f'hlhft_budget_ratio{{budget="posts",{OWN}}}': always(1),
+                f'hlhft_budget_reserve_ratio{{budget="posts",{OWN}}}': always(0.1),
+                f'hlhft_budget_ratio{{budget="posts",{OWN}}}': always(0.89),
             },
+        ),
+        Level(
+            f'hlhft_budget_ratio{{budget="open_orders",{OWN}}}',
+            0.999,
+            1,
+            own(budget="open_orders"),
+            "0xa has no open_orders left to place with",
+            "100% of the budget open_orders is used, and what is left is kept for cancels: nothing is placed any more.",
+            {f'hlhft_budget_reserve_ratio{{budget="open_orders",{OWN}}}': always(0)},
         ),
     ),
     "ReconciliationStale": (

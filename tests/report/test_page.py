@@ -175,6 +175,15 @@ def test_what_a_past_rests_on_has_its_place() -> None:
     assert "What it rests on" not in page.render(results(scenario(traded(6))))
 
 
+def test_a_past_is_told_to_people() -> None:
+    past = {"is_checked": True, "checked": [{"ts_ns": 1_790_000_000_000_000_000, "residual": "0"}]}
+    shown = page.render(results(scenario(traded(6)), past=past, is_live=True))
+    told = Outline(without_script(shown)).of("dd")
+    assert "yes" in told and "at: 2026-09-21 14:13:20 UTC" in told
+    assert "2 fills." in shown and "fills under" not in shown
+    assert "2 fills under " in page.render(results(scenario(traded(6))))
+
+
 def test_a_comparison_has_its_place() -> None:
     found = results(scenario(traded(6)), comparison=Beside())
     text = without_script(page.render(found))

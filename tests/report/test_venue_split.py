@@ -292,3 +292,31 @@ def test_paths_of_all_markets_have_the_same_times_and_end_where_the_parts_do() -
     assert len(PART_NAMES) == 6
     assert size_unit(DOGE) == UNIT
     assert MS * 60_000 == MINUTE
+
+
+def test_an_account_without_any_record_has_an_empty_split() -> None:
+    made = split(History(address="0x", fills=()))
+    assert (made.attribution.parts, made.by_strategy, made.paths, made.checked) == (Parts(), {}, {}, ())
+    assert made.attribution.by_side == {"buy": Parts(), "sell": Parts()}
+
+
+def test_a_payment_on_nothing_that_is_held_belongs_to_nobody() -> None:
+    made = Account()
+    made.look()
+    made.fill(0, 1, 100_000, owner=7)
+    made.wait(HOUR_NS)
+    made.look()
+    history = replace(made.history(), fills=())
+    found = split(history, OWNERS)
+    assert found.by_strategy[OTHERS].funding == made.fundings[0].amount * 2 * UNIT
+    assert found.starts == {"BTC": 0}
+
+
+def test_without_an_opening_a_payment_may_say_first_what_was_held() -> None:
+    made = Account()
+    made.carry(0, 300_000, 90_000)
+    made.wait(HOUR_NS)
+    made.fill(0, -1, 100_000)
+    history = History(address="0x", fills=tuple(made.fills), fundings=tuple(made.fundings))
+    assert split(history).starts == {"BTC": 3 * UNIT}
+    assert split(replace(history, fills=())).starts == {"BTC": 3 * UNIT}

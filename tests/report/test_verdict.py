@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from hlhft.core.risk import RiskRefusal
 from hlhft.core.state import Mode
 from hlhft.report.metrics import CLAIM_NS_MIN
-from hlhft.report.numbers import MINUS
+from hlhft.report.numbers import MINUS, money
 from hlhft.report.results import ScenarioResult
 from hlhft.report.verdict import scenario_title, scenario_words, verdict
 from tests.report.histories import PERPETUAL, SECOND, History, results, scenario, traded
@@ -68,6 +70,31 @@ def test_what_cost_most_and_how_little_it_proves() -> None:
     remarks = verdict(results(scenario(made))).remarks
     assert remarks[0] == f"What cost most with a new account (+1.5 bp) was funding, {MINUS}9.00 USDC."
     assert remarks[-1] == "10 min and 2 fills cannot tell skill from chance."
+
+
+def test_of_several_markets_the_one_that_lost_most_of_it_is_named() -> None:
+    made = History([PERPETUAL, replace(PERPETUAL, name="ETH")])
+    made.record()
+    made.wait(600 * SECOND)
+    made.fill(1, 100, 1, market=1)
+    made.fund(-9_000_000, market=1)
+    made.fund(-1_000_000)
+    made.record()
+    one = scenario(made)
+    ours = f"was funding, {MINUS}10.00 USDC (ETH alone {MINUS}9.00)."
+    assert verdict(results(one)).remarks[0] == f"What cost most with a new account (+1.5 bp) {ours}"
+    live = results(one, is_live=True)
+    assert verdict(live).remarks[0] == f"What cost most {ours}", "what really happened has no other fees"
+
+
+def test_of_a_past_spread_and_inventory_are_one_as_its_mids_are_coarse() -> None:
+    one = scenario(traded(-6))
+    apart = verdict(results(one, is_live=True)).remarks
+    past = verdict(results(one, is_live=True, past={"mids_from": "the last trade of each candle of 1 min"})).remarks
+    total = one.part_usdc["spread"] + one.part_usdc["inventory"]
+    assert apart[0].startswith("What cost most was spread captured, ")
+    assert past[0] == f"What cost most was trading, {money(total)} USDC."
+    assert past[1] == "What tells spread from inventory is the last trade of each candle of 1 min."
 
 
 def test_that_it_proves_little_is_said_whichever_scenario_traded() -> None:
