@@ -24,7 +24,7 @@ READY := .venv/.ready-$(INSTALLED)
 READY_ALPHA := .venv/.alpha-$(INSTALLED)
 endif
 
-.PHONY: help install install-alpha demo demo-backtest exchange test test-alpha test-browser end-to-end coverage bench bench-short bench-flow bench-alpha day soak soak-markets fuzz simulate mutations lint types format docs clean
+.PHONY: help install install-alpha demo demo-backtest exchange test test-alpha test-browser test-nix end-to-end coverage bench bench-short bench-flow bench-alpha day soak soak-markets fuzz simulate mutations lint types format docs clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -67,6 +67,9 @@ exchange: $(READY) ## Serve an exchange on this machine (ARGUMENTS='--coins BTC 
 
 test: $(READY) ## Run the tests (ARGUMENTS='-k book' passes options on)
 	@$(RUN) -m pytest --numprocesses=2 --dist=loadfile -m 'not processes and not alpha and not browser' $(ARGUMENTS)
+
+test-nix: $(READY) ## Evaluate the NixOS modules and what they must refuse (HLHFT_NIX_CHECK names the evaluator)
+	@$(RUN) -m pytest -m nix tests/nix $(ARGUMENTS)
 
 test-alpha: $(READY_ALPHA) ## Run the tests of models and policies: training, truth test, inference
 	@$(RUN) -m pytest --numprocesses=2 --dist=loadfile -m alpha $(ARGUMENTS)

@@ -14,41 +14,108 @@
   };
 
   outputs =
-    { self, nixpkgs, ... }:
+    {
+      self,
+      nixpkgs,
+      sops-nix,
+      disko,
+    }:
     let
+      inherit (nixpkgs) lib;
       system = "x86_64-linux";
       pkgs = import nixpkgs {
         inherit system;
         overlays = [ self.overlays.default ];
+        # Its licence is our own.
+        config.allowUnfreePredicate = package: lib.hasPrefix "hlhft" (lib.getName package);
       };
-      app = program: description: {
+      app = package: program: description: {
         type = "app";
-        program = nixpkgs.lib.getExe' pkgs.hlhft program;
+        program = lib.getExe' package program;
         meta = { inherit description; };
       };
+      modules = [
+        "alertmanager"
+        "alpha"
+        "backup"
+        "engine"
+        "exchange"
+        "exporter"
+        "firewall"
+        "grafana"
+        "host"
+        "irq"
+        "miner"
+        "network"
+        "node"
+        "prometheus"
+        "recorder"
+        "secrets"
+        "settings"
+        "updates"
+        "watchdog"
+        "watchtower"
+        "wireguard"
+      ];
+      # A module with this flake's packages, which is no overlay: a test's nodes share one package set.
+      packaged = module: {
+        imports = [ module ];
+        services.hlhft = {
+          package = lib.mkDefault self.packages.${system}.hlhft;
+          researchPackage = lib.mkDefault self.packages.${system}.hlhft-research;
+        };
+      };
+      host =
+        path:
+        lib.nixosSystem {
+          modules = [
+            sops-nix.nixosModules.sops
+            disko.nixosModules.disko
+            self.nixosModules.default
+            path
+          ];
+        };
     in
     {
       overlays.default = import ./pkgs;
 
       packages.${system} = {
         default = pkgs.hlhft;
-        inherit (pkgs) hlhft;
+        inherit (pkgs) hlhft hlhft-research;
+        inherit (pkgs.python3Packages) hyperliquid-python-sdk;
       };
 
       apps.${system} = {
-        default = app "hlhft" "The command line";
-        backtest = app "hlhft-backtest" "Backtest the bundled recording, or what the arguments name";
+        default = app pkgs.hlhft "hlhft" "The command line";
+        demo = app pkgs.hlhft "hlhft-demo" "Rehearse live trading on this machine, and report what it made";
+        backtest = app pkgs.hlhft "hlhft-backtest" "Backtest the bundled recording, or what the arguments name";
+        mine = app pkgs.hlhft "hlhft-mine" "Fetch the venue's archives into the catalogue, after asking";
+        exchange = app pkgs.hlhft "hlhft-exchange" "Serve a Hyperliquid on this machine";
+        train = app pkgs.hlhft-research "hlhft-train" "Train a model on recorded data and say what it is worth";
       };
 
       devShells.${system}.default = pkgs.callPackage ./pkgs/shell.nix { };
 
-      nixosModules.default = {
-        imports = [ ./nixos ];
-        services.hlhft.package = nixpkgs.lib.mkDefault self.packages.${system}.hlhft;
+      nixosModules = {
+        default = packaged ./nixos;
+      }
+      // lib.genAttrs modules (name: packaged ./nixos/${name}.nix)
+      // lib.genAttrs [ "hetzner-cloud" "hetzner-dedicated" "low-latency" "server" "vm-test" ] (
+        name: packaged ./nixos/profiles/${name}.nix
+      );
+
+      nixosConfigurations = {
+        example = host ./nixos/hosts/example;
+        watchtower = host ./nixos/hosts/watchtower;
       };
 
       checks.${system} = {
-        inherit (pkgs) hlhft;
+        inherit (pkgs) hlhft hlhft-research;
+        library = import ./tests/nix/library.nix { inherit lib pkgs; };
+        refusals = import ./tests/nix/refusals.nix {
+          inherit lib pkgs;
+          bases = import ./tests/nix/bases.nix { inherit self lib; };
+        };
         package = pkgs.testers.runNixOSTest (import ./tests/nixos/package.nix { module = self.nixosModules.default; });
       };
 

@@ -11,6 +11,11 @@ in
       type = lib.types.package;
       description = "The package that every service of hlhft runs; the flake's module sets the flake's own.";
     };
+
+    researchPackage = lib.mkOption {
+      type = lib.types.package;
+      description = "The package with the libraries of models, for what serves them.";
+    };
   };
 
   config = lib.mkIf cfg.enable {

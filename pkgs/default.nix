@@ -11,4 +11,11 @@ final: prev: {
   ];
 
   hlhft = final.callPackage ./hlhft { };
+  hlhft-research = final.callPackage ./hlhft {
+    pname = "hlhft-research";
+    extras = [
+      "research"
+      "alpha"
+    ];
+  };
 }

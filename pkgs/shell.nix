@@ -6,6 +6,15 @@
   gnumake,
   git,
   ruff,
+  nixfmt,
+  chromium,
+  chromedriver,
+  prometheus,
+  prometheus-alertmanager,
+  gnupg,
+  sops,
+  age,
+  wireguard-tools,
 }:
 let
   requirements = import ./hlhft/requirements.nix { inherit lib; };
@@ -22,5 +31,15 @@ mkShell {
     gnumake
     git
     ruff
+    # What tests start and scripts call.
+    nixfmt
+    chromium
+    chromedriver
+    prometheus
+    prometheus-alertmanager
+    gnupg
+    sops
+    age
+    wireguard-tools
   ];
 }

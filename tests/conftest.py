@@ -11,7 +11,7 @@ import pytest
 from hypothesis import settings
 
 # Tests with these marks need what a machine may lack; any other skip is a failure where HLHFT_STRICT_SKIPS is 1.
-MARKS_THAT_MAY_SKIP = frozenset({"gpu", "network"})
+MARKS_THAT_MAY_SKIP = frozenset({"gpu", "network", "nix"})
 
 # All tests in these folders are of processes; elsewhere a test or module is marked itself.
 OF_PROCESSES = frozenset({"conformance", "endtoend"})

@@ -1,5 +1,5 @@
 """The generated pages: docs/reference.md, what the code says of itself, docs/metrics.md, the tables of
-docs/configuration.md, and the dashboards and alerts that are kept for a server.
+docs/configuration.md, and the dashboards, alerts and schema of settings that are kept for a server.
 
 python -m tests.reference      writes them all
 """
@@ -44,6 +44,7 @@ from hlhft.venue.chain import LEG_FIELDS
 from hlhft.venue.recorded_state import FillReason
 from tests import metrics_page
 from tests.bench.figures import Figure, shown
+from tests.nix_schema import NIX_SCHEMA, nix_schema
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 SIMULATION = DOCS / "simulation.md"
@@ -228,6 +229,7 @@ def page() -> str:
 if __name__ == "__main__":
     PAGE.write_text(page())
     METRICS.write_text(metrics_page.page())
+    NIX_SCHEMA.write_text(nix_schema())
     introduction, _, _ = CONFIGURATION.read_text().partition(TABLES_BEGIN)
     CONFIGURATION.write_text(introduction + TABLES_BEGIN + as_markdown())
     README.write_text(readme_with_figures(README.read_text()))

@@ -1,7 +1,7 @@
 """Files that only their owner may read: private keys and shared secrets. What is in them is never shown.
 
 A file that its group or others may read is refused: whoever could read it may have. systemd's credentials are files of
-this kind.
+this kind: root's, with an access control list that lets the service's own user read them, and nobody else.
 """
 
 from __future__ import annotations
@@ -9,12 +9,18 @@ from __future__ import annotations
 import os
 import secrets
 import stat
+import struct
 from pathlib import Path
 
 from hlhft.hyperliquid.signing import Signer, SigningError
 from hlhft.hyperliquid.watchdog_beats import SECRET_BYTES_MIN
 
 FILE_BYTES_MAX = 4096
+
+# acl(5) as Linux keeps it in an extended attribute: a version, then entries of tag, permissions and id.
+_ACL_ATTRIBUTE = "system.posix_acl_access"
+_ACL_HEADER, _ACL_ENTRY, _ACL_VERSION = struct.Struct("<I"), struct.Struct("<HHI"), 2
+_ACL_USER_OBJECT, _ACL_USER, _ACL_MASK = 0x01, 0x02, 0x10
 
 
 class PrivateFileError(ValueError):
@@ -27,16 +33,35 @@ def read_private(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
             status = os.fstat(file.fileno())
-            _check(path, status)
+            _check(path, status, is_ours=_is_listed_for_us_alone(file.fileno()))
             return file.read(FILE_BYTES_MAX)
     except OSError as error:
         raise PrivateFileError(f"{path}: the file cannot be read: {error.strerror}") from None
 
 
-def _check(path: Path, status: os.stat_result) -> None:
+def _is_listed_for_us_alone(descriptor: int) -> bool:
+    """Whether the file has an access control list that gives nobody but its owner and this process's user anything. The
+    bits of the mode that are the group's are the list's mask then, and say nothing of the group."""
+    try:
+        listed = os.getxattr(descriptor, _ACL_ATTRIBUTE)
+    except OSError:
+        return False  # there is none, or the file system knows none: the mode says all
+    if len(listed) < _ACL_HEADER.size or _ACL_HEADER.unpack_from(listed)[0] != _ACL_VERSION:
+        return False
+    if (len(listed) - _ACL_HEADER.size) % _ACL_ENTRY.size:
+        return False
+    for tag, permissions, number in _ACL_ENTRY.iter_unpack(listed[_ACL_HEADER.size :]):
+        is_own = tag in (_ACL_USER_OBJECT, _ACL_MASK) or (tag == _ACL_USER and number == os.geteuid())
+        if permissions and not is_own:
+            return False
+    return True
+
+
+def _check(path: Path, status: os.stat_result, *, is_ours: bool) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise PrivateFileError(f"{path}: this is no file; name the file itself")
-    if status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+    others = stat.S_IRWXO if is_ours else stat.S_IRWXG | stat.S_IRWXO
+    if status.st_mode & others:
         mode = stat.S_IMODE(status.st_mode)
         raise PrivateFileError(f"{path}: others than its owner may use this file (mode {mode:04o}); chmod 600 it")
     if status.st_size > FILE_BYTES_MAX:

@@ -1,14 +1,26 @@
-# The engine with what selection in sweeps needs; without torch, so that a trading host stays small.
+# The engine with what selection in sweeps needs; without torch, so that a trading host stays small. `extras` adds others
+# of pyproject.toml's: with "alpha" it trains and serves models.
 {
   lib,
+  installShellFiles,
   makeWrapper,
   python3Packages,
+  extras ? [ "research" ],
+  pname ? requirements.name,
+  requirements ? import ./requirements.nix { inherit lib; },
 }:
 let
-  requirements = import ./requirements.nix { inherit lib; };
+  # An app of the flake takes no arguments of its own, so each that names a command is a program.
+  programs = [
+    "backtest"
+    "demo"
+    "exchange"
+    "mine"
+    "train"
+  ];
 in
 python3Packages.buildPythonApplication {
-  pname = requirements.name;
+  inherit pname;
   inherit (requirements) version;
   pyproject = true;
 
@@ -20,20 +32,39 @@ python3Packages.buildPythonApplication {
       ../../LICENSE
       ../../THIRD_PARTY.md
       ../../hlhft
+      ../../tests
+      ../../docs/configuration.md
     ];
   };
 
   build-system = [ python3Packages.setuptools ];
-  dependencies = requirements.packages [ "research" ] python3Packages;
+  dependencies = requirements.packages extras python3Packages;
 
-  # An app of the flake takes no arguments of its own, so the one that backtests is a program.
-  nativeBuildInputs = [ makeWrapper ];
-  postInstall = ''
-    makeWrapper "$out/bin/hlhft" "$out/bin/hlhft-backtest" --add-flags backtest
+  nativeBuildInputs = [
+    installShellFiles
+    makeWrapper
+  ];
+  postInstall =
+    lib.concatMapStrings (program: ''
+      makeWrapper "$out/bin/hlhft" "$out/bin/hlhft-${program}" --add-flags ${program}
+    '') programs
+    + ''
+      export HOME=$TMPDIR HLHFT_CACHE=$TMPDIR/cache
+      installShellCompletion --cmd hlhft \
+        --bash <("$out/bin/hlhft" completion bash) \
+        --zsh <("$out/bin/hlhft" completion zsh) \
+        --fish <("$out/bin/hlhft" completion fish)
+    '';
+
+  # Those that compile nothing and ask nobody; all of them want recordings and minutes: `make test` runs them.
+  nativeCheckInputs = [
+    python3Packages.hypothesis
+    python3Packages.pytestCheckHook
+  ];
+  preCheck = ''
+    export HOME=$TMPDIR HLHFT_CACHE=$TMPDIR/cache
   '';
-
-  # The tests compile for a minute and want recordings: `make test` in the development shell runs them.
-  doCheck = false;
+  enabledTestPaths = [ "tests/config" ];
   pythonImportsCheck = [
     "hlhft"
     "hlhft.cli"

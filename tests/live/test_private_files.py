@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
+import struct
 import threading
 from pathlib import Path
 
@@ -40,6 +42,44 @@ def test_a_key_is_read(tmp_path: Path, mode: int, text: str) -> None:
 def test_a_file_that_others_may_use_is_refused(tmp_path: Path, mode: int) -> None:
     with pytest.raises(PrivateFileError, match=r"others than its owner may use this file .*chmod 600"):
         read_private(private(tmp_path, KEY, mode))
+
+
+OBJECT, USER, GROUP_OBJECT, GROUP, MASK, OTHER = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
+READ, NOBODY = 4, 0xFFFF_FFFF
+
+
+def listed(path: Path, *entries: tuple[int, int, int]) -> Path:
+    """The file with an access control list, as Linux keeps it."""
+    content = b"".join(struct.pack("<HHI", *entry) for entry in sorted(entries))
+    try:
+        os.setxattr(path, "system.posix_acl_access", struct.pack("<I", 2) + content)
+    except OSError as error:
+        assert error.errno == errno.EOPNOTSUPP, error
+        pytest.skip("NOT TESTED: access control lists, which the file system of temporary files does not know")
+    return path
+
+
+def test_a_credential_that_systemd_lists_for_this_user_is_read(tmp_path: Path) -> None:
+    """Its mode is 0440, of which the group's bits are the list's mask."""
+    own = (USER, READ, os.geteuid())
+    rest = ((OBJECT, READ, NOBODY), (GROUP_OBJECT, 0, NOBODY), (MASK, READ, NOBODY), (OTHER, 0, NOBODY))
+    path = listed(private(tmp_path, KEY.hex().encode(), 0o400), own, *rest)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o440
+    assert read_signer(path).address == Signer(KEY).address
+
+
+@pytest.mark.parametrize(
+    "other",
+    [(USER, READ, os.geteuid() + 1), (GROUP, READ, os.getegid()), (GROUP_OBJECT, READ, NOBODY)],
+    ids=["another user", "a group", "the file's group"],
+)
+def test_one_that_is_listed_for_others_is_refused(tmp_path: Path, other: tuple[int, int, int]) -> None:
+    rest = [(OBJECT, READ, NOBODY), (USER, READ, os.geteuid()), (MASK, READ, NOBODY), (OTHER, 0, NOBODY)]
+    if other[0] != GROUP_OBJECT:
+        rest.append((GROUP_OBJECT, 0, NOBODY))
+    path = listed(private(tmp_path, KEY, 0o400), *rest, other)
+    with pytest.raises(PrivateFileError, match="others than its owner may use this file"):
+        read_private(path)
 
 
 def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
@@ -95,3 +135,10 @@ def test_a_place_where_none_can_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(PrivateFileError, match="no secret can be made there"):
         private_files._make_secret(tmp_path / "file" / "secret")
+
+
+@pytest.mark.parametrize("content", [b"", b"\x03\0\0\0", b"\x02\0\0\0\x01"])
+def test_a_list_that_is_none_says_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
+    monkeypatch.setattr(os, "getxattr", lambda *_: content)
+    with pytest.raises(PrivateFileError, match="others than its owner may use this file"):
+        read_private(private(tmp_path, KEY, 0o440))

@@ -78,7 +78,8 @@ def test_torch_is_no_part_of_the_base_installation(root: Path, project: dict[str
     names = {requirement.partition(">=")[0] for requirement in project["dependencies"]}
     assert "torch" not in names
     assert pins["torch"] == "2.13.0"
-    assert '"alpha"' not in (root / "pkgs" / "hlhft" / "default.nix").read_text()
+    default = (root / "pkgs" / "hlhft" / "default.nix").read_text()
+    assert 'extras ? [ "research" ],' in default, "the package that trades is the one without models"
 
 
 @pytest.mark.parametrize("name", ["aiofastnet", "hyperliquid-python-sdk", "picows", "purgedcv"])

@@ -1,0 +1,9 @@
+{
+  base = "full";
+  message = "the public keys are missing";
+  change =
+    { lib, ... }:
+    {
+      services.hlhft.alpha.enginePublicKey = lib.mkForce "";
+    };
+}

@@ -1,0 +1,12 @@
+{
+  base = "full";
+  message = "two threads of one core are in different classes";
+  change = {
+    services.hlhft.host.cpus.siblings = [
+      [
+        1
+        9
+      ]
+    ];
+  };
+}

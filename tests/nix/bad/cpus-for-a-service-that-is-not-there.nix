@@ -1,0 +1,7 @@
+{
+  base = "full";
+  message = "a service that does not run here";
+  change = {
+    services.hlhft.host.cpus.assigned.hlhft-exchange = "4";
+  };
+}

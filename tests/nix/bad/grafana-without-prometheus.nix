@@ -1,0 +1,9 @@
+{
+  base = "full";
+  message = "has nothing to show";
+  change =
+    { lib, ... }:
+    {
+      services.hlhft.prometheus.enable = lib.mkForce false;
+    };
+}

@@ -1,0 +1,9 @@
+{
+  base = "full";
+  message = "has no peer with isAdmin";
+  change =
+    { lib, ... }:
+    {
+      services.hlhft.wireguard.peers.operator.isAdmin = lib.mkForce false;
+    };
+}

@@ -1,0 +1,7 @@
+{
+  base = "full";
+  message = "on mainnet a node needs at least one";
+  change = {
+    services.hlhft.node.peers = [ ];
+  };
+}

@@ -1,0 +1,7 @@
+{
+  base = "full";
+  message = "keys only";
+  change = {
+    services.openssh.settings.PasswordAuthentication = true;
+  };
+}

@@ -1,0 +1,7 @@
+{
+  base = "full";
+  message = "recorder could ask nothing";
+  change = {
+    services.hlhft.settings.limits.share.recorder_percent = 0;
+  };
+}

@@ -1,0 +1,9 @@
+{
+  base = "full";
+  message = "outside the store";
+  change =
+    { lib, ... }:
+    {
+      services.hlhft.secrets.folder = lib.mkForce "keys";
+    };
+}

@@ -1,0 +1,7 @@
+{
+  base = "full";
+  message = "names everybody";
+  change = {
+    services.hlhft.firewall.sshFrom = [ "0.0.0.0/0" ];
+  };
+}

@@ -1,0 +1,7 @@
+{
+  base = "full";
+  message = "an update that nobody watches";
+  change = {
+    system.autoUpgrade.enable = true;
+  };
+}

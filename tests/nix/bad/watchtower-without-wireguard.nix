@@ -1,0 +1,9 @@
+{
+  base = "watchtower";
+  message = "hears the engine over WireGuard";
+  change =
+    { lib, ... }:
+    {
+      services.hlhft.wireguard.enable = lib.mkForce false;
+    };
+}

@@ -1,0 +1,58 @@
+# Accepted configurations that bad ones change in one thing: the two hosts, paper trading, and a host with everything on.
+{ self, lib }:
+let
+  inherit (self.nixosConfigurations) example watchtower;
+in
+{
+  inherit example watchtower;
+
+  paper = lib.nixosSystem {
+    modules = [
+      self.nixosModules.default
+      self.nixosModules.vm-test
+      {
+        nixpkgs.hostPlatform = "x86_64-linux";
+        boot.loader.grub.device = "/dev/vda";
+        fileSystems."/" = {
+          device = "/dev/vda1";
+          fsType = "ext4";
+        };
+      }
+    ];
+  };
+
+  full = example.extendModules {
+    modules = [
+      {
+        services.hlhft = {
+          alpha = {
+            enable = true;
+            enginePublicKey = "engine00000000000000000000000000000000ab";
+          };
+          settings.alpha = {
+            enabled = true;
+            peer_key = "alpha000000000000000000000000000000000ab";
+          };
+          miner = {
+            enable = true;
+            acceptCosts = true;
+            coins = [ "BTC" ];
+            startDate = "2026-04-01";
+            endDate = "2026-04-02";
+          };
+          node = {
+            enable = true;
+            visor = "/var/lib/hlhft-node/hl-visor";
+            signingKey = ./node-key.asc;
+            device = "/dev/disk/by-label/node";
+          };
+          backup = {
+            enable = true;
+            repository = "sftp:backup@203.0.113.9:/hlhft";
+          };
+          host.cpus.assigned.hlhft-node = "10-15";
+        };
+      }
+    ];
+  };
+}
