@@ -79,7 +79,10 @@ def lose_the_recorder(stage: Stage) -> None:
 
 
 def find_the_recorder(stage: Stage) -> None:
+    """The venue is there again. The recorder begins anew, as by itself it would next try within half a minute."""
     stage.beside.is_down = False
+    stage.main.kill("recorder")
+    stage.main.start("recorder")
 
 
 # Away.

@@ -41,7 +41,7 @@ MEMORY = Path("/proc/meminfo")
 PARAMETERS = {"half_spread_bp": 5}
 # The share of their times that alerts wait and look back here, "" for all others. A watchdog hears nothing for 15 s in
 # good order, and an engine takes longer to connect each time, so those keep more; what takes hours keeps less.
-PACES = {"": 0.01, "WatchdogBlind": 0.3, "ReconnectStorm": 0.02, "MemoryGrowth": 0.001}
+PACES = {"": 0.01, "WatchdogBlind": 0.3, "ProcessRestarting": 0.02, "ReconnectStorm": 0.02, "MemoryGrowth": 0.001}
 
 
 class Host:
