@@ -33,6 +33,7 @@ OPENING_NS = 5 * SECOND  # until the account has its money and its wallets
 SLOW = Delays(maker_ms=(30, 35, 45, 55, 70, 500, 2_000, 2_800, 2_900))  # executed just before the expiry
 BATCH_ERROR = "Internal error"  # what the venue says of a whole batch is unverified
 _POST = b"post"
+_OWN_STREAMS = frozenset({b"orderUpdates", b"userFills"})
 
 
 class Watch(Protocol):
@@ -56,6 +57,7 @@ class Mischief:
     batch_error: bool = False  # actions with orders are refused as a whole, and not executed
     unknown_status: bool = False  # what became of an order is told in a word that nobody knows
     answers_none: bool = False  # actions are executed and not answered
+    tells_none: bool = False  # nor is what became of them told by a stream
 
 
 def settings(seed: int) -> ExchangeSettings:
@@ -189,8 +191,10 @@ class ExchangeProcess:
         self.time.at(self.machine.next_deadline_ns(), self._advance)
 
     def _tell(self, connection: Connection, frame: bytes) -> None:
-        mischief = self.mischief
-        if channel_of(frame) == _POST:
+        mischief, channel = self.mischief, channel_of(frame)
+        if mischief.tells_none and channel in _OWN_STREAMS:
+            return
+        if channel == _POST:
             self._watch.answered(connection.label, frame)
             if mischief.answers_none:
                 return

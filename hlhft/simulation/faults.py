@@ -99,7 +99,9 @@ RULES: dict[FaultKind, FaultRule] = {
     FaultKind.BAD_GATEWAY_AFTER: FaultRule(1, SECOND, 10 * SECOND, 0, 0, "HTTP 502, and the exchange has heard it"),
     FaultKind.BEATS_LOST: FaultRule(2, SECOND, _MINUTE, 10, 1000, "heartbeats are lost (per mille of them)"),
     FaultKind.ROTATION: FaultRule(1, 0, 0, 1, 1000, "the exchange closes connections as expired (per mille of them)"),
-    FaultKind.SILENT_ACTIONS: FaultRule(2, 200 * MS, 10 * SECOND, 0, 0, "actions are executed and never answered"),
+    FaultKind.SILENT_ACTIONS: FaultRule(
+        2, 200 * MS, 10 * SECOND, 0, 1, "actions are executed and never answered; 1: and no stream tells of them"
+    ),
     FaultKind.ANSWERS_TWICE: FaultRule(1, SECOND, 20 * SECOND, 0, 0, "actions are answered twice"),
     FaultKind.BATCH_ERROR: FaultRule(1, 200 * MS, 5 * SECOND, 0, 0, "actions with orders are refused as a whole"),
     FaultKind.UNKNOWN_STATUS: FaultRule(1, 200 * MS, 5 * SECOND, 0, 0, "orders rest, told in a word nobody knows"),

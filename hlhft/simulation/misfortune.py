@@ -143,7 +143,7 @@ class Misfortune:
             case FaultKind.BEATS_LOST:
                 self._world.beat_loss = size / MILLE
             case FaultKind.SILENT_ACTIONS:
-                mischief.answers_none = is_on
+                mischief.answers_none, mischief.tells_none = is_on, size == 1
             case FaultKind.ANSWERS_TWICE:
                 mischief.answers_twice = is_on
             case FaultKind.BATCH_ERROR:

@@ -37,6 +37,7 @@ def sections() -> dict[str, Callable[..., list[Figure]]]:
     from tests.bench.process import processes
     from tests.bench.scrape import scrape
     from tests.bench.signing import signing
+    from tests.bench.simulation import simulation
     from tests.bench.wire import wire
 
     return {
@@ -56,6 +57,7 @@ def sections() -> dict[str, Callable[..., list[Figure]]]:
         "data": data,
         "exchange": exchange,
         "flow": flow,
+        "simulation": simulation,
     }
 
 
