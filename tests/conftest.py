@@ -13,8 +13,9 @@ from hypothesis import settings
 # Tests with these marks need what a machine may lack; any other skip is a failure where HLHFT_STRICT_SKIPS is 1.
 MARKS_THAT_MAY_SKIP = frozenset({"gpu", "network", "nix"})
 
-# All tests in these folders are of processes; elsewhere a test or module is marked itself.
-OF_PROCESSES = frozenset({"conformance", "endtoend"})
+# All tests in these folders have a mark; elsewhere a test or module is marked itself.
+MARK_OF_FOLDER = {"conformance": "processes", "endtoend": "processes", "simulation": "simulation"}
+TESTS = Path(__file__).parent
 
 # A test file that says so needs the packages of the extra `alpha`: without them it cannot even be read.
 OF_ALPHA = re.compile(r"^pytestmark = .*\bpytest\.mark\.alpha\b", re.MULTILINE)
@@ -91,8 +92,9 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if OF_PROCESSES.intersection(item.path.parts):
-            item.add_marker(pytest.mark.processes)
+        mark = MARK_OF_FOLDER.get(item.path.relative_to(TESTS).parts[0])
+        if mark is not None:
+            item.add_marker(mark)
 
 
 def pytest_configure(config: pytest.Config) -> None:
