@@ -136,7 +136,9 @@ class MarketMetrics:
         sheet["hlhft_signal_bp"] = position["signal_e9"] / E9_PER_BP if stands else 0.0
         sheet["hlhft_signal_deviation_bp"] = position["signal_deviation_e9"] / E9_PER_BP if stands else 0.0
         sheet["hlhft_signal_standing"] = float(stands)
-        sheet["hlhft_signal_age_seconds"] = (now_ns - judged.data_ns) / NS_PER_S if judged.data_ns else math.nan
+        # The data's time is the venue's, whose clock may be ahead of ours.
+        age_ns = max(now_ns - judged.data_ns, 0)
+        sheet["hlhft_signal_age_seconds"] = age_ns / NS_PER_S if judged.data_ns else math.nan
         for outcome, count in zip(_OUTCOMES, judged.counts, strict=True):
             sheet["hlhft_signals_judged_total", outcome] = count
         sheet["hlhft_signal_surprise_total"] = judged.surprise

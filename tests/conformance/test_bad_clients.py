@@ -131,7 +131,7 @@ def test_a_reader_that_does_not_read_is_disconnected(
         silent.settimeout(0.5)
         started = time.monotonic()
         is_gone = False
-        while not is_gone and time.monotonic() - started < 2 * DEADLINE_S:
+        while not is_gone and time.monotonic() - started < 6 * DEADLINE_S:  # of a busy machine
             try:
                 silent.sendall(asked * 200)
             except TimeoutError:
