@@ -69,6 +69,7 @@ class Promise(StrEnum):
     BUDGETS = "no budget falls below zero, and placements leave a part of each to cancels"
     RULES = "nothing is sent that a known rule refuses"
     PROOF = "no order that is over by our books lives at the exchange"
+    READ = "nothing that adds risk is placed before the account was read since the connection came, and agrees"
     BOOKS = "our books never contradict the exchange's"
     STALE = "nothing rests in a market whose book has come to a stop"
     REPLAY = "a journal replays to the state that was live"
@@ -199,6 +200,8 @@ class Judge:
             raise Violation(Promise.HALTED, f"halted, it places order {placed['order_id'][0]}: {action}")
         closable = -placed["side"] * lane.positions["position_lots"][np.nonzero(is_placed)[0]]
         if np.any(placed["remaining_lots"] > closable):
+            if not process.engine.supervisor.is_agreed:
+                raise Violation(Promise.READ, f"it places order {placed['order_id'][0]} and has not read its account")
             self._look_at_reserves(process)
 
     def leaves(self, payload: bytes) -> None:
@@ -361,9 +364,11 @@ class _Last:
         self.brain: Brain | None = None
 
     def stepped(self, brain: Brain, events: np.ndarray, count: int) -> None:
+        """A brain made a step."""
         self.brain = brain
 
     def lost(self) -> None:
+        """What follows is not of the brain before."""
         self.brain = None
 
 

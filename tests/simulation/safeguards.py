@@ -45,7 +45,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     _one(
         "reconcile", "no quotes before the account was read and agrees",
-        {Promise.BOOKS, Promise.EXPOSURE, Promise.OWNED, Promise.AGREES, Promise.ALIVE, Promise.PROOF},
+        {Promise.READ},
         "hyperliquid/supervisor.py",
         "return self._is_fed and self._is_agreed and any(self._lanes)",
         "return self._is_fed and any(self._lanes)",
