@@ -241,7 +241,12 @@ class Judge:
         # An engine that lives and waits for the venue has a while to do it by itself.
         waits = world.engine is not None and not world.engine.is_trading
         allowed_ns = CLEARED_NS_MAX + (WAITING_NS if waits else 0)
-        if unowned and world.misfortune.is_calm and world.watchdog is not None and calm_ns > allowed_ns:
+        is_calm = world.misfortune.is_calm
+        if world.engine is None:
+            # Nobody but the watchdog is to do it, and what befalls an engine is no hindrance.
+            calm_ns = now_ns - max(world.misfortune.hindered_ns, self._unowned_ns)
+            is_calm = not world.misfortune.hinders
+        if unowned and is_calm and world.watchdog is not None and calm_ns > allowed_ns:
             raise Violation(
                 Promise.OWNED, f"{len(unowned)} orders are nobody's for {calm_ns / SECOND:.1f} s: {unowned[:3]}"
             )
