@@ -69,6 +69,7 @@ class Promise(StrEnum):
     BUDGETS = "no budget falls below zero, and placements leave a part of each to cancels"
     RULES = "nothing is sent that a known rule refuses"
     PROOF = "no order that is over by our books lives at the exchange"
+    READ = "nothing that adds risk is placed before the account was read since the connection came, and agrees"
     BOOKS = "our books never contradict the exchange's"
     STALE = "nothing rests in a market whose book has come to a stop"
     REPLAY = "a journal replays to the state that was live"
@@ -199,6 +200,8 @@ class Judge:
             raise Violation(Promise.HALTED, f"halted, it places order {placed['order_id'][0]}: {action}")
         closable = -placed["side"] * lane.positions["position_lots"][np.nonzero(is_placed)[0]]
         if np.any(placed["remaining_lots"] > closable):
+            if not process.engine.supervisor.is_agreed:
+                raise Violation(Promise.READ, f"it places order {placed['order_id'][0]} and has not read its account")
             self._look_at_reserves(process)
 
     def leaves(self, payload: bytes) -> None:
@@ -238,7 +241,12 @@ class Judge:
         # An engine that lives and waits for the venue has a while to do it by itself.
         waits = world.engine is not None and not world.engine.is_trading
         allowed_ns = CLEARED_NS_MAX + (WAITING_NS if waits else 0)
-        if unowned and world.misfortune.is_calm and world.watchdog is not None and calm_ns > allowed_ns:
+        is_calm = world.misfortune.is_calm
+        if world.engine is None:
+            # Nobody but the watchdog is to do it, and what befalls an engine is no hindrance.
+            calm_ns = now_ns - max(world.misfortune.hindered_ns, self._unowned_ns)
+            is_calm = not world.misfortune.hinders
+        if unowned and is_calm and world.watchdog is not None and calm_ns > allowed_ns:
             raise Violation(
                 Promise.OWNED, f"{len(unowned)} orders are nobody's for {calm_ns / SECOND:.1f} s: {unowned[:3]}"
             )
@@ -361,11 +369,11 @@ class _Last:
         self.brain: Brain | None = None
 
     def stepped(self, brain: Brain, events: np.ndarray, count: int) -> None:
-        """As of a follower of a replay."""
+        """A brain made a step."""
         self.brain = brain
 
     def lost(self) -> None:
-        """As of a follower of a replay."""
+        """What follows is not of the brain before."""
         self.brain = None
 
 

@@ -26,6 +26,12 @@ CLOCK_OFFSET_NS_MAX = 1 * SECOND  # engine.clock_offset_ms_max
 RESTART_NS = 1 * SECOND  # between two tries to start an engine without an exchange
 # Over at once: it is dead until it is started again, and the others are to do without it meanwhile.
 _KILLS = frozenset({FaultKind.ENGINE_KILL, FaultKind.ENGINE_POWER_CUT})
+# Of no concern to a watchdog whose engine is dead.
+_OF_ENGINE = _KILLS | {
+    FaultKind.ENGINE_FREEZE, FaultKind.SLOW_READER, FaultKind.MUTE, FaultKind.BATCH_ERROR, FaultKind.UNKNOWN_STATUS,
+    FaultKind.ANSWERS_TWICE, FaultKind.DISK_FULL, FaultKind.DISK_SLOW, FaultKind.CLOCK_STEP, FaultKind.CLOCK_DRIFT,
+    FaultKind.OPERATOR_HALT, FaultKind.BEATS_LOST,
+}  # fmt: skip
 _Work = Callable[[Fault], None]
 
 
@@ -35,6 +41,7 @@ class Misfortune:
     def __init__(self, world: World, plan: Sequence[Fault]) -> None:
         self.counts: Counter[FaultKind] = Counter()
         self.changed_ns = 0  # when something began or ended last
+        self.hindered_ns = 0  # the same of what a watchdog without an engine notices
         self.muted_ns = 0  # since when no book comes; 0 while they do
         self._world = world
         self._is_over = False
@@ -71,6 +78,11 @@ class Misfortune:
         return not self._active
 
     @property
+    def hinders(self) -> bool:
+        """Whether a fault is under way that a watchdog without an engine notices."""
+        return bool(set(self._active) - _OF_ENGINE)
+
+    @property
     def is_halting(self) -> bool:
         """Whether an operator wants it to stay halted."""
         return self._active[FaultKind.OPERATOR_HALT] > 0
@@ -87,7 +99,7 @@ class Misfortune:
         if self._is_over:
             return
         self.counts[fault.kind] += 1
-        self._changed()
+        self._changed(fault.kind)
         if fault.length_ns and fault.kind not in _KILLS:
             self._active[fault.kind] += 1
             self._world.time.at(self._world.time.now_ns + fault.length_ns, self._over, fault)
@@ -101,7 +113,7 @@ class Misfortune:
             return
         del self._active[fault.kind]
         self._end(fault)
-        self._changed()
+        self._changed(fault.kind)
 
     def _end(self, fault: Fault) -> None:
         work = self._ends.get(fault.kind)
@@ -109,8 +121,10 @@ class Misfortune:
             work(fault)
         self._weather(None, fault.kind)
 
-    def _changed(self) -> None:
+    def _changed(self, kind: FaultKind | None = None) -> None:
         self.changed_ns = self._world.time.now_ns
+        if kind not in _OF_ENGINE:
+            self.hindered_ns = self.changed_ns
 
     # What is a number or a switch: on with a fault, off without.
 

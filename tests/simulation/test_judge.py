@@ -149,6 +149,12 @@ def test_an_order_that_is_over_by_our_books_only(world: World, monkeypatch: pyte
     breaks(world, Promise.PROOF)
 
 
+def test_what_is_placed_before_the_account_was_read(world: World) -> None:
+    process, action = engine_of(world), placement(world)
+    process.engine.supervisor._is_agreed = False
+    raised(Promise.READ, world.judge.signs, process, action)
+
+
 def test_books_that_differ(world: World) -> None:
     engine_of(world).engine.supervise(Disagreed("a test"))
     breaks(world, Promise.BOOKS)
