@@ -55,7 +55,6 @@ def command(
     from hlhft.simulation import running
     from hlhft.simulation import tally as tallies
     from hlhft.simulation.faults import plan, read_plan
-    from hlhft.simulation.run import run
 
     span_ns = round(hours * tallies.HOUR_NS)
     numbers = range(first, first + seeds)
@@ -66,7 +65,7 @@ def command(
         ran = (
             running.outcomes(numbers, span_ns, processes=min(jobs or cores(), seeds))
             if given is None
-            else (run(seed, span_ns, given) for seed in numbers)
+            else (running.run_quietly(seed, span_ns, given) for seed in numbers)
         )
         try:
             for outcome in ran:

@@ -163,6 +163,11 @@ class Gateway:
         return self._mode.mode
 
     @property
+    def gate(self) -> Gate:
+        """What may leave."""
+        return self._sender.gate
+
+    @property
     def posts_in_flight(self) -> int:
         """Posts on sockets that nobody answered."""
         return self._flights.posts

@@ -9,16 +9,20 @@ the reconciliation believes.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 
 import msgspec
 
 from hlhft.hyperliquid.backoff import BackoffSettings, wait_ns
+from hlhft.hyperliquid.cloids import parse
 from hlhft.hyperliquid.nonces import NonceAllocator, NonceRefusal
+from hlhft.hyperliquid.packing import ActionKind
 from hlhft.hyperliquid.reconcile_events import CancelLeftovers
 from hlhft.hyperliquid.signing import Signer, action_hash, l1_digest
 from hlhft.hyperliquid.wire import cloid_text
 from hlhft.live.http import Answer
 from hlhft.live.hub import Hub
+from hlhft.live.journal.records import HTTP_LANE, Action
 
 OWNER = "leftovers"  # of its timers
 WAITING_MAX = 8  # actions without an answer; what is beyond shows in the next listing, and is asked for again
@@ -27,17 +31,27 @@ NS_PER_MS = 1_000_000
 
 
 class Leftovers:
-    """Cancels leftovers with the nonces of the engine's signer."""
+    """Cancels leftovers with the nonces of the engine's signer. `record(action)` hears of each request before it is
+    sent."""
 
     def __init__(
-        self, hub: Hub, signer: Signer, nonces: NonceAllocator, *, mainnet: bool, vault_address: str | None
+        self,
+        hub: Hub,
+        signer: Signer,
+        nonces: NonceAllocator,
+        *,
+        mainnet: bool,
+        vault_address: str | None,
+        record: Callable[[Action], None] = lambda action: None,
     ) -> None:
         self._hub = hub
         self._signer = signer
         self._nonces = nonces
         self._mainnet = mainnet
         self._vault = vault_address
+        self._record = record
         self._waiting: dict[int, bytes] = {}  # by nonce
+        self._actions: dict[int, Action] = {}  # of what waits, as the journal has them
         self._failures: Counter[int] = Counter()  # by nonce, of what waits
         hub.timers.own(OWNER, self._fired)
 
@@ -64,6 +78,8 @@ class Leftovers:
                 "expiresAfter": None,
             }
         )
+        order_ids = tuple(named.order_id for one in effect.orders if (named := parse(one.cloid)) is not None)
+        self._actions[nonce] = Action(nonce, 0, 0, 0, int(ActionKind.CANCEL_BY_CLOID), HTTP_LANE, order_ids)
         self._post(nonce)
 
     def _post(self, nonce: int) -> None:
@@ -75,8 +91,10 @@ class Leftovers:
                 return
             self._nonces.answered(nonce)
             self._waiting.pop(nonce, None)
+            self._actions.pop(nonce, None)
             self._failures.pop(nonce, None)
 
+        self._record(self._actions[nonce])
         self._hub.http.post("/exchange", self._waiting[nonce], told)
 
     def _fired(self, name: str, draw: int) -> None:

@@ -206,7 +206,7 @@ class _Session:
         )  # fmt: skip
         leftovers = Leftovers(
             hub, self._signer, nonces, mainnet=self._config.account.network == "mainnet",
-            vault_address=self._config.account.vault_address or None,
+            vault_address=self._config.account.vault_address or None, record=parts.keep.action,
         )  # fmt: skip
         hub.timers.own(_OWNER, lambda name, draw: self._beat(engine))
         self._status = StatusMaker(

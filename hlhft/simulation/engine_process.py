@@ -7,6 +7,7 @@ thread and the disk of the journal. A kill drops all of it and keeps the folder.
 from __future__ import annotations
 
 from collections.abc import Callable
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 from hlhft.hyperliquid import backoff
@@ -49,7 +50,7 @@ class EngineProcess:
         self.session = begin_session(store, self.journal_folder)
         found, strategy = world.exchange.found(), load_strategy(config.strategy.name)
         markets = tuple(found.markets)
-        http: Any = SimulatedHttp(world.network, host, LABEL)
+        http: Any = SimulatedHttp(world.network, host, LABEL, world.judge.leaves)
         self.disk = disk = Disk(host, random)
         keeper: Any = disk
         status: Any = None  # nobody asks
@@ -75,7 +76,7 @@ class EngineProcess:
             record(action)
 
         parts.keep.action = signs  # type: ignore[method-assign]
-        leftovers = Leftovers(hub, signer, nonces, mainnet=False, vault_address=None)
+        leftovers = Leftovers(hub, signer, nonces, mainnet=False, vault_address=None, record=parts.keep.action)
         hub.timers.own("process", self._fired)
         self.tally = ProfitTally(parts.markets)
         self.engine = Engine(
@@ -83,7 +84,9 @@ class EngineProcess:
         )  # fmt: skip
         self.lines = (self.engine.feed.line, *self.engine.orders.lines)
         for line in self.lines:
-            line.transport = SimulatedTransport(line, world.network, host, LABEL)  # type: ignore[assignment]
+            line.transport = SimulatedTransport(  # type: ignore[assignment]
+                line, world.network, host, LABEL, world.judge.leaves
+            )
         self.lane = parts.brain.lane.lane
         self._work: dict[str, Callable[[], None]] = {"beat": self._beat}
         self.engine.start()
@@ -148,8 +151,12 @@ class EngineProcess:
         return STATES[self.engine.stage]
 
 
-def config_text(address: str) -> str:
-    """The settings of an engine that is simulated, as a user writes them."""
+def config_text(address: str, random: Random) -> str:
+    """The settings of an engine that is simulated, as a user writes them; what matters to safety differs by run."""
+    order_usdc = random.choice((500, 2_000, 5_000))
+    position_usdc = random.choice((order_usdc + 200, 4 * order_usdc, 20_000))
+    messages = random.choice((2_000, 2_000, 300))
+    amends = random.choice(("true", "false"))
     return f"""
 [account]
 network = "local"
@@ -167,5 +174,10 @@ segment_mib = 4
 sync_ms = 100
 checkpoint_steps = 1000
 [risk]
-order_notional_usdc_max = 2000
+order_notional_usdc_max = {order_usdc}
+position_notional_usdc_max = {position_usdc}
+[batch]
+amend = {amends}
+[limits]
+messages_per_minute = {messages}
 """

@@ -8,20 +8,24 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from hlhft.core import budgets
 from hlhft.core.brain import Brain
 from hlhft.exchange.order_records import OrderRecord
 from hlhft.hyperliquid.cloids import Cloid, parse
 from hlhft.hyperliquid.packing import ActionKind
+from hlhft.hyperliquid.supervisor_events import Halt, HaltCause
 from hlhft.hyperliquid.supervisor_table import Stage
+from hlhft.hyperliquid.watchdog_table import State as WatchdogState
 from hlhft.live.journal.brains import state
 from hlhft.live.journal.records import Action
 from hlhft.live.replay import replay
 from hlhft.simulation.account import COINS, ENGINE, EXPIRES_AFTER_MS, OWNER, WATCHDOG
+from hlhft.simulation.faults import FaultKind
 from hlhft.simulation.time import MS, SECOND
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from hlhft.simulation.engine_process import EngineProcess
     from hlhft.simulation.world import World
 
@@ -31,6 +35,10 @@ HALTED_NS_MAX = 3 * SECOND  # until nothing rests once it is halted and all goes
 EXPOSURE_TOLERANCE = 10  # hlhft.core.risk.NOTIONAL_TOLERANCE: the price alone may do as much
 MARK_MEMORY_NS = 120 * SECOND  # a limit in money was checked at a mark no older than this
 SIGNERS = {"engine": ENGINE, "watchdog": WATCHDOG}
+STALE_NS_MAX = 35 * SECOND  # risk.feed_age_ms_max, and to cancel what rests
+# Only what somebody else does to the account may lead to these, and nobody does.
+_NEVER = frozenset({HaltCause.DISAGREEMENT, HaltCause.NONCES})
+_NONSENSE = "unrecognised status"
 # What the exchange refuses by a rule that we know: it was not to be sent at all (venue reference sections 4 and 7).
 KNOWN_RULES = (
     b"Order has invalid price", b"Order has invalid size", b"tick size", b"minimum value of", b"cumulative requests",
@@ -43,15 +51,20 @@ _ALWAYS = frozenset({ActionKind.CANCEL, ActionKind.CANCEL_BY_CLOID, ActionKind.N
 class Promise(StrEnum):
     """What must hold."""
 
-    NONCE = "no nonce of a signer is used for two actions"
+    NONCE = "no nonce of a signer is used for two actions, and each session's lie above those before"
+    JOURNAL = "what is sent was recorded before"
     EXPOSURE = "the worst case of a market stays below its cap"
     OWNED = "every own order at the exchange has an owner, or is gone in time"
+    EMPTY = "where the watchdog says that no order is left, none is there, nor comes"
     SLOT = "an order has one living revision"
-    HALTED = "while halted nothing but cancels, noops and reducing orders is signed"
+    HALTED = "while halted nothing but cancels, noops and reducing orders is signed, and the gate is not open"
+    LATCH = "what is halted is halted after a restart"
     REACTION = "once halted nothing of it rests"
-    BUDGETS = "no budget falls below zero"
+    BUDGETS = "no budget falls below zero, and placements leave a part of each to cancels"
     RULES = "nothing is sent that a known rule refuses"
     PROOF = "no order that is over by our books lives at the exchange"
+    BOOKS = "our books never contradict the exchange's"
+    STALE = "nothing rests in a market whose book has come to a stop"
     REPLAY = "a journal replays to the state that was live"
     ALIVE = "nothing breaks inside the engine"
     CONVERGES = "once all faults are over it trades again, or is flat"
@@ -76,8 +89,13 @@ class Judge:
         self.replays = 0
         self._world = world
         self._signed: dict[tuple[str, int], Any] = {}
+        self._recorded = self._left = 0  # actions of the engine
+        self._newest_nonce = self._earlier_nonce = 0  # of all that was signed, and of earlier sessions
+        self._ran_ns = 0  # when something happened in an engine last
         self._unowned_ns = 0  # since when own orders are nobody's
         self._halted_ns = 0
+        self._failures = 0  # of the disk before the halt
+        self._is_latched = False  # the halt of the last engine is on disk
         self._marks: list[tuple[int, tuple[int, ...]]] = []
         self._number: int | None = None
 
@@ -108,6 +126,9 @@ class Judge:
         engine = self._world.engine
         if engine is not None and orders:
             self._look_at_proofs(engine, orders)
+            self._look_at_books(orders)
+        elif orders:
+            self._look_at_emptiness(orders)
 
     # In the engine.
 
@@ -121,27 +142,54 @@ class Judge:
 
     def look_at_engine(self, process: EngineProcess) -> None:
         """Whether all is well inside it."""
-        engine = process.engine
+        engine, supervisor = process.engine, process.engine.supervisor
+        self._ran_ns = self._world.time.now_ns
         if engine.end is not None:
             raise Violation(Promise.ALIVE, f"the engine ended: {engine.end}")
+        if supervisor.halt is not None:
+            self._look_at_halt(process, supervisor.halt)
+        else:
+            self._is_latched, self._failures = False, process.disk.failures
         lane = process.lane
         if lane["ip_weight_e3"][0] < 0 or lane["messages_e3"][0] < 0 or lane["posts_in_flight"][0] < 0:
             spent = {name: int(lane[name][0]) for name in ("ip_weight_e3", "messages_e3", "posts_in_flight")}
             raise Violation(Promise.BUDGETS, f"a budget is overdrawn: {spent}")
-        if engine.supervisor.stage is not Stage.HALTED:
+        if supervisor.stage is not Stage.HALTED:
             self._halted_ns = 0
         elif not self._halted_ns:
             self._halted_ns = self._world.time.now_ns
 
+    def begins(self, process: EngineProcess) -> None:
+        """An engine was started just now."""
+        self._earlier_nonce = self._newest_nonce
+        if self._is_latched and process.engine.supervisor.halt is None:
+            raise Violation(Promise.LATCH, f"session {process.session} knows of no halt, and the one before was halted")
+
     def signs(self, process: EngineProcess, action: Action) -> None:
-        """The engine is about to send this."""
-        if process.engine.supervisor.stage is not Stage.HALTED or ActionKind(action.kind) in _ALWAYS:
+        """The engine has recorded what it is about to send."""
+        self._recorded += 1
+        if action.nonce <= self._earlier_nonce:
+            raise Violation(
+                Promise.NONCE, f"an earlier session had {self._earlier_nonce}, and {action.nonce} is not above it"
+            )
+        self._newest_nonce = max(self._newest_nonce, action.nonce)
+        if ActionKind(action.kind) in _ALWAYS:
             return
-        orders = process.engine.parts.brain.lane.orders.reshape(-1)
-        for order_id in action.order_ids:
-            found = orders[orders["order_id"] == order_id]
-            if len(found) and not bool(found["reduce_only"][0]):
-                raise Violation(Promise.HALTED, f"halted, it places order {order_id}: {action}")
+        lane = process.engine.parts.brain.lane
+        is_placed = np.isin(lane.orders["order_id"], action.order_ids) & (lane.orders["reduce_only"] == 0)
+        placed = lane.orders[is_placed]
+        if len(placed) and process.engine.supervisor.stage is Stage.HALTED:
+            raise Violation(Promise.HALTED, f"halted, it places order {placed['order_id'][0]}: {action}")
+        closable = -placed["side"] * lane.positions["position_lots"][np.nonzero(is_placed)[0]]
+        if np.any(placed["remaining_lots"] > closable):
+            self._look_at_reserves(process)
+
+    def leaves(self, payload: bytes) -> None:
+        """Something leaves the engine."""
+        if b'"action"' in payload:
+            self._left += 1
+            if self._left > self._recorded:
+                raise Violation(Promise.JOURNAL, f"it sends what it has not recorded: {payload[:200].decode()}")
 
     # What is looked at.
 
@@ -207,6 +255,48 @@ class Judge:
         for _, mark in orders:
             if mark.session == process.session and fates.is_done(mark.order_id):
                 raise Violation(Promise.PROOF, f"order {mark.order_id} is over by our books and rests at the exchange")
+
+    def _look_at_halt(self, process: EngineProcess, halt: Halt) -> None:
+        self._is_latched = process.disk.failures == self._failures
+        # The exchange's own nonsense is told, and halts: that is no mistake of ours.
+        is_nonsense = _NONSENSE in halt.reason and self._world.misfortune.counts[FaultKind.UNKNOWN_STATUS]
+        if halt.cause in _NEVER and not is_nonsense:
+            raise Violation(Promise.BOOKS, f"halted, {halt.cause.name.lower()}: {halt.reason}")
+        engine = process.engine
+        if engine.supervisor.stage is Stage.HALTED and engine.orders.gateway.gate.is_open:
+            raise Violation(Promise.HALTED, f"halted, and placements may leave: {halt.reason}")
+
+    def _look_at_reserves(self, process: EngineProcess) -> None:
+        """What a placement that leaves has left of each budget."""
+        lane, limits = process.lane[0], process.engine.parts.brain.limits[0]
+        part = 1000 // budgets.RESERVE_PART
+        posts_max = int(limits["posts_in_flight_max"])
+        left = {
+            "weight": int(lane["ip_weight_e3"]) - part * int(limits["ip_weight_per_minute"]),
+            "messages": int(lane["messages_e3"]) - part * int(limits["messages_per_minute"]),
+            "posts": posts_max - posts_max // budgets.RESERVE_PART - int(lane["posts_in_flight"]),
+            "actions": int(lane["address_allowance"]) - int(limits["address_reserve"]) - int(lane["address_actions"]),
+        }
+        for name, room in left.items():
+            if room < 0:
+                raise Violation(Promise.BUDGETS, f"a placement takes {-room} {name} of what is kept for cancels")
+
+    def _look_at_emptiness(self, orders: list[tuple[OrderRecord, Cloid]]) -> None:
+        """No engine lives, and orders do."""
+        watchdog = self._world.watchdog
+        if watchdog is None or watchdog.machine.state is not WatchdogState.EMPTY:
+            return
+        # Who has not heard the last of an engine may say it of what the engine said before.
+        if watchdog.machine.proven is not None and watchdog.knows(self._ran_ns):
+            proven = watchdog.machine.proven
+            raise Violation(Promise.EMPTY, f"none is left at block {proven.block_ms}, and there is {orders[0][1]}")
+
+    def _look_at_books(self, orders: list[tuple[OrderRecord, Cloid]]) -> None:
+        misfortune, now_ns = self._world.misfortune, self._world.time.now_ns
+        if misfortune.muted_ns and now_ns - misfortune.muted_ns > STALE_NS_MAX:
+            raise Violation(
+                Promise.STALE, f"{len(orders)} orders rest, and no book came for {STALE_NS_MAX / SECOND:.0f} s"
+            )
 
     # At ends.
 

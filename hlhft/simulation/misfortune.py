@@ -20,9 +20,12 @@ MILLE = 1000
 TOO_MANY, BAD_GATEWAY = 429, 502
 # What a mute stream is: a fault's size is a place here.
 STREAMS = (b"l2Book", b"bbo", b"trades", b"userFills", b"orderUpdates", b"activeAssetCtx")
+BOOK = STREAMS[0]
 EXPIRED = 1000
 CLOCK_OFFSET_NS_MAX = 1 * SECOND  # engine.clock_offset_ms_max
 RESTART_NS = 1 * SECOND  # between two tries to start an engine without an exchange
+# Over at once: it is dead until it is started again, and the others are to do without it meanwhile.
+_KILLS = frozenset({FaultKind.ENGINE_KILL, FaultKind.ENGINE_POWER_CUT})
 _Work = Callable[[Fault], None]
 
 
@@ -32,6 +35,7 @@ class Misfortune:
     def __init__(self, world: World, plan: Sequence[Fault]) -> None:
         self.counts: Counter[FaultKind] = Counter()
         self.changed_ns = 0  # when something began or ended last
+        self.muted_ns = 0  # since when no book comes; 0 while they do
         self._world = world
         self._is_over = False
         self._active: Counter[FaultKind] = Counter()
@@ -79,7 +83,7 @@ class Misfortune:
             return
         self.counts[fault.kind] += 1
         self._changed()
-        if fault.length_ns:
+        if fault.length_ns and fault.kind not in _KILLS:
             self._active[fault.kind] += 1
             self._world.time.at(self._world.time.now_ns + fault.length_ns, self._over, fault)
         work = self._begins.get(fault.kind)
@@ -116,6 +120,7 @@ class Misfortune:
                 weather.is_down = is_on or self._world.exchange.is_dead
             case FaultKind.MUTE:
                 weather.mutes = frozenset({STREAMS[size]}) if is_on else frozenset()
+                self.muted_ns = self._world.time.now_ns if weather.mutes & {BOOK} else 0
             case FaultKind.TEARS:
                 weather.tears = size / MILLE
             case FaultKind.REQUESTS_LOST:

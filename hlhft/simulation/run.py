@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import TracebackType
 
 from hlhft.hyperliquid.supervisor_table import Stage
 from hlhft.simulation.faults import Fault, FaultKind, plan
@@ -103,19 +105,36 @@ class Run:
         )
 
 
+class _Verdict:
+    """Puts the promise that broke within it into an outcome; whatever else is raised there broke inside the engine or
+    its watchdog, as nothing in a simulation raises by itself."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        self._outcome = outcome
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: TracebackType | None) -> bool:
+        if isinstance(error, Violation):
+            self._outcome.violation = error
+        elif isinstance(error, Exception):
+            last = traceback.extract_tb(trace)[-1]
+            where = f"{Path(last.filename).name}, line {last.lineno}, {last.name}"
+            self._outcome.violation = Violation(Promise.ALIVE, f"{type(error).__name__}: {error} ({where})")
+        return isinstance(error, Exception)
+
+
 def run(seed: int, span_ns: int, faults: Sequence[Fault] | None = None) -> Outcome:
     """One run, with the seed's own plan unless another is given; never raises Violation, but says it."""
     with tempfile.TemporaryDirectory(prefix="hlhft-simulation-", dir=MEMORY if MEMORY.is_dir() else None) as folder:
         one = Run(seed, Path(folder), plan(seed, span_ns) if faults is None else faults)
         outcome, world = one.outcome, one.world
         began_ns = world.time.now_ns
-        try:
+        with _Verdict(outcome):
             one.live(span_ns)
-        except Violation as violation:
-            outcome.violation = violation
-        finally:
-            if world.engine is not None:
-                world.engine.kill(loses=True)
+        if world.engine is not None:
+            world.engine.kill(loses=True)
         outcome.virtual_ns = world.time.now_ns - began_ns
         outcome.events, outcome.actions = world.judge.events, world.judge.actions
         outcome.faults = world.misfortune.counts

@@ -16,10 +16,10 @@ PROCESSES_MAX = 256
 AHEAD = 4  # runs that wait for each process
 
 
-def run_quietly(seed: int, span_ns: int) -> Outcome:
+def run_quietly(seed: int, span_ns: int, faults: Sequence[Fault] | None = None) -> Outcome:
     """One run without its logs: an engine says a lot about a network that fails."""
     logging.disable(logging.CRITICAL)
-    return run(seed, span_ns)
+    return run(seed, span_ns, faults)
 
 
 def outcomes(seeds: Sequence[int], span_ns: int, *, processes: int) -> Iterator[Outcome]:
@@ -40,7 +40,7 @@ def smallest(outcome: Outcome, plan: Sequence[Fault], span_ns: int) -> tuple[Fau
     promise = outcome.violation.promise
 
     def fails(some: Sequence[Fault]) -> bool:
-        again = run(outcome.seed, span_ns, some).violation
+        again = run_quietly(outcome.seed, span_ns, some).violation
         return again is not None and again.promise is promise
 
     return shrink(plan, fails)

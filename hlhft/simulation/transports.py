@@ -15,15 +15,19 @@ _OK = 200
 
 
 class SimulatedTransport:
-    """A socket at a time of one connection machine, in place of `hlhft.live.transport.Transport`."""
+    """A socket at a time of one connection machine, in place of `hlhft.live.transport.Transport`; `leaves` hears of all
+    that is sent."""
 
-    def __init__(self, told: Told, network: Network, host: Host, label: str) -> None:
+    def __init__(
+        self, told: Told, network: Network, host: Host, label: str, leaves: Callable[[bytes], None] = lambda data: None
+    ) -> None:
         self.settings = TransportSettings()
         self.connection: Connection | None = None
         self._told = told
         self._network = network
         self._host = host
         self._label = label
+        self._leaves = leaves
 
     @property
     def waiting_bytes(self) -> int:
@@ -41,6 +45,7 @@ class SimulatedTransport:
         one = self.connection
         if one is None or one.socket != socket or one.near_is_over or not one.is_open:
             return False
+        self._leaves(bytes(payload))
         one.send(bytes(payload))
         return True
 
@@ -58,17 +63,21 @@ class SimulatedTransport:
 
 
 class SimulatedHttp:
-    """Requests of one process, in place of `hlhft.live.http.Http`."""
+    """Requests of one process, in place of `hlhft.live.http.Http`; `leaves` hears of all that is sent."""
 
-    def __init__(self, network: Network, host: Host, label: str) -> None:
+    def __init__(
+        self, network: Network, host: Host, label: str, leaves: Callable[[bytes], None] = lambda data: None
+    ) -> None:
         self.under_way = 0
         self._network = network
         self._host = host
         self._label = label
+        self._leaves = leaves
 
     def post(self, path: str, body: bytes, told: Callable[[Answer], None]) -> None:
         """Posts a body, and tells what comes back: once, and never within this call."""
         time, network = self._network.time, self._network
+        self._leaves(body)
         is_told = [False]
         self.under_way += 1
 

@@ -59,6 +59,8 @@ class WatchdogProcess:
         self.transport = SimulatedTransport(self, world.network, self.host, LABEL)
         self._sockets = 0
         self._beats: list[bytes] = []  # that came while it stood still
+        self._began_ns = world.time.now_ns
+        self._beat_ns = 0  # when the newest beat was carried
         self._heard_ns = 0
         self._timers: dict[TimerName, Any] = {}
         self._feed(Start())
@@ -96,7 +98,12 @@ class WatchdogProcess:
             return
         beat = self._gate.read(message, self.host.now_ns() // MS)
         if isinstance(beat, Beat) and not self.host.is_dead:
+            self._beat_ns = beat.time_ms * MS
             self._feed(Heard(beat))
+
+    def knows(self, ran_ns: int) -> bool:
+        """Whether it has heard the end of an engine that did something at this time last, or began after it."""
+        return self._began_ns > ran_ns or self._beat_ns > ran_ns - SECOND
 
     # The socket.
 

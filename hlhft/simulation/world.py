@@ -37,7 +37,7 @@ class World:
         self.engine_wall, self.watchdog_wall = Wall(self.time), Wall(self.time)
         self._beats = _generator(seed, "beats")
         path = folder / "config.toml"
-        path.write_text(config_text(ACCOUNT))
+        path.write_text(config_text(ACCOUNT, _generator(seed, "settings")))
         self.config = load(path, {}).config
         self.cap_micro = limit_values(self.config)["position_notional_micro_max"]
         self.engine: EngineProcess | None = None
@@ -54,6 +54,7 @@ class World:
         """A new session."""
         assert self.engine is None, "one at a time"
         self.engine = EngineProcess(self)
+        self.judge.begins(self.engine)
 
     def start_watchdog(self) -> None:
         """One that knows nothing of before."""

@@ -10,16 +10,20 @@ import pytest
 from hlhft.hyperliquid.backoff import BackoffSettings, Budget
 from hlhft.hyperliquid.cloids import Cloid
 from hlhft.hyperliquid.nonces import NonceAllocator
+from hlhft.hyperliquid.packing import ActionKind
 from hlhft.hyperliquid.reconcile_events import CancelLeftovers, Leftover
 from hlhft.live import leftovers as module
 from hlhft.live.clock import Clock
 from hlhft.live.http import Answer, Http
 from hlhft.live.hub import Hub
+from hlhft.live.journal.records import HTTP_LANE, Action
 from hlhft.live.keeper import Keeper
 from hlhft.live.leftovers import WAITING_MAX, Leftovers
 from hlhft.live.timers import Timers
 from tests.live.engines import ETH, OWNER, Exchange, Owner, Trader, until
 from tests.live.watched import signer_of
+
+RECORDED: list[Action] = []  # of all tests
 
 
 class Lost(Http):
@@ -49,7 +53,10 @@ def made(http: Http, *, mark: int = 2**62) -> tuple[Leftovers, Hub, NonceAllocat
     hub = Hub(
         clock=clock, timers=Timers(loop, clock), http=http, keeper=Keeper(loop), connects=Budget(9), messages=Budget(9)
     )
-    return Leftovers(hub, signer_of(254), nonces, mainnet=False, vault_address=None), hub, nonces
+    there = Leftovers(
+        hub, signer_of(254), nonces, mainnet=False, vault_address=None, record=RECORDED.append
+    )  # fmt: skip
+    return there, hub, nonces
 
 
 def orders_of(owner: Owner) -> CancelLeftovers:
@@ -83,6 +90,7 @@ def test_they_are_cancelled_even_when_the_first_answer_is_lost(
 
 def test_a_venue_that_does_not_answer_is_asked_after_waits_that_grow(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[bytes] = []
+    before = len(RECORDED)
 
     async def work() -> None:
         http = Http("http://127.0.0.1:1")
@@ -91,6 +99,7 @@ def test_a_venue_that_does_not_answer_is_asked_after_waits_that_grow(monkeypatch
 
         def post(path: str, body: bytes, told: Any) -> None:
             asked.append(body)
+            assert len(RECORDED) == before + len(asked), "recorded before it is sent"
             told(Answer(None, "HTTP 502", 502))
 
         def wait(owner: str, name: str, at_ns: int) -> None:
@@ -103,6 +112,7 @@ def test_a_venue_that_does_not_answer_is_asked_after_waits_that_grow(monkeypatch
         for _ in range(9):
             there._fired(str(nonce), 0)
         assert len(set(asked)) == 1 and len(asked) == 10, "the same bytes"
+        assert set(RECORDED[before:]) == {Action(nonce, 0, 0, 0, int(ActionKind.CANCEL_BY_CLOID), HTTP_LANE, (5,))}
         assert waits[0] < 250_000_000 and waits[-1] > 10_000_000_000
         hub.keeper.close()
         await http.close()
