@@ -36,9 +36,10 @@ EXPOSURE_TOLERANCE = 10  # hlhft.core.risk.NOTIONAL_TOLERANCE: the price alone m
 MARK_MEMORY_NS = 120 * SECOND  # a limit in money was checked at a mark no older than this
 SIGNERS = {"engine": ENGINE, "watchdog": WATCHDOG}
 STALE_NS_MAX = 35 * SECOND  # risk.feed_age_ms_max, and to cancel what rests
-# Only what somebody else does to the account may lead to these, and nobody does.
+# Only what somebody else does to the account may lead to these.
 _NEVER = frozenset({HaltCause.DISAGREEMENT, HaltCause.NONCES})
 _NONSENSE = "unrecognised status"
+TOUCHED_NS_MAX = 75 * SECOND  # two comparisons with the account, engine.reconcile_ms, and what they take
 # What the exchange refuses by a rule that we know: it was not to be sent at all (venue reference sections 4 and 7).
 KNOWN_RULES = (
     b"Order has invalid price", b"Order has invalid size", b"tick size", b"minimum value of", b"cumulative requests",
@@ -69,6 +70,7 @@ class Promise(StrEnum):
     ALIVE = "nothing breaks inside the engine"
     CONVERGES = "once all faults are over it trades again, or is flat"
     AGREES = "engine and exchange name the same orders and positions"
+    FOREIGN = "no order of others is touched"
     PROFIT = "the parts of the profit sum to the change in equity"
 
 
@@ -106,6 +108,7 @@ class Judge:
         self.actions += label == "engine"
         if request["action"]["type"] == "noop":
             return
+        self._look_at_targets(label, request["action"])
         known = self._signed.setdefault((label, request["nonce"]), request["signature"])
         if known != request["signature"]:
             raise Violation(Promise.NONCE, f"{label} signed two actions with the nonce {request['nonce']}")
@@ -202,11 +205,24 @@ class Judge:
                 found.append((order, mark))
         return found
 
+    def _look_at_targets(self, label: str, action: dict[str, Any]) -> None:
+        """Whose orders an action ends."""
+        targets = [one["o"] for one in action.get("cancels", ()) if "o" in one]
+        if not targets:
+            return
+        foreign = {number for _, number in self._world.exchange.shocks.foreign()}
+        for number in targets:
+            if number in foreign:
+                raise Violation(Promise.FOREIGN, f"{label} cancels order {number}, which is not ours")
+
     def _look_at_owners(self, orders: list[tuple[OrderRecord, Cloid]]) -> None:
         world = self._world
         session = 0 if world.engine is None else world.engine.session
         now_ns = world.time.now_ns
         unowned = [mark for _, mark in orders if mark.session != session]
+        if unowned and world.engine is not None and world.settings.leftovers == "adopt":
+            adopted = world.engine.orders()
+            unowned = [mark for mark in unowned if mark.number() not in adopted]
         if not unowned:
             self._unowned_ns = 0
         elif not self._unowned_ns:
@@ -230,11 +246,13 @@ class Judge:
         world = self._world
         marks = tuple(int(mark) for mark in world.exchange.marks())
         now_ns = world.time.now_ns
+        touched_ns = world.exchange.shocks.touched_ns
         if not self._marks or self._marks[-1][1] != marks:
             self._marks.append((now_ns, marks))
         while len(self._marks) > 1 and self._marks[1][0] < now_ns - MARK_MEMORY_NS:
             del self._marks[0]
-        if not orders:
+        # What somebody else trades is found when the account is compared; then it halts.
+        if not orders or (touched_ns and now_ns - touched_ns < TOUCHED_NS_MAX):
             return
         for row, lots in enumerate(world.exchange.positions()):
             buys = sum(order.lots for order, _ in orders if order.row == row and order.side > 0)
@@ -260,7 +278,8 @@ class Judge:
         self._is_latched = process.disk.failures == self._failures
         # The exchange's own nonsense is told, and halts: that is no mistake of ours.
         is_nonsense = _NONSENSE in halt.reason and self._world.misfortune.counts[FaultKind.UNKNOWN_STATUS]
-        if halt.cause in _NEVER and not is_nonsense:
+        is_touched = halt.cause is HaltCause.DISAGREEMENT and self._world.exchange.shocks.touched_ns > 0
+        if halt.cause in _NEVER and not is_nonsense and not is_touched:
             raise Violation(Promise.BOOKS, f"halted, {halt.cause.name.lower()}: {halt.reason}")
         engine = process.engine
         if engine.supervisor.stage is Stage.HALTED and engine.orders.gateway.gate.is_open:

@@ -52,6 +52,9 @@ class Misfortune:
             FaultKind.ROTATION: self._rotate,
             FaultKind.CLOCK_STEP: self._leap,
             FaultKind.OPERATOR_HALT: self._halt,
+            FaultKind.UPGRADE: self._kill_exchange,
+            FaultKind.DELISTING: self._kill_exchange,
+            **world.exchange.shocks.begins,
         }
         self._ends: dict[FaultKind, _Work] = {
             FaultKind.ENGINE_FREEZE: self._thaw_engine,
@@ -60,6 +63,9 @@ class Misfortune:
             FaultKind.SLOW_READER: lambda fault: self._read(reads=True),
             FaultKind.CLOCK_STEP: lambda fault: world.engine_wall.set_right(),
             FaultKind.OPERATOR_HALT: self._resume,
+            FaultKind.UPGRADE: self._upgrade,
+            FaultKind.DELISTING: self._delist,
+            **world.exchange.shocks.ends,
         }
         start_ns = world.time.now_ns
         for fault in plan:
@@ -69,6 +75,12 @@ class Misfortune:
     def is_calm(self) -> bool:
         """Whether no fault is under way."""
         return not self._active
+
+    @property
+    def may_start(self) -> bool:
+        """Whether the look before a start of an engine finds the exchange and a clock that is right."""
+        is_there = not self._world.exchange.is_dead and not self._world.network.weather.is_down
+        return is_there and abs(self._world.engine_wall.error_ns) <= CLOCK_OFFSET_NS_MAX
 
     def end(self) -> None:
         """Whatever is under way is over, and nothing comes any more."""
@@ -143,6 +155,8 @@ class Misfortune:
                 mischief.answers_twice = is_on
             case FaultKind.BATCH_ERROR:
                 mischief.batch_error = is_on
+            case FaultKind.SLOW_CANCELS:
+                mischief.cancels_late_ns = size * MS
             case FaultKind.UNKNOWN_STATUS:
                 mischief.unknown_status = is_on
             case FaultKind.DISK_FULL if engine is not None:
@@ -172,10 +186,8 @@ class Misfortune:
     def _start_engine(self) -> None:
         """Starts one; without an answer from the exchange it ends before it has done anything, and is started again."""
         self._changed()
-        if self._world.exchange.is_dead or self._world.network.weather.is_down:
+        if not self.may_start:
             self._restart_engine(RESTART_NS)
-        elif abs(self._world.engine_wall.error_ns) > CLOCK_OFFSET_NS_MAX:
-            self._restart_engine(RESTART_NS)  # as the look before a start refuses
         elif self._world.engine is None:
             self._world.start_engine()
 
@@ -213,6 +225,16 @@ class Misfortune:
         if self._world.exchange.is_dead:
             self._world.return_exchange()
             self._world.network.weather.is_down = bool(self._active[FaultKind.PARTITION])
+
+    def _upgrade(self, fault: Fault) -> None:
+        if self._world.exchange.is_dead:
+            self._world.exchange.upgrade(fault.size * SECOND)
+        self._return_exchange(fault)
+
+    def _delist(self, fault: Fault) -> None:
+        if self._world.exchange.is_dead:
+            self._world.exchange.delist(fault.size)
+        self._return_exchange(fault)
 
     # Connections.
 

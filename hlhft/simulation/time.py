@@ -9,7 +9,7 @@ import heapq
 from collections.abc import Callable
 from typing import Any
 
-START_NS = 1_790_000_000_000_000_000
+START_NS = 1_790_002_620_000_000_000  # three minutes before a full hour, when funding is paid
 MS = 1_000_000
 SECOND = 1_000_000_000
 
