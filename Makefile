@@ -24,7 +24,7 @@ READY := .venv/.ready-$(INSTALLED)
 READY_ALPHA := .venv/.alpha-$(INSTALLED)
 endif
 
-.PHONY: help install install-alpha demo demo-backtest exchange test test-alpha end-to-end coverage bench bench-short bench-flow bench-alpha day soak fuzz simulate lint types format docs clean
+.PHONY: help install install-alpha demo demo-backtest exchange test test-alpha test-browser end-to-end coverage bench bench-short bench-flow bench-alpha day soak soak-markets fuzz simulate lint types format docs clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -66,10 +66,13 @@ exchange: $(READY) ## Serve an exchange on this machine (ARGUMENTS='--coins BTC 
 	@$(RUN) -m hlhft exchange $(ARGUMENTS)
 
 test: $(READY) ## Run the tests (ARGUMENTS='-k book' passes options on)
-	@$(RUN) -m pytest --numprocesses=2 --dist=loadfile -m 'not processes and not alpha' $(ARGUMENTS)
+	@$(RUN) -m pytest --numprocesses=2 --dist=loadfile -m 'not processes and not alpha and not browser' $(ARGUMENTS)
 
 test-alpha: $(READY_ALPHA) ## Run the tests of models and policies: training, truth test, inference
 	@$(RUN) -m pytest --numprocesses=2 --dist=loadfile -m alpha $(ARGUMENTS)
+
+test-browser: $(READY) ## Open the pages of reports in headless Chromium (Debian's chromium and chromium-driver)
+	@$(RUN) -m pytest --numprocesses=2 --dist=load -m browser $(ARGUMENTS)
 
 end-to-end: $(READY) ## Run the tests of whole processes: conformance, engines that trade and are killed
 	@$(RUN) -m pytest --numprocesses=2 --dist=loadfile -m 'processes and not alpha' $(ARGUMENTS)
@@ -92,13 +95,16 @@ bench-alpha: $(READY_ALPHA) ## Measure models, environment and inference, and wr
 day: $(READY) ## Run a day of four coins through the exchange (ARGUMENTS='--hours 1')
 	@$(RUN) tests/bench/day.py $(ARGUMENTS)
 
-soak: $(READY) ## Quote fifty markets with a real engine (ARGUMENTS='--minutes 30')
+soak-markets: $(READY) ## Quote fifty markets with a real engine (ARGUMENTS='--minutes 30')
 	@$(RUN) tests/bench/soak.py $(ARGUMENTS)
 
 fuzz: $(READY) ## Throw a hundred thousand inputs at the exchange (ARGUMENTS='--inputs 1000000 --seed 2')
 	@$(RUN) -m tests.exchange.fuzz_run --coverage $(ARGUMENTS)
 
-simulate: $(READY) ## Run bad days in virtual time and prove that the promises hold (ARGUMENTS='--seeds 1000 --hours 1')
+simulate: $(READY) ## Run bad days in virtual time and prove that the promises hold (ARGUMENTS='--seeds 100 --hours 0.17')
+	@$(RUN) -m hlhft simulate $(ARGUMENTS)
+
+soak: $(READY) ## The same for as long as it is given, with a line of what ran in simulated.jsonl (ARGUMENTS='--seeds 1000')
 	@$(RUN) -m hlhft simulate --tally simulated.jsonl $(ARGUMENTS)
 
 lint: $(READY) ## Check style and formatting

@@ -45,6 +45,10 @@ STOPPING = (signal.SIGTERM, signal.SIGHUP)  # the last one comes when the termin
 @click.option(
     "--output", type=click.Path(path_type=Path), metavar="FOLDER", help="Where it goes.  [default: runs/demo-TIME]"
 )
+@click.option(
+    "--metrics-port", type=click.IntRange(0, 65535), default=0, show_default=True, metavar="PORT",
+    help="Where Prometheus may ask for metrics, on this machine; 0: any free port, which is shown.",
+)  # fmt: skip
 @click.option("--no-screen", is_flag=True, help="Show a line now and then in place of the screen.")
 @click.option("--json", "as_json", is_flag=True, help="Print the results as one JSON object, and nothing else.")
 def command(
@@ -56,13 +60,14 @@ def command(
     model: Path | None,
     seed: int,
     output: Path | None,
+    metrics_port: int,
     no_screen: bool,
     as_json: bool,
 ) -> int:
     """Start an exchange, a watchdog and an engine on this machine, quote for a minute, and report what it made.
 
-    They are the processes of `hlhft exchange`, `watchdog` and `run`, with settings, keys and logs in a folder of their
-    own; no real money and no network is touched. Ctrl-C ends it in order, too.
+    They are the processes of `hlhft exchange`, `watchdog`, `run` and `exporter`, with settings, keys and logs in a
+    folder of their own; no real money and no network is touched. Ctrl-C ends it in order, too.
 
     Ends with exit code 0 when the exchange says that no order is left, else 5; with 4 when the engine halted.
     """
@@ -75,7 +80,7 @@ def command(
     _check(folder)
     plan = Plan(
         folder=folder.absolute(), coins=names, seed=seed, strategy=strategy, params=_numbers(params),
-        features=None if model is None else _features(model),
+        features=None if model is None else _features(model), metrics_port=metrics_port,
     )  # fmt: skip
     with stops_as_ctrl_c(), held(plan, lambda line: click.echo(line, err=True)) as demo:
         if model is not None:
@@ -179,7 +184,8 @@ def _show(results: Results, plan: Plan, ending: Ending) -> None:
     for part in summary(results):
         console.print(part)
     left = "the exchange lists none of its orders" if ending.is_empty else "ORDERS MAY BE LEFT"
-    console.print(f"Ended: {left}; engine {ending.engine}, watchdog {ending.watchdog}")
+    codes = f"engine {ending.engine}, watchdog {ending.watchdog}, exporter {ending.exporter}"
+    console.print(f"Ended: {left}; {codes}")
     console.print(
         f"Report: [bold]{plan.folder / 'report' / 'report.html'}[/]   [dim]settings, logs, journal in {plan.folder}[/]"
     )

@@ -39,7 +39,10 @@ def _journal_at(path: Path) -> Path | None:
     from hlhft.cli.report import journal_of
     from hlhft.live.journal.segments import files, parse_name
 
-    journal = journal_of(path)
-    if journal.is_dir():
-        return journal if files(journal) else None
-    return journal if journal.is_file() and parse_name(journal.name) is not None else None
+    try:
+        journal = journal_of(path)
+        if journal.is_dir():
+            return journal if files(journal) else None
+        return journal if journal.is_file() and parse_name(journal.name) is not None else None
+    except PermissionError:
+        return None  # whoever reads it says so

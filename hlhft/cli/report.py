@@ -1,13 +1,14 @@
-"""`hlhft report`: where each dollar of a session came from, as a page and as figures."""
+"""`hlhft report`: where each dollar of a session, or of an account's past, came from, as a page and as figures."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from hlhft.cli.errors import CommandError, ExitCode
+from hlhft.cli.report_venue import PastOptions, report_past, with_venue
 
 if TYPE_CHECKING:
     from hlhft.report.results import Results
@@ -16,7 +17,7 @@ RUN_FILES = ("run.json", "results.json")  # of a folder that a backtest or a dem
 
 
 @click.command()
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("path", type=click.Path(path_type=Path), required=False)
 @click.option("--session", type=click.IntRange(min=1), help="Session of the journal.  [default: the newest]")
 @click.option(
     "--output", type=click.Path(path_type=Path), metavar="FOLDER", help="Where it goes.  [default: runs/NAME-session-N]"
@@ -25,14 +26,31 @@ RUN_FILES = ("run.json", "results.json")  # of a folder that a backtest or a dem
     "--compare", is_flag=True, help="Simulate the same time by two queue models, and set what filled beside it."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON object, and nothing else.")
-def command(path: Path, *, session: int | None, output: Path | None, compare: bool, as_json: bool) -> None:
+@with_venue
+def command(
+    path: Path | None, *, session: int | None, output: Path | None, compare: bool, as_json: bool, **past: Any
+) -> None:
     """Say what a session made and of what, from its journal: PATH is an engine's state folder, its journal, one of the
     journal's files, or a demo's folder.
 
     The session is stepped over once more, so it can be of an engine that still runs. The report is one HTML file that
     opens offline, with the same figures beside it as JSON and Parquet. Of the folder of a backtest, which has its
     report already, the verdict is told.
+
+    Without PATH, --venue asks the venue for all that an account did, whoever placed its orders, and says where each
+    dollar of it came from and what does not fit; --history makes that report again from what was saved. Asked again
+    into the same folder, what is new is added. Ctrl-C ends it early and reports what was told.
     """
+    asked = PastOptions(**past)
+    if asked.is_wanted:
+        if path is not None or session is not None or compare:
+            raise click.UsageError("--venue and --history are of an account: leave PATH, --session and --compare out.")
+        show(*report_past(asked, output, as_json=as_json), as_json=as_json)
+        return
+    if path is None:
+        raise click.UsageError("Missing argument 'PATH', or --venue with an account's address.")
+    if asked != PastOptions():
+        raise click.UsageError("--address, --from and the like go with --venue or --history: give one of them.")
     if not path.exists():
         raise CommandError(
             f"{path}: there is no such folder or file, give one of an engine, a demo or a run", ExitCode.DATA

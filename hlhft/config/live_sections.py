@@ -242,6 +242,13 @@ class Watchdog(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             "an engine whose breaker tripped has this long to cancel by itself", ge=200, le=60_000, scale=MS
         ),
     ] = 5000  # fmt: skip
+    waiting_grace_ms: Annotated[
+        float,
+        _setting(
+            "an engine that lives and does not agree with the venue, as it starts or is cut off, has this long; then "
+            "what rests is cancelled for it, and positions stay", ge=1000, le=600_000, scale=MS,
+        ),
+    ] = 10_000  # fmt: skip
     flatten: Annotated[bool, _setting("whether positions are closed at market, too, for an engine that is gone")] = (
         False
     )

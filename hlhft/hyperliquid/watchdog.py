@@ -1,8 +1,9 @@
 """The watchdog as a pure machine: `on(event, now_ns)` gives the effects that a shell performs, in order.
 
-It hears the engine's heartbeat. When that is lost, or the engine says that it cancels and does not finish, it cancels
-the engine's orders with a key and over a connection of its own, and goes on until it is proven that none is left
-(`hlhft.hyperliquid.watchdog_sweep`). What is true of it, in all its states:
+It hears the engine's heartbeat. When that is lost, or the engine says that it cancels and does not finish, or lives and
+does not come to agree with the venue, it cancels the engine's orders with a key and over a connection of its own, and
+goes on until it is proven that none is left (`hlhft.hyperliquid.watchdog_sweep`). What is true of it, in all its
+states:
 
 - It never cancels while the engine beats and is well: a beat moves the deadline, and a deadline that is met late, as
   this process itself stood still, is given once more.
@@ -53,6 +54,8 @@ DERIVED_MAX = 8  # events that one event may lead to
 
 _WATCHED = frozenset({State.ARMED, State.GRACE, State.RETURNING})
 _WITH_GRACE = frozenset({State.GRACE, State.RETURNING})
+# What an engine does that is to be over within a grace, whatever orders it has.
+_TAKES_A_WHILE = frozenset({EngineState.STARTING, EngineState.FLATTENING})
 _LOOKING = frozenset({State.WAITING, State.EMPTY})
 # Positions are closed when the engine was lost, not when an operator or the engine wanted to keep them.
 _FLATTENING = frozenset({Event.SILENT, Event.OVERDUE, Event.ORPHANED, Event.FOUND})
@@ -85,6 +88,7 @@ class Watchdog:
         self._beat: Beat | None = None  # the newest
         self._lost = (0, 0)  # session and reconciliation of the engine when it was lost
         self._back = 0  # beats in a row since
+        self._has_waited = False  # the sweep is for an engine that lives and does not agree with the venue
         self._is_forgiven = False  # a late deadline was given once more
         self._grace: EngineState | None = None  # what the grace is for
         self._expected_by_ns = 0  # the first beat, since the start
@@ -170,13 +174,15 @@ class Watchdog:
 
     def _hear(self, beat: Beat) -> None:
         self.counters["beats"] += 1
-        is_in_row = beat.state in MAKES_ORDERS and self._now_ns - self.heard_ns <= self.settings.silence_ns
-        self._back = self._back + 1 if is_in_row else int(beat.state in MAKES_ORDERS)
+        # One that was swept because it did not agree is back once it does.
+        is_back = beat.state in MAKES_ORDERS and not (self._has_waited and beat.state is EngineState.STARTING)
+        is_in_row = is_back and self._now_ns - self.heard_ns <= self.settings.silence_ns
+        self._back = self._back + 1 if is_in_row else int(is_back)
         self.heard_ns = self._now_ns
         self._beat = beat
         if beat.state is EngineState.STOPPED:
             self._run(Event.STOPPED)
-        elif beat.state is EngineState.FLATTENING or (beat.state not in MAKES_ORDERS and beat.orders != 0):
+        elif beat.state in _TAKES_A_WHILE or (beat.state not in MAKES_ORDERS and beat.orders != 0):
             self._run(Event.UNFINISHED)
         else:
             self._run(Event.WELL)
@@ -337,9 +343,11 @@ class Watchdog:
         if self._grace is beat.state:
             return
         self._grace = beat.state
-        is_flattening = beat.state is EngineState.FLATTENING
-        grace_ns = self.settings.flatten_grace_ns if is_flattening else self.settings.halt_grace_ns
-        self._due[TimerName.GRACE] = self._now_ns + grace_ns
+        graces_ns = {
+            EngineState.STARTING: self.settings.waiting_grace_ns,
+            EngineState.FLATTENING: self.settings.flatten_grace_ns,
+        }
+        self._due[TimerName.GRACE] = self._now_ns + graces_ns.get(beat.state, self.settings.halt_grace_ns)
 
     def _end_grace(self) -> None:
         self._due.pop(TimerName.GRACE, None)
@@ -354,7 +362,9 @@ class Watchdog:
             self._lost = (beat.session, beat.reconciliation)
         self._back = self._looks = 0
         self.proven = None
-        flatten = self._cause in _FLATTENING
+        self._has_waited = self._grace is EngineState.STARTING and self._cause is Event.OVERDUE
+        # Whoever lives and is cut off from the venue is not lost: its positions stay.
+        flatten = self._cause in _FLATTENING and not self._has_waited
         self._sweep.begin(Mode.CANCEL, self._now_ns, bound_ms=self._bound_ms(), flatten=flatten)
 
     def _bound_ms(self) -> int:
@@ -375,7 +385,8 @@ class Watchdog:
     def _extend(self) -> None:
         beat = self._beat
         assert beat is not None, "proof takes longer for a beat"
-        is_making = beat.state in MAKES_ORDERS
+        # While it starts it sends nothing; what it may send once it trades is its own, and it is back then.
+        is_making = beat.state in MAKES_ORDERS and not (self._has_waited and beat.state is EngineState.STARTING)
         self._sweep.extend(self._bound_of_living_ms(beat) if is_making else beat.last_expiry_ms)
 
     def _hold_switch(self) -> None:

@@ -35,6 +35,7 @@ class WatchdogSettings:
     silence_ns: int = 1500 * MILLISECOND_NS
     start_ns: int = 5 * SECOND_NS  # for the first beat, before orders that stand are orphans
     halt_grace_ns: int = 5 * SECOND_NS  # for an engine that cancels
+    waiting_grace_ns: int = 10 * SECOND_NS  # for one that lives and does not agree with the venue
     flatten_grace_ns: int = 60 * SECOND_NS  # for one that closes its positions
     returns: int = 3  # beats in a row from an engine that was lost, before cancelling ends
     look_ns: int = 60 * SECOND_NS  # from one look for own orders to the next, without an engine
@@ -86,7 +87,7 @@ class ReportCode(StrEnum):
 
     HEARD = "the engine is heard"
     SILENT = "the engine is silent"
-    OVERDUE = "the engine said that it cancels, and has not finished"
+    OVERDUE = "the engine has not finished in time what it said it does"
     STOPPED = "the engine has stopped"
     ORPHANS = "own orders stand and no engine is heard"
     SWEEP = "a sweep was asked for"

@@ -14,7 +14,7 @@ class State(StrEnum):
     IDLE = "idle"  # not started
     WAITING = "waiting"  # no beat was heard yet
     ARMED = "armed"  # the engine is alive and answers for its orders
-    GRACE = "grace"  # it is alive and says that it cancels; it has a while for that
+    GRACE = "grace"  # it is alive and starts, waits for the venue, cancels or closes; it has a while for that
     CANCELLING = "cancelling"  # the engine's orders are being cancelled, until it is proven that none is left
     EMPTY = "empty"  # that was proven; it is looked again now and then
     RETURNING = "returning"  # the engine beats again, and has not reconciled since: it answers for its orders

@@ -1,9 +1,10 @@
-"""A rehearsal of live trading on this machine: an exchange, a watchdog and an engine, each a process of its own.
+"""A rehearsal of live trading on this machine: an exchange, a watchdog, an engine and the exporter of their metrics,
+each a process of its own.
 
 The same commands as a user runs, with settings in a file that a user could run again. The exchange tells where it
 listens and which test account has money; that account's key approves two API wallets made for the occasion, one for the
 engine and one for the watchdog. The end is in order: the engine stops and proves itself empty, then the watchdog, then
-the exchange is asked once more, then it goes.
+the exporter, then the exchange is asked once more, then it goes.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import contextlib
 import os
 import secrets
 import shutil
+import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -42,6 +44,7 @@ COMPILING_S = 5.0  # what takes longer compiles, or the machine is busy
 COMPILING = "Still starting: the first time, hlhft compiles for this machine, which takes a minute or so"
 STOP_S = 30.0
 EMPTY_TRIES = 3
+LOOPBACK = "127.0.0.1"
 _POLL_S = 0.1
 
 Say = Callable[[str], None]
@@ -64,7 +67,8 @@ class Ready(msgspec.Struct, frozen=True):
 class Plan:
     """A demo: where its files go, what is traded, and the settings over the defaults.
 
-    `features`: of the model whose `hlhft alpha` the engine tells rows and listens to; None: of none.
+    `features`: of the model whose `hlhft alpha` the engine tells rows and listens to; None: of none. `metrics_port`:
+    where Prometheus may ask, on this machine only; 0: any that is free.
     """
 
     folder: Path
@@ -73,6 +77,7 @@ class Plan:
     strategy: str = "glft"
     params: dict[str, float] = field(default_factory=dict)
     features: FeatureSchema | None = None
+    metrics_port: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +86,7 @@ class Ending:
 
     engine: int  # exit codes
     watchdog: int
+    exporter: int
     open_orders: int | None
     account_usdc: float | None
 
@@ -101,6 +107,7 @@ class Demo:
         self._sockets = sockets
         self._say = say
         self._ready: Ready | None = None
+        self._metrics_port = plan.metrics_port
 
     @property
     def journal(self) -> Path:
@@ -112,8 +119,13 @@ class Demo:
         """The file of the settings, for commands beside it."""
         return self.plan.folder / "settings.toml"
 
+    @property
+    def metrics(self) -> str:
+        """Where Prometheus may ask, once it has begun."""
+        return f"http://{LOOPBACK}:{self._metrics_port}/metrics"
+
     def begin(self) -> None:
-        """Starts all three, and returns when the engine answers. Raises DemoError."""
+        """Starts all four, and returns when the engine and the exporter answer. Raises DemoError, OSError."""
         folder, plan = self.plan.folder, self.plan
         self._say("Starting an exchange on this machine")
         ready_file = folder / "exchange.json"
@@ -129,10 +141,17 @@ class Demo:
         self._ready = ready
         self._say(f"It answers at {ready.url}; approving API wallets for the engine and its watchdog")
         settings = self.settings
+        self._metrics_port = self._metrics_port or _free_port()
         settings.write_text(as_toml(Loaded(self._settings(ready), {})), encoding="utf-8")
-        self._say("Starting the watchdog and the engine")
+        self._say("Starting the watchdog, the engine, and the exporter of their metrics")
         self._start("watchdog", "--config", str(settings))
-        self._wait_for_engine(self._start("run", "--config", str(settings)))
+        engine = self._start("run", "--config", str(settings))
+        exporter_file = folder / "exporter.json"
+        exporter = self._start("exporter", "--config", str(settings), "--ready-file", str(exporter_file))
+        self._wait_for_engine(engine)
+        if not exporter.wait_for(exporter_file, within_s=START_S):
+            raise _failed(exporter, "did not begin to answer")
+        self._say(f"Metrics for Prometheus are at {self.metrics}")
 
     def status(self, client: ControlClient) -> Status:
         """What the engine says of itself. Raises DemoError when one of the processes ended, with its last words."""
@@ -145,14 +164,18 @@ class Demo:
             raise DemoError(str(error)) from None
 
     def end(self) -> Ending:
-        """Stops the engine, the watchdog, and the exchange once it said what is left. Can be called once."""
-        exchange, watchdog, engine = self.children
+        """Stops the engine, watchdog and exporter, then the exchange once it said what is left. Can be called once."""
+        exchange, watchdog, engine, exporter = self.children
         self._say("Stopping the engine: it cancels its orders and proves that none is left")
         engine_code = engine.stop(within_s=STOP_S)
         watchdog_code = watchdog.stop(within_s=STOP_S)
+        exporter_code = exporter.stop(within_s=STOP_S)
         open_orders, account_usdc = self._left()
         exchange.stop(within_s=STOP_S)
-        return Ending(engine=engine_code, watchdog=watchdog_code, open_orders=open_orders, account_usdc=account_usdc)
+        return Ending(
+            engine=engine_code, watchdog=watchdog_code, exporter=exporter_code, open_orders=open_orders,
+            account_usdc=account_usdc,
+        )  # fmt: skip
 
     def _start(self, *arguments: str) -> Child:
         child = start(arguments, log=self.plan.folder / f"{arguments[0]}.log")
@@ -180,6 +203,7 @@ class Demo:
                 "watchdog": {"key_file": str(files["watchdog"]), "heartbeat": str(self._heartbeat)},
                 "journal": {"segment_mib": 64, "total_gib_max": 2},
                 "log": {"level": "info"},
+                "metrics": {"address": LOOPBACK, "port": self._metrics_port},
                 "alpha": self._alpha(),
             },
             Config,
@@ -263,6 +287,14 @@ def _made_key(owner: Signer, venue: Venue, name: str, path: Path) -> Path:
     if told.get("status") != "ok":
         raise DemoError(f"the exchange does not approve the {name}'s API wallet: {told.get('response')}")
     return path
+
+
+def _free_port() -> int:
+    """A port that nobody listens on at this moment; who takes it first has it. Raises OSError."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def _failed(child: Child, what: str) -> DemoError:

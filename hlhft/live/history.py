@@ -194,8 +194,8 @@ class HistoryAsker:
             if self._progress is not None:
                 self._progress(name, len(lines))
             last_ms = time_of(page[-1]) if page else start_ms
-            if not page or (last_ms == start_ms and len(page) < page_max):
-                return
+            if len(page) < ITEMS_PER_PAGE or (last_ms == start_ms and len(page) < page_max):
+                return  # no page that is not the last was ever shorter
             if last_ms == start_ms:
                 asked.cuts.append(f"of {start_ms} (ms) there are more {name} than the {page_max} that the venue tells")
                 last_ms += 1

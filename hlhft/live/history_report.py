@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -112,13 +113,15 @@ def _scenario(history: History, made: Split) -> ScenarioResult:
     log = log[np.argsort(log["ts_local_ns"], kind="stable")]
     lane = _lane(history, made, coins, log)
     later = _later_mids(history, coins, log)
+    # Without a market of known ticks there is no path to show, and all figures but the split are empty.
+    shown = made.attribution if coins else replace(made.attribution, markets=())
     return ScenarioResult(
         name="as the venue booked it",
         maker_rate_e9=_rate_e9(lane, 1),
         taker_rate_e9=_rate_e9(lane, 0),
         lane=lane,
-        split=made.attribution,
-        metrics=measure(lane, made.attribution),
+        split=shown,
+        metrics=measure(lane, shown),
         markouts=markouts(log, later, lane.value_usdc(log)),
         mid_half_ticks=later,
         by_strategy=made.by_strategy,

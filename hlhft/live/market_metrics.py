@@ -48,7 +48,8 @@ class MarketMetrics:
         self._row = row
         self._tally = tally
         self._sheet = Sheet(block, market.name)
-        self._tick, self._lot = 10.0**-market.price_decimals, 10.0**-market.size_decimals
+        # A division gives the number nearest to the decimal one, a multiplication with 10^-n does not.
+        self._ticks, self._lots = 10.0**market.price_decimals, 10.0**market.size_decimals  # in one
 
     def copy(self, now_ns: int, passed_s: float) -> None:
         """Copies all of it; `passed_s` of trading since the last time, 0 before the first decision."""
@@ -77,7 +78,7 @@ class MarketMetrics:
             share = worth * MICRO / limit
         else:
             share = abs(lots) / lots_max if lots_max else math.nan
-        sheet["hlhft_position_size"] = lots * self._lot
+        sheet["hlhft_position_size"] = lots / self._lots
         sheet["hlhft_position_usdc"] = math.copysign(worth, lots) if lots else 0.0
         sheet["hlhft_position_limit_usdc"] = limit / MICRO
         sheet["hlhft_inventory_skew_percent"] = math.copysign(min(100.0 * share, 100.0), lots) if lots else 0.0
@@ -108,7 +109,7 @@ class MarketMetrics:
         sheet["hlhft_feed_age_seconds"] = (now_ns - received_ns) / NS_PER_S if received_ns else math.nan
 
     def _price(self, ticks: int) -> float:
-        return ticks * self._tick if ticks else math.nan
+        return ticks / self._ticks if ticks else math.nan
 
     def _copy_orders(self, bid_ticks: int, ask_ticks: int, active: int, passed_s: float) -> None:
         sheet, lane, row = self._sheet, self._engine.parts.brain.lane, self._row

@@ -13,7 +13,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from hlhft.core.budgets import MINUTE_NS, RESERVE_PART
@@ -29,9 +28,8 @@ from hlhft.live.profit import ProfitTally
 from hlhft.live.sheet import Rising, Sheet
 from hlhft.live.status import stage_of
 from hlhft.live.view import STAGES, Cover
-from hlhft.monitor.block import BlockError, BlockWriter
+from hlhft.monitor.block import BlockWriter
 from hlhft.monitor.histogram import VALUE_MAX
-from hlhft.monitor.metrics import Source
 from hlhft.units import MICRO
 
 OWNER = "metrics"  # of the timers here
@@ -54,16 +52,6 @@ class Known:
     drawdown_max: Callable[[], float]  # share at which the breaker trips
     covers: Callable[[], Sequence[Cover]]  # in the order of the losses: engine, host, both
     heard: Callable[[], Mapping[str, bool]]  # whether the watchdog of a place, local or remote, answers
-
-
-def open_block(path: Path, *, address: str, clock_ns: Callable[[], int], warn: Callable[[str], None]) -> BlockWriter:
-    """The block of an engine. Where none can be made it warns, and gives one that nobody sees."""
-    labels = {"account": address}
-    try:
-        return BlockWriter(path, source=Source.ENGINE, labels=labels, clock_ns=clock_ns)
-    except BlockError as error:
-        warn(str(error))
-        return BlockWriter(None, source=Source.ENGINE, labels=labels, clock_ns=clock_ns)
 
 
 class EngineMetrics:

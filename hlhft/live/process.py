@@ -44,7 +44,7 @@ from hlhft.live.hub import Hub
 from hlhft.live.journal.writer import Journal
 from hlhft.live.keeper import Keeper
 from hlhft.live.leftovers import Leftovers
-from hlhft.live.metrics import EngineMetrics, Known, open_block
+from hlhft.live.metrics import EngineMetrics, Known
 from hlhft.live.notify import Notifier
 from hlhft.live.preflight import Found, Preflight, StartError, settings_faults, signer_of
 from hlhft.live.private_files import read_or_make_secret, read_signer
@@ -54,8 +54,8 @@ from hlhft.live.store import Store, open_store
 from hlhft.live.timers import Timers
 from hlhft.live.view import Cover
 from hlhft.live.warming import warm, warm_node
-from hlhft.monitor.block import block_path
 from hlhft.monitor.metrics import Source
+from hlhft.monitor.opening import opened
 from hlhft.strategies import Strategy, load
 
 STOPPING = (signal.SIGINT, signal.SIGTERM)
@@ -223,9 +223,9 @@ class _Session:
     def _metrics(self, engine: Engine, journal: Journal, strategy: Strategy, tally: ProfitTally) -> EngineMetrics:
         """What it shows of itself. Raises ConfigError where no folder can be named."""
         folder = metrics_folder_of(self._config, self._orders.environment)
-        block = open_block(
-            block_path(folder, Source.ENGINE), address=self._found.address, clock_ns=self._clock.now_ns,
-            warn=lambda sentence: engine.hub.say(sentence, "warning"),
+        block = opened(
+            folder, Source.ENGINE, labels={"account": self._found.address}, clock_ns=self._clock.now_ns,
+            say=lambda sentence: engine.hub.say(sentence, "warning"),
         )  # fmt: skip
         maker = self._status
         assert maker is not None, "it is made with the engine"

@@ -6,6 +6,8 @@ fills. Here everything but the fills is the session's, so what differs is the qu
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from hlhft.backtest.bus import FAR
@@ -23,6 +25,9 @@ from hlhft.venue.recorded import REPLY_DTYPE, RecordedVenue, cancel, new_venue, 
 _FILLED = int(EventKind.ORDER_FILLED)
 _REQUESTED = 21  # hlhft.venue.refusals: its owner asked for the end
 _POST_ONLY = 0
+_place: Any = place  # compiled
+_cancel: Any = cancel
+_run_rows: Any = run_rows
 
 
 def kept_fills(told: Told, recording: Recording, queue: str) -> np.ndarray:
@@ -79,7 +84,7 @@ class _Kept:
                 rows = self._rows[market]
                 if not len(rows):
                     break  # there are no more
-                cursor = run_rows(self._venue, market, rows, self._cursors[market], len(rows), until_ns, True)
+                cursor = _run_rows(self._venue, market, rows, self._cursors[market], len(rows), until_ns, True)
                 has_spoken, self._cursors[market] = self._take(), cursor
                 if has_spoken:
                     continue
@@ -91,10 +96,10 @@ class _Kept:
         """An order comes to rest, or ends."""
         market, order_id, at_ns = int(row["market"]), int(row["order_id"]), int(row["ts_ns"])
         if row["is_over"]:
-            cancel(self._venue, 0, market, order_id, _REQUESTED, at_ns)
+            _cancel(self._venue, 0, market, order_id, _REQUESTED, at_ns)
         else:
             side, ticks, lots = int(row["side"]), int(row["price_ticks"]), int(row["size_lots"])
-            place(self._venue, 0, market, order_id, side, ticks, lots, _POST_ONLY, 0, 0, at_ns)
+            _place(self._venue, 0, market, order_id, side, ticks, lots, _POST_ONLY, 0, 0, at_ns)
         self._take()
 
     def fills(self) -> np.ndarray:

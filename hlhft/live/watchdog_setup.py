@@ -49,6 +49,7 @@ def settings_of(config: Config) -> WatchdogSettings:
         silence_ns=whole(config, "watchdog.silence_ms_max"),
         start_ns=whole(config, "watchdog.start_grace_ms"),
         halt_grace_ns=whole(config, "watchdog.breaker_grace_ms"),
+        waiting_grace_ns=whole(config, "watchdog.waiting_grace_ms"),
         # 0 is for placements that never expire; the engine never sends such.
         expires_after_ms=whole(config, "batch.expires_after_ms") // MILLISECOND_NS or defaults.expires_after_ms,
         weight_per_minute=part,

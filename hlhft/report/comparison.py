@@ -30,6 +30,7 @@ DAY_NS = 24 * HOUR_NS
 ALL, BOTH, BUY, SELL = "all", "both", "buy", "sell"
 POINTS_MAX = 1200  # of a line of the figure
 INK = "ink"  # the page's text colour
+_CROSSED = 3  # hlhft.venue.recorded.FillReason
 _COLOURS = ("#6a6fc1", "#e08e45", "#1f8a70", "#d1495b", "#7d8597")
 WORLDS_MAX = 1 + len(_COLOURS)
 SPANS_MAX = 48  # of a table; of more hours, days are shown, the newest
@@ -88,6 +89,9 @@ class Figures:
     volume_usdc: float
     fill_rate: float | None  # orders filled at least in part, of the orders
     maker_share: float | None  # of the volume
+    # Of the fills: because the recorded book moved through the order's price. Whoever moved it did not know of the
+    # order and might not have come; None where nobody says how orders filled, as at the market.
+    crossed_share: float | None
     wait_ns: int | None  # from the decision to the fill, mean
     markouts: tuple[After, ...]  # by MARKOUTS_NS
     parts: dict[str, float]  # of the profit, USDC; funding belongs to no side
@@ -186,6 +190,7 @@ class Comparison:
             _row("volume, USDC", found, [one.volume_usdc for one in found], _whole, lambda value: signed(value, 0)),
             _row("orders that filled", found, [one.fill_rate for one in found], percent, _points),
             _row("as maker", found, [one.maker_share for one in found], percent, _points),
+            _row("by a book that moved through", found, [one.crossed_share for one in found], percent, _points),
             _row("decision to fill", found, [one.wait_ns for one in found], duration, _longer),
         ]
         for place, horizon_ns in enumerate(MARKOUTS_NS):
@@ -292,8 +297,11 @@ class Comparison:
         """Market and side of every table that `rows` gives, all of it first."""
         return tuple((one.market, one.side) for one in self.live.groups)
 
-    def figure(self) -> dict[str, Any]:
-        """Filled volume since the beginning in every world, as a plotly figure of at most POINTS_MAX points a line."""
+    def figure(self) -> dict[str, Any] | None:
+        """Filled volume since the beginning in every world, as a plotly figure of at most POINTS_MAX points a line;
+        None where nothing filled in any."""
+        if not any(one.total.fills for one in (self.live, *self.simulated)):
+            return None
         traces = []
         for place, one in enumerate((self.live, *self.simulated)):
             chosen = np.unique(
@@ -386,6 +394,7 @@ def _figures(world: World, market: str, side: str, chosen: np.ndarray, placed: n
         volume_usdc=volume,
         fill_rate=known / orders if orders else None,
         maker_share=float(value[log["maker"] == 1].sum()) / volume if volume > 0.0 else None,
+        crossed_share=float((log["reason"] == _CROSSED).mean()) if len(log) and (log["reason"] > 0).all() else None,
         wait_ns=max(round(sum(waits) / len(waits)), 0) if waits else None,
         markouts=tuple(
             _after(log, world.mid_half_ticks[chosen, place], value, horizon_ns)
@@ -447,7 +456,16 @@ def _differences(live: WorldFigures, simulated: WorldFigures) -> list[dict[str, 
             "side": ours.side,
             **{
                 name: _less(getattr(theirs, name), getattr(ours, name))
-                for name in ("orders", "fills", "volume_usdc", "fill_rate", "maker_share", "wait_ns", "profit_usdc")
+                for name in (
+                    "orders",
+                    "fills",
+                    "volume_usdc",
+                    "fill_rate",
+                    "maker_share",
+                    "crossed_share",
+                    "wait_ns",
+                    "profit_usdc",
+                )
             },
             "markouts": [
                 {
@@ -541,10 +559,11 @@ def _verdict(live: WorldFigures, simulated: WorldFigures, match: Matched) -> str
         return f"{name} has {counted(theirs.fills, 'fill')} where the market had none: it flatters."
     if not theirs.fills:
         return f"{name} has no fill where the market had {counted(ours.fills, 'fill')}: it is too strict."
+    moved = f"; {percent(theirs.crossed_share, 0)} of its own came of a book that moved through their price"
     amount = _amount(theirs.volume_usdc / ours.volume_usdc)
     return (
-        f"{name} fills {amount} the market did, and has {percent(match.of_live, 0)} of the live fills;"
-        f" {_worth(ours.markouts[-1], theirs.markouts[-1])}."
+        f"{name} fills {amount} the market did, and has {percent(match.of_live, 0)} of the live fills"
+        f"{moved if theirs.crossed_share else ''}; {_worth(ours.markouts[-1], theirs.markouts[-1])}."
     )
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 # Expiry, what a watchdog takes for death or waits for a first beat, and the sweep.
 CLEARED_NS_MAX = EXPIRES_AFTER_MS * MS + 5 * SECOND + 2 * SECOND
+WAITING_NS = 10 * SECOND  # what the watchdog gives an engine that lives and does not agree with the venue
 HALTED_NS_MAX = 3 * SECOND  # until nothing rests once it is halted and all goes well
 EXPOSURE_TOLERANCE = 10  # hlhft.core.risk.NOTIONAL_TOLERANCE: the price alone may do as much
 MARK_MEMORY_NS = 120 * SECOND  # a limit in money was checked at a mark no older than this
@@ -234,7 +235,10 @@ class Judge:
                     raise Violation(Promise.SLOT, f"two revisions of order {mark.order_id} live at the exchange")
                 seen.add(mark.order_id)
         calm_ns = now_ns - max(world.misfortune.changed_ns, self._unowned_ns)
-        if unowned and world.misfortune.is_calm and world.watchdog is not None and calm_ns > CLEARED_NS_MAX:
+        # An engine that lives and waits for the venue has a while to do it by itself.
+        waits = world.engine is not None and not world.engine.is_trading
+        allowed_ns = CLEARED_NS_MAX + (WAITING_NS if waits else 0)
+        if unowned and world.misfortune.is_calm and world.watchdog is not None and calm_ns > allowed_ns:
             raise Violation(
                 Promise.OWNED, f"{len(unowned)} orders are nobody's for {calm_ns / SECOND:.1f} s: {unowned[:3]}"
             )

@@ -1,4 +1,4 @@
-"""`make soak`: fifty markets quoted by a real engine, for as long as is asked for.
+"""`make soak-markets`: fifty markets quoted by a real engine, for as long as is asked for.
 
     python tests/bench/soak.py [--minutes N] [--markets N]
 

@@ -1,4 +1,5 @@
-"""A whole demo: an exchange, a watchdog and an engine that trade, are watched, end in order, and are reported."""
+"""A whole demo: an exchange, a watchdog, an engine and an exporter that trade, are watched, end in order and are
+reported."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -27,7 +29,7 @@ def test_it_quotes_until_ctrl_c_ends_empty_and_reports(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
     environment.pop("NUMBA_DISABLE_JIT", None)  # an engine that is not compiled is too slow for its own breakers
     command = ["demo", "--seconds", "0", "--coins", "ETH,WLFI", "--no-screen", "--output", str(folder)]
-    lines = []
+    lines, metrics, scraped = [], "", False
     with subprocess.Popen(
         [sys.executable, "-c", HEARS_CTRL_C, *command],
         cwd=tmp_path,
@@ -39,22 +41,32 @@ def test_it_quotes_until_ctrl_c_ends_empty_and_reports(tmp_path: Path) -> None:
         assert held.stdout is not None
         for line in held.stdout:
             lines.append(line)
+            if line.startswith("Metrics for Prometheus are at "):
+                metrics = line.split()[-1]
             if "2 of 2 markets quoted" in line:
+                scraped = has_engine(metrics)
                 held.send_signal(signal.SIGINT)
                 break
         lines += held.stdout.readlines()
     said = "".join(lines)
     assert held.returncode == ExitCode.OK, said
-    assert "the exchange lists none of its orders; engine 0, watchdog 0" in said
+    assert "the exchange lists none of its orders; engine 0, watchdog 0, exporter 0" in said
+    assert scraped, said
     results = json.loads((folder / "report" / "results.json").read_text())
     (session,) = results["scenarios"]
     assert (session["profit"]["residual"], session["profit"]["residual_largest"]) == ("0", "0")
     assert session["trading"]["orders_placed"] >= 4
     assert (folder / "report" / "report.html").stat().st_size > 1_000_000
     assert replay(folder / "state" / "journal").is_equal, "and the session decides the same once more"
-    for log in ("exchange.log", "watchdog.log", "run.log"):
+    for log in ("exchange.log", "watchdog.log", "run.log", "exporter.log"):
         assert "Traceback" not in (folder / log).read_text(), log
         assert (folder / "state" / "engine.key").read_text().strip()[2:] not in (folder / log).read_text()
+
+
+def has_engine(url: str) -> bool:
+    """Whether the engine of that demo is up by what a scrape of its exporter says."""
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        return b'hlhft_process_up{process="engine"} 1.0' in answer.read()
 
 
 # Some shells start what is in the background deaf to Ctrl-C.
@@ -100,4 +112,4 @@ def test_a_folder_that_holds_something_is_not_written_over(tmp_path: Path, capsy
      (-9, 0, ExitCode.FAILURE), (-9, 1, ExitCode.ORDERS_LEFT)],
 )  # fmt: skip
 def test_the_exit_code_says_what_is_left_first(engine: int, open_orders: int | None, code: ExitCode) -> None:
-    assert _code(Ending(engine=engine, watchdog=0, open_orders=open_orders, account_usdc=None)) == code
+    assert _code(Ending(engine=engine, watchdog=0, exporter=0, open_orders=open_orders, account_usdc=None)) == code

@@ -16,6 +16,7 @@ from hlhft.config.settings import Config
 from hlhft.data.samples import bundled
 from hlhft.data.sources import open_source
 from tests.live.journal.brains import Session
+from tests.privileges import as_nobody
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +42,14 @@ def test_what_is_no_journal_is_left_to_the_readers(tmp_path: Path) -> None:
     for paths in ([], [bundled()], [tmp_path], [tmp_path / "book.csv"], [Path("2026-04-01/BTC")]):
         assert journal_source(paths) is None
     assert not is_journal(open_source(bundled()))
+
+
+def test_a_folder_that_cannot_be_read_is_left_to_them_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    tmp_path.chmod(0o755)
+    Path("sealed").mkdir(mode=0)
+    with as_nobody():
+        assert journal_source([Path("sealed")]) is None
 
 
 def test_it_stands_alone(state: Path) -> None:

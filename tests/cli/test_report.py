@@ -10,6 +10,7 @@ import pytest
 from hlhft import cli
 from hlhft.backtest.runs import FILES
 from hlhft.cli.report import journal_of, name_of
+from tests.live.journal.brains import Session
 from tests.live.test_session_report import session
 
 
@@ -37,6 +38,20 @@ def test_a_session_is_reported_from_any_of_its_folders(ran: Path, capsys: pytest
     for path in (ran.parent, ran / "journal", segment):
         assert report(capsys, path, "--output", "again")[0] == 0
         assert Path("again", "report.html").read_bytes() == first, path
+
+
+def test_an_engine_that_still_runs_is_reported_as_far_as_it_came(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = Session(tmp_path / "mine" / "state" / "journal")
+    made.run(20)
+    code, said, _ = report(capsys, tmp_path / "mine", "--json")
+    assert code == 0 and json.loads(said)["scenarios"][0]["trading"]["orders_placed"] > 0
+    made.run(20, seed=2)
+    made.journal.close()
+    code, later, _ = report(capsys, tmp_path / "mine", "--json")
+    assert code == 0 and json.loads(later)["events"] > json.loads(said)["events"]
 
 
 def test_the_figures_as_json(ran: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,6 +16,8 @@ import pytest
 
 from hlhft.cli import invoke
 from hlhft.cli.errors import ExitCode
+from hlhft.monitor.block import block_path, read_block
+from hlhft.monitor.metrics import Source
 from tests.conformance.process import COMMAND, FREE, ExchangeProcess
 from tests.live.watched import OTHER, OWNER, WITHIN_S, Account, signer_of
 
@@ -102,12 +104,15 @@ def watched(url: str, tmp_path: Path, numbers: Iterator[int]) -> Watched:
 
 def test_a_killed_engine_leaves_nothing(watched: Watched) -> None:
     others = {watched.account.place(owner=OTHER), watched.account.place(owner=None)}
+    block = block_path(watched.folder / "metrics", Source.WATCHDOG)
     watchdog = watched.watchdog()
     watchdog.until("Heartbeat")
     engine = watched.engine(session=1)
     watchdog.until("the engine is heard", is_log=True)
     engine.until("trading")
     watched.account.eventually(lambda: len(watched.account.open_ids()) >= 10)
+    numbers = read_block(block)
+    assert numbers.pid == watchdog.process.pid and numbers.labels == {"account": watched.account.address.lower()}
     assert engine.end(signal.SIGKILL) == -signal.SIGKILL
     killed = time.monotonic()
     watchdog.until("proven: no own order is left", is_log=True)
@@ -123,6 +128,7 @@ def test_a_killed_engine_leaves_nothing(watched: Watched) -> None:
     watchdog.until("proven: no own order is left", is_log=True)
     assert watched.account.open_ids() == others
     assert watchdog.end(signal.SIGTERM) == 0
+    assert read_block(block).is_closed
     text = "".join(watchdog.lines)
     assert (watched.folder / "heartbeat.secret").read_text().strip() not in text
     assert signer_of(255 - watched.number)._key.secret.hex() not in text
@@ -166,7 +172,7 @@ def test_an_operators_sweep(watched: Watched, capsys: pytest.CaptureFixture[str]
     output = capsys.readouterr().out
     assert f"orders of owner {OWNER} of {watched.account.address} at" in output
     assert "cancels sent: 1 fast" in output and "proven: no own order is left" in output
-    assert not (watched.folder / "heartbeat.secret").exists()
+    assert not (watched.folder / "heartbeat.secret").exists() and not (watched.folder / "metrics").exists()
 
 
 def test_a_sweep_that_cannot_be_proven(watched: Watched, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,18 +17,21 @@ from tests.conformance.desk import eventually
 HTML = "<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>"
 READY_S = 30.0
 Change = Callable[[Any], Any]
+Mute = Callable[[str], bool]
 
 
 class Between:
     """An address of its own for the exchange at `url`. To be used as a context.
 
     `instead` changes the answer to the questions of a type; with `is_html` every request is answered as an overloaded
-    gateway does.
+    gateway does. What the exchange pushes and `mutes` says true of never arrives; `is_down` refuses everything new.
     """
 
     def __init__(self, url: str) -> None:
         self.instead: dict[str, Change] = {}
         self.is_html = False
+        self.is_down = False
+        self.mutes: Mute = _nothing
         self._to = url
         self._sockets: set[web.WebSocketResponse] = set()
         self._loop = asyncio.new_event_loop()
@@ -62,6 +65,15 @@ class Between:
 
         asyncio.run_coroutine_threadsafe(work(), self._loop).result(READY_S)
 
+    def cut(self) -> None:
+        """Hangs up on all who are connected."""
+
+        async def work() -> None:
+            for socket in tuple(self._sockets):
+                await socket.close()
+
+        asyncio.run_coroutine_threadsafe(work(), self._loop).result(READY_S)
+
     # Parts.
 
     async def _serve(self) -> None:
@@ -81,7 +93,7 @@ class Between:
 
     async def _post(self, request: web.Request) -> web.Response:
         body = await request.read()
-        if self.is_html:
+        if self.is_html or self.is_down:
             return web.Response(status=502, text=HTML, content_type="text/html")
         async with self._session.post(self._to + request.path, data=body) as told:
             answer, status = await told.read(), told.status
@@ -91,11 +103,16 @@ class Between:
         return web.Response(status=status, body=answer, content_type="application/json")
 
     async def _socket(self, request: web.Request) -> web.WebSocketResponse:
+        if self.is_down:
+            raise web.HTTPServiceUnavailable
         down = web.WebSocketResponse(compress=False)
         await down.prepare(request)
         async with self._session.ws_connect(self._to + "/ws") as up:
             self._sockets.add(down)
-            ways = [asyncio.ensure_future(_pass_on(up, down)), asyncio.ensure_future(_pass_on(down, up))]
+            ways = [
+                asyncio.ensure_future(_pass_on(up, down, lambda text: self.mutes(text))),
+                asyncio.ensure_future(_pass_on(down, up, _nothing)),
+            ]
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
             self._sockets.discard(down)
             await up.close()
@@ -104,9 +121,14 @@ class Between:
         return down
 
 
-async def _pass_on(source: Any, target: Any) -> None:
-    """Every text of the one to the other, until either ends."""
+def _nothing(text: str) -> bool:
+    return False
+
+
+async def _pass_on(source: Any, target: Any, mutes: Mute) -> None:
+    """Every text of the one to the other that is not muted, until either ends."""
     async for message in source:
         if message.type is not aiohttp.WSMsgType.TEXT or target.closed:
             return
-        await target.send_str(message.data)
+        if not mutes(message.data):
+            await target.send_str(message.data)

@@ -65,22 +65,31 @@ def environment() -> dict[str, str]:
     return found
 
 
+def environment_in(folder: Path) -> dict[str, str]:
+    """The same with a state folder below this one where the settings name none: that of whoever runs the tests may be
+    in use."""
+    return {**environment(), "XDG_STATE_HOME": str(folder.absolute() / "xdg-state")}
+
+
 def run(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """A command of hlhft that ends by itself."""
     line = [sys.executable, "-m", "hlhft", *arguments]
     return subprocess.run(
-        line, cwd=folder, env=environment(), capture_output=True, text=True, timeout=START_S, check=False
+        line, cwd=folder, env=environment_in(folder), capture_output=True, text=True, timeout=START_S, check=False
     )
 
 
 class Process:
     """One command of hlhft; its output is read as it comes, so that it never waits for a reader."""
 
-    def __init__(self, arguments: list[str], folder: Path) -> None:
+    def __init__(
+        self, arguments: list[str], folder: Path, *, module: str = "hlhft", under: tuple[str, ...] = ()
+    ) -> None:
+        """`under` is a command that runs it, as unshare does."""
         self.arguments = arguments
         self.lines: deque[str] = deque(maxlen=LINES_MAX)
         self.popen = subprocess.Popen(
-            [sys.executable, "-m", "hlhft", *arguments], cwd=folder, env=environment(),
+            [*under, sys.executable, "-m", module, *arguments], cwd=folder, env=environment_in(folder),
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
         self._reader = threading.Thread(target=self._read, daemon=True)

@@ -180,7 +180,9 @@ def test_a_beat_in_time_at_the_start_saves_the_orders() -> None:
     bench.venue.place(1)
     bench.feed(Start())
     bench.run(bench.settings.start_ns - SECOND)
-    bench.live(30 * SECOND, STARTING)
+    bench.live(bench.settings.waiting_grace_ns - SECOND, STARTING)
+    assert bench.machine.state is State.GRACE
+    bench.live(30 * SECOND)
     assert bench.machine.state is State.ARMED
     assert 1 in bench.venue.orders
 
@@ -225,6 +227,38 @@ def test_an_engine_that_flattens_has_longer_and_its_own_grace() -> None:
     assert not bench.venue.actions
     bench.live(50 * SECOND, FLATTENING)
     assert ReportCode.OVERDUE in bench.codes
+
+
+def test_an_engine_that_lives_and_does_not_agree_with_the_venue_is_cancelled_for() -> None:
+    """Also one that is started again and again: each start is heard within the silence, and none comes to trade."""
+    bench = Bench(flatten_coins=("ETH",))
+    bench.venue.place(1)
+    bench.venue.positions["ETH"] = "1.5"
+    bench.feed(Start())
+    bench.live(5 * SECOND)
+    for session in (2, 3, 4):
+        bench.live(4 * SECOND, STARTING, session=session)
+    assert bench.machine.state is State.CANCELLING or bench.machine.state is State.EMPTY
+    bench.live(10 * SECOND, STARTING, session=4)
+    assert not bench.venue.orders
+    assert bench.machine.state is State.EMPTY, "beats of an engine that starts do not bring it back"
+    assert bench.venue.positions == {"ETH": "1.5"}, "it is not lost"
+    bench.venue.place(2)
+    bench.live(10 * SECOND, session=4, reconciliation=1)
+    assert bench.machine.state is State.ARMED
+    assert bench.venue.orders, "what it places once it trades is its own"
+
+
+def test_an_engine_that_is_cut_off_for_a_moment_is_left_alone() -> None:
+    bench = Bench()
+    bench.venue.place(1)
+    bench.feed(Start())
+    for _ in range(3):
+        bench.live(5 * SECOND)
+        bench.live(bench.settings.waiting_grace_ns - SECOND, STARTING)
+    bench.live(5 * SECOND)
+    assert bench.machine.state is State.ARMED
+    assert bench.venue.orders
 
 
 def test_a_clean_stop_is_verified_and_nothing_is_closed() -> None:

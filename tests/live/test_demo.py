@@ -54,6 +54,7 @@ LISTENS = (
     "time.sleep(600)\n"
 )
 SLEEPS = "import time; time.sleep(600)"
+IS_READY = "import pathlib, time; pathlib.Path(READY).touch(); time.sleep(600)"
 
 
 def refusal(
@@ -91,10 +92,43 @@ def test_an_exchange_that_approves_nothing(tmp_path: Path, monkeypatch: pytest.M
 def test_an_engine_that_ends_before_it_trades(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Venue, "exchange", lambda *_: Answer(b'{"status":"ok"}', "", 0, 0))
     words, said = refusal(
-        tmp_path, monkeypatch, exchange=LISTENS, watchdog=SLEEPS, run="print('hlhft: no funds'); raise SystemExit(1)"
-    )
+        tmp_path, monkeypatch, exchange=LISTENS, watchdog=SLEEPS, exporter=SLEEPS,
+        run="print('hlhft: no funds'); raise SystemExit(1)",
+    )  # fmt: skip
     assert words.startswith("the run ended before it traded: hlhft: no funds")
-    assert said[-1] == "Starting the watchdog and the engine"
+    assert said[-1] == "Starting the watchdog, the engine, and the exporter of their metrics"
+
+
+def test_an_exporter_that_does_not_begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Venue, "exchange", lambda *_: Answer(b'{"status":"ok"}', "", 0, 0))
+    monkeypatch.setattr(demo.Demo, "_wait_for_engine", lambda *_: None)
+    words, said = refusal(
+        tmp_path, monkeypatch, exchange=LISTENS, watchdog=SLEEPS, run=SLEEPS,
+        exporter="print('hlhft: the port is taken'); raise SystemExit(1)",
+    )  # fmt: skip
+    assert words.startswith("the exporter did not begin to answer: hlhft: the port is taken")
+    assert not any("Metrics for Prometheus" in line for line in said)
+
+
+def test_it_says_where_metrics_are_and_the_settings_say_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Venue, "exchange", lambda *_: Answer(b'{"status":"ok"}', "", 0, 0))
+    monkeypatch.setattr(demo.Demo, "_wait_for_engine", lambda *_: None)
+    scripts = {"exchange": LISTENS, "watchdog": SLEEPS, "run": SLEEPS, "exporter": IS_READY}
+    ports = []
+    for wanted in (0, 4711):
+        said: list[str] = []
+        started: list[Child] = []
+        monkeypatch.setattr(demo, "start", standing_in(scripts, started))
+        plan = Plan(folder=tmp_path / str(wanted), coins=("BTC",), metrics_port=wanted)
+        with held(plan, said.append) as room:
+            metrics = load(room.settings, {}).config.metrics
+            assert metrics.address == "127.0.0.1"
+            assert said[-1] == f"Metrics for Prometheus are at http://127.0.0.1:{metrics.port}/metrics"
+            ports.append(metrics.port)
+        assert not any(child.is_running for child in started)
+    assert ports[0] > 0 and ports[1] == 4711
 
 
 def test_the_settings_are_those_of_a_user_and_the_keys_are_approved(
@@ -107,7 +141,7 @@ def test_the_settings_are_those_of_a_user_and_the_keys_are_approved(
         return Answer(b'{"status":"ok"}', "", 0, 0)
 
     monkeypatch.setattr(Venue, "exchange", approve)
-    refusal(tmp_path, monkeypatch, exchange=LISTENS, watchdog=SLEEPS, run="raise SystemExit(1)")
+    refusal(tmp_path, monkeypatch, exchange=LISTENS, watchdog=SLEEPS, exporter=SLEEPS, run="raise SystemExit(1)")
     config = load(tmp_path / "demo" / "settings.toml", {}).config
     assert (config.account.network, config.account.address, config.engine.coins) == ("local", OWNER.address, ("BTC",))
     assert len(config.engine.control_socket.encode()) <= 107
@@ -119,7 +153,7 @@ def test_the_settings_are_those_of_a_user_and_the_keys_are_approved(
 
 def test_the_engine_tells_rows_for_the_model_that_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Venue, "exchange", lambda *_: Answer(b'{"status":"ok"}', "", 0, 0))
-    parts = {"exchange": LISTENS, "watchdog": SLEEPS, "run": "raise SystemExit(1)"}
+    parts = {"exchange": LISTENS, "watchdog": SLEEPS, "exporter": SLEEPS, "run": "raise SystemExit(1)"}
     refusal(tmp_path, monkeypatch, **parts)
     assert not load(tmp_path / "demo" / "settings.toml", {}).config.alpha.enabled
     schema = FeatureSchema(levels=3, clock_ms=500, half_life_ms=6400)
@@ -164,18 +198,19 @@ def test_a_demo_whose_parts_end_says_which_and_one_that_ends_says_what_is_left(
     """The exchange is that of these tests, the processes do nothing."""
     owner = Owner(exchange.url, 6)
     started: list[Child] = []
-    monkeypatch.setattr(demo, "start", standing_in({"exchange": SLEEPS, "watchdog": SLEEPS, "run": SLEEPS}, started))
+    scripts = dict.fromkeys(("exchange", "watchdog", "run", "exporter"), SLEEPS)
+    monkeypatch.setattr(demo, "start", standing_in(scripts, started))
     said: list[str] = []
     room = demo.Demo(Plan(folder=tmp_path), tmp_path, said.append)
     room._ready = Ready(exchange.url, ("BTC",), owner.address, "0x")
-    for name in ("exchange", "watchdog", "run"):
+    for name in scripts:
         room._start(name)
     with ControlClient(tmp_path / "nobody.sock") as client:
         with pytest.raises(DemoError, match=r"nobody\.sock"):
             room.status(client)
         oid = owner.place()
         ended = room.end()
-        assert ended == Ending(engine=-15, watchdog=-15, open_orders=1, account_usdc=100_000.0)
+        assert ended == Ending(engine=-15, watchdog=-15, exporter=-15, open_orders=1, account_usdc=100_000.0)
         assert not any(child.is_running for child in started)
         assert said == ["Stopping the engine: it cancels its orders and proves that none is left"]
         with pytest.raises(DemoError, match="the exchange ended by itself"):
@@ -189,6 +224,6 @@ def test_an_exchange_that_says_nothing_at_the_end_is_not_taken_for_empty(tmp_pat
     silent = demo.Demo(Plan(folder=tmp_path), tmp_path, print)
     silent._ready = Ready("http://127.0.0.1:9", ("BTC",), OWNER.address, "0x")
     assert silent._left() == (None, None)
-    assert not Ending(engine=0, watchdog=0, open_orders=None, account_usdc=None).is_empty
-    assert not Ending(engine=0, watchdog=0, open_orders=1, account_usdc=1.0).is_empty
-    assert Ending(engine=0, watchdog=0, open_orders=0, account_usdc=1.0).is_empty
+    assert not Ending(engine=0, watchdog=0, exporter=0, open_orders=None, account_usdc=None).is_empty
+    assert not Ending(engine=0, watchdog=0, exporter=0, open_orders=1, account_usdc=1.0).is_empty
+    assert Ending(engine=0, watchdog=0, exporter=0, open_orders=0, account_usdc=1.0).is_empty

@@ -57,6 +57,8 @@ def test_a_market_without_limit_mark_or_price_says_so(exchange: Exchange, market
                 at_one_moment(there)
                 return Shown(place(tmp_path))
 
+            position["position_lots"] = -155
+            assert shown()["position_size", "BTC"] == -0.00155, "to the last digit"
             position["position_lots"] = -1_000  # 0.01
             limits["position_notional_micro_max"] = mark_ticks * 1_000
             assert shown()["inventory_skew_percent", "BTC"] == pytest.approx(-100)

@@ -70,6 +70,16 @@ def test_an_order_is_told_once_it_rests_and_once_only(followed: Followed) -> Non
     assert (took.count, took.p50_ns) == (2, 3 * MS)
 
 
+def test_an_answer_without_the_venues_time_has_our_own(followed: Followed) -> None:
+    commands = followed.book()
+    told = answers(commands, followed.made.now_ns + MS)
+    told["ts_exch_ns"] = 0
+    followed.step(told)
+    placed = followed.orders.placed()
+    assert set(placed["ts_exch_ns"].tolist()) == {0}
+    assert set(placed["ts_local_ns"].tolist()) == {followed.made.now_ns + MS}
+
+
 def test_what_is_shown_at_the_price_counts_without_our_own(followed: Followed) -> None:
     """The book has levels 5 to 9 ticks from its middle, 1000 lots and 10 more for each further tick."""
     brain = followed.made.brain

@@ -73,6 +73,17 @@ def test_orders_fills_and_volumes(found: Comparison) -> None:
     assert ours.wait_ns == (2 * SECOND + 2 * HOUR + 2 * SECOND) // 2
 
 
+def test_fills_of_a_book_that_moved_through_are_told_apart() -> None:
+    made, market = Hand("power:2"), Hand("live")
+    for number, reason in enumerate((1, 2, 3, 3)):
+        made.fill(number + 1, 1, 1000, 100, reason=reason)
+        market.fill(number + 1, 1, 1000, 100, reason=0)
+    found = compare(market.world(), [made.world()])
+    assert (found.live.total.crossed_share, found.simulated[0].total.crossed_share) == (None, 1 / 2)
+    assert dict(found.rows())["by a book that moved through"] == (DASH, "50.0 %", DASH)
+    assert "; 50 % of its own came of a book that moved through their price; " in found.verdicts[0]
+
+
 def test_sides_and_markets_add_up(found: Comparison) -> None:
     for one in (found.live, *found.simulated):
         buys, sells, both = (group(one, "COIN", side) for side in (BUY, SELL, BOTH))
@@ -199,11 +210,16 @@ def test_the_figure_holds_the_volume_of_each_world() -> None:
         many.fill(number + 1, 1, 1000, 1)
     found = compare(many.world(), [simulated().world(), simulated("power:2").world()])
     figure = found.figure()
+    assert figure is not None
     assert [trace["name"] for trace in figure["data"]] == ["live", "risk-averse", "power:2"]
     assert len(figure["data"][0]["x"]) <= POINTS_MAX
     assert figure["data"][0]["y"][-1] == pytest.approx(3.0)
     assert figure["data"][1]["y"] == [1.0, 1.25, 2.24]
     assert msgspec.json.encode(figure)
+
+
+def test_without_any_fill_there_is_no_figure() -> None:
+    assert compare(Hand("live").world(), [Hand("power:2").world()]).figure() is None
 
 
 def test_two_markets_stay_apart() -> None:

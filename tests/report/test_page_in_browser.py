@@ -12,14 +12,17 @@ from hlhft.core.state import Mode
 from hlhft.live.session_report import session_results
 from hlhft.report import page as pages
 from hlhft.report import sweep_page
+from hlhft.report.comparison import compare
 from hlhft.report.markup import document
 from hlhft.report.results import Results
 from tests.live.test_session_report import session
 from tests.report import sample_run
 from tests.report.browser import NEEDS_BROWSER, PHONE, WIDE, Page, chromium
 from tests.report.histories import FINE, PERPETUAL, SECOND, History, results, scenario, traded
+from tests.report.test_comparison import live, simulated
 from tests.report.test_page import Beside
 from tests.report.test_sweep_page import grid
+from tests.report.worlds import Hand
 
 pytestmark = [pytest.mark.browser, NEEDS_BROWSER]
 
@@ -88,6 +91,20 @@ def test_a_session_is_whole(browser: Page, tmp_path: Path, width: int, dark: boo
     assert browser.faults() == []
     assert {"equity", "price", "inventory", "drawdown", "distance"} <= set(browser.plots())
     assert "How long things took" in browser.ask("return document.body.innerText")
+
+
+@pytest.mark.parametrize(("width", "dark"), BOTH)
+@pytest.mark.parametrize("fills", [True, False])
+def test_a_session_beside_simulations_is_whole(
+    browser: Page, tmp_path: Path, fills: bool, width: int, dark: bool
+) -> None:
+    worlds = [live(), simulated(), simulated("power:2")] if fills else [Hand("live"), Hand("risk-averse")]
+    first, *others = (one.world() for one in worlds)
+    found = compare(first, others, remarks=["A remark."])
+    browser.open(written(tmp_path, results(scenario(traded(6)), comparison=found)), width=width, dark=dark)
+    assert browser.faults() == []
+    assert ("comparison" in browser.plots()) == fills
+    assert "Live and simulated by market and side" in browser.ask("return document.body.innerText")
 
 
 def test_each_market_is_drawn_when_its_button_is_pressed(browser: Page, tmp_path: Path) -> None:

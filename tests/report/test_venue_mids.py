@@ -50,8 +50,8 @@ def test_a_fill_meets_the_mid_of_its_moment(tmp_path: Path) -> None:
     assert set(found.mids) == {"BTC"}
     at = [mids.at(START_NS + ms * 10**6) // UNIT for ms in (1_000, 5_000, 6_000, 15_000, 65_000)]
     assert at == [2_004, 2_008, 2_008, 2_008, 2_024]
-    # 300 s after the fill the last quote is older than it may be.
-    assert (found.wanted - found.known) == 1 + len(moments(past)["NONE"])
+    # 120 and 300 s after the fill the last quote is older than it may be.
+    assert (found.wanted - found.known) == 2 + len(moments(past)["NONE"])
     both = with_mids(past, found)
     assert both.mids["BTC"].at(START_NS + 5 * SECOND) == 2_008 * UNIT
     assert both.mids["BTC"].at(START_NS) == 7

@@ -25,6 +25,8 @@ from hlhft.alpha.serving.shell import Places
 from hlhft.alpha.serving.table import ImpossibleEvent
 from hlhft.alpha.wire import hash_bytes
 from hlhft.events import EventKind
+from hlhft.monitor.block import block_path, read_block
+from hlhft.monitor.metrics import Source
 from tests.alpha import policies
 from tests.alpha.linked import SCHEMA, Linked, on_loop, until
 from tests.alpha.serving.shells import signals_come
@@ -86,6 +88,12 @@ def believed(linked: Linked, models: Path, seed: int) -> None:
     assert abs(row[2] - answer.mu_bp * 1e5) <= 1 and abs(row[3] - answer.sigma_bp * 1e5) <= 1
 
 
+def served_by(block: Path) -> set[str]:
+    """The models that a process shows that it serves."""
+    shown = [one for one in read_block(block).series if one.metric.name == "hlhft_alpha_info"]
+    return {one.labels[0] for one in shown if one.value == 1}
+
+
 @pytest.mark.processes
 def test_it_serves_is_swapped_refuses_damage_is_killed_and_stops(models: Path, tmp_path: Path) -> None:
     link = tmp_path / "current"
@@ -109,6 +117,9 @@ def test_it_serves_is_swapped_refuses_damage_is_killed_and_stops(models: Path, t
 
             await until(is_swapped)
             believed(linked, models, 1)
+            numbers = block_path(tmp_path / "xdg-state" / "hlhft" / "metrics", Source.ALPHA)
+            assert read_block(numbers).pid == process.popen.pid
+            await until(lambda: served_by(numbers) == {f"{second:016x}"})
             damaged = tmp_path / "damaged"
             damaged.mkdir()
             for name in os.listdir(models / "0"):
@@ -124,6 +135,7 @@ def test_it_serves_is_swapped_refuses_damage_is_killed_and_stops(models: Path, t
             process.signal(signal.SIGTERM)
             code = await asyncio.to_thread(process.ended)
             assert code == 0 and time.monotonic() - began < STOP_S
+            assert read_block(numbers).is_closed
             told = [json.loads(text) for text in process.lines if text.startswith("{")][-1]
             assert told["counters"]["loads refused"] == 1 and told["counters"]["models loaded"] == 2
             assert len(json.loads((tmp_path / "l.json").read_text())["whole"]) == 101
