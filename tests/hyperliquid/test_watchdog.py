@@ -200,22 +200,22 @@ def test_without_orders_it_waits_and_looks_now_and_then() -> None:
 
 def test_a_halted_engine_has_time_to_cancel_by_itself() -> None:
     bench = lost()
-    bench.live(3 * SECOND, HALTED, breaker=2)
+    bench.live(3 * SECOND, HALTED, breaker=2, reconciliation=1)
     assert bench.machine.state is State.GRACE
     assert not bench.venue.actions
-    bench.live(SECOND, HALTED, breaker=2, orders=0)
+    bench.live(SECOND, HALTED, breaker=2, orders=0, reconciliation=1)
     assert bench.machine.state is State.ARMED
-    bench.live(60 * SECOND, HALTED, breaker=2, orders=0)
+    bench.live(60 * SECOND, HALTED, breaker=2, orders=0, reconciliation=1)
     assert not bench.venue.actions
 
 
 def test_a_halted_engine_that_does_not_finish_is_helped() -> None:
     bench = lost()
-    bench.live(6 * SECOND, HALTED, breaker=2, last_expiry_ms=bench.now_ms)
+    bench.live(6 * SECOND, HALTED, breaker=2, last_expiry_ms=bench.now_ms, reconciliation=1)
     assert set(bench.venue.orders) == {3, 4}
     assert ReportCode.OVERDUE in bench.codes
     assert "breaker 2" in next(report.detail for report in bench.reports if report.code is ReportCode.OVERDUE)
-    bench.live(4 * SECOND, HALTED, breaker=2, last_expiry_ms=bench.now_ms)
+    bench.live(4 * SECOND, HALTED, breaker=2, last_expiry_ms=bench.now_ms, reconciliation=1)
     assert bench.machine.state is State.EMPTY, "a halted engine sends nothing: its last expiry is all there is"
 
 
@@ -247,6 +247,22 @@ def test_an_engine_that_lives_and_does_not_agree_with_the_venue_is_cancelled_for
     bench.live(10 * SECOND, session=4, reconciliation=1)
     assert bench.machine.state is State.ARMED
     assert bench.venue.orders, "what it places once it trades is its own"
+
+
+def test_what_an_earlier_session_left_is_cancelled_for_an_engine_that_starts_halted_and_cannot() -> None:
+    """It says that it has no order, as it has not seen the venue's; its key may be gone."""
+    bench = Bench(flatten_coins=("ETH",))
+    bench.venue.place(1)
+    bench.venue.positions["ETH"] = "1.5"
+    bench.feed(Start())
+    bench.live(5 * SECOND)
+    bench.live(bench.settings.waiting_grace_ns + 10 * SECOND, HALTED, session=2, orders=0)
+    assert ReportCode.OVERDUE in bench.codes
+    assert not bench.venue.orders
+    assert bench.venue.positions == {"ETH": "1.5"}, "it is not lost"
+    bench.live(5 * SECOND, HALTED, session=2, orders=0, reconciliation=1)
+    bench.live(5 * SECOND, session=2, reconciliation=1)
+    assert bench.machine.state is State.ARMED
 
 
 def test_an_engine_that_is_cut_off_for_a_moment_is_left_alone() -> None:
@@ -400,15 +416,16 @@ def test_an_engine_that_falls_silent_again_is_cancelled_for_again() -> None:
 
 def test_one_that_comes_back_and_halts_has_its_grace() -> None:
     bench = lost()
+    bench.beat(reconciliation=1)
     bench.run(1700 * MS)
-    bench.live(600 * MS)
+    bench.live(600 * MS, reconciliation=1)
     bench.venue.place(60)
-    bench.live(4 * SECOND, HALTED)
+    bench.live(4 * SECOND, HALTED, reconciliation=1)
     assert bench.machine.state is State.RETURNING
-    bench.live(SECOND, HALTED, orders=0)
-    bench.live(10 * SECOND, HALTED, orders=0)
+    bench.live(SECOND, HALTED, orders=0, reconciliation=1)
+    bench.live(10 * SECOND, HALTED, orders=0, reconciliation=1)
     assert 60 in bench.venue.orders
-    bench.live(6 * SECOND, HALTED, orders=1)
+    bench.live(6 * SECOND, HALTED, orders=1, reconciliation=1)
     assert 60 not in bench.venue.orders
 
 
