@@ -23,7 +23,7 @@ from hlhft.live.process import BEAT_NS, STATES
 from hlhft.live.profit import ProfitTally
 from hlhft.live.store import open_store
 from hlhft.live.timers import Timers
-from hlhft.simulation.account import COINS, ENGINE, EXPIRES_AFTER_MS, SECRET, signer_of
+from hlhft.simulation.account import COINS, EXPIRES_AFTER_MS, SECRET, signer_of
 from hlhft.simulation.disk import Disk
 from hlhft.simulation.host import Host
 from hlhft.simulation.transports import SimulatedHttp, SimulatedTransport
@@ -44,8 +44,9 @@ class EngineProcess:
         self.journal_folder = world.folder / "journal"
         self._world = world
         self._beats = 0
-        config, signer, random = world.config, signer_of(ENGINE), world.random
+        config, signer, random = world.config, signer_of(world.exchange.shocks.engine_number), world.random
         self._store = store = open_store(world.folder / "state", clock_ns=host.now_ns)
+        self.key = world.exchange.shocks.engine_number
         self.session = begin_session(store, self.journal_folder)
         found, strategy = world.exchange.found(), load_strategy(config.strategy.name)
         self.markets = markets = tuple(found.markets)

@@ -25,11 +25,11 @@ from hlhft.hyperliquid import markets
 from hlhft.hyperliquid.cloids import parse
 from hlhft.hyperliquid.reading import Fault
 from hlhft.live.preflight import Found
-from hlhft.simulation.account import ACCOUNT, COINS, ENGINE, OWNER, TRADED, WATCHDOG, signer_of
-from hlhft.simulation.client import CHAIN, Client
+from hlhft.simulation.account import ACCOUNT, COINS, ENGINE, OWNER, TRADED, WATCHDOG
+from hlhft.simulation.client import Client
 from hlhft.simulation.network import Connection, channel_of
 from hlhft.simulation.settings import RunSettings
-from hlhft.simulation.shocks import ShockedFlow, Shocks
+from hlhft.simulation.shocks import ShockedFlow, Shocks, approval
 from hlhft.simulation.time import MS, SECOND, START_NS, Time
 from hlhft.units import MICRO, Market
 
@@ -100,10 +100,7 @@ class ExchangeProcess:
         machine.deposit(traded.address, usdc * MICRO)
         machine.advance(START_NS + SECOND)
         for number in (ENGINE, WATCHDOG):
-            agent = {"type": "approveAgent", **CHAIN, "agentAddress": signer_of(number).address}
-            taken = machine.admit(
-                traded.body({**agent, "agentName": f"agent {number}"}), traded.label, START_NS + SECOND
-            )
+            taken = machine.admit(traded.body(approval(number)), traded.label, START_NS + SECOND)
             assert isinstance(taken, int), taken
 
     # The far end of the network.

@@ -70,6 +70,9 @@ class FaultKind(StrEnum):
     TRANSFER = "transfer"
     HAND_TRADE = "hand-trade"
     FOREIGN_ORDERS = "foreign-orders"
+    KEY_REVOKED = "key-revoked"
+    CUT_AT = "cut-at"
+    PEER_STALLS = "peer-stalls"
 
 
 class FaultRule(NamedTuple):
@@ -147,6 +150,18 @@ RULES: dict[FaultKind, FaultRule] = {
     FaultKind.TRANSFER: FaultRule(1, 0, 0, -20_000, 20_000, "the owner pays in, or takes out (USDC)"),
     FaultKind.HAND_TRADE: FaultRule(1, 0, 0, -1_500, 1_500, "the owner buys or sells by hand (USDC)"),
     FaultKind.FOREIGN_ORDERS: FaultRule(1, SECOND, 5 * _MINUTE, 0, 0, "orders of others rest on the account"),
+    FaultKind.KEY_REVOKED: FaultRule(
+        1, 2 * SECOND, _MINUTE, 0, 0, "the owner takes the engine's key away, and gives it a new one"
+    ),
+    FaultKind.CUT_AT: FaultRule(
+        1,
+        100 * MS,
+        10 * SECOND,
+        0,
+        3,
+        "connections are cut in the handshake, at the first message, at an action that leaves, or before its answer",
+    ),
+    FaultKind.PEER_STALLS: FaultRule(1, SECOND, 20 * SECOND, 0, 0, "the exchange does not read what it is sent"),
 }
 
 

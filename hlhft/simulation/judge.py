@@ -5,6 +5,7 @@ A promise that does not hold raises `Violation`, which names it. The judge decid
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +48,7 @@ KNOWN_RULES = (
     b"is not above the lowest", b"is outside the window", b"weight limit", b"has no orders", b"too far from",
     b"does not exist", b"Too many",
 )  # fmt: skip
+_OLD_NONCE = re.compile(rb"nonce (\d+) is not above the lowest")
 _ALWAYS = frozenset({ActionKind.CANCEL, ActionKind.CANCEL_BY_CLOID, ActionKind.NOOP})
 
 
@@ -92,6 +94,7 @@ class Judge:
         self.replays = 0
         self._world = world
         self._signed: dict[tuple[str, int], Any] = {}
+        self._again: set[int] = set()  # nonces of what was sent more than once
         self._recorded = self._left = 0  # actions of the engine
         self._newest_nonce = self._earlier_nonce = 0  # of all that was signed, and of earlier sessions
         self._ran_ns = 0  # when something happened in an engine last
@@ -108,8 +111,11 @@ class Judge:
         """A signed request reached the exchange."""
         self.actions += label == "engine"
         if request["action"]["type"] == "noop":
+            self._again.add(request["nonce"])
             return
         self._look_at_targets(label, request["action"])
+        if (label, request["nonce"]) in self._signed:
+            self._again.add(request["nonce"])
         known = self._signed.setdefault((label, request["nonce"]), request["signature"])
         if known != request["signature"]:
             raise Violation(Promise.NONCE, f"{label} signed two actions with the nonce {request['nonce']}")
@@ -117,6 +123,11 @@ class Judge:
     def answered(self, label: str, body: bytes) -> None:
         """The exchange answered one."""
         if b"error" in body or b'"err"' in body:
+            if b"API Wallet" in body and self._world.exchange.shocks.revoked:
+                return
+            old = _OLD_NONCE.search(body)
+            if old is not None and int(old[1]) in self._again:
+                return  # the same bytes or a noop, as nobody knew whether they had arrived
             for text in KNOWN_RULES:
                 if text in body:
                     raise Violation(Promise.RULES, f"the exchange refused {label}: {body[:400].decode()}")
@@ -282,7 +293,8 @@ class Judge:
         self._is_latched = process.disk.failures == self._failures
         # The exchange's own nonsense is told, and halts: that is no mistake of ours.
         is_nonsense = _NONSENSE in halt.reason and self._world.misfortune.counts[FaultKind.UNKNOWN_STATUS]
-        is_touched = halt.cause is HaltCause.DISAGREEMENT and self._world.exchange.shocks.touched_ns > 0
+        shocks = self._world.exchange.shocks
+        is_touched = halt.cause is HaltCause.DISAGREEMENT and (shocks.touched_ns > 0 or shocks.revoked)
         if halt.cause in _NEVER and not is_nonsense and not is_touched:
             raise Violation(Promise.BOOKS, f"halted, {halt.cause.name.lower()}: {halt.reason}")
         engine = process.engine

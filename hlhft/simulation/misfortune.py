@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from hlhft.simulation.engine_process import LABEL
 from hlhft.simulation.faults import Fault, FaultKind
+from hlhft.simulation.network import Moment
 from hlhft.simulation.time import MS, SECOND
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class Misfortune:
             FaultKind.OPERATOR_HALT: self._resume,
             FaultKind.UPGRADE: self._upgrade,
             FaultKind.DELISTING: self._delist,
+            FaultKind.PEER_STALLS: lambda fault: world.network.peer_reads_on(),
             **world.exchange.shocks.ends,
         }
         start_ns = world.time.now_ns
@@ -155,6 +157,10 @@ class Misfortune:
                 mischief.answers_twice = is_on
             case FaultKind.BATCH_ERROR:
                 mischief.batch_error = is_on
+            case FaultKind.CUT_AT:
+                weather.cuts_at = Moment(size) if is_on else None
+            case FaultKind.PEER_STALLS:
+                weather.peer_reads = not is_on
             case FaultKind.SLOW_CANCELS:
                 mischief.cancels_late_ns = size * MS
             case FaultKind.UNKNOWN_STATUS:

@@ -95,6 +95,10 @@ class Run:
     def _operate(self) -> None:
         self._looked_ns = self.world.time.now_ns
         process = self.world.engine
+        if process is not None and process.key != self.world.exchange.shocks.engine_number:
+            self._restarted_ns = 0
+            self._restart()
+            return
         if process is not None and not process.host.is_frozen and process.engine.stage is Stage.HALTED:
             is_done = process.engine.resume(REASON).is_done
             self.outcome.resumed += is_done
@@ -103,7 +107,7 @@ class Run:
                 self._restart()
 
     def _restart(self) -> None:
-        """Somebody else traded: a new session begins with what the exchange holds."""
+        """Somebody else traded, or there is a new key: a new session begins with what the exchange holds."""
         now_ns = self.world.time.now_ns
         if self.world.misfortune.may_start and now_ns - self._restarted_ns > RESTART_NS:
             self._restarted_ns = now_ns

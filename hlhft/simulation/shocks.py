@@ -14,7 +14,7 @@ import numpy as np
 
 from hlhft.exchange.machine import Flow
 from hlhft.exchange.synthetic_flow import SyntheticFlow
-from hlhft.simulation.account import ACCOUNT, COINS
+from hlhft.simulation.account import ACCOUNT, COINS, ENGINE, signer_of
 from hlhft.simulation.client import CHAIN, order, orders
 from hlhft.simulation.faults import Fault, FaultKind
 from hlhft.simulation.time import SECOND
@@ -37,6 +37,8 @@ LEAST_E6, MOST_E6 = 700_000, 1_300_000  # of its price at the start a price stay
 PREMIUM_E12 = 400_000_000_000  # for which the rate of an hour is at its cap of 4 %
 DOUBLE_TAKER_E9 = 900_000  # twice what the lowest tier pays
 TENTH_BASIS_POINT_E9 = 10_000
+NEXT_KEY = 100  # from the number of a key to that of the next
+STRANGER = 99  # the number of a key that nobody uses
 FOREIGN_ORDERS = 3  # on each side
 FOREIGN_USDC = 60
 FOREIGN_CLOID = "0x" + "0f" * 16  # bears nobody's mark
@@ -94,6 +96,8 @@ class Shocks:
 
     def __init__(self, exchange: ExchangeProcess) -> None:
         self.touched_ns = 0  # when somebody else did something to the account's orders or positions last
+        self.engine_number = ENGINE  # of the key that the engine is to have
+        self.revoked = False  # whether one was ever taken away
         self._exchange = exchange
         self._taken_micro = 0  # out of the account, and not back
         self.begins: dict[FaultKind, Callable[[Fault], None]] = {
@@ -106,12 +110,14 @@ class Shocks:
             FaultKind.TRANSFER: self._transfer,
             FaultKind.HAND_TRADE: self._trade,
             FaultKind.FOREIGN_ORDERS: lambda fault: self._place(),
+            FaultKind.KEY_REVOKED: lambda fault: exchange.once_up(self._revoke),
         }
         self.ends: dict[FaultKind, Callable[[Fault], None]] = {
             FaultKind.LIQUIDATION: lambda fault: exchange.once_up(self._give_back),
             FaultKind.FUNDING_SPIKE: lambda fault: self._calm(),
             FaultKind.FEE_TIER: lambda fault: exchange.once_up(self._usual_fees),
             FaultKind.FOREIGN_ORDERS: lambda fault: exchange.once_up(self._clear),
+            FaultKind.KEY_REVOKED: lambda fault: exchange.once_up(self._approve),
         }
         self._usual: tuple[np.ndarray, np.ndarray] | None = None
 
@@ -296,11 +302,27 @@ class Shocks:
         if left:
             self._act({"type": "cancel", "cancels": left})
 
+    def _revoke(self) -> None:
+        """Another key under the same name takes its place."""
+        self.revoked = True
+        self._act(approval(ENGINE, of=STRANGER))
+
+    def _approve(self) -> None:
+        """A key that was taken away is no API wallet again (venue reference section 5.4): the owner makes a new one."""
+        self.engine_number += NEXT_KEY
+        self._act(approval(ENGINE, of=self.engine_number))
+
     def _act(self, action: dict[str, Any]) -> None:
         self._exchange.owner_acts(action)
 
     def _in_block(self, work: BlockWork) -> None:
         self._exchange.flow.in_next_block(work)
+
+
+def approval(number: int, *, of: int | None = None) -> dict[str, Any]:
+    """The action that makes the key of that number an API wallet; with `of` another one in its place."""
+    address = signer_of(number if of is None else of).address
+    return {"type": "approveAgent", **CHAIN, "agentAddress": address, "agentName": f"agent {number}"}
 
 
 def _usdc(micro: int) -> str:

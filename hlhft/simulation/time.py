@@ -34,6 +34,11 @@ class Time:
         self._calls: list[tuple[int, int, Call]] = []
         self._count = 0
 
+    @property
+    def waiting(self) -> int:
+        """How many calls wait for their time."""
+        return len(self._calls)
+
     def at(self, at_ns: int, work: Callable[..., None], *values: Any) -> Call:
         """Happens at this time, or as soon as possible."""
         self._count += 1
