@@ -13,7 +13,7 @@ SECRET = bytes(range(32))  # of the beats
 
 def signer_of(number: int) -> Signer:
     """The signer of one of the keys above."""
-    return Signer(bytes([number]) * 32)
+    return Signer(bytes([number]) * 32 if number < 256 else number.to_bytes(32, "big"))
 
 
 ACCOUNT = signer_of(TRADED).address

@@ -97,6 +97,7 @@ class Judge:
         self._again: set[int] = set()  # nonces of what was sent more than once
         self._recorded = self._left = 0  # actions of the engine
         self._newest_nonce = self._earlier_nonce = 0  # of all that was signed, and of earlier sessions
+        self._key = ENGINE
         self._ran_ns = 0  # when something happened in an engine last
         self._unowned_ns = 0  # since when own orders are nobody's
         self._halted_ns = 0
@@ -176,6 +177,8 @@ class Judge:
 
     def begins(self, process: EngineProcess) -> None:
         """An engine was started just now."""
+        if process.key != self._key:
+            self._key, self._newest_nonce = process.key, 0  # another key has nonces of its own
         self._earlier_nonce = self._newest_nonce
         if self._is_latched and process.engine.supervisor.halt is None:
             raise Violation(Promise.LATCH, f"session {process.session} knows of no halt, and the one before was halted")

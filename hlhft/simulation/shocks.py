@@ -37,7 +37,7 @@ LEAST_E6, MOST_E6 = 700_000, 1_300_000  # of its price at the start a price stay
 PREMIUM_E12 = 400_000_000_000  # for which the rate of an hour is at its cap of 4 %
 DOUBLE_TAKER_E9 = 900_000  # twice what the lowest tier pays
 TENTH_BASIS_POINT_E9 = 10_000
-NEXT_KEY = 100  # from the number of a key to that of the next
+NEW_KEYS = 256  # the numbers of keys that the engine gets later begin here
 STRANGER = 99  # the number of a key that nobody uses
 FOREIGN_ORDERS = 3  # on each side
 FOREIGN_USDC = 60
@@ -309,7 +309,7 @@ class Shocks:
 
     def _approve(self) -> None:
         """A key that was taken away is no API wallet again (venue reference section 5.4): the owner makes a new one."""
-        self.engine_number += NEXT_KEY
+        self.engine_number = max(self.engine_number + 1, NEW_KEYS)
         self._act(approval(ENGINE, of=self.engine_number))
 
     def _act(self, action: dict[str, Any]) -> None:
