@@ -180,6 +180,8 @@ class Watchdog:
         self._back = self._back + 1 if is_in_row else int(is_back)
         self.heard_ns = self._now_ns
         self._beat = beat
+        if beat.state in MAKES_ORDERS and self.state is State.EMPTY:
+            self._doubt()
         if beat.state is EngineState.STOPPED:
             self._run(Event.STOPPED)
         elif beat.state in _TAKES_A_WHILE or (beat.state not in MAKES_ORDERS and _has_work(beat)):
@@ -329,6 +331,13 @@ class Watchdog:
         elif self._now_ns < self._expected_by_ns:
             wait_ns = self._expected_by_ns - self._now_ns
         self._due[TimerName.LOOK] = self._now_ns + wait_ns
+
+    def _doubt(self) -> None:
+        """An engine that makes orders, or may at any time, was heard: what was proven is of before. If it dies before it
+        is back, its last orders are found by the look that follows the last beat."""
+        self.proven = None
+        self._looks = 0
+        self._due[TimerName.LOOK] = self._now_ns + self.settings.look_first_ns
 
     def _note_beat(self) -> None:
         self._is_forgiven = False

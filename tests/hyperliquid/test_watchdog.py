@@ -429,6 +429,20 @@ def test_one_that_comes_back_and_halts_has_its_grace() -> None:
     assert 60 not in bench.venue.orders
 
 
+@pytest.mark.parametrize("state", [STARTING, EngineState.TRADING])
+def test_what_an_engine_left_that_beat_once_after_the_proof_and_died_is_found_soon(state: EngineState) -> None:
+    """Its other beats may be lost, and one that starts may trade before its next beat."""
+    bench = lost()
+    bench.run(100 * SECOND)
+    assert bench.machine.state is State.EMPTY
+    assert bench.machine.proven is not None
+    bench.beat(state)
+    assert bench.machine.proven is None, "what was proven is of before"
+    bench.venue.place(60)
+    bench.run(bench.settings.look_first_ns + 2 * SECOND)
+    assert 60 not in bench.venue.orders
+
+
 def test_beats_of_an_engine_that_halts_do_not_end_a_sweep() -> None:
     bench = lost()
     bench.run(1700 * MS)
