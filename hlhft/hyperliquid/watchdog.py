@@ -333,8 +333,8 @@ class Watchdog:
         self._due[TimerName.LOOK] = self._now_ns + wait_ns
 
     def _doubt(self) -> None:
-        """An engine that makes orders, or may at any time, was heard: what was proven is of before. If it dies before it
-        is back, its last orders are found by the look that follows the last beat."""
+        """An engine that makes orders, or may at any time, was heard: what was proven is of before. If it dies before
+        it is back, its last orders are found by the look that follows the last beat."""
         self.proven = None
         self._looks = 0
         self._due[TimerName.LOOK] = self._now_ns + self.settings.look_first_ns

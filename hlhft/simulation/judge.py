@@ -298,7 +298,9 @@ class Judge:
         is_nonsense = _NONSENSE in halt.reason and self._world.misfortune.counts[FaultKind.UNKNOWN_STATUS]
         shocks = self._world.exchange.shocks
         is_touched = halt.cause is HaltCause.DISAGREEMENT and (shocks.touched_ns > 0 or shocks.revoked)
-        if halt.cause in _NEVER and not is_nonsense and not is_touched:
+        # Of two copies of a request the second may be answered first: its nonce has been used.
+        is_copied = halt.cause is HaltCause.NONCES and self._world.misfortune.counts[FaultKind.REQUESTS_TWICE]
+        if halt.cause in _NEVER and not is_nonsense and not is_touched and not is_copied:
             raise Violation(Promise.BOOKS, f"halted, {halt.cause.name.lower()}: {halt.reason}")
         engine = process.engine
         if engine.supervisor.stage is Stage.HALTED and engine.orders.gateway.gate.is_open:
