@@ -14,7 +14,7 @@ from hlhft.hyperliquid.supervisor_table import Stage
 from hlhft.simulation.account import ACCOUNT, COINS
 from hlhft.simulation.settings import DEFAULT
 from hlhft.simulation.world import World
-from tests.simulation.worlds import lived
+from tests.simulation.lives import lived
 
 
 def fills(world: World) -> list[dict[str, Any]]:
