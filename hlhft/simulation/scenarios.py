@@ -330,7 +330,7 @@ _ASKS = (
     Scenario(
         name="18-nothing-grows",
         about="nobody reads, pieces are torn, answers come twice and late",
-        plan="10:slow-reader:10:0,10:tears:40:900,20:answers-twice:20:0,30:answers-late:20:3000,30:requests-twice:20:500",
+        plan="10:slow-reader:10:0,10:tears:40:900,20:answers-twice:20:0,30:answers-late:9:900,30:requests-twice:9:500",
         seconds=80,
         seen=(_always(Sight.IS_BOUNDED, 0, 80), _soon(Sight.QUOTES, 60, 80)),
     ),
