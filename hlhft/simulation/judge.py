@@ -6,6 +6,7 @@ A promise that does not hold raises `Violation`, which names it. The judge decid
 from __future__ import annotations
 
 import functools
+import re
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from hlhft.hyperliquid.watchdog_table import State as WatchdogState
 from hlhft.live.journal.brains import state
 from hlhft.live.journal.records import Action
 from hlhft.live.replay import replay
-from hlhft.simulation.account import COINS, EXPIRES_AFTER_MS, OWNER
+from hlhft.simulation.account import COINS, ENGINE, EXPIRES_AFTER_MS, OWNER
 from hlhft.simulation.faults import FaultKind
 from hlhft.simulation.time import MS, SECOND
 
@@ -37,19 +38,20 @@ HALTED_NS_MAX = 3 * SECOND  # until nothing rests once it is halted and all goes
 EXPOSURE_TOLERANCE = 10  # hlhft.core.risk.NOTIONAL_TOLERANCE: the price alone may do as much
 MARK_MEMORY_NS = 120 * SECOND  # a limit in money was checked at a mark no older than this
 LABEL = "engine"  # of its connections
-
-STALE_NS_MAX = 20 * SECOND  # hlhft.hyperliquid.subscriptions.AGE_NS_MAX of a book, and to cancel what rests
 MARKS_MAX = 1024  # client order ids that are remembered
 CANCEL_NS_MAX = 1_500 * MS  # from a cancel to its arrival over whichever connection stands
-# Only what somebody else does to the account may lead to these, and nobody does.
+STALE_NS_MAX = 35 * SECOND  # risk.feed_age_ms_max, and to cancel what rests
+# Only what somebody else does to the account may lead to these.
 _NEVER = frozenset({HaltCause.DISAGREEMENT, HaltCause.NONCES})
 _NONSENSE = "unrecognised status"
+TOUCHED_NS_MAX = 75 * SECOND  # two comparisons with the account, engine.reconcile_ms, and what they take
 # What the exchange refuses by a rule that we know: it was not to be sent at all (venue reference sections 4 and 7).
 KNOWN_RULES = (
     b"Order has invalid price", b"Order has invalid size", b"tick size", b"minimum value of", b"cumulative requests",
     b"is not above the lowest", b"is outside the window", b"weight limit", b"has no orders", b"too far from",
     b"does not exist", b"Too many",
 )  # fmt: skip
+_OLD_NONCE = re.compile(rb"nonce (\d+) is not above the lowest")
 _ALWAYS = frozenset({ActionKind.CANCEL, ActionKind.CANCEL_BY_CLOID, ActionKind.NOOP})
 
 
@@ -76,6 +78,7 @@ class Promise(StrEnum):
     ALIVE = "nothing breaks inside the engine"
     CONVERGES = "once all faults are over it trades again, or is flat"
     AGREES = "engine and exchange name the same orders and positions"
+    FOREIGN = "no order of others is touched"
     PROFIT = "the parts of the profit sum to the change in equity"
 
 
@@ -96,8 +99,10 @@ class Judge:
         self.replays = 0
         self._world = world
         self._signed: dict[tuple[str, int], Any] = {}
+        self._again: set[int] = set()  # nonces of what was sent more than once
         self._recorded = self._left = 0  # actions of the engine
         self._newest_nonce = self._earlier_nonce = 0  # of all that was signed, and of earlier sessions
+        self._key = ENGINE
         self._ran_ns = 0  # when something happened in an engine last
         self._cancels: dict[int, int] = {}  # orders whose cancel has not arrived, and since when
         self._unowned_ns = 0  # since when own orders are nobody's
@@ -115,7 +120,11 @@ class Judge:
         if label == LABEL and self._cancels:
             self._arrived(request["action"])
         if request["action"]["type"] == "noop":
+            self._again.add(request["nonce"])
             return
+        self._look_at_targets(label, request["action"])
+        if (label, request["nonce"]) in self._signed:
+            self._again.add(request["nonce"])
         known = self._signed.setdefault((label, request["nonce"]), request["signature"])
         if known != request["signature"]:
             raise Violation(Promise.NONCE, f"{label} signed two actions with the nonce {request['nonce']}")
@@ -123,6 +132,11 @@ class Judge:
     def answered(self, label: str, body: bytes) -> None:
         """The exchange answered one."""
         if b"error" in body or b'"err"' in body:
+            if b"API Wallet" in body and self._world.exchange.shocks.revoked:
+                return
+            old = _OLD_NONCE.search(body)
+            if old is not None and int(old[1]) in self._again:
+                return  # the same bytes or a noop, as nobody knew whether they had arrived
             for text in KNOWN_RULES:
                 if text in body:
                     raise Violation(Promise.RULES, f"the exchange refused {label}: {body[:400].decode()}")
@@ -176,6 +190,8 @@ class Judge:
 
     def begins(self, process: EngineProcess) -> None:
         """An engine was started just now."""
+        if process.key != self._key:
+            self._key, self._newest_nonce = process.key, 0  # another key has nonces of its own
         self._earlier_nonce = self._newest_nonce
         self._cancels.clear()
         if self._is_latched and process.engine.supervisor.halt is None:
@@ -222,11 +238,24 @@ class Judge:
                 found.append((order, mark))
         return found
 
+    def _look_at_targets(self, label: str, action: dict[str, Any]) -> None:
+        """Whose orders an action ends."""
+        targets = [one["o"] for one in action.get("cancels", ()) if "o" in one]
+        if not targets:
+            return
+        foreign = {number for _, number in self._world.exchange.shocks.foreign()}
+        for number in targets:
+            if number in foreign:
+                raise Violation(Promise.FOREIGN, f"{label} cancels order {number}, which is not ours")
+
     def _look_at_owners(self, orders: list[tuple[OrderRecord, Cloid]]) -> None:
         world = self._world
         session = 0 if world.engine is None else world.engine.session
         now_ns = world.time.now_ns
         unowned = [mark for _, mark in orders if mark.session != session]
+        if unowned and world.engine is not None and world.settings.leftovers == "adopt":
+            adopted = world.engine.orders()
+            unowned = [mark for mark in unowned if mark.number() not in adopted]
         if not unowned:
             self._unowned_ns = 0
         elif not self._unowned_ns:
@@ -258,11 +287,13 @@ class Judge:
         world = self._world
         marks = tuple(int(mark) for mark in world.exchange.marks())
         now_ns = world.time.now_ns
+        touched_ns = world.exchange.shocks.touched_ns
         if not self._marks or self._marks[-1][1] != marks:
             self._marks.append((now_ns, marks))
         while len(self._marks) > 1 and self._marks[1][0] < now_ns - MARK_MEMORY_NS:
             del self._marks[0]
-        if not orders:
+        # What somebody else trades is found when the account is compared; then it halts.
+        if not orders or (touched_ns and now_ns - touched_ns < TOUCHED_NS_MAX):
             return
         for row, lots in enumerate(world.exchange.positions()):
             buys = sum(order.lots for order, _ in orders if order.row == row and order.side > 0)
@@ -288,7 +319,11 @@ class Judge:
         self._is_latched = process.disk.failures == self._failures
         # The exchange's own nonsense is told, and halts: that is no mistake of ours.
         is_nonsense = _NONSENSE in halt.reason and self._world.misfortune.counts[FaultKind.UNKNOWN_STATUS]
-        if halt.cause in _NEVER and not is_nonsense:
+        shocks = self._world.exchange.shocks
+        is_touched = halt.cause is HaltCause.DISAGREEMENT and (shocks.touched_ns > 0 or shocks.revoked)
+        # Of two copies of a request the second may be answered first: its nonce has been used.
+        is_copied = halt.cause is HaltCause.NONCES and self._world.misfortune.counts[FaultKind.REQUESTS_TWICE]
+        if halt.cause in _NEVER and not is_nonsense and not is_touched and not is_copied:
             raise Violation(Promise.BOOKS, f"halted, {halt.cause.name.lower()}: {halt.reason}")
         engine = process.engine
         if engine.supervisor.stage is Stage.HALTED and engine.orders.gateway.gate.is_open:

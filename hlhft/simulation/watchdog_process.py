@@ -50,7 +50,12 @@ class WatchdogProcess:
         self.host = Host(world.time, world.watchdog_wall)
         self.reports: Counter[str] = Counter()
         settings = WatchdogSettings(
-            account=ACCOUNT, owner=OWNER, mainnet=False, switch=False, expires_after_ms=EXPIRES_AFTER_MS
+            account=ACCOUNT,
+            owner=OWNER,
+            mainnet=False,
+            switch=world.settings.has_switch,
+            expires_after_ms=EXPIRES_AFTER_MS,
+            flatten_coins=world.exchange.coins if world.settings.flattens else (),
         )
         self.machine = Watchdog(settings, signer_of(WATCHDOG))
         self._random = world.random

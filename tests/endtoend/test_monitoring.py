@@ -34,9 +34,7 @@ SCRAPES_SHOWN_S = 8  # before now, over which scrapes are counted
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """Everything that runs, and who watches it; its faults mount and freeze disks, and set the kernel's clock."""
     if os.geteuid() != 0:
-        pytest.skip(
-            "NOT TESTED that alerts fire on real faults: disks are mounted and frozen for it, as root"
-        )
+        pytest.skip("NOT TESTED that alerts fire on real faults: disks are mounted and frozen for it, as root")
     with Stage(tmp_path_factory.mktemp("m")) as there:
         yield there
 
