@@ -100,7 +100,7 @@ class Network:
         """The exchange reads again what it was sent."""
         self.weather.peer_reads = True
         for one in list(self.connections.values()):
-            one.there.go_on()
+            one.read_on()
 
     def cut(self, connections: Iterable[Connection], *, noticed: float = 0.5) -> None:
         """Cuts these; some ends notice at once, the others only when nothing comes any more."""
@@ -117,7 +117,7 @@ class Connection:
         self.number = network.number()
         self.at_exchange = 0  # its number there
         self.is_open = False
-        self.up_ns = 0  # when it was
+        self.up_ns = 0  # since when what is sent arrives
         self.near_is_over = self.far_is_over = self.is_cut = False
         self._network = network
         self._host = host
@@ -204,8 +204,15 @@ class Connection:
 
     @property
     def stands(self) -> bool:
-        """Whether what is sent arrives."""
-        return self.is_open and not (self.is_cut or self.near_is_over or self.far_is_over)
+        """Whether what is sent arrives, and is read."""
+        is_over = self.is_cut or self.near_is_over or self.far_is_over
+        return self.is_open and self.there.reads and not is_over
+
+    def read_on(self) -> None:
+        """The exchange reads again what it was sent."""
+        if not self.there.reads:
+            self.up_ns = self._network.time.now_ns
+        self.there.go_on()
 
     # What happens.
 
