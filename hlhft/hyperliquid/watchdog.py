@@ -93,6 +93,7 @@ class Watchdog:
         self._grace: EngineState | None = None  # what the grace is for
         self._expected_by_ns = 0  # the first beat, since the start
         self._looks = 0  # since the latest proof
+        self._look_by_ns = 0  # the next one, whatever is heard meanwhile
         self._is_clean = True
         self._due: dict[TimerName, int] = {}
         self._armed: dict[TimerName, int] = {}
@@ -180,8 +181,11 @@ class Watchdog:
         self._back = self._back + 1 if is_in_row else int(is_back)
         self.heard_ns = self._now_ns
         self._beat = beat
-        if beat.state in MAKES_ORDERS and self.state is State.EMPTY:
-            self._doubt()
+        if self.state is State.EMPTY:
+            if beat.state in MAKES_ORDERS:
+                self._doubt()
+            elif beat.state is not EngineState.STOPPED:
+                self._look_after_it()
         if beat.state is EngineState.STOPPED:
             self._run(Event.STOPPED)
         elif beat.state in _TAKES_A_WHILE or (beat.state not in MAKES_ORDERS and _has_work(beat)):
@@ -320,11 +324,13 @@ class Watchdog:
     def _look(self) -> None:
         # At the start the engine may be starting, too, and needs its part of the rate limit; one that is late does not.
         is_urgent = self.state is State.EMPTY or self._is_engine_late()
+        self._look_by_ns = self._now_ns + self.settings.look_ns
         self._sweep.begin(Mode.LOOK, self._now_ns, is_urgent=is_urgent)
 
     def _look_later(self) -> None:
         """Soon after a proof, as an engine whose beats alone were lost would go on sending orders; then less often."""
         wait_ns = self.settings.look_ns
+        self._look_by_ns = self._now_ns + wait_ns
         if self.state is State.EMPTY:
             wait_ns = min(self.settings.look_first_ns << min(self._looks, LOOKS_DOUBLED_MAX), wait_ns)
             self._looks += 1
@@ -338,6 +344,12 @@ class Watchdog:
         self.proven = None
         self._looks = 0
         self._due[TimerName.LOOK] = self._now_ns + self.settings.look_first_ns
+
+    def _look_after_it(self) -> None:
+        """A halted engine was heard: what was proven holds, but it may be resumed, place orders and die before its next
+        beat. The next look follows its last beat, and comes in any case when it would have."""
+        self._looks = 0
+        self._due[TimerName.LOOK] = min(self._now_ns + self.settings.look_first_ns, self._look_by_ns)
 
     def _note_beat(self) -> None:
         self._is_forgiven = False

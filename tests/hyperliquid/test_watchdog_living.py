@@ -75,6 +75,27 @@ def test_what_an_engine_left_that_beat_once_after_the_proof_and_died_is_found_so
     assert 60 not in bench.venue.orders
 
 
+def test_what_a_halted_engine_left_that_was_resumed_and_died_between_two_beats_is_found_soon() -> None:
+    bench = lost()
+    bench.run(100 * SECOND)
+    bench.live(100 * SECOND, HALTED, orders=0, reconciliation=1)
+    assert bench.machine.state is State.EMPTY
+    assert bench.machine.proven is not None, "a halted one places nothing"
+    bench.venue.place(60)
+    bench.run(bench.settings.look_first_ns + 2 * SECOND)
+    assert 60 not in bench.venue.orders
+
+
+def test_beats_of_a_halted_engine_do_not_put_off_a_look_for_ever() -> None:
+    bench = lost()
+    bench.run(100 * SECOND)
+    bench.live(100 * SECOND, HALTED, orders=0, reconciliation=1)
+    assert bench.machine.state is State.EMPTY
+    bench.venue.place(60)
+    bench.live(bench.settings.look_ns + 2 * SECOND, HALTED, orders=0, reconciliation=1)
+    assert 60 not in bench.venue.orders
+
+
 def test_one_that_comes_back_and_halts_has_its_grace() -> None:
     bench = lost()
     bench.beat(reconciliation=1)
