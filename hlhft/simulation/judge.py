@@ -104,6 +104,7 @@ class Judge:
         self._newest_nonce = self._earlier_nonce = 0  # of all that was signed, and of earlier sessions
         self._key = ENGINE
         self._ran_ns = 0  # when something happened in an engine last
+        self._placed_ns = 0  # when an engine placed an order last
         self._cancels: dict[int, int] = {}  # orders whose cancel has not arrived, and since when
         self._unowned_ns = 0  # since when own orders are nobody's
         self._halted_ns = 0
@@ -209,6 +210,7 @@ class Judge:
             for order_id in action.order_ids if ActionKind(action.kind) is not ActionKind.NOOP else ():
                 self._cancels.setdefault(order_id, self._world.time.now_ns)
             return
+        self._placed_ns = self._world.time.now_ns
         lane = process.engine.parts.brain.lane
         is_placed = np.isin(lane.orders["order_id"], action.order_ids) & (lane.orders["reduce_only"] == 0)
         placed = lane.orders[is_placed]
@@ -350,7 +352,7 @@ class Judge:
         if watchdog is None or watchdog.machine.state is not WatchdogState.EMPTY:
             return
         # Who has not heard the last of an engine may say it of what the engine said before.
-        if watchdog.machine.proven is not None and watchdog.knows(self._ran_ns):
+        if watchdog.machine.proven is not None and watchdog.knows(self._ran_ns, self._placed_ns):
             proven = watchdog.machine.proven
             raise Violation(Promise.EMPTY, f"none is left at block {proven.block_ms}, and there is {orders[0][1]}")
 
