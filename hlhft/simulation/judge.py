@@ -40,6 +40,7 @@ MARK_MEMORY_NS = 120 * SECOND  # a limit in money was checked at a mark no older
 LABEL = "engine"  # of its connections
 MARKS_MAX = 1024  # client order ids that are remembered
 CANCEL_NS_MAX = 1_500 * MS  # from a cancel to its arrival over whichever connection stands
+ARRIVED = -1  # a cancel that has arrived: what repeats it need not
 STALE_NS_MAX = 35 * SECOND  # risk.feed_age_ms_max, and to cancel what rests
 # Only what somebody else does to the account may lead to these.
 _NEVER = frozenset({HaltCause.DISAGREEMENT, HaltCause.NONCES})
@@ -105,7 +106,7 @@ class Judge:
         self._key = ENGINE
         self._ran_ns = 0  # when something happened in an engine last
         self._placed_ns = 0  # when an engine placed an order last
-        self._cancels: dict[int, int] = {}  # orders whose cancel has not arrived, and since when
+        self._cancels: dict[int, int] = {}  # orders that are being cancelled, since when, or ARRIVED
         self._unowned_ns = 0  # since when own orders are nobody's
         self._halted_ns = 0
         self._failures = 0  # of the disk before the halt
@@ -211,6 +212,9 @@ class Judge:
                 self._cancels.setdefault(order_id, self._world.time.now_ns)
             return
         self._placed_ns = self._world.time.now_ns
+        for order_id in action.order_ids:
+            if self._cancels.get(order_id) == ARRIVED:
+                del self._cancels[order_id]  # an amend: what cancelled the one before says nothing of it
         lane = process.engine.parts.brain.lane
         is_placed = np.isin(lane.orders["order_id"], action.order_ids) & (lane.orders["reduce_only"] == 0)
         placed = lane.orders[is_placed]
@@ -369,8 +373,8 @@ class Judge:
             mark = parse(int(cancel["cloid"], 16)) if "cloid" in cancel else None
             if mark is None:
                 self._cancels.clear()  # by the exchange's own number, which says nothing here
-            else:
-                self._cancels.pop(mark.order_id, None)
+            elif mark.order_id in self._cancels:
+                self._cancels[mark.order_id] = ARRIVED
 
     def _look_at_cancels(self, process: EngineProcess, orders: list[tuple[OrderRecord, Cloid]]) -> None:
         """The cancels of what rests, while a connection stands that carries them."""
@@ -381,7 +385,7 @@ class Judge:
         now_ns = self._world.time.now_ns
         carries_ns = process.carries_ns(now_ns)
         for order_id, since_ns in self._cancels.items():
-            if carries_ns < since_ns < now_ns - CANCEL_NS_MAX:
+            if since_ns != ARRIVED and carries_ns < since_ns < now_ns - CANCEL_NS_MAX:
                 waited_ms = (now_ns - since_ns) // MS
                 raise Violation(Promise.CANCELS, f"the cancel of order {order_id} did not arrive in {waited_ms} ms")
 

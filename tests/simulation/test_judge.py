@@ -12,9 +12,10 @@ from hlhft.hyperliquid.gateway_events import Gate
 from hlhft.hyperliquid.packing import ActionKind
 from hlhft.hyperliquid.supervisor_events import Disagreed
 from hlhft.hyperliquid.watchdog_table import State
+from hlhft.hyperliquid.wire import cloid_text
 from hlhft.live.journal.records import Action
 from hlhft.simulation.account import OWNER
-from hlhft.simulation.judge import Promise, Violation, promises_table
+from hlhft.simulation.judge import ARRIVED, Promise, Violation, promises_table
 from hlhft.simulation.time import MS, SECOND
 from hlhft.simulation.world import World
 from tests.simulation.worlds import breaks, engine_of, pass_until, place, world_of
@@ -131,6 +132,19 @@ def test_a_cancel_that_does_not_arrive(world: World, monkeypatch: pytest.MonkeyP
     for line in engine_of(world).engine.orders.lines:
         monkeypatch.setattr(line.transport.connection, "send", lambda text: None)  # type: ignore[attr-defined]
     breaks(world, Promise.CANCELS)
+
+
+def test_a_cancel_that_has_arrived_need_not_arrive_again(world: World) -> None:
+    judge, process, placed = world.judge, engine_of(world), placement(world)
+    mark = judge.own_orders()[0][1]
+    cancel = placed._replace(kind=int(ActionKind.CANCEL_BY_CLOID), order_ids=(mark.order_id,))
+    request = {"type": "cancelByCloid", "cancels": [{"asset": 0, "cloid": cloid_text(mark.number())}]}
+    judge.signs(process, cancel)
+    judge.posted("engine", {"action": request, "nonce": placed.nonce, "signature": "a"})
+    judge.signs(process, cancel)
+    assert judge._cancels[mark.order_id] == ARRIVED
+    judge.signs(process, placed)
+    assert mark.order_id not in judge._cancels, "an amend is another one to cancel"
 
 
 def test_a_budget_below_zero_and_one_below_what_is_kept(world: World) -> None:
