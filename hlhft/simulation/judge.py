@@ -104,6 +104,7 @@ class Judge:
         self._recorded = self._left = 0  # actions of the engine
         self._newest_nonce = self._earlier_nonce = 0  # of all that was signed, and of earlier sessions
         self._key = ENGINE
+        self._closed_ns = 0  # when the watchdog closed positions last
         self._ran_ns = 0  # when something happened in an engine last
         self._placed_ns = 0  # when an engine placed an order last
         self._cancels: dict[int, int] = {}  # orders that are being cancelled, since when, or ARRIVED
@@ -119,6 +120,8 @@ class Judge:
     def posted(self, label: str, request: dict[str, Any]) -> None:
         """A signed request reached the exchange."""
         self.actions += label == LABEL
+        if label != LABEL and request["action"]["type"] == "order":
+            self._closed_ns = self._world.time.now_ns
         if label == LABEL and self._cancels:
             self._arrived(request["action"])
         if request["action"]["type"] == "noop":
@@ -293,7 +296,7 @@ class Judge:
         world = self._world
         marks = tuple(int(mark) for mark in world.exchange.marks())
         now_ns = world.time.now_ns
-        touched_ns = world.exchange.shocks.touched_ns
+        touched_ns = max(world.exchange.shocks.touched_ns, self._closed_ns)
         if not self._marks or self._marks[-1][1] != marks:
             self._marks.append((now_ns, marks))
         while len(self._marks) > 1 and self._marks[1][0] < now_ns - MARK_MEMORY_NS:
@@ -326,7 +329,9 @@ class Judge:
         # The exchange's own nonsense is told, and halts: that is no mistake of ours.
         is_nonsense = _NONSENSE in halt.reason and self._world.misfortune.counts[FaultKind.UNKNOWN_STATUS]
         shocks = self._world.exchange.shocks
-        is_touched = halt.cause is HaltCause.DISAGREEMENT and (shocks.touched_ns > 0 or shocks.revoked)
+        # The watchdog may have closed the positions of one that stood still, which says so once it goes on.
+        is_foreign = shocks.touched_ns > 0 or shocks.revoked or self._closed_ns > 0
+        is_touched = halt.cause is HaltCause.DISAGREEMENT and is_foreign
         # Of two copies of a request the second may be answered first: its nonce has been used.
         is_copied = halt.cause is HaltCause.NONCES and self._world.misfortune.counts[FaultKind.REQUESTS_TWICE]
         if halt.cause in _NEVER and not is_nonsense and not is_touched and not is_copied:

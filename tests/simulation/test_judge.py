@@ -10,7 +10,7 @@ import pytest
 from hlhft.hyperliquid.cloids import Cloid
 from hlhft.hyperliquid.gateway_events import Gate
 from hlhft.hyperliquid.packing import ActionKind
-from hlhft.hyperliquid.supervisor_events import Disagreed
+from hlhft.hyperliquid.supervisor_events import Disagreed, Halt, HaltCause
 from hlhft.hyperliquid.watchdog_table import State
 from hlhft.hyperliquid.wire import cloid_text
 from hlhft.live.journal.records import Action
@@ -145,6 +145,14 @@ def test_a_cancel_that_has_arrived_need_not_arrive_again(world: World) -> None:
     assert judge._cancels[mark.order_id] == ARRIVED
     judge.signs(process, placed)
     assert mark.order_id not in judge._cancels, "an amend is another one to cancel"
+
+
+def test_an_engine_whose_positions_the_watchdog_closed_may_disagree(world: World) -> None:
+    judge, process = world.judge, engine_of(world)
+    halt = Halt(HaltCause.DISAGREEMENT, "a test")
+    raised(Promise.BOOKS, judge._look_at_halt, process, halt)
+    judge.posted("watchdog", {"action": {"type": "order", "orders": []}, "nonce": 5, "signature": "a"})
+    judge._look_at_halt(process, halt)
 
 
 def test_a_budget_below_zero_and_one_below_what_is_kept(world: World) -> None:
