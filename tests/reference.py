@@ -38,6 +38,7 @@ from hlhft.hyperliquid import (
 )
 from hlhft.simulation.faults import faults_table
 from hlhft.simulation.judge import promises_table
+from hlhft.simulation.scenarios import scenarios_table
 from hlhft.strategies import BUILT_IN, load, parameter_table
 from hlhft.venue import refusals
 from hlhft.venue.chain import LEG_FIELDS
@@ -125,7 +126,9 @@ def readme_with_figures(text: str) -> str:
 
 def simulation_with_tables(text: str) -> str:
     """docs/simulation.md with the present promises and faults between their marks."""
-    for name, table in (("promises", promises_table()), ("faults", faults_table())):
+    for name, table in (
+        ("promises", promises_table()), ("faults", faults_table()), ("scenarios", scenarios_table()),
+    ):  # fmt: skip
         begin, end = f"<!-- {name}: written by make docs -->\n", f"<!-- end of {name} -->\n"
         before, _, rest = text.partition(begin)
         text = before + begin + table + "\n" + end + rest.partition(end)[2]

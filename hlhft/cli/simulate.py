@@ -31,6 +31,10 @@ SHOWN_MAX = 10
     "--faults", "told", metavar="LIST",
     help="Instead of the seed's own plan these, as a violation prints them; none: no fault at all.",
 )  # fmt: skip
+@click.option(
+    "--scenario", metavar="NAME",
+    help="Instead of seeds play a bad day with a name; all: every one of them; list: print their names.",
+)  # fmt: skip
 @click.option("--jobs", type=click.IntRange(1, 256), metavar="N", help="Processors to use.  [default: all]")
 @click.option(
     "--tally", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Add a line of what ran to it."
@@ -38,7 +42,8 @@ SHOWN_MAX = 10
 @click.option("--no-shrink", is_flag=True, help="Print a violation with its whole plan.")
 @click.option("--json", "as_json", is_flag=True, help="Print what ran as one JSON object, and nothing else.")
 def command(
-    *, seeds: int, first: int, hours: float, told: str | None, jobs: int | None, tally: Path | None, no_shrink: bool,
+    *, seeds: int, first: int, hours: float, told: str | None, scenario: str | None,
+    jobs: int | None, tally: Path | None, no_shrink: bool,
     as_json: bool,
 ) -> int:  # fmt: skip
     """Run engine, watchdog and exchange in virtual time under faults drawn from a seed; prove that promises hold.
@@ -49,6 +54,8 @@ def command(
     Ends with exit code 0, or with 1 when a promise broke: then with the command that repeats it, faults that are not
     needed left out.
     """
+    if scenario is not None:
+        return _play(scenario)
     import msgspec
 
     from hlhft.cli.sweep import cores
@@ -94,6 +101,35 @@ def command(
         click.echo(f"Seed {broken.seed} breaks a promise; leaving out faults that are not needed", err=True)
         faults = running.smallest(broken, faults, span_ns)
     raise CommandError(_sentence(broken, hours, faults), ExitCode.FAILURE)
+
+
+def _play(name: str) -> int:
+    """Plays one scenario or all, or lists them."""
+    import logging
+
+    from hlhft.simulation.scenarios import SCENARIOS, play
+
+    if name == "list":
+        width = max(map(len, SCENARIOS))
+        for one in SCENARIOS.values():
+            click.echo(f"{one.name:{width}}  {one.about}")
+        return ExitCode.OK
+    if name != "all" and name not in SCENARIOS:
+        raise CommandError(
+            f"there is no scenario {name!r}: `hlhft simulate --scenario list` prints those there are", ExitCode.USAGE
+        )
+    logging.disable(logging.CRITICAL)
+    missed = []
+    for one in SCENARIOS.values() if name == "all" else (SCENARIOS[name],):
+        verdict = play(one)
+        told = "as it must be" if verdict.is_well else "NOT as it must be"
+        click.echo(f"{one.name}: {told}")
+        if verdict.violation is not None:
+            missed.append(f"{one.name} breaks a promise, {verdict.violation}")
+        missed += [f"{one.name}: not seen: {unseen}" for unseen in verdict.unseen]
+    if missed:
+        raise CommandError("; ".join(missed), ExitCode.FAILURE)
+    return ExitCode.OK
 
 
 def _words(entry: object, seconds: float) -> str:

@@ -52,6 +52,7 @@ class Listed:
     market: Market
     tiers: tuple[tuple[int, int], ...] = ()
     margin_mode: MarginMode = MarginMode.ANY
+    is_delisted: bool = False  # it is shown, and takes no orders
     base_token: int = USDC_TOKEN
     quote_token: int = USDC_TOKEN
 

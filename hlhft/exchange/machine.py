@@ -444,6 +444,7 @@ class Machine:
             volume_micro=self.volume_micro(actor.master),
             masters=self.kernel.chain.fees.master,
             reserve_requests=self.account_limits.reserve,
+            post_only=time_ns < self.settings.post_only_until_ns,
         )
         return account_plans.plan(request.action, scope), actor.account
 

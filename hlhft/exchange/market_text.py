@@ -36,6 +36,8 @@ def meta(listing: Listing) -> dict[str, object]:
         if listed.margin_mode is not MarginMode.ANY:
             entry["onlyIsolated"] = True
             entry["marginMode"] = listed.margin_mode.value
+        if listed.is_delisted:
+            entry["isDelisted"] = True
         universe.append(entry)
         if len(tiers) > 1:
             tables[number] = _table(f"tiered {tiers[0][1]}x", tiers)

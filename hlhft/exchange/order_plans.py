@@ -22,6 +22,7 @@ UNKNOWN_ASSET = "Asset {} does not exist."  # unverified
 GROUP_NOT_REDUCING = "TP/SL orders of a group must be reduce-only."  # unverified; one error for the whole batch
 INVALID_PRICE = "Order has invalid price."
 INVALID_SIZE = "Order has invalid size."
+DELISTED = "Trading is halted."  # unverified
 INVALID_MODIFY = "Attempted to modify to invalid new order"
 BUILDER_FEE_MAX = 100  # tenths of a basis point on perpetuals (venue reference section 4.1)
 BUILDER_FEE_SPOT_MAX = 1000
@@ -139,7 +140,12 @@ def place_of(asset: int, scope: Scope) -> int:
 def order_leg(order: Order, scope: Scope) -> Leg | str:
     """The leg that places the order, or what is wrong with its numbers. The order's asset is known."""
     place = place_of(order.a, scope)
-    market = scope.listing.markets[place].market
+    listed = scope.listing.markets[place]
+    if listed.is_delisted:
+        return DELISTED
+    if scope.post_only and (order.t.limit is None or order.t.limit.tif != "Alo"):
+        return TEXT[Refusal.POST_ONLY_WINDOW]
+    market = listed.market
     ticks = read_price(order.p, market)
     lots = read_size(order.s, market)
     if isinstance(ticks, str):

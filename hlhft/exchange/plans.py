@@ -62,3 +62,4 @@ class Scope:
     volume_micro: int  # traded by the signer's account since it was opened
     masters: np.ndarray  # int64[A]: whose fee tier an account has, the kernel's own
     reserve_requests: Callable[[int, int], None]  # account, how many
+    post_only: bool = False  # the network was upgraded just now, and orders that could take are refused

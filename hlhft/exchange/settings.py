@@ -77,6 +77,8 @@ class ExchangeSettings:
     rotation_ns: int = 0  # sockets are closed as expired at this age; 0 never (how often is unverified)
     outbox_bytes_max: int = 4 << 20  # waiting for a slow reader; then it is disconnected
 
+    # As after an upgrade of the network (venue reference section 4.1): before then orders that could take are refused.
+    post_only_until_ns: int = 0
     asset_suffix: bool = True  # errors of orders end with " asset=N" (seen in practice)
     schedule_volume_micro: int = 1_000_000 * MICRO
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from hlhft.exchange.flow.draws import ONE
 from hlhft.exchange.flow.state import ACCOUNTS, MAKERS, MarketFlow, new_flow
 from hlhft.exchange.flow.synthetic import flow_legs
 from hlhft.exchange.kernel_state import packed, unpack
@@ -49,6 +50,14 @@ class SyntheticFlow:
                 fix_rates(chain.fees, holdings, account, maker_rate_e9=REBATE_E9, taker_rate_e9=taker_rate_e9)
             return len(self.accounts)
         return int(flow_legs(chain.exchange, self._flow, legs, first, ts_ns)) - first
+
+    def leap(self, market: int, share_e6: int, *, least: int, most: int) -> None:
+        """The fair price of the market in that row leaps by this share of it, the other way where it would leave the
+        ticks from `least` to `most`; nobody who quotes or takes has heard of it before."""
+        state = self._flow.states[market]
+        fair = int(state["fair_subticks"])
+        step = fair * share_e6 // 1_000_000
+        state["fair_subticks"] = fair + step if least * ONE <= fair + step <= most * ONE else fair - step
 
     def state(self) -> dict[str, Any]:
         """What `restore` needs, as plain values."""

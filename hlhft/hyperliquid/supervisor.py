@@ -80,6 +80,11 @@ class Supervisor:
         }
 
     @property
+    def is_agreed(self) -> bool:
+        """Whether the account was read since market data came, and agrees with our records."""
+        return self._is_agreed
+
+    @property
     def is_ready(self) -> bool:
         """Whether all is there that trading needs; a halt forbids it all the same."""
         return self._is_fed and self._is_agreed and any(self._lanes)

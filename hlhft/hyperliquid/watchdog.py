@@ -93,6 +93,7 @@ class Watchdog:
         self._grace: EngineState | None = None  # what the grace is for
         self._expected_by_ns = 0  # the first beat, since the start
         self._looks = 0  # since the latest proof
+        self._look_by_ns = 0  # the next one, whatever is heard meanwhile
         self._is_clean = True
         self._due: dict[TimerName, int] = {}
         self._armed: dict[TimerName, int] = {}
@@ -180,9 +181,14 @@ class Watchdog:
         self._back = self._back + 1 if is_in_row else int(is_back)
         self.heard_ns = self._now_ns
         self._beat = beat
+        if self.state is State.EMPTY:
+            if beat.state in MAKES_ORDERS:
+                self._doubt()
+            elif beat.state is not EngineState.STOPPED:
+                self._look_after_it()
         if beat.state is EngineState.STOPPED:
             self._run(Event.STOPPED)
-        elif beat.state in _TAKES_A_WHILE or (beat.state not in MAKES_ORDERS and beat.orders != 0):
+        elif beat.state in _TAKES_A_WHILE or (beat.state not in MAKES_ORDERS and _has_work(beat)):
             self._run(Event.UNFINISHED)
         else:
             self._run(Event.WELL)
@@ -318,17 +324,32 @@ class Watchdog:
     def _look(self) -> None:
         # At the start the engine may be starting, too, and needs its part of the rate limit; one that is late does not.
         is_urgent = self.state is State.EMPTY or self._is_engine_late()
+        self._look_by_ns = self._now_ns + self.settings.look_ns
         self._sweep.begin(Mode.LOOK, self._now_ns, is_urgent=is_urgent)
 
     def _look_later(self) -> None:
         """Soon after a proof, as an engine whose beats alone were lost would go on sending orders; then less often."""
         wait_ns = self.settings.look_ns
+        self._look_by_ns = self._now_ns + wait_ns
         if self.state is State.EMPTY:
             wait_ns = min(self.settings.look_first_ns << min(self._looks, LOOKS_DOUBLED_MAX), wait_ns)
             self._looks += 1
         elif self._now_ns < self._expected_by_ns:
             wait_ns = self._expected_by_ns - self._now_ns
         self._due[TimerName.LOOK] = self._now_ns + wait_ns
+
+    def _doubt(self) -> None:
+        """An engine that makes orders, or may at any time, was heard: what was proven is of before. If it dies before
+        it is back, its last orders are found by the look that follows the last beat."""
+        self.proven = None
+        self._looks = 0
+        self._due[TimerName.LOOK] = self._now_ns + self.settings.look_first_ns
+
+    def _look_after_it(self) -> None:
+        """A halted engine was heard: what was proven holds, but it may be resumed, place orders and die before its next
+        beat. The next look follows its last beat, and comes in any case when it would have."""
+        self._looks = 0
+        self._due[TimerName.LOOK] = min(self._now_ns + self.settings.look_first_ns, self._look_by_ns)
 
     def _note_beat(self) -> None:
         self._is_forgiven = False
@@ -343,11 +364,13 @@ class Watchdog:
         if self._grace is beat.state:
             return
         self._grace = beat.state
-        graces_ns = {
-            EngineState.STARTING: self.settings.waiting_grace_ns,
-            EngineState.FLATTENING: self.settings.flatten_grace_ns,
-        }
-        self._due[TimerName.GRACE] = self._now_ns + graces_ns.get(beat.state, self.settings.halt_grace_ns)
+        if beat.state is EngineState.FLATTENING:
+            grace_ns = self.settings.flatten_grace_ns
+        elif beat.state is EngineState.STARTING or _is_new(beat):
+            grace_ns = self.settings.waiting_grace_ns
+        else:
+            grace_ns = self.settings.halt_grace_ns
+        self._due[TimerName.GRACE] = self._now_ns + grace_ns
 
     def _end_grace(self) -> None:
         self._due.pop(TimerName.GRACE, None)
@@ -362,7 +385,8 @@ class Watchdog:
             self._lost = (beat.session, beat.reconciliation)
         self._back = self._looks = 0
         self.proven = None
-        self._has_waited = self._grace is EngineState.STARTING and self._cause is Event.OVERDUE
+        is_waiting = self._grace is EngineState.STARTING or (beat is not None and _is_new(beat))
+        self._has_waited = is_waiting and self._cause is Event.OVERDUE
         # Whoever lives and is cut off from the venue is not lost: its positions stay.
         flatten = self._cause in _FLATTENING and not self._has_waited
         self._sweep.begin(Mode.CANCEL, self._now_ns, bound_ms=self._bound_ms(), flatten=flatten)
@@ -425,3 +449,13 @@ _DUE = {
     TimerName.LOOK: Event.LOOK_DUE,
     TimerName.END: Event.END_DUE,
 }
+
+
+def _is_new(beat: Beat) -> bool:
+    """Whether its session has not come to agree with the venue once: of earlier ones' orders it knows nothing yet."""
+    return beat.reconciliation == 0
+
+
+def _has_work(beat: Beat) -> bool:
+    """Whether an engine that makes no orders has some that are to go, or does not know whether it has."""
+    return beat.orders != 0 or _is_new(beat)

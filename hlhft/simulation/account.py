@@ -7,14 +7,13 @@ from hlhft.hyperliquid.signing import Signer
 OWNER = 7  # in the client ids of the engine's orders
 COINS = ("BTC", "ETH")
 TRADED, ENGINE, WATCHDOG = 13, 14, 15  # the account, and the API wallets of the two processes
-ACCOUNT_USDC = 100_000
 EXPIRES_AFTER_MS = 3_000  # of what the engine sends
 SECRET = bytes(range(32))  # of the beats
 
 
 def signer_of(number: int) -> Signer:
     """The signer of one of the keys above."""
-    return Signer(bytes([number]) * 32)
+    return Signer(bytes([number]) * 32 if number < 256 else number.to_bytes(32, "big"))
 
 
 ACCOUNT = signer_of(TRADED).address

@@ -7,7 +7,6 @@ thread and the disk of the journal. A kill drops all of it and keeps the folder.
 from __future__ import annotations
 
 from collections.abc import Callable
-from random import Random
 from typing import TYPE_CHECKING, Any
 
 from hlhft.hyperliquid import backoff
@@ -24,7 +23,7 @@ from hlhft.live.process import BEAT_NS, STATES
 from hlhft.live.profit import ProfitTally
 from hlhft.live.store import open_store
 from hlhft.live.timers import Timers
-from hlhft.simulation.account import COINS, ENGINE, EXPIRES_AFTER_MS, SECRET, signer_of
+from hlhft.simulation.account import COINS, EXPIRES_AFTER_MS, SECRET, signer_of
 from hlhft.simulation.disk import Disk
 from hlhft.simulation.host import Host
 from hlhft.simulation.transports import SimulatedHttp, SimulatedTransport
@@ -46,11 +45,12 @@ class EngineProcess:
         self._world = world
         self._beats = 0
         self._thawed_ns = 0
-        config, signer, random = world.config, signer_of(ENGINE), world.random
+        config, signer, random = world.config, signer_of(world.exchange.shocks.engine_number), world.random
         self._store = store = open_store(world.folder / "state", clock_ns=host.now_ns)
+        self.key = world.exchange.shocks.engine_number
         self.session = begin_session(store, self.journal_folder)
         found, strategy = world.exchange.found(), load_strategy(config.strategy.name)
-        markets = tuple(found.markets)
+        self.markets = markets = tuple(found.markets)
         http: Any = SimulatedHttp(world.network, host, LABEL, world.judge.leaves)
         self.disk = disk = Disk(host, random)
         keeper: Any = disk
@@ -122,7 +122,9 @@ class EngineProcess:
     @property
     def is_trading(self) -> bool:
         """Whether it agrees with the venue, and may quote."""
-        return self.engine.stage is Stage.TRADING and self.engine.feed.line.is_live and all(self.engine.feed.fresh)
+        listed = self._world.exchange.coins
+        is_fresh = (fresh for market, fresh in zip(self.markets, self.engine.feed.fresh) if market.name in listed)
+        return self.engine.stage is Stage.TRADING and self.engine.feed.line.is_live and all(is_fresh)
 
     def carries_ns(self, now_ns: int) -> int:
         """Since when a connection for orders stands at both ends in a process that runs; now, where none does."""
@@ -141,7 +143,9 @@ class EngineProcess:
 
     def positions(self) -> list[int]:
         """In lots by market, as the core knows them."""
-        return [int(lots) for lots in self.engine.parts.brain.lane.positions["position_lots"][: len(COINS)]]
+        held = self.engine.parts.brain.lane.positions["position_lots"]
+        by_name = {market.name: int(held[row]) for row, market in enumerate(self.markets)}
+        return [by_name.get(coin, 0) for coin in COINS]
 
     def _fired(self, name: str, draw: int) -> None:
         self._work[name]()
@@ -161,35 +165,3 @@ class EngineProcess:
 
     def _state(self) -> EngineState:
         return STATES[self.engine.stage]
-
-
-def config_text(address: str, random: Random) -> str:
-    """The settings of an engine that is simulated, as a user writes them; what matters to safety differs by run."""
-    order_usdc = random.choice((500, 2_000, 5_000))
-    position_usdc = random.choice((order_usdc + 200, 4 * order_usdc, 20_000))
-    messages = random.choice((2_000, 2_000, 300))
-    amends = random.choice(("true", "false"))
-    return f"""
-[account]
-network = "local"
-base_url = "http://exchange"
-address = "{address}"
-owner = 7
-[engine]
-coins = ["BTC", "ETH"]
-[strategy]
-name = "two_sided"
-[strategy.params]
-half_spread_bp = 5
-[journal]
-segment_mib = 4
-sync_ms = 100
-checkpoint_steps = 1000
-[risk]
-order_notional_usdc_max = {order_usdc}
-position_notional_usdc_max = {position_usdc}
-[batch]
-amend = {amends}
-[limits]
-messages_per_minute = {messages}
-"""

@@ -16,24 +16,30 @@ import numpy as np
 from hlhft.exchange import opening
 from hlhft.exchange.answers import Answer, json_answer
 from hlhft.exchange.limits import Client as ClientLabel
+from hlhft.exchange.listing import Listing
 from hlhft.exchange.machine import Machine
 from hlhft.exchange.memory import AccountRecords
 from hlhft.exchange.settings import Delays, ExchangeSettings
 from hlhft.exchange.statuses import refused
 from hlhft.hyperliquid import markets
+from hlhft.hyperliquid.cloids import parse
 from hlhft.hyperliquid.reading import Fault
 from hlhft.live.preflight import Found
-from hlhft.simulation.account import ACCOUNT, ACCOUNT_USDC, COINS, ENGINE, TRADED, WATCHDOG, signer_of
-from hlhft.simulation.client import CHAIN, Client
+from hlhft.simulation.account import ACCOUNT, COINS, ENGINE, OWNER, TRADED, WATCHDOG
+from hlhft.simulation.client import Client
 from hlhft.simulation.network import Connection, channel_of
+from hlhft.simulation.settings import RunSettings
+from hlhft.simulation.shocks import ShockedFlow, Shocks, approval
 from hlhft.simulation.time import MS, SECOND, START_NS, Time
-from hlhft.units import MICRO
+from hlhft.units import MICRO, Market
 
 OPENING_NS = 5 * SECOND  # until the account has its money and its wallets
 SLOW = Delays(maker_ms=(30, 35, 45, 55, 70, 500, 2_000, 2_800, 2_900))  # executed just before the expiry
 BATCH_ERROR = "Internal error"  # what the venue says of a whole batch is unverified
+WIDTH_TICKS = 1 << 20  # a price that leaps by a third stays inside a book
 _POST = b"post"
 _OWN_STREAMS = frozenset({b"orderUpdates", b"userFills"})
+_CANCELS = ("cancel", "cancelByCloid")
 
 
 class Watch(Protocol):
@@ -58,6 +64,7 @@ class Mischief:
     unknown_status: bool = False  # what became of an order is told in a word that nobody knows
     answers_none: bool = False  # actions are executed and not answered
     tells_none: bool = False  # nor is what became of them told by a stream
+    cancels_late_ns: int = 0  # that a cancel is under way longer, so that fills come before it
 
 
 def settings(seed: int) -> ExchangeSettings:
@@ -65,35 +72,37 @@ def settings(seed: int) -> ExchangeSettings:
     made = opening.open_settings(COINS, seed=seed, start_ns=START_NS)
     # At every other exchange many orders are executed just before they expire.
     delays = SLOW if seed % 2 else Delays()
-    return replace(made, delays=delays, order_slots=1024, waiting_max=16, width_ticks=1 << 17, accounts_max=64)
+    return replace(made, delays=delays, order_slots=1024, waiting_max=16, width_ticks=WIDTH_TICKS, accounts_max=64)
 
 
 class ExchangeProcess:
     """The exchange at the far end of the network; it can be killed, and goes on from its last block."""
 
-    def __init__(self, time: Time, seed: int, watch: Watch) -> None:
+    def __init__(self, time: Time, seed: int, watch: Watch, told: RunSettings) -> None:
         self.time = time
         self.mischief = Mischief()
         self.is_dead = False
         self.connections: dict[int, Connection] = {}
         self._settings = settings(seed)
+        if told.may_switch:
+            self._settings = replace(self._settings, schedule_volume_micro=0)
         self._watch = watch
         self._answers: dict[int, tuple[str, Callable[[int, bytes], None] | None]] = {}  # by ticket
-        self.machine = opening.open_machine(self._settings, synthetic=True)
-        self._open_account()
+        self._once_up: list[Callable[[], None]] = []  # each fault that ends asks for one thing
+        self._owner = Client(TRADED, nonce=START_NS // MS + 1000 * TRADED)
+        self.flow = ShockedFlow(opening.synthetic_flow(self._settings))
+        self.machine = opening.open_machine(self._settings, flow=self.flow)
+        self.shocks = Shocks(self)
+        self._open_account(told.account_usdc)
         time.at(time.now_ns, self._advance)
 
-    def _open_account(self) -> None:
+    def _open_account(self, usdc: int) -> None:
         """Money for the traded account, and its two wallets."""
-        machine = self.machine
-        traded = Client(TRADED, nonce=START_NS // MS + 1000 * TRADED)
-        machine.deposit(traded.address, ACCOUNT_USDC * MICRO)
+        machine, traded = self.machine, self._owner
+        machine.deposit(traded.address, usdc * MICRO)
         machine.advance(START_NS + SECOND)
         for number in (ENGINE, WATCHDOG):
-            agent = {"type": "approveAgent", **CHAIN, "agentAddress": signer_of(number).address}
-            taken = machine.admit(
-                traded.body({**agent, "agentName": f"agent {number}"}), traded.label, START_NS + SECOND
-            )
+            taken = machine.admit(traded.body(approval(number)), traded.label, START_NS + SECOND)
             assert isinstance(taken, int), taken
 
     # The far end of the network.
@@ -117,6 +126,14 @@ class ExchangeProcess:
             if self.mischief.batch_error and request["action"]["type"] in ("order", "batchModify"):
                 self._refuse_batch(connection, text)
                 return
+            if self.mischief.cancels_late_ns and request["action"]["type"] in _CANCELS:
+                self.time.at(self.time.now_ns + self.mischief.cancels_late_ns, self._receive, connection, text)
+                return
+        self._receive(connection, text)
+
+    def _receive(self, connection: Connection, text: bytes) -> None:
+        if connection.at_exchange not in self.connections:
+            return
         for frame in self.machine.sockets.receive(connection.at_exchange, text, self.time.now_ns):
             connection.tell(frame)
 
@@ -133,7 +150,17 @@ class ExchangeProcess:
             told = self.machine.info(body, client, self.time.now_ns)
             answer(told.status, told.body)
             return
-        self._watch.posted(label, msgspec.json.decode(body))
+        request = msgspec.json.decode(body)
+        self._watch.posted(label, request)
+        if self.mischief.cancels_late_ns and request["action"]["type"] in _CANCELS:
+            self.time.at(self.time.now_ns + self.mischief.cancels_late_ns, self._admit, label, body, answer)
+        else:
+            self._admit(label, body, answer)
+
+    def _admit(self, label: str, body: bytes, answer: Callable[[int, bytes], None]) -> None:
+        if self.is_dead:
+            return
+        client: ClientLabel = label, ""
         taken = self.machine.admit(body, client, self.time.now_ns)
         if isinstance(taken, Answer):
             answer(taken.status, taken.body)
@@ -164,9 +191,36 @@ class ExchangeProcess:
         """It goes on from its last block."""
         assert self.is_dead
         self.is_dead = False
-        self.machine = Machine(self._settings, flow=opening.synthetic_flow(self._settings))
+        self.flow.inner = opening.synthetic_flow(self._settings)
+        self.machine = Machine(self._settings, flow=self.flow)
         self.machine.restore(self._kept, self.time.now_ns)
+        waiting, self._once_up = self._once_up, []
+        for work in waiting:
+            work()
         self._advance()
+
+    def once_up(self, work: Callable[[], None]) -> None:
+        """Done at once, or when it is back."""
+        if self.is_dead:
+            self._once_up.append(work)
+        else:
+            work()
+
+    def upgrade(self, window_ns: int) -> None:
+        """It was upgraded while it was down: for so long it takes only post-only orders."""
+        assert self.is_dead
+        self._settings = replace(self._settings, post_only_until_ns=self.time.now_ns + window_ns)
+
+    def delist(self, row: int) -> None:
+        """A market ended while it was down, unless it is the last one."""
+        assert self.is_dead
+        if row in self.flow.ended or len(self.flow.ended) + 1 == len(COINS):
+            return
+        markets = self._settings.listing.markets
+        told = tuple(replace(one, is_delisted=one.is_delisted or at == row) for at, one in enumerate(markets))
+        self._settings = replace(self._settings, listing=Listing(told))
+        self.flow.ended |= {row}
+        self.shocks.settle(row)
 
     def _advance(self) -> None:
         if self.is_dead:
@@ -215,16 +269,51 @@ class ExchangeProcess:
 
     def records(self) -> AccountRecords:
         """What the exchange remembers of the traded account."""
-        number = self.machine.addresses.number(ACCOUNT)
-        assert number is not None, "it was opened at the start"
-        return self.machine.records.account(number)
+        return self.machine.records.account(self.number())
 
     def positions(self) -> list[int]:
         """Of the traded account, in lots by market."""
+        held = self.machine.kernel.chain.exchange.holdings["position_lots"][self.number(), : len(COINS)]
+        return [int(lots) for lots in held]
+
+    def number(self) -> int:
+        """Of the traded account."""
         number = self.machine.addresses.number(ACCOUNT)
-        return [
-            int(lots) for lots in self.machine.kernel.chain.exchange.holdings["position_lots"][number, : len(COINS)]
-        ]
+        assert number is not None, "it was opened at the start"
+        return number
+
+    def account_state(self) -> dict[str, Any]:
+        """Of the traded account, as `clearinghouseState` shows it."""
+        state: dict[str, Any] = msgspec.json.decode(self.ask("clearinghouseState", user=ACCOUNT))
+        return state
+
+    def own_numbers(self) -> set[int]:
+        """The exchange's numbers of the open orders that bear the engine's mark."""
+        marks = {
+            number: None if one.cloid is None else parse(int(one.cloid, 16))
+            for number, one in self.records().open.items()
+        }
+        return {number for number, mark in marks.items() if mark is not None and mark.owner == OWNER}
+
+    def owner_acts(self, action: dict[str, Any]) -> None:
+        """The owner of the traded account signs something himself."""
+        taken = self.machine.admit(self._owner.body(action), self._owner.label, self.time.now_ns)
+        assert isinstance(taken, int), taken
+
+    @property
+    def coins(self) -> tuple[str, ...]:
+        """What is still traded."""
+        return tuple(coin for row, coin in enumerate(COINS) if row not in self.flow.ended)
+
+    @property
+    def markets(self) -> tuple[Market, ...]:
+        """All of them, by row."""
+        return tuple(one.market for one in self._settings.listing.markets)
+
+    @property
+    def reference_ticks(self) -> tuple[int, ...]:
+        """The prices at the start."""
+        return self._settings.reference_ticks
 
     def marks(self) -> np.ndarray:
         """In ticks by market."""
@@ -234,7 +323,7 @@ class ExchangeProcess:
         """What an engine finds out before it starts."""
         meta, spot_meta = markets.read_meta(self.ask("meta")), markets.read_spot_meta(self.ask("spotMeta"))
         assert not isinstance(meta, Fault) and not isinstance(spot_meta, Fault)
-        traded = markets.markets_of(meta, spot_meta, COINS)
+        traded = markets.markets_of(meta, spot_meta, self.coins)
         return Found(
             address=ACCOUNT, markets=traded, asset_ids=markets.asset_ids(meta, spot_meta),
             base_tokens=markets.base_tokens(spot_meta, traded), offset_ms=0,

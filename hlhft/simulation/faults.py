@@ -58,6 +58,21 @@ class FaultKind(StrEnum):
     CLOCK_STEP = "clock-step"
     CLOCK_DRIFT = "clock-drift"
     OPERATOR_HALT = "operator-halt"
+    UPGRADE = "upgrade"
+    DELISTING = "delisting"
+    PRICE_JUMP = "price-jump"
+    PRICE_SHOCK = "price-shock"
+    LIQUIDATION = "liquidation"
+    DELEVERAGING = "deleveraging"
+    FUNDING_SPIKE = "funding-spike"
+    FEE_TIER = "fee-tier"
+    SLOW_CANCELS = "slow-cancels"
+    TRANSFER = "transfer"
+    HAND_TRADE = "hand-trade"
+    FOREIGN_ORDERS = "foreign-orders"
+    KEY_REVOKED = "key-revoked"
+    CUT_AT = "cut-at"
+    PEER_STALLS = "peer-stalls"
 
 
 class FaultRule(NamedTuple):
@@ -112,6 +127,43 @@ RULES: dict[FaultKind, FaultRule] = {
     ),
     FaultKind.CLOCK_DRIFT: FaultRule(1, _MINUTE, 10 * _MINUTE, -200, 200, "the engine's wall clock drifts (ppm)"),
     FaultKind.OPERATOR_HALT: FaultRule(1, SECOND, 20 * SECOND, 0, 1, "an operator halts or flattens, and resumes"),
+    FaultKind.UPGRADE: FaultRule(
+        1, 200 * MS, 10 * SECOND, 5, 60, "the exchange is down, and then takes only post-only orders (for s)"
+    ),
+    FaultKind.DELISTING: FaultRule(
+        1, 100 * MS, 2 * SECOND, 0, 1, "the exchange is down, and a market is not listed any more (which)"
+    ),
+    FaultKind.PRICE_JUMP: FaultRule(3, 0, 0, -20, 20, "all prices leap (per mille)"),
+    FaultKind.PRICE_SHOCK: FaultRule(1, 0, 0, -300, 300, "all prices leap far (per mille)"),
+    FaultKind.LIQUIDATION: FaultRule(
+        1,
+        5 * SECOND,
+        _MINUTE,
+        100,
+        250,
+        "the owner takes out what he can, and prices leap against our positions (per mille)",
+    ),
+    FaultKind.DELEVERAGING: FaultRule(1, 0, 0, 0, 0, "our positions are closed as those who lost to us cannot pay"),
+    FaultKind.FUNDING_SPIKE: FaultRule(
+        1, _MINUTE, 15 * _MINUTE, -1, 1, "the funding rate is at its cap of 4 % an hour (which sign)"
+    ),
+    FaultKind.FEE_TIER: FaultRule(1, 10 * SECOND, 10 * _MINUTE, 0, 30, "a maker pays more (tenths of a basis point)"),
+    FaultKind.SLOW_CANCELS: FaultRule(2, SECOND, _MINUTE, 100, 3_000, "cancels come so late that fills overtake (ms)"),
+    FaultKind.TRANSFER: FaultRule(1, 0, 0, -20_000, 20_000, "the owner pays in, or takes out (USDC)"),
+    FaultKind.HAND_TRADE: FaultRule(1, 0, 0, -1_500, 1_500, "the owner buys or sells by hand (USDC)"),
+    FaultKind.FOREIGN_ORDERS: FaultRule(1, SECOND, 5 * _MINUTE, 0, 0, "orders of others rest on the account"),
+    FaultKind.KEY_REVOKED: FaultRule(
+        1, 2 * SECOND, _MINUTE, 0, 0, "the owner takes the engine's key away, and gives it a new one"
+    ),
+    FaultKind.CUT_AT: FaultRule(
+        1,
+        100 * MS,
+        10 * SECOND,
+        0,
+        3,
+        "connections are cut in the handshake, at the first message, at an action that leaves, or before its answer",
+    ),
+    FaultKind.PEER_STALLS: FaultRule(1, SECOND, 20 * SECOND, 0, 0, "the exchange does not read what it is sent"),
 }
 
 

@@ -6,6 +6,7 @@ A promise that does not hold raises `Violation`, which names it. The judge decid
 from __future__ import annotations
 
 import functools
+import re
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from hlhft.hyperliquid.watchdog_table import State as WatchdogState
 from hlhft.live.journal.brains import state
 from hlhft.live.journal.records import Action
 from hlhft.live.replay import replay
-from hlhft.simulation.account import COINS, EXPIRES_AFTER_MS, OWNER
+from hlhft.simulation.account import COINS, ENGINE, EXPIRES_AFTER_MS, OWNER
 from hlhft.simulation.faults import FaultKind
 from hlhft.simulation.time import MS, SECOND
 
@@ -37,19 +38,21 @@ HALTED_NS_MAX = 3 * SECOND  # until nothing rests once it is halted and all goes
 EXPOSURE_TOLERANCE = 10  # hlhft.core.risk.NOTIONAL_TOLERANCE: the price alone may do as much
 MARK_MEMORY_NS = 120 * SECOND  # a limit in money was checked at a mark no older than this
 LABEL = "engine"  # of its connections
-
-STALE_NS_MAX = 20 * SECOND  # hlhft.hyperliquid.subscriptions.AGE_NS_MAX of a book, and to cancel what rests
 MARKS_MAX = 1024  # client order ids that are remembered
 CANCEL_NS_MAX = 1_500 * MS  # from a cancel to its arrival over whichever connection stands
-# Only what somebody else does to the account may lead to these, and nobody does.
+ARRIVED = -1  # a cancel that has arrived: what repeats it need not
+STALE_NS_MAX = 35 * SECOND  # risk.feed_age_ms_max, and to cancel what rests
+# Only what somebody else does to the account may lead to these.
 _NEVER = frozenset({HaltCause.DISAGREEMENT, HaltCause.NONCES})
 _NONSENSE = "unrecognised status"
+TOUCHED_NS_MAX = 75 * SECOND  # two comparisons with the account, engine.reconcile_ms, and what they take
 # What the exchange refuses by a rule that we know: it was not to be sent at all (venue reference sections 4 and 7).
 KNOWN_RULES = (
     b"Order has invalid price", b"Order has invalid size", b"tick size", b"minimum value of", b"cumulative requests",
     b"is not above the lowest", b"is outside the window", b"weight limit", b"has no orders", b"too far from",
     b"does not exist", b"Too many",
 )  # fmt: skip
+_OLD_NONCE = re.compile(rb"nonce (\d+) is not above the lowest")
 _ALWAYS = frozenset({ActionKind.CANCEL, ActionKind.CANCEL_BY_CLOID, ActionKind.NOOP})
 
 
@@ -69,12 +72,14 @@ class Promise(StrEnum):
     BUDGETS = "no budget falls below zero, and placements leave a part of each to cancels"
     RULES = "nothing is sent that a known rule refuses"
     PROOF = "no order that is over by our books lives at the exchange"
+    READ = "nothing that adds risk is placed before the account was read since the connection came, and agrees"
     BOOKS = "our books never contradict the exchange's"
     STALE = "nothing rests in a market whose book has come to a stop"
     REPLAY = "a journal replays to the state that was live"
     ALIVE = "nothing breaks inside the engine"
     CONVERGES = "once all faults are over it trades again, or is flat"
     AGREES = "engine and exchange name the same orders and positions"
+    FOREIGN = "no order of others is touched"
     PROFIT = "the parts of the profit sum to the change in equity"
 
 
@@ -95,10 +100,14 @@ class Judge:
         self.replays = 0
         self._world = world
         self._signed: dict[tuple[str, int], Any] = {}
+        self._again: set[int] = set()  # nonces of what was sent more than once
         self._recorded = self._left = 0  # actions of the engine
         self._newest_nonce = self._earlier_nonce = 0  # of all that was signed, and of earlier sessions
+        self._key = ENGINE
+        self._closed_ns = 0  # when the watchdog closed positions last
         self._ran_ns = 0  # when something happened in an engine last
-        self._cancels: dict[int, int] = {}  # orders whose cancel has not arrived, and since when
+        self._placed_ns = 0  # when an engine placed an order last
+        self._cancels: dict[int, int] = {}  # orders that are being cancelled, since when, or ARRIVED
         self._unowned_ns = 0  # since when own orders are nobody's
         self._halted_ns = 0
         self._failures = 0  # of the disk before the halt
@@ -111,10 +120,16 @@ class Judge:
     def posted(self, label: str, request: dict[str, Any]) -> None:
         """A signed request reached the exchange."""
         self.actions += label == LABEL
+        if label != LABEL and request["action"]["type"] == "order":
+            self._closed_ns = self._world.time.now_ns
         if label == LABEL and self._cancels:
             self._arrived(request["action"])
         if request["action"]["type"] == "noop":
+            self._again.add(request["nonce"])
             return
+        self._look_at_targets(label, request["action"])
+        if (label, request["nonce"]) in self._signed:
+            self._again.add(request["nonce"])
         known = self._signed.setdefault((label, request["nonce"]), request["signature"])
         if known != request["signature"]:
             raise Violation(Promise.NONCE, f"{label} signed two actions with the nonce {request['nonce']}")
@@ -122,6 +137,11 @@ class Judge:
     def answered(self, label: str, body: bytes) -> None:
         """The exchange answered one."""
         if b"error" in body or b'"err"' in body:
+            if b"API Wallet" in body and self._world.exchange.shocks.revoked:
+                return
+            old = _OLD_NONCE.search(body)
+            if old is not None and int(old[1]) in self._again:
+                return  # the same bytes or a noop, as nobody knew whether they had arrived
             for text in KNOWN_RULES:
                 if text in body:
                     raise Violation(Promise.RULES, f"the exchange refused {label}: {body[:400].decode()}")
@@ -175,6 +195,8 @@ class Judge:
 
     def begins(self, process: EngineProcess) -> None:
         """An engine was started just now."""
+        if process.key != self._key:
+            self._key, self._newest_nonce = process.key, 0  # another key has nonces of its own
         self._earlier_nonce = self._newest_nonce
         self._cancels.clear()
         if self._is_latched and process.engine.supervisor.halt is None:
@@ -192,6 +214,10 @@ class Judge:
             for order_id in action.order_ids if ActionKind(action.kind) is not ActionKind.NOOP else ():
                 self._cancels.setdefault(order_id, self._world.time.now_ns)
             return
+        self._placed_ns = self._world.time.now_ns
+        for order_id in action.order_ids:
+            if self._cancels.get(order_id) == ARRIVED:
+                del self._cancels[order_id]  # an amend: what cancelled the one before says nothing of it
         lane = process.engine.parts.brain.lane
         is_placed = np.isin(lane.orders["order_id"], action.order_ids) & (lane.orders["reduce_only"] == 0)
         placed = lane.orders[is_placed]
@@ -199,6 +225,8 @@ class Judge:
             raise Violation(Promise.HALTED, f"halted, it places order {placed['order_id'][0]}: {action}")
         closable = -placed["side"] * lane.positions["position_lots"][np.nonzero(is_placed)[0]]
         if np.any(placed["remaining_lots"] > closable):
+            if not process.engine.supervisor.is_agreed:
+                raise Violation(Promise.READ, f"it places order {placed['order_id'][0]} and has not read its account")
             self._look_at_reserves(process)
 
     def leaves(self, payload: bytes) -> None:
@@ -219,11 +247,24 @@ class Judge:
                 found.append((order, mark))
         return found
 
+    def _look_at_targets(self, label: str, action: dict[str, Any]) -> None:
+        """Whose orders an action ends."""
+        targets = [one["o"] for one in action.get("cancels", ()) if "o" in one]
+        if not targets:
+            return
+        foreign = {number for _, number in self._world.exchange.shocks.foreign()}
+        for number in targets:
+            if number in foreign:
+                raise Violation(Promise.FOREIGN, f"{label} cancels order {number}, which is not ours")
+
     def _look_at_owners(self, orders: list[tuple[OrderRecord, Cloid]]) -> None:
         world = self._world
         session = 0 if world.engine is None else world.engine.session
         now_ns = world.time.now_ns
         unowned = [mark for _, mark in orders if mark.session != session]
+        if unowned and world.engine is not None and world.settings.leftovers == "adopt":
+            adopted = world.engine.orders()
+            unowned = [mark for mark in unowned if mark.number() not in adopted]
         if not unowned:
             self._unowned_ns = 0
         elif not self._unowned_ns:
@@ -238,7 +279,12 @@ class Judge:
         # An engine that lives and waits for the venue has a while to do it by itself.
         waits = world.engine is not None and not world.engine.is_trading
         allowed_ns = CLEARED_NS_MAX + (WAITING_NS if waits else 0)
-        if unowned and world.misfortune.is_calm and world.watchdog is not None and calm_ns > allowed_ns:
+        is_calm = world.misfortune.is_calm
+        if world.engine is None:
+            # Nobody but the watchdog is to do it, and what befalls an engine is no hindrance.
+            calm_ns = now_ns - max(world.misfortune.hindered_ns, self._unowned_ns)
+            is_calm = not world.misfortune.hinders
+        if unowned and is_calm and world.watchdog is not None and calm_ns > allowed_ns:
             raise Violation(
                 Promise.OWNED, f"{len(unowned)} orders are nobody's for {calm_ns / SECOND:.1f} s: {unowned[:3]}"
             )
@@ -250,11 +296,13 @@ class Judge:
         world = self._world
         marks = tuple(int(mark) for mark in world.exchange.marks())
         now_ns = world.time.now_ns
+        touched_ns = max(world.exchange.shocks.touched_ns, self._closed_ns)
         if not self._marks or self._marks[-1][1] != marks:
             self._marks.append((now_ns, marks))
         while len(self._marks) > 1 and self._marks[1][0] < now_ns - MARK_MEMORY_NS:
             del self._marks[0]
-        if not orders:
+        # What somebody else trades is found when the account is compared; then it halts.
+        if not orders or (touched_ns and now_ns - touched_ns < TOUCHED_NS_MAX):
             return
         for row, lots in enumerate(world.exchange.positions()):
             buys = sum(order.lots for order, _ in orders if order.row == row and order.side > 0)
@@ -280,7 +328,13 @@ class Judge:
         self._is_latched = process.disk.failures == self._failures
         # The exchange's own nonsense is told, and halts: that is no mistake of ours.
         is_nonsense = _NONSENSE in halt.reason and self._world.misfortune.counts[FaultKind.UNKNOWN_STATUS]
-        if halt.cause in _NEVER and not is_nonsense:
+        shocks = self._world.exchange.shocks
+        # The watchdog may have closed the positions of one that stood still, which says so once it goes on.
+        is_foreign = shocks.touched_ns > 0 or shocks.revoked or self._closed_ns > 0
+        is_touched = halt.cause is HaltCause.DISAGREEMENT and is_foreign
+        # Of two copies of a request the second may be answered first: its nonce has been used.
+        is_copied = halt.cause is HaltCause.NONCES and self._world.misfortune.counts[FaultKind.REQUESTS_TWICE]
+        if halt.cause in _NEVER and not is_nonsense and not is_touched and not is_copied:
             raise Violation(Promise.BOOKS, f"halted, {halt.cause.name.lower()}: {halt.reason}")
         engine = process.engine
         if engine.supervisor.stage is Stage.HALTED and engine.orders.gateway.gate.is_open:
@@ -307,7 +361,7 @@ class Judge:
         if watchdog is None or watchdog.machine.state is not WatchdogState.EMPTY:
             return
         # Who has not heard the last of an engine may say it of what the engine said before.
-        if watchdog.machine.proven is not None and watchdog.knows(self._ran_ns):
+        if watchdog.machine.proven is not None and watchdog.knows(self._ran_ns, self._placed_ns):
             proven = watchdog.machine.proven
             raise Violation(Promise.EMPTY, f"none is left at block {proven.block_ms}, and there is {orders[0][1]}")
 
@@ -324,8 +378,8 @@ class Judge:
             mark = parse(int(cancel["cloid"], 16)) if "cloid" in cancel else None
             if mark is None:
                 self._cancels.clear()  # by the exchange's own number, which says nothing here
-            else:
-                self._cancels.pop(mark.order_id, None)
+            elif mark.order_id in self._cancels:
+                self._cancels[mark.order_id] = ARRIVED
 
     def _look_at_cancels(self, process: EngineProcess, orders: list[tuple[OrderRecord, Cloid]]) -> None:
         """The cancels of what rests, while a connection stands that carries them."""
@@ -336,7 +390,7 @@ class Judge:
         now_ns = self._world.time.now_ns
         carries_ns = process.carries_ns(now_ns)
         for order_id, since_ns in self._cancels.items():
-            if carries_ns < since_ns < now_ns - CANCEL_NS_MAX:
+            if since_ns != ARRIVED and carries_ns < since_ns < now_ns - CANCEL_NS_MAX:
                 waited_ms = (now_ns - since_ns) // MS
                 raise Violation(Promise.CANCELS, f"the cancel of order {order_id} did not arrive in {waited_ms} ms")
 
@@ -361,11 +415,11 @@ class _Last:
         self.brain: Brain | None = None
 
     def stepped(self, brain: Brain, events: np.ndarray, count: int) -> None:
-        """As of a follower of a replay."""
+        """A brain made a step."""
         self.brain = brain
 
     def lost(self) -> None:
-        """As of a follower of a replay."""
+        """What follows is not of the brain before."""
         self.brain = None
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from hlhft.simulation.engine_process import LABEL
 from hlhft.simulation.faults import Fault, FaultKind
+from hlhft.simulation.network import Moment
 from hlhft.simulation.time import MS, SECOND
 
 if TYPE_CHECKING:
@@ -26,6 +27,12 @@ CLOCK_OFFSET_NS_MAX = 1 * SECOND  # engine.clock_offset_ms_max
 RESTART_NS = 1 * SECOND  # between two tries to start an engine without an exchange
 # Over at once: it is dead until it is started again, and the others are to do without it meanwhile.
 _KILLS = frozenset({FaultKind.ENGINE_KILL, FaultKind.ENGINE_POWER_CUT})
+# Of no concern to a watchdog whose engine is dead.
+_OF_ENGINE = _KILLS | {
+    FaultKind.ENGINE_FREEZE, FaultKind.SLOW_READER, FaultKind.MUTE, FaultKind.BATCH_ERROR, FaultKind.UNKNOWN_STATUS,
+    FaultKind.ANSWERS_TWICE, FaultKind.DISK_FULL, FaultKind.DISK_SLOW, FaultKind.CLOCK_STEP, FaultKind.CLOCK_DRIFT,
+    FaultKind.OPERATOR_HALT, FaultKind.BEATS_LOST,
+}  # fmt: skip
 _Work = Callable[[Fault], None]
 
 
@@ -35,6 +42,7 @@ class Misfortune:
     def __init__(self, world: World, plan: Sequence[Fault]) -> None:
         self.counts: Counter[FaultKind] = Counter()
         self.changed_ns = 0  # when something began or ended last
+        self.hindered_ns = 0  # the same of what a watchdog without an engine notices
         self.muted_ns = 0  # since when no book comes; 0 while they do
         self._world = world
         self._is_over = False
@@ -52,6 +60,9 @@ class Misfortune:
             FaultKind.ROTATION: self._rotate,
             FaultKind.CLOCK_STEP: self._leap,
             FaultKind.OPERATOR_HALT: self._halt,
+            FaultKind.UPGRADE: self._kill_exchange,
+            FaultKind.DELISTING: self._kill_exchange,
+            **world.exchange.shocks.begins,
         }
         self._ends: dict[FaultKind, _Work] = {
             FaultKind.ENGINE_FREEZE: self._thaw_engine,
@@ -60,6 +71,10 @@ class Misfortune:
             FaultKind.SLOW_READER: lambda fault: self._read(reads=True),
             FaultKind.CLOCK_STEP: lambda fault: world.engine_wall.set_right(),
             FaultKind.OPERATOR_HALT: self._resume,
+            FaultKind.UPGRADE: self._upgrade,
+            FaultKind.DELISTING: self._delist,
+            FaultKind.PEER_STALLS: lambda fault: world.network.peer_reads_on(),
+            **world.exchange.shocks.ends,
         }
         start_ns = world.time.now_ns
         for fault in plan:
@@ -71,9 +86,20 @@ class Misfortune:
         return not self._active
 
     @property
+    def hinders(self) -> bool:
+        """Whether a fault is under way that a watchdog without an engine notices."""
+        return bool(set(self._active) - _OF_ENGINE)
+
+    @property
     def is_halting(self) -> bool:
         """Whether an operator wants it to stay halted."""
         return self._active[FaultKind.OPERATOR_HALT] > 0
+
+    @property
+    def may_start(self) -> bool:
+        """Whether the look before a start of an engine finds the exchange and a clock that is right."""
+        is_there = not self._world.exchange.is_dead and not self._world.network.weather.is_down
+        return is_there and abs(self._world.engine_wall.error_ns) <= CLOCK_OFFSET_NS_MAX
 
     def end(self) -> None:
         """Whatever is under way is over, and nothing comes any more."""
@@ -87,7 +113,7 @@ class Misfortune:
         if self._is_over:
             return
         self.counts[fault.kind] += 1
-        self._changed()
+        self._changed(fault.kind)
         if fault.length_ns and fault.kind not in _KILLS:
             self._active[fault.kind] += 1
             self._world.time.at(self._world.time.now_ns + fault.length_ns, self._over, fault)
@@ -101,7 +127,7 @@ class Misfortune:
             return
         del self._active[fault.kind]
         self._end(fault)
-        self._changed()
+        self._changed(fault.kind)
 
     def _end(self, fault: Fault) -> None:
         work = self._ends.get(fault.kind)
@@ -109,8 +135,10 @@ class Misfortune:
             work(fault)
         self._weather(None, fault.kind)
 
-    def _changed(self) -> None:
+    def _changed(self, kind: FaultKind | None = None) -> None:
         self.changed_ns = self._world.time.now_ns
+        if kind not in _OF_ENGINE:
+            self.hindered_ns = self.changed_ns
 
     # What is a number or a switch: on with a fault, off without.
 
@@ -148,6 +176,12 @@ class Misfortune:
                 mischief.answers_twice = is_on
             case FaultKind.BATCH_ERROR:
                 mischief.batch_error = is_on
+            case FaultKind.CUT_AT:
+                weather.cuts_at = Moment(size) if is_on else None
+            case FaultKind.PEER_STALLS:
+                weather.peer_reads = not is_on
+            case FaultKind.SLOW_CANCELS:
+                mischief.cancels_late_ns = size * MS
             case FaultKind.UNKNOWN_STATUS:
                 mischief.unknown_status = is_on
             case FaultKind.DISK_FULL if engine is not None:
@@ -177,10 +211,8 @@ class Misfortune:
     def _start_engine(self) -> None:
         """Starts one; without an answer from the exchange it ends before it has done anything, and is started again."""
         self._changed()
-        if self._world.exchange.is_dead or self._world.network.weather.is_down:
+        if not self.may_start:
             self._restart_engine(RESTART_NS)
-        elif abs(self._world.engine_wall.error_ns) > CLOCK_OFFSET_NS_MAX:
-            self._restart_engine(RESTART_NS)  # as the look before a start refuses
         elif self._world.engine is None:
             self._world.start_engine()
 
@@ -218,6 +250,16 @@ class Misfortune:
         if self._world.exchange.is_dead:
             self._world.return_exchange()
             self._world.network.weather.is_down = bool(self._active[FaultKind.PARTITION])
+
+    def _upgrade(self, fault: Fault) -> None:
+        if self._world.exchange.is_dead:
+            self._world.exchange.upgrade(fault.size * SECOND)
+        self._return_exchange(fault)
+
+    def _delist(self, fault: Fault) -> None:
+        if self._world.exchange.is_dead:
+            self._world.exchange.delist(fault.size)
+        self._return_exchange(fault)
 
     # Connections.
 

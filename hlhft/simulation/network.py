@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from enum import IntEnum
 from random import Random
 from typing import Protocol
 
@@ -18,8 +19,18 @@ from hlhft.simulation.stream import Stream
 from hlhft.simulation.time import MS, SECOND, Time
 
 CONNECT_TIMEOUT_NS = 5 * SECOND
+_ACTION = b'"action"'
 CHANNEL_HEAD = b'{"channel":"'
 USUAL_MS, SPREAD_MS, LATE_MS, LATE_SHARE = 1, 40, 300, 0.02  # of one way
+
+
+class Moment(IntEnum):
+    """When a connection is cut that is cut at a moment."""
+
+    HANDSHAKE = 0  # TCP stands, and no WebSocket yet
+    FIRST_READ = 1  # with the first message that comes
+    SEND = 2  # with an action that leaves, and is lost
+    ANSWER = 3  # an action has arrived, and its answer never does
 
 
 class Far(Protocol):
@@ -50,6 +61,8 @@ class Weather:
     refused_before: int = 0  # the status that stands in for the exchange, which hears nothing
     refused_after: int = 0  # the status in place of the exchange's answer
     tears: float = 0.0
+    cuts_at: Moment | None = None
+    peer_reads: bool = True
     mutes: frozenset[bytes] = field(default_factory=frozenset)  # channels that say nothing on sockets that stand
 
 
@@ -83,6 +96,12 @@ class Network:
         """The connections of a process, in the order in which they were made."""
         return [one for one in self.connections.values() if one.label == label]
 
+    def peer_reads_on(self) -> None:
+        """The exchange reads again what it was sent."""
+        self.weather.peer_reads = True
+        for one in list(self.connections.values()):
+            one.read_on()
+
     def cut(self, connections: Iterable[Connection], *, noticed: float = 0.5) -> None:
         """Cuts these; some ends notice at once, the others only when nothing comes any more."""
         for one in list(connections):
@@ -98,7 +117,7 @@ class Connection:
         self.number = network.number()
         self.at_exchange = 0  # its number there
         self.is_open = False
-        self.up_ns = 0  # when it was
+        self.up_ns = 0  # since when what is sent arrives
         self.near_is_over = self.far_is_over = self.is_cut = False
         self._network = network
         self._host = host
@@ -124,7 +143,13 @@ class Connection:
             unacknowledged_ns = TransportSettings().user_timeout_ms * MS
             self._host.at(self._network.time.now_ns + unacknowledged_ns, self._over, CLOSE_ABNORMAL, "timed out")
             return
-        self.there.tears = self._network.weather.tears
+        weather = self._network.weather
+        if weather.cuts_at is Moment.SEND and _ACTION in text:
+            self.cut(is_noticed=True)
+            return
+        if not weather.peer_reads:
+            self.there.stand_still()
+        self.there.tears = weather.tears
         self.there.send(framed(text))
 
     def leave(self, *, loses: bool) -> None:
@@ -179,8 +204,15 @@ class Connection:
 
     @property
     def stands(self) -> bool:
-        """Whether what is sent arrives."""
-        return self.is_open and not (self.is_cut or self.near_is_over or self.far_is_over)
+        """Whether what is sent arrives, and is read."""
+        is_over = self.is_cut or self.near_is_over or self.far_is_over
+        return self.is_open and self.there.reads and not is_over
+
+    def read_on(self) -> None:
+        """The exchange reads again what it was sent."""
+        if not self.there.reads:
+            self.up_ns = self._network.time.now_ns
+        self.there.go_on()
 
     # What happens.
 
@@ -201,19 +233,28 @@ class Connection:
         self.is_open = True
         self.up_ns = self._network.time.now_ns
         self._told.up(self.socket)
+        if self._network.weather.cuts_at is Moment.HANDSHAKE:
+            self.cut(is_noticed=True)
+            return
         self._told.upgraded(self.socket)
         if not self._host.is_frozen:
             self.go_on()
 
     def _hear(self, piece: bytes) -> None:
         for text in self._sent.feed(piece):
-            if not self.far_is_over:
-                self._network.far.heard(self, text)
+            if self.far_is_over:
+                return
+            self._network.far.heard(self, text)
+            if self._network.weather.cuts_at is Moment.ANSWER and _ACTION in text:
+                self.cut(is_noticed=True)
 
     def _heard(self, piece: bytes) -> None:
         for text in self._read.feed(piece):
-            if not self.near_is_over:
-                self._told.frame(self.socket, memoryview(text))
+            if self.near_is_over or self.is_cut:
+                return
+            self._told.frame(self.socket, memoryview(text))
+            if self._network.weather.cuts_at is Moment.FIRST_READ:
+                self.cut(is_noticed=True)
 
     def _timed_out(self) -> None:
         if not self.is_open:

@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
+from hlhft.hyperliquid.supervisor_events import HaltCause
 from hlhft.hyperliquid.supervisor_table import Stage
 from hlhft.simulation.faults import Fault, FaultKind, plan
 from hlhft.simulation.judge import Promise, Violation
+from hlhft.simulation.settings import RunSettings
 from hlhft.simulation.time import MS, SECOND
 from hlhft.simulation.world import World
 
@@ -21,6 +23,9 @@ LOOK_NS = 200 * MS
 CONVERGES_NS_MAX = 180 * SECOND  # connects are few in a minute, and a watchdog clears first
 AGREES_NS_MAX = 60 * SECOND
 RESUME_NS = 5 * SECOND  # an operator looks at a halted engine so often
+RESTART_NS = (
+    45 * SECOND
+)  # and restarts so seldom one whose account disagrees: a restart reads a minute's worth of weight
 REASON = "the simulation's operator"
 MEMORY = Path("/dev/shm")  # noqa: S108 - where it is there, files are made in memory
 
@@ -43,10 +48,10 @@ class Outcome:
 class Run:
     """A world and its operator, who starts both processes and resumes what is halted."""
 
-    def __init__(self, seed: int, folder: Path, faults: Sequence[Fault]) -> None:
-        self.world = World(seed, folder, faults)
+    def __init__(self, seed: int, folder: Path, faults: Sequence[Fault], settings: RunSettings | None = None) -> None:
+        self.world = World(seed, folder, faults, settings)
         self.outcome = Outcome(seed=seed)
-        self._looked_ns = 0
+        self._looked_ns = self._restarted_ns = 0
 
     def live(self, span_ns: int, until_ns: int | None = None) -> None:
         """Faults for a span, then none; ends at `until_ns` where that comes before. Raises Violation."""
@@ -95,8 +100,24 @@ class Run:
         process = self.world.engine
         if process is None or process.host.is_frozen or self.world.misfortune.is_halting:
             return
+        if process.key != self.world.exchange.shocks.engine_number:
+            self._restarted_ns = 0
+            self._restart()
+            return
         if process.engine.stage is Stage.HALTED:
-            self.outcome.resumed += process.engine.resume(REASON).is_done
+            is_done = process.engine.resume(REASON).is_done
+            self.outcome.resumed += is_done
+            halt = process.engine.supervisor.halt
+            if not is_done and halt is not None and halt.cause is HaltCause.DISAGREEMENT:
+                self._restart()
+
+    def _restart(self) -> None:
+        """Somebody else traded, or there is a new key: a new session begins with what the exchange holds."""
+        now_ns = self.world.time.now_ns
+        if self.world.misfortune.may_start and now_ns - self._restarted_ns > RESTART_NS:
+            self._restarted_ns = now_ns
+            self.world.kill_engine(loses=False)
+            self.world.start_engine()
 
     def _words(self) -> str:
         """What the engine said last."""

@@ -9,7 +9,7 @@ import heapq
 from collections.abc import Callable
 from typing import Any
 
-START_NS = 1_790_000_000_000_000_000
+START_NS = 1_790_002_620_000_000_000  # three minutes before a full hour, when funding is paid
 MS = 1_000_000
 SECOND = 1_000_000_000
 
@@ -33,6 +33,11 @@ class Time:
         self.now_ns = START_NS
         self._calls: list[tuple[int, int, Call]] = []
         self._count = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many calls wait for their time."""
+        return len(self._calls)
 
     def at(self, at_ns: int, work: Callable[..., None], *values: Any) -> Call:
         """Happens at this time, or as soon as possible."""

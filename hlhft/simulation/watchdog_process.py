@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hlhft.hyperliquid import backoff
 from hlhft.hyperliquid.reading import Fault
 from hlhft.hyperliquid.watchdog import Watchdog
-from hlhft.hyperliquid.watchdog_beats import Beat, BeatGate
+from hlhft.hyperliquid.watchdog_beats import MAKES_ORDERS, Beat, BeatGate
 from hlhft.hyperliquid.watchdog_events import (
     Answered,
     Ask,
@@ -50,7 +50,12 @@ class WatchdogProcess:
         self.host = Host(world.time, world.watchdog_wall)
         self.reports: Counter[str] = Counter()
         settings = WatchdogSettings(
-            account=ACCOUNT, owner=OWNER, mainnet=False, switch=False, expires_after_ms=EXPIRES_AFTER_MS
+            account=ACCOUNT,
+            owner=OWNER,
+            mainnet=False,
+            switch=world.settings.has_switch,
+            expires_after_ms=EXPIRES_AFTER_MS,
+            flatten_coins=world.exchange.coins if world.settings.flattens else (),
         )
         self.machine = Watchdog(settings, signer_of(WATCHDOG))
         self._random = world.random
@@ -61,6 +66,7 @@ class WatchdogProcess:
         self._beats: list[bytes] = []  # that came while it stood still
         self._began_ns = world.time.now_ns
         self._beat_ns = 0  # when the newest beat was carried
+        self._makes_orders = False  # whether it said so
         self._heard_ns = 0
         self._timers: dict[TimerName, Any] = {}
         self._feed(Start())
@@ -98,12 +104,14 @@ class WatchdogProcess:
             return
         beat = self._gate.read(message, self.host.now_ns() // MS)
         if isinstance(beat, Beat) and not self.host.is_dead:
-            self._beat_ns = beat.time_ms * MS
+            self._beat_ns, self._makes_orders = beat.time_ms * MS, beat.state in MAKES_ORDERS
             self._feed(Heard(beat))
 
-    def knows(self, ran_ns: int) -> bool:
-        """Whether it has heard the end of an engine that did something at this time last, or began after it."""
-        return self._began_ns > ran_ns or self._beat_ns > ran_ns - SECOND
+    def knows(self, ran_ns: int, placed_ns: int = 0) -> bool:
+        """Whether it has heard the end of an engine that did something and placed an order at these times last, or
+        began after it. Who heard last of one that makes no orders does not know what it placed once it was resumed."""
+        is_told = self._makes_orders or self._beat_ns > placed_ns
+        return self._began_ns > ran_ns or (self._beat_ns > ran_ns - SECOND and is_told)
 
     # The socket.
 

@@ -14,14 +14,14 @@ import numpy as np
 
 from hlhft.config.load import load
 from hlhft.config.settings import limit_values
-from hlhft.simulation.account import ACCOUNT
-from hlhft.simulation.engine_process import EngineProcess, config_text
+from hlhft.simulation.engine_process import EngineProcess
 from hlhft.simulation.exchange_process import OPENING_NS, ExchangeProcess
 from hlhft.simulation.faults import Fault
 from hlhft.simulation.host import Wall
 from hlhft.simulation.judge import Judge
 from hlhft.simulation.misfortune import Misfortune
 from hlhft.simulation.network import Network
+from hlhft.simulation.settings import RunSettings, drawn
 from hlhft.simulation.time import MS, Time
 from hlhft.simulation.watchdog_process import WatchdogProcess
 
@@ -29,7 +29,10 @@ from hlhft.simulation.watchdog_process import WatchdogProcess
 class World:
     """All of it. The engine and the watchdog are None while they are dead."""
 
-    def __init__(self, seed: int, folder: Path, plan: Sequence[Fault] = ()) -> None:
+    def __init__(
+        self, seed: int, folder: Path, plan: Sequence[Fault] = (), settings: RunSettings | None = None
+    ) -> None:
+        self.settings = drawn(seed) if settings is None else settings
         self.random = _generator(seed, "processes")
         self.folder = folder
         self.time = Time()
@@ -37,13 +40,13 @@ class World:
         self.engine_wall, self.watchdog_wall = Wall(self.time), Wall(self.time)
         self._beats = _generator(seed, "beats")
         path = folder / "config.toml"
-        path.write_text(config_text(ACCOUNT, _generator(seed, "settings")))
+        path.write_text(self.settings.text())
         self.config = load(path, {}).config
         self.cap_micro = limit_values(self.config)["position_notional_micro_max"]
         self.engine: EngineProcess | None = None
         self.watchdog: WatchdogProcess | None = None
         self.judge = Judge(self)
-        self.exchange = ExchangeProcess(self.time, seed, self.judge)
+        self.exchange = ExchangeProcess(self.time, seed, self.judge, self.settings)
         self.network = Network(self.time, _generator(seed, "network"), self.exchange)
         self.misfortune = Misfortune(self, ())
         self.time.run(OPENING_NS)

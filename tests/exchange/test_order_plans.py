@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,9 +10,11 @@ import pytest
 from hlhft.exchange import order_plans
 from hlhft.exchange.account_plans import plan
 from hlhft.exchange.actions import decode
+from hlhft.exchange.listing import Listing
 from hlhft.exchange.machine import Machine
 from hlhft.exchange.plans import Form, Plan, Refused, Scope
 from hlhft.venue.blocks import ActionKind, Grouping, TimeInForce, TriggerKind
+from hlhft.venue.refusals import TEXT, Refusal
 from tests.exchange.clients import BTC, ETH, START_MS, Client, order, orders, small_machine, stop
 
 CLOID = "0x" + "0f" * 16
@@ -204,3 +207,20 @@ def test_a_waiting_order_takes_the_place_of_another_by_two_legs(scope: Scope) ->
     lonely = {"oid": "0x" + "e" * 32, "order": order(trigger=stop("3800"))}
     made = planned({"type": "batchModify", "modifies": [lonely], "a": True}, scope)
     assert ([leg["kind"] for leg in made.legs], made.items) == ([ActionKind.PLACE_TRIGGER], [0])
+
+
+def test_after_an_upgrade_only_post_only_orders_pass(scope: Scope) -> None:
+    scope.post_only = True
+    assert planned(orders(order(tif="Alo")), scope).items == [0]
+    refused = f"{TEXT[Refusal.POST_ONLY_WINDOW]} asset={ETH}"
+    for tif in ("Gtc", "Ioc"):
+        assert planned(orders(order(tif=tif)), scope).items == [refused]
+
+
+def test_what_is_delisted_takes_no_order(scope: Scope) -> None:
+    markets = scope.listing.markets
+    scope.listing = Listing(
+        tuple(replace(one, is_delisted=row == ETH) for row, one in enumerate(markets)), tokens=scope.listing.tokens
+    )
+    assert planned(orders(order()), scope).items == [f"{order_plans.DELISTED} asset={ETH}"]
+    assert planned(orders(order(asset=BTC, price="60000", size="0.01")), scope).items == [0]

@@ -5,7 +5,7 @@ import pytest
 
 from hlhft.exchange.machine import Machine
 from hlhft.exchange.opening import open_machine, open_settings
-from hlhft.exchange.synthetic_flow import FUNDS_MICRO, REBATE_E9
+from hlhft.exchange.synthetic_flow import FUNDS_MICRO, REBATE_E9, SyntheticFlow
 from tests.exchange.clients import START_NS, Client, order, orders
 
 SECOND_NS = 1_000_000_000
@@ -46,3 +46,16 @@ def test_the_flow_follows_its_seed_and_goes_on_after_a_restart() -> None:
         second.flow.restore(
             {**state["flow"], "arrays": {**state["flow"]["arrays"], "accounts": [[1], "'<i8'", b"", b""]}}
         )
+
+
+def test_a_price_leaps_and_turns_round_at_its_bounds() -> None:
+    machine = opened()
+    machine.advance(START_NS + 2 * SECOND_NS)
+    flow = machine.flow
+    assert isinstance(flow, SyntheticFlow)
+    now_ns, start = START_NS + 2 * SECOND_NS, int(machine.kernel.touch()[0, 0])
+    for turn, share in enumerate((1.1, 1.21, 1.089)):
+        flow.leap(0, 100_000, least=start // 2, most=start * 5 // 4)
+        now_ns += 10 * SECOND_NS
+        machine.advance(now_ns)
+        assert machine.kernel.touch()[0, 0] / start == pytest.approx(share, rel=0.005), turn

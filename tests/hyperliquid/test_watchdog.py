@@ -188,22 +188,22 @@ def test_without_orders_it_waits_and_looks_now_and_then() -> None:
 
 def test_a_halted_engine_has_time_to_cancel_by_itself() -> None:
     bench = lost()
-    bench.live(3 * SECOND, HALTED, breaker=2)
+    bench.live(3 * SECOND, HALTED, breaker=2, reconciliation=1)
     assert bench.machine.state is State.GRACE
     assert not bench.venue.actions
-    bench.live(SECOND, HALTED, breaker=2, orders=0)
+    bench.live(SECOND, HALTED, breaker=2, orders=0, reconciliation=1)
     assert bench.machine.state is State.ARMED
-    bench.live(60 * SECOND, HALTED, breaker=2, orders=0)
+    bench.live(60 * SECOND, HALTED, breaker=2, orders=0, reconciliation=1)
     assert not bench.venue.actions
 
 
 def test_a_halted_engine_that_does_not_finish_is_helped() -> None:
     bench = lost()
-    bench.live(6 * SECOND, HALTED, breaker=2, last_expiry_ms=bench.now_ms)
+    bench.live(6 * SECOND, HALTED, breaker=2, last_expiry_ms=bench.now_ms, reconciliation=1)
     assert set(bench.venue.orders) == {3, 4}
     assert ReportCode.OVERDUE in bench.codes
     assert "breaker 2" in next(report.detail for report in bench.reports if report.code is ReportCode.OVERDUE)
-    bench.live(4 * SECOND, HALTED, breaker=2, last_expiry_ms=bench.now_ms)
+    bench.live(4 * SECOND, HALTED, breaker=2, last_expiry_ms=bench.now_ms, reconciliation=1)
     assert bench.machine.state is State.EMPTY, "a halted engine sends nothing: its last expiry is all there is"
 
 
@@ -352,20 +352,6 @@ def test_an_engine_that_falls_silent_again_is_cancelled_for_again() -> None:
     bench.venue.place(60)
     bench.run(3 * SECOND)
     assert set(bench.venue.orders) == {3, 4}
-
-
-def test_one_that_comes_back_and_halts_has_its_grace() -> None:
-    bench = lost()
-    bench.run(1700 * MS)
-    bench.live(600 * MS)
-    bench.venue.place(60)
-    bench.live(4 * SECOND, HALTED)
-    assert bench.machine.state is State.RETURNING
-    bench.live(SECOND, HALTED, orders=0)
-    bench.live(10 * SECOND, HALTED, orders=0)
-    assert 60 in bench.venue.orders
-    bench.live(6 * SECOND, HALTED, orders=1)
-    assert 60 not in bench.venue.orders
 
 
 def test_beats_of_an_engine_that_halts_do_not_end_a_sweep() -> None:

@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -114,12 +114,14 @@ def find(
     )  # fmt: skip
 
 
-def table(found: Iterable[Found]) -> str:
-    """Markdown: what was taken out, and how it was noticed."""
+def table(found: Sequence[Found]) -> str:
+    """Markdown: what was taken out, how it was noticed, and what was not noticed so far."""
     rows = ["| mutation | without | runs | promise | faults that it takes |", "| --- | --- | ---: | --- | --- |"]
     for one in found:
         faults = one.repeat.rpartition("--faults ")[2].replace(",", ", ")
         rows.append(f"| {one.name} | {one.safeguard} | {one.seeds} | {one.promise} | `{faults[:160]}` |")
+    names = {one.name for one in found}
+    rows += [f"| {one.name} | {one.safeguard} | | not noticed yet | |" for one in MUTATIONS if one.name not in names]
     return "\n".join(rows) + "\n"
 
 

@@ -43,12 +43,22 @@ MUTATIONS: tuple[Mutation, ...] = (
         {Promise.EXPOSURE, Promise.PROOF, Promise.AGREES, Promise.BOOKS, Promise.SLOT},
         "hyperliquid/fates_life.py", "Told.UNKNOWN: _unknown,", "Told.UNKNOWN: _cancelled,",
     ),
-    _one(
-        "reconcile", "no quotes before the account was read and agrees",
-        {Promise.BOOKS, Promise.EXPOSURE, Promise.OWNED, Promise.AGREES, Promise.ALIVE, Promise.PROOF},
-        "hyperliquid/supervisor.py",
-        "return self._is_fed and self._is_agreed and any(self._lanes)",
-        "return self._is_fed and any(self._lanes)",
+    Mutation(
+        "reconcile",
+        "no quotes before the account was read and agrees",
+        frozenset({Promise.READ}),
+        (
+            Edit(
+                "hyperliquid/supervisor.py",
+                "return self._is_fed and self._is_agreed and any(self._lanes)",
+                "return self._is_fed and any(self._lanes)",
+            ),
+            Edit(
+                "live/engine.py",
+                "        self.accounts.demand(demand)\n",
+                "        self.accounts.demand(demand)\n        self.loop.call_soon(self._reconciled, demand.number)\n",
+            ),
+        ),
     ),
     _one(
         "cancel-reserve", "placements leave a part of each budget to cancels", {Promise.BUDGETS},

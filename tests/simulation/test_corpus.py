@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,11 +11,13 @@ from hlhft.simulation.run import run
 from hlhft.simulation.time import SECOND
 
 CORPUS = Path(__file__).with_name("corpus.txt")
+SLOW_SECONDS = 600  # a longer run is marked so
 
 
-def entries() -> list[tuple[int, int]]:
+def entries() -> list[Any]:
     lines = [line.split() for line in CORPUS.read_text().splitlines() if line and not line.startswith("#")]
-    return [(int(seed), int(seconds)) for seed, seconds in lines]
+    runs = [(int(seed), int(seconds)) for seed, seconds in lines]
+    return [pytest.param(*run, marks=[pytest.mark.slow] if run[1] > SLOW_SECONDS else []) for run in runs]
 
 
 @pytest.mark.parametrize(("seed", "seconds"), entries())

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from random import Random
 
-from hlhft.config.load import load
-from hlhft.simulation.account import ACCOUNT
-from hlhft.simulation.engine_process import LABEL, config_text
+from hlhft.simulation.engine_process import LABEL
 from hlhft.simulation.time import SECOND
 from tests.simulation.worlds import engine_of, pass_until, world_of
 
@@ -41,12 +38,3 @@ def test_a_dead_one_sends_nothing_and_cannot_go_on(tmp_path: Path) -> None:
     process.thaw()
     world.time.run(2 * SECOND)
     assert world.judge._left == sent and not world.network.of(LABEL)
-
-
-def test_its_settings_differ_by_run_and_can_all_be_read(tmp_path: Path) -> None:
-    texts = {config_text(ACCOUNT, Random(seed)) for seed in range(100)}
-    assert len(texts) > 20
-    path = tmp_path / "config.toml"
-    for text in sorted(texts):
-        path.write_text(text)
-        assert load(path, {}).config.account.address == ACCOUNT

@@ -7,9 +7,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from hlhft.simulation.account import ACCOUNT_USDC
 from hlhft.simulation.exchange_process import BATCH_ERROR, settings
 from hlhft.simulation.faults import FaultKind
+from hlhft.simulation.settings import DEFAULT
 from hlhft.simulation.time import MS, SECOND
 from hlhft.simulation.world import World
 from tests.simulation.worlds import engine_of, pass_until, world_of
@@ -25,9 +25,9 @@ def said(world: World) -> str:
 
 
 def test_it_opens_with_the_account_and_what_an_engine_has_to_know(tmp_path: Path) -> None:
-    world = World(1, tmp_path)
+    world = World(1, tmp_path, (), DEFAULT)
     state = msgspec.json.decode(world.exchange.ask("clearinghouseState", user=world.config.account.address))
-    assert float(state["marginSummary"]["accountValue"]) == ACCOUNT_USDC
+    assert float(state["marginSummary"]["accountValue"]) == DEFAULT.account_usdc
     assert [market.name for market in world.exchange.found().markets] == ["BTC", "ETH"]
     assert world.exchange.positions() == [0, 0] and (world.exchange.marks() > 0).all()
     assert not world.exchange.records().open
@@ -69,9 +69,13 @@ def test_a_word_that_nobody_knows_halts(world: World) -> None:
 
 
 def test_it_comes_back_as_of_its_last_block(world: World) -> None:
+    pass_until(world, lambda: any(world.exchange.positions()))
+    world.kill_engine(loses=False)
+    pass_until(world, lambda: not world.judge.own_orders())  # nothing changes what it holds any more
     positions, account = world.exchange.positions(), world.exchange.ask("spotMeta")
     world.kill_exchange()
     world.time.run(SECOND)
     world.return_exchange()
     assert (world.exchange.positions(), world.exchange.ask("spotMeta")) == (positions, account)
+    world.start_engine()
     pass_until(world, lambda: engine_of(world).is_trading)

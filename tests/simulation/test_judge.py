@@ -10,11 +10,12 @@ import pytest
 from hlhft.hyperliquid.cloids import Cloid
 from hlhft.hyperliquid.gateway_events import Gate
 from hlhft.hyperliquid.packing import ActionKind
-from hlhft.hyperliquid.supervisor_events import Disagreed
+from hlhft.hyperliquid.supervisor_events import Disagreed, Halt, HaltCause
 from hlhft.hyperliquid.watchdog_table import State
+from hlhft.hyperliquid.wire import cloid_text
 from hlhft.live.journal.records import Action
 from hlhft.simulation.account import OWNER
-from hlhft.simulation.judge import Promise, Violation, promises_table
+from hlhft.simulation.judge import ARRIVED, Promise, Violation, promises_table
 from hlhft.simulation.time import MS, SECOND
 from hlhft.simulation.world import World
 from tests.simulation.worlds import breaks, engine_of, pass_until, place, world_of
@@ -133,6 +134,27 @@ def test_a_cancel_that_does_not_arrive(world: World, monkeypatch: pytest.MonkeyP
     breaks(world, Promise.CANCELS)
 
 
+def test_a_cancel_that_has_arrived_need_not_arrive_again(world: World) -> None:
+    judge, process, placed = world.judge, engine_of(world), placement(world)
+    mark = judge.own_orders()[0][1]
+    cancel = placed._replace(kind=int(ActionKind.CANCEL_BY_CLOID), order_ids=(mark.order_id,))
+    request = {"type": "cancelByCloid", "cancels": [{"asset": 0, "cloid": cloid_text(mark.number())}]}
+    judge.signs(process, cancel)
+    judge.posted("engine", {"action": request, "nonce": placed.nonce, "signature": "a"})
+    judge.signs(process, cancel)
+    assert judge._cancels[mark.order_id] == ARRIVED
+    judge.signs(process, placed)
+    assert mark.order_id not in judge._cancels, "an amend is another one to cancel"
+
+
+def test_an_engine_whose_positions_the_watchdog_closed_may_disagree(world: World) -> None:
+    judge, process = world.judge, engine_of(world)
+    halt = Halt(HaltCause.DISAGREEMENT, "a test")
+    raised(Promise.BOOKS, judge._look_at_halt, process, halt)
+    judge.posted("watchdog", {"action": {"type": "order", "orders": []}, "nonce": 5, "signature": "a"})
+    judge._look_at_halt(process, halt)
+
+
 def test_a_budget_below_zero_and_one_below_what_is_kept(world: World) -> None:
     process, action = engine_of(world), placement(world)
     kept = process.lane["messages_e3"][0]
@@ -147,6 +169,12 @@ def test_a_budget_below_zero_and_one_below_what_is_kept(world: World) -> None:
 def test_an_order_that_is_over_by_our_books_only(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_of(world).engine.parts.fates, "is_done", lambda order_id: True)
     breaks(world, Promise.PROOF)
+
+
+def test_what_is_placed_before_the_account_was_read(world: World) -> None:
+    process, action = engine_of(world), placement(world)
+    process.engine.supervisor._is_agreed = False
+    raised(Promise.READ, world.judge.signs, process, action)
 
 
 def test_books_that_differ(world: World) -> None:

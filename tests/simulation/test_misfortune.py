@@ -12,7 +12,7 @@ from hlhft.simulation.engine_process import LABEL
 from hlhft.simulation.exchange_process import Mischief
 from hlhft.simulation.faults import RULES, Fault, FaultKind
 from hlhft.simulation.misfortune import STREAMS, Misfortune
-from hlhft.simulation.network import Weather
+from hlhft.simulation.network import Moment, Weather
 from hlhft.simulation.time import MS, SECOND
 from hlhft.simulation.world import World
 from tests.simulation.worlds import engine_of, pass_until, world_of
@@ -38,11 +38,15 @@ SWITCHES: dict[FaultKind, Callable[[World], bool]] = {
     FaultKind.SILENT_ACTIONS: lambda world: world.exchange.mischief.answers_none,
     FaultKind.ANSWERS_TWICE: lambda world: world.exchange.mischief.answers_twice,
     FaultKind.BATCH_ERROR: lambda world: world.exchange.mischief.batch_error,
-    FaultKind.UNKNOWN_STATUS: lambda world: world.exchange.mischief.unknown_status,
     FaultKind.DISK_FULL: lambda world: engine_of(world).disk.is_full,
     FaultKind.DISK_SLOW: lambda world: engine_of(world).disk.sync_ns == 5 * SECOND,
     FaultKind.CLOCK_STEP: lambda world: world.engine_wall.error_ns == 2 * SECOND,
     FaultKind.CLOCK_DRIFT: lambda world: world.engine_wall.drift_ppm == 200,
+    FaultKind.SLOW_CANCELS: lambda world: world.exchange.mischief.cancels_late_ns == 3 * SECOND,
+    FaultKind.CUT_AT: lambda world: world.network.weather.cuts_at is Moment.ANSWER,
+    FaultKind.PEER_STALLS: lambda world: not world.network.weather.peer_reads,
+    # The last one, as it halts.
+    FaultKind.UNKNOWN_STATUS: lambda world: world.exchange.mischief.unknown_status,
 }
 
 
@@ -143,6 +147,8 @@ def test_an_operator_halts_or_flattens(tmp_path: Path, size: int) -> None:
 def test_every_kind_is_done(tmp_path: Path) -> None:
     others = {
         FaultKind.ENGINE_KILL, FaultKind.ENGINE_POWER_CUT, FaultKind.WATCHDOG_KILL, FaultKind.EXCHANGE_KILL,
-        FaultKind.CUT, FaultKind.HALF_OPEN, FaultKind.ROTATION, FaultKind.OPERATOR_HALT,
+        FaultKind.CUT, FaultKind.HALF_OPEN, FaultKind.ROTATION, FaultKind.OPERATOR_HALT, FaultKind.UPGRADE,
+        FaultKind.DELISTING,
     }  # fmt: skip
-    assert others | set(SWITCHES) == set(FaultKind)
+    shocks = set(world_of(tmp_path).exchange.shocks.begins)
+    assert others | shocks | set(SWITCHES) == set(FaultKind) and not (others | shocks) & set(SWITCHES)

@@ -15,9 +15,9 @@ HARMLESS = Mutation("harmless", "nothing", frozenset({Promise.NONCE}), (Edit("cl
 BY_NAME = {mutation.name: mutation for mutation in MUTATIONS}
 
 
-@pytest.mark.parametrize("name", ["journal-first", "journal-inputs"])
-def test_what_is_found_within_three_runs(name: str) -> None:
-    found = find(BY_NAME[name], seeds=3, hours=0.005, shrinks=name == "journal-first")
+@pytest.mark.parametrize(("name", "first", "hours"), [("journal-first", 1, 0.005), ("reconcile", 19, 0.02)])
+def test_what_is_found_within_three_runs(name: str, first: int, hours: float) -> None:
+    found = find(BY_NAME[name], first=first, seeds=3, hours=hours, shrinks=name == "journal-first")
     assert found.name == name and 1 <= found.seeds <= 3
     assert "--first" in found.repeat and "--faults" in found.repeat
 

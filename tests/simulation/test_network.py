@@ -152,6 +152,17 @@ def test_who_does_not_read_is_noticed_and_reads_later() -> None:
     assert line.one.unread_bytes == 0 and line.near.told == [b"x" * (1 << 19)]
 
 
+def test_what_is_sent_to_an_exchange_that_does_not_read_arrives_once_it_does() -> None:
+    line = Line()
+    assert line.one.stands
+    line.network.weather.peer_reads = False
+    line.one.send(b"x")
+    line.time.run(SECOND)
+    assert not line.one.stands and not line.far.heard_texts
+    line.network.peer_reads_on()
+    assert line.one.stands and line.one.up_ns == line.time.now_ns and line.far.heard_texts == [b"x"]
+
+
 def test_nothing_is_drawn_for_what_does_not_exist() -> None:
     line = Line()
     before = line.network.random.getstate()

@@ -11,6 +11,7 @@ from hlhft.simulation import run as module
 from hlhft.simulation.faults import Fault, FaultKind, plan
 from hlhft.simulation.judge import Promise
 from hlhft.simulation.run import Run, run
+from hlhft.simulation.settings import RunSettings
 from hlhft.simulation.time import SECOND
 from hlhft.simulation.world import World
 
@@ -78,9 +79,11 @@ def test_without_a_plan_it_is_the_seeds_own(monkeypatch: pytest.MonkeyPatch, tmp
     seen: list[Sequence[Fault]] = []
 
     class Noted(World):
-        def __init__(self, seed: int, folder: Path, faults: Sequence[Fault] = ()) -> None:
+        def __init__(
+            self, seed: int, folder: Path, faults: Sequence[Fault] = (), settings: RunSettings | None = None
+        ) -> None:
             seen.append(faults)
-            super().__init__(seed, folder, ())
+            super().__init__(seed, folder, (), settings)
 
     monkeypatch.setattr(module, "World", Noted)
     run(7, SPAN_NS)

@@ -14,6 +14,7 @@ from hlhft.simulation.client import Client, order, orders
 from hlhft.simulation.engine_process import EngineProcess
 from hlhft.simulation.faults import Fault
 from hlhft.simulation.judge import Promise, Violation
+from hlhft.simulation.settings import DEFAULT
 from hlhft.simulation.time import MS, SECOND
 from hlhft.simulation.world import World
 
@@ -21,8 +22,8 @@ FAR_NS = 20 * SECOND  # from the exchange's time to the nonces of somebody else
 
 
 def world_of(folder: Path, plan: Sequence[Fault] = (), *, seed: int = 1) -> World:
-    """Both processes run, the engine trades, and orders of its rest at the exchange."""
-    world = World(seed, folder, plan)
+    """Both processes run with the default settings, the engine trades, and orders of its rest at the exchange."""
+    world = World(seed, folder, plan, DEFAULT)
     world.start_watchdog()
     world.start_engine()
     pass_until(world, lambda: engine_of(world).is_trading and len(world.judge.own_orders()) > 1)

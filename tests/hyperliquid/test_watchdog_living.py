@@ -1,0 +1,111 @@
+"""The watchdog beside an engine that lives and does not come to trade, or does so for a moment only."""
+
+from __future__ import annotations
+
+import pytest
+
+from hlhft.hyperliquid.watchdog_beats import EngineState
+from hlhft.hyperliquid.watchdog_events import ReportCode, Start
+from hlhft.hyperliquid.watchdog_table import State
+from tests.hyperliquid.test_watchdog import lost
+from tests.hyperliquid.watchdog_bench import MS, SECOND, Bench
+
+HALTED, STARTING = EngineState.HALTED, EngineState.STARTING
+
+
+def test_an_engine_that_lives_and_does_not_agree_with_the_venue_is_cancelled_for() -> None:
+    """Also one that is started again and again: each start is heard within the silence, and none comes to trade."""
+    bench = Bench(flatten_coins=("ETH",))
+    bench.venue.place(1)
+    bench.venue.positions["ETH"] = "1.5"
+    bench.feed(Start())
+    bench.live(5 * SECOND)
+    for session in (2, 3, 4):
+        bench.live(4 * SECOND, STARTING, session=session)
+    assert bench.machine.state is State.CANCELLING or bench.machine.state is State.EMPTY
+    bench.live(10 * SECOND, STARTING, session=4)
+    assert not bench.venue.orders
+    assert bench.machine.state is State.EMPTY, "beats of an engine that starts do not bring it back"
+    assert bench.venue.positions == {"ETH": "1.5"}, "it is not lost"
+    bench.venue.place(2)
+    bench.live(10 * SECOND, session=4, reconciliation=1)
+    assert bench.machine.state is State.ARMED
+    assert bench.venue.orders, "what it places once it trades is its own"
+
+
+def test_what_an_earlier_session_left_is_cancelled_for_an_engine_that_starts_halted_and_cannot() -> None:
+    """It says that it has no order, as it has not seen the venue's; its key may be gone."""
+    bench = Bench(flatten_coins=("ETH",))
+    bench.venue.place(1)
+    bench.venue.positions["ETH"] = "1.5"
+    bench.feed(Start())
+    bench.live(5 * SECOND)
+    bench.live(bench.settings.waiting_grace_ns + 10 * SECOND, HALTED, session=2, orders=0)
+    assert ReportCode.OVERDUE in bench.codes
+    assert not bench.venue.orders
+    assert bench.venue.positions == {"ETH": "1.5"}, "it is not lost"
+    bench.live(5 * SECOND, HALTED, session=2, orders=0, reconciliation=1)
+    bench.live(5 * SECOND, session=2, reconciliation=1)
+    assert bench.machine.state is State.ARMED
+
+
+def test_an_engine_that_is_cut_off_for_a_moment_is_left_alone() -> None:
+    bench = Bench()
+    bench.venue.place(1)
+    bench.feed(Start())
+    for _ in range(3):
+        bench.live(5 * SECOND)
+        bench.live(bench.settings.waiting_grace_ns - SECOND, STARTING)
+    bench.live(5 * SECOND)
+    assert bench.machine.state is State.ARMED
+    assert bench.venue.orders
+
+
+@pytest.mark.parametrize("state", [STARTING, EngineState.TRADING])
+def test_what_an_engine_left_that_beat_once_after_the_proof_and_died_is_found_soon(state: EngineState) -> None:
+    """Its other beats may be lost, and one that starts may trade before its next beat."""
+    bench = lost()
+    bench.run(100 * SECOND)
+    assert bench.machine.state is State.EMPTY
+    assert bench.machine.proven is not None
+    bench.beat(state)
+    assert bench.machine.proven is None, "what was proven is of before"
+    bench.venue.place(60)
+    bench.run(bench.settings.look_first_ns + 2 * SECOND)
+    assert 60 not in bench.venue.orders
+
+
+def test_what_a_halted_engine_left_that_was_resumed_and_died_between_two_beats_is_found_soon() -> None:
+    bench = lost()
+    bench.run(100 * SECOND)
+    bench.live(100 * SECOND, HALTED, orders=0, reconciliation=1)
+    assert bench.machine.state is State.EMPTY
+    assert bench.machine.proven is not None, "a halted one places nothing"
+    bench.venue.place(60)
+    bench.run(bench.settings.look_first_ns + 2 * SECOND)
+    assert 60 not in bench.venue.orders
+
+
+def test_beats_of_a_halted_engine_do_not_put_off_a_look_for_ever() -> None:
+    bench = lost()
+    bench.run(100 * SECOND)
+    bench.live(100 * SECOND, HALTED, orders=0, reconciliation=1)
+    assert bench.machine.state is State.EMPTY
+    bench.venue.place(60)
+    bench.live(bench.settings.look_ns + 2 * SECOND, HALTED, orders=0, reconciliation=1)
+    assert 60 not in bench.venue.orders
+
+
+def test_one_that_comes_back_and_halts_has_its_grace() -> None:
+    bench = lost()
+    bench.beat(reconciliation=1)
+    bench.run(1700 * MS)
+    bench.live(600 * MS, reconciliation=1)
+    bench.venue.place(60)
+    bench.live(4 * SECOND, HALTED, reconciliation=1)
+    assert bench.machine.state is State.RETURNING
+    bench.live(SECOND, HALTED, orders=0, reconciliation=1)
+    bench.live(10 * SECOND, HALTED, orders=0, reconciliation=1)
+    assert 60 in bench.venue.orders
+    bench.live(6 * SECOND, HALTED, orders=1, reconciliation=1)
+    assert 60 not in bench.venue.orders
