@@ -105,8 +105,7 @@ def command(
 
 def _play(name: str) -> int:
     """Plays one scenario or all, or lists them."""
-    import logging
-
+    from hlhft.simulation.running import quiet
     from hlhft.simulation.scenarios import SCENARIOS, play
 
     if name == "list":
@@ -118,10 +117,10 @@ def _play(name: str) -> int:
         raise CommandError(
             f"there is no scenario {name!r}: `hlhft simulate --scenario list` prints those there are", ExitCode.USAGE
         )
-    logging.disable(logging.CRITICAL)
     missed = []
     for one in SCENARIOS.values() if name == "all" else (SCENARIOS[name],):
-        verdict = play(one)
+        with quiet():
+            verdict = play(one)
         told = "as it must be" if verdict.is_well else "NOT as it must be"
         click.echo(f"{one.name}: {told}")
         if verdict.violation is not None:

@@ -6,6 +6,7 @@ import logging
 import multiprocessing
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 
 from hlhft.simulation.faults import Fault
@@ -17,12 +18,23 @@ PROCESSES_MAX = 256
 AHEAD = 4  # runs that wait for each process
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Nothing is logged meanwhile."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
 def run_quietly(
     seed: int, span_ns: int, faults: Sequence[Fault] | None = None, *, until_ns: int | None = None
 ) -> Outcome:
     """One run without its logs: an engine says a lot about a network that fails."""
-    logging.disable(logging.CRITICAL)
-    return run(seed, span_ns, faults, until_ns=until_ns)
+    with quiet():
+        return run(seed, span_ns, faults, until_ns=until_ns)
 
 
 def outcomes(seeds: Sequence[int], span_ns: int, *, processes: int) -> Iterator[Outcome]:
