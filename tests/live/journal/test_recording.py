@@ -16,6 +16,7 @@ from hlhft.data.validate import examine
 from hlhft.events import EVENT_DTYPE, EventFlag, EventKind
 from hlhft.live.journal.reader import market_data
 from hlhft.live.journal.recording import ROWS_AT_ONCE, JournalSource, export
+from hlhft.live.journal.resting import Resting
 from hlhft.live.journal.retention import tidy
 from hlhft.live.journal.segments import Form, JournalError, Name
 from hlhft.strategies import load
@@ -79,6 +80,21 @@ def test_a_backtest_of_the_recording_decides_as_the_engine_did(tmp_path: Path) -
     assert lane["placed"] > 100
     for name in ("placed", "cancelled", "decisions", "order_sequence"):
         assert tested.lane[0, 0][name] == lane[name], name
+
+
+class OnlyOurs(Resting):
+    """A session in which every trade was with an order of its own that took."""
+
+    def taken(self, rows: np.ndarray) -> np.ndarray:
+        return np.ones(len(rows), np.bool_)
+
+
+def test_what_is_known_of_the_sessions_orders_is_taken_out_and_may_leave_nothing(tmp_path: Path) -> None:
+    written(tmp_path, trade(START, 1), trade(START + MS, 2))
+    assert sum(map(len, JournalSource(tmp_path).chunks())) == 2
+    source = JournalSource(tmp_path, resting=OnlyOurs((COIN,)))
+    assert isinstance(source.resting, OnlyOurs)
+    assert sum(map(len, source.chunks())) == 0
 
 
 def test_repeated_trades_early_trades_and_silences_are_marked_as_in_every_recording(tmp_path: Path) -> None:
