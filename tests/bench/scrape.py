@@ -170,7 +170,7 @@ def told(asker: subprocess.Popen[str], word: str) -> None:
 
 def in_pairs(peer: Peer, asker: subprocess.Popen[str], block: BlockWriter, count: int) -> Pairs:
     """`count` pairs of rounds, after one that warms. A pair in which hardly any book led to an order, as this machine
-    did something else, is measured again; as many are as are wanted."""
+    did something else, is measured again, as many as are wanted; there may be fewer pairs then, or none."""
     hot, pairs = Hot(), Pairs()
 
     def one_round(*, is_asked: bool) -> Round:
@@ -193,7 +193,6 @@ def in_pairs(peer: Peer, asker: subprocess.Popen[str], block: BlockWriter, count
         if number and min(len(one.wire_ns) for one in found.values()) >= ORDERS_MIN:
             pairs.asked.append(found[True])
             pairs.unasked.append(found[False])
-    assert len(pairs.asked) == count, "this machine is too busy to measure anything"
     return pairs
 
 
@@ -240,4 +239,11 @@ def scrape(recordings: Path, *, short: bool) -> list[Figure]:
         url = stack.enter_context(running_exporter(temporary))
         asker = stack.enter_context(running_asker(url))
         peer = stack.enter_context(running_peer(temporary, books, COUNT))
-        return [*figures_of(in_pairs(peer, asker, block, PAIRS_SHORT if short else PAIRS)), page]
+        count = PAIRS_SHORT if short else PAIRS
+        pairs = in_pairs(peer, asker, block, count)
+        if len(pairs.asked) < count:
+            print(
+                f"NOT MEASURED: in only {len(pairs.asked)} of {count} pairs the client kept up; is this machine busy?"
+            )
+            return [page]
+        return [*figures_of(pairs), page]
