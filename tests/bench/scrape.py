@@ -209,9 +209,9 @@ def figures_of(pairs: Pairs) -> list[Figure]:
     rounds = pairs.unasked
     return [
         Figure(SECTION, f"median of {count} shifts of the median, wire to wire",
-               median(pairs.shifts_us(0.5, "wire_ns")), "us", maximum=2.0, gate=50.0),
+               median(pairs.shifts_us(0.5, "wire_ns")), "us", maximum=2.0, gate=500.0),
         Figure(SECTION, f"median of {count} shifts of the median, inside the client",
-               median(pairs.shifts_us(0.5, "inner_ns")), "us", maximum=2.0, gate=50.0),
+               median(pairs.shifts_us(0.5, "inner_ns")), "us", maximum=2.0, gate=500.0),
         Figure(SECTION, f"median of {count} shifts of p99, wire to wire",
                median(pairs.shifts_us(0.99, "wire_ns")), "us"),
         Figure(SECTION, "nobody asks: wire to wire, median",
