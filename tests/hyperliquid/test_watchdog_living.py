@@ -13,6 +13,18 @@ from tests.hyperliquid.watchdog_bench import MS, SECOND, Bench
 HALTED, STARTING = EngineState.HALTED, EngineState.STARTING
 
 
+def test_a_beat_in_time_at_the_start_saves_the_orders() -> None:
+    bench = Bench()
+    bench.venue.place(1)
+    bench.feed(Start())
+    bench.run(bench.settings.start_ns - SECOND)
+    bench.live(bench.settings.waiting_grace_ns - SECOND, STARTING)
+    assert bench.machine.state is State.GRACE
+    bench.live(30 * SECOND)
+    assert bench.machine.state is State.ARMED
+    assert 1 in bench.venue.orders
+
+
 def test_an_engine_that_lives_and_does_not_agree_with_the_venue_is_cancelled_for() -> None:
     """Also one that is started again and again: each start is heard within the silence, and none comes to trade."""
     bench = Bench(flatten_coins=("ETH",))
