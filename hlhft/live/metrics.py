@@ -158,7 +158,6 @@ class EngineMetrics:
         has_decided = int(self._engine.parts.brain.lane.lane["decisions"][0]) > 0
         self._passed_s = (self._now_ns - self._last_ns) / NS_PER_S if self._last_ns else 0.0
         self._last_ns = self._now_ns if has_decided else 0
-        self._block.begin()
 
     def _do_slice(self) -> None:
         self._slices[self._next](self._now_ns, self._passed_s)

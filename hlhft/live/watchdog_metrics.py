@@ -42,7 +42,6 @@ class WatchdogMetrics:
             "schedule_seconds": max(until_ns - now_ns, 0) / SECOND_NS,
         }
         block = self._block
-        block.begin()
         for state, slot in self._states.items():
             block.values[slot] = float(state is machine.state)
         for name, slot in self._slots.items():

@@ -169,11 +169,9 @@ class BlockWriter:
         self._histograms[key] = made
         return made
 
-    def begin(self) -> None:
-        """A set of updates follows. What was written since the last end belongs to it, too."""
-
     def end(self) -> None:
-        """Shows all values as they are now, as one set, and the time of it. Costs some microseconds."""
+        """Shows all values as they are now, as one set with what was written since the last end, and the time of it.
+        Costs some microseconds."""
         self._publish(is_last=False)
 
     def close(self) -> None:

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 # Expiry, what a watchdog takes for death or waits for a first beat, and the sweep.
 CLEARED_NS_MAX = EXPIRES_AFTER_MS * MS + 5 * SECOND + 2 * SECOND
 WAITING_NS = 10 * SECOND  # what the watchdog gives an engine that lives and does not agree with the venue
-HALTED_NS_MAX = 3 * SECOND  # until nothing rests once it is halted and all goes well
 EXPOSURE_TOLERANCE = 10  # hlhft.core.risk.NOTIONAL_TOLERANCE: the price alone may do as much
 MARK_MEMORY_NS = 120 * SECOND  # a limit in money was checked at a mark no older than this
 LABEL = "engine"  # of its connections
@@ -80,7 +79,6 @@ class Promise(StrEnum):
     CONVERGES = "once all faults are over it trades again, or is flat"
     AGREES = "engine and exchange name the same orders and positions"
     FOREIGN = "no order of others is touched"
-    PROFIT = "the parts of the profit sum to the change in equity"
 
 
 class Violation(Exception):

@@ -70,7 +70,6 @@ class Misfortune:
             FaultKind.EXCHANGE_KILL: self._return_exchange,
             FaultKind.SLOW_READER: lambda fault: self._read(reads=True),
             FaultKind.CLOCK_STEP: lambda fault: world.engine_wall.set_right(),
-            FaultKind.OPERATOR_HALT: self._resume,
             FaultKind.UPGRADE: self._upgrade,
             FaultKind.DELISTING: self._delist,
             FaultKind.PEER_STALLS: lambda fault: world.network.peer_reads_on(),
@@ -287,13 +286,11 @@ class Misfortune:
         self._world.engine_wall.leap(fault.size * MS)
 
     def _halt(self, fault: Fault) -> None:
+        """Once it is over, the operator of the run resumes what is halted."""
         engine = self._world.engine
         if engine is not None and not engine.host.is_frozen:
             ask = engine.engine.flatten if fault.size else engine.engine.halt
             engine.host.call_soon(ask, "the plan says so")
-
-    def _resume(self, fault: Fault) -> None:
-        """Nothing: an operator of the run resumes what is halted."""
 
 
 def _status(kind: FaultKind) -> int:

@@ -14,7 +14,6 @@ from hlhft.simulation.run import Outcome, run
 from hlhft.simulation.shrinking import shrink
 from hlhft.simulation.time import SECOND
 
-PROCESSES_MAX = 256
 AHEAD = 4  # runs that wait for each process
 
 

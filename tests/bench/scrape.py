@@ -65,7 +65,6 @@ class ShownClient(OurClient):
         return sent_ns
 
     def _show(self) -> None:
-        self._block.begin()
         for slot in range(len(self._block.values) - 1):
             self._block.values[slot] += 1.0
         self._block.end()

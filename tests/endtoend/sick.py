@@ -41,7 +41,6 @@ def main(file: Path) -> None:
             grown = b"\1" * GROWTH_BYTES
         elif told == signal.SIGUSR2:
             grown = b""
-        block.begin()
         block.values[residual] = UNEXPLAINED_USDC if grown else 0.0
         block.end()
         found = signal.sigtimedwait(SIGNALS, PAUSE_S)

@@ -57,7 +57,6 @@ def test_a_reader_gets_what_was_written(tmp_path: Path) -> None:
     path = block_path(tmp_path / "metrics", Source.ENGINE)
     made = writer(path)
     assert read_block(path).series == ()
-    made.begin()
     made.values[made.slot("hlhft_position_size", "BTC")] = -1.25
     made.values[made.slot("hlhft_equity_usdc")] = 100_000.5
     assert read_block(path).series == (), "a set is shown at its end"
@@ -339,7 +338,6 @@ print("ready", flush=True)
 number = 0
 while True:
     number += 1
-    made.begin()
     for slot in slots:
         made.values[slot] = number
         counted.note(number)

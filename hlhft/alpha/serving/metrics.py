@@ -31,7 +31,6 @@ class AlphaMetrics:
             "row_age_seconds": math.nan if silent_ns is None else max(silent_ns, 0) / NS_PER_S,
         }
         block = self._block
-        block.begin()
         for slot in self._served.values():
             block.values[slot] = math.nan
         self._served = {name: block.slot("hlhft_alpha_info", name) for name in served}

@@ -61,7 +61,6 @@ class RecorderMetrics:
             "gap_seconds_total": self._missing_ns / NS_PER_S,
             "queue_bytes": look.waiting_bytes,
         }
-        self._block.begin()
         for name, slot in self._slots.items():
             self._block.values[slot] = numbers[name]
         self._block.end()
