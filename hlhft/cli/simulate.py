@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 SEEDS_MAX = 1_000_000
 HOURS_MAX = 24.0 * 365
-SHOWN_MAX = 10
 
 
 @click.command()
@@ -66,6 +65,7 @@ def command(
     span_ns = round(hours * tallies.HOUR_NS)
     numbers = range(first, first + seeds)
     found: list[Outcome] = []
+    is_interrupted = False
     began = datetime.now(UTC)
     given = None if told is None else read_plan(told)
     with progress("Simulating", hidden=as_json) as show:
@@ -82,6 +82,7 @@ def command(
                 if outcome.violation is not None:
                     break
         except KeyboardInterrupt:
+            is_interrupted = True
             click.echo("Interrupted; what is finished counts", err=True)
     if not found:
         raise CommandError("interrupted before one run was finished", ExitCode.INTERRUPTED)
@@ -93,9 +94,12 @@ def command(
     else:
         seconds = (datetime.now(UTC) - began).total_seconds()
         click.echo(_words(entry, seconds))
+        if tally is not None:
+            held = tallies.hours_without_violation(tallies.read(tally)).get(entry.revision, 0.0)
+            click.echo(f"{tally}: {held:.2f} virtual hours of this revision without a violation")
     broken = next((outcome for outcome in found if outcome.violation is not None), None)
     if broken is None:
-        return ExitCode.OK
+        return ExitCode.INTERRUPTED if is_interrupted else ExitCode.OK
     faults = plan(broken.seed, span_ns) if given is None else given
     if not no_shrink:
         click.echo(f"Seed {broken.seed} breaks a promise; leaving out faults that are not needed", err=True)

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hlhft.cli import invoke
 from hlhft.cli.errors import ExitCode
+from hlhft.simulation import running
 from hlhft.simulation.judge import Judge, Promise, Violation
+from hlhft.simulation.run import Outcome
 from hlhft.simulation.tally import read
 
 Output = pytest.CaptureFixture[str]
@@ -36,6 +40,19 @@ def test_runs_without_a_violation(tmp_path: Path, capsys: Output) -> None:
     entries = read(tally)
     assert [(entry.first_seed, entry.seeds, entry.violations) for entry in entries] == [(1, 2, []), (3, 2, [])]
     assert entries[0].revision == entries[1].revision != ""
+
+
+def test_an_interrupt_says_so_and_keeps_what_is_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = running.outcomes
+
+    def until_ctrl_c(*arguments: Any, **named: Any) -> Iterator[Outcome]:
+        yield next(whole(*arguments, **named))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(running, "outcomes", until_ctrl_c)
+    tally = tmp_path / "tally.jsonl"
+    assert invoke([*COMMON, "--seeds", "3", "--tally", str(tally)]) == ExitCode.INTERRUPTED
+    assert [entry.seeds for entry in read(tally)] == [1]
 
 
 def test_one_json_object_and_nothing_else(capsys: Output) -> None:
