@@ -84,23 +84,14 @@ def _export(journal: Path, target: Path, session: int | None, *, as_json: bool) 
 
 
 def _report(journal: Path, folder: Path, session: int | None, *, as_json: bool) -> None:
-    import msgspec
-    from rich.console import Console
-
     from hlhft.backtest.runs import check_folder, write_run
-    from hlhft.cli.summary import summary
+    from hlhft.cli.report import show
     from hlhft.live.session_report import session_results
 
     check_folder(folder)
     results = session_results(journal, session)
     write_run(folder, results)
-    if as_json:
-        click.echo(msgspec.json.encode(results.plain()).decode())
-        return
-    console = Console(highlight=False)
-    for part in summary(results):
-        console.print(part)
-    console.print(f"Report: [bold]{folder / 'report.html'}[/]")
+    show(results, folder, as_json=as_json)
 
 
 def _summary(result: Replayed) -> str:
