@@ -53,7 +53,7 @@ class Far(Protocol):
 class Weather:
     """What goes wrong on the way now; everything at its default is calm. Shares are of requests, or of messages."""
 
-    is_down: bool = False  # nothing gets through
+    is_down: bool = False  # no request and no new connection gets through
     requests_lost: float = 0.0
     answers_lost: float = 0.0
     answers_late_ns: int = 0
