@@ -408,6 +408,7 @@ def test_a_prediction_is_always_of_the_newest_unbroken_rows(things: list[str], s
         elif thing == "swap":
             served.machine.on(Loaded(MODEL), served.now_ns)
         else:
+            silent_ns += NS
             served.ticks(NS)
         for sequence, window in served.windows:
             assert (window == rows_of(sequence - LENGTH + 1, LENGTH)[1]).all()
