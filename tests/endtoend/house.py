@@ -68,7 +68,12 @@ def environment() -> dict[str, str]:
 def environment_in(folder: Path) -> dict[str, str]:
     """The same with a state folder below this one where the settings name none: that of whoever runs the tests may be
     in use."""
-    return {**environment(), "XDG_STATE_HOME": str(folder.absolute() / "xdg-state")}
+    return {**environment(), "XDG_STATE_HOME": str(state_home(folder))}
+
+
+def state_home(folder: Path) -> Path:
+    """Where processes in this folder keep what they know. Its name is short: the path of a socket has 107 bytes."""
+    return folder.absolute() / "s"
 
 
 def run(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:

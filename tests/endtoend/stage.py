@@ -117,7 +117,7 @@ class Host:
 
 class Stage:
     """The hosts, their venue, and Prometheus. To be used as a context, which starts everything and waits until both
-    engines quote."""
+    engines quote and all hosts are scraped."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -147,6 +147,8 @@ class Stage:
             self.small.start("engine", "exporter")
             self.prometheus = stack.enter_context(self._prometheus())
             eventually(lambda: self._are_running() and self.main.quotes() and self.small.quotes(), within_s=START_S)
+            # It may take seconds until Prometheus looks at its targets for the first time.
+            eventually(lambda: len(self.prometheus.query("up == 1")) == len(self.hosts), within_s=START_S)
             self._kept = stack.pop_all()
         return self
 

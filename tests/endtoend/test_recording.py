@@ -22,7 +22,7 @@ from hlhft.events import EventKind
 from hlhft.monitor.block import block_path, read_block
 from hlhft.monitor.metrics import Source
 from tests.data.recorder.hall import Hall
-from tests.endtoend.house import START_S, Process, eventually, run
+from tests.endtoend.house import START_S, Process, eventually, run, state_home
 
 LOST_S = FLUSH_NS / 1e9 + TAKE_S  # what docs/recording.md promises
 SLACK_S = 1.0  # of a machine that is busy with other tests: from the exchange's thread to the disk's
@@ -54,7 +54,7 @@ def frames_of(path: Path) -> list[bytes]:
 def test_killed_and_started_again_it_has_everything_but_the_last_second(hall: Hall, tmp_path: Path) -> None:
     first = record(hall, tmp_path)
     eventually(lambda: writes(first, tmp_path, bytes_min=6_000), within_s=START_S)
-    numbers = read_block(block_path(tmp_path / "xdg-state" / "hlhft" / "metrics", Source.RECORDER))
+    numbers = read_block(block_path(state_home(tmp_path) / "hlhft" / "metrics", Source.RECORDER))
     assert numbers.pid == first.popen.pid and not numbers.is_closed
     (left,) = unfinished(tmp_path / "raw")
     sent = hall.last_socket()[1:]  # less the greeting
@@ -75,7 +75,7 @@ def test_killed_and_started_again_it_has_everything_but_the_last_second(hall: Ha
     told = [json.loads(line) for line in second.output.splitlines() if line.startswith("{")]
     assert told[-1]["parts"] == 16 and told[-1]["gaps"] == 0, "eight of either session"
     assert unfinished(tmp_path / "raw") == []
-    numbers = read_block(block_path(tmp_path / "xdg-state" / "hlhft" / "metrics", Source.RECORDER))
+    numbers = read_block(block_path(state_home(tmp_path) / "hlhft" / "metrics", Source.RECORDER))
     (frames_total,) = (one.value for one in numbers.series if one.metric.name == "hlhft_recorder_frames_total")
     assert numbers.is_closed and frames_total == told[-1]["frames"]
     one, other = Catalogue(tmp_path / "catalog").manifests(kinds=["bbo"], coins=["BTC"])

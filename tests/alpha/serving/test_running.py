@@ -31,7 +31,7 @@ from tests.alpha import policies
 from tests.alpha.linked import SCHEMA, Linked, on_loop, until
 from tests.alpha.serving.shells import signals_come
 from tests.alpha.serving.small import LENGTH, small_model
-from tests.endtoend.house import Process, run
+from tests.endtoend.house import Process, run, state_home
 
 pytestmark = pytest.mark.alpha
 STOP_S = 1.0
@@ -117,7 +117,7 @@ def test_it_serves_is_swapped_refuses_damage_is_killed_and_stops(models: Path, t
 
             await until(is_swapped)
             believed(linked, models, 1)
-            numbers = block_path(tmp_path / "xdg-state" / "hlhft" / "metrics", Source.ALPHA)
+            numbers = block_path(state_home(tmp_path) / "hlhft" / "metrics", Source.ALPHA)
             assert read_block(numbers).pid == process.popen.pid
             await until(lambda: served_by(numbers) == {f"{second:016x}"})
             damaged = tmp_path / "damaged"
@@ -144,8 +144,8 @@ def test_it_serves_is_swapped_refuses_damage_is_killed_and_stops(models: Path, t
             await signals_come(linked, number)
             believed(linked, models, 0)
             process.kill()
-            (tmp_path / "again").mkdir()
-            process = Process([*line, "--once"], tmp_path / "again")
+            (tmp_path / "b").mkdir()
+            process = Process([*line, "--once"], tmp_path / "b")
 
             def has_ended() -> bool:
                 number[0] += 1
