@@ -114,6 +114,7 @@ DECLARED: Mapping[str, ExitCode] = {
     "hlhft.simulation.faults.FaultError": ExitCode.USAGE,
     "hlhft.simulation.framing.FrameError": ExitCode.FAILURE,
     "hlhft.simulation.judge.Violation": ExitCode.FAILURE,
+    "hlhft.simulation.past.PastError": ExitCode.USAGE,
     "hlhft.simulation.tally.TallyError": ExitCode.DATA,
     "hlhft.report.venue_records.HistoryError": ExitCode.DATA,
     "hlhft.strategies.StrategyError": ExitCode.USAGE,
