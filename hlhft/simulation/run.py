@@ -105,7 +105,7 @@ class Run:
             self._restart()
             return
         if process.engine.stage is Stage.HALTED:
-            is_done = process.engine.resume(REASON).is_done
+            is_done = process.host.does(process.engine.resume, REASON).is_done
             self.outcome.resumed += is_done
             halt = process.engine.supervisor.halt
             if not is_done and halt is not None and halt.cause is HaltCause.DISAGREEMENT:
