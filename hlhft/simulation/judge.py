@@ -84,11 +84,15 @@ class Promise(StrEnum):
 
 
 class Violation(Exception):
-    """A promise that does not hold."""
+    """A promise that does not hold. It comes whole out of another process, which takes what it was made of."""
 
     def __init__(self, promise: Promise, sentence: str) -> None:
-        super().__init__(f"{promise.name}: {sentence}")
+        super().__init__(promise, sentence)
         self.promise = promise
+        self.sentence = sentence
+
+    def __str__(self) -> str:
+        return f"{self.promise.name}: {self.sentence}"
 
 
 class Judge:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -228,3 +229,8 @@ def test_nothing_breaks_by_itself_and_all_is_counted(world: World) -> None:
     assert world.judge.events > 1000 and world.judge.actions > 10
     assert world.time.now_ns % MS >= 0
     assert promises_table().count("\n") == len(Promise) + 1
+
+
+def test_a_violation_comes_whole_out_of_another_process() -> None:
+    again = pickle.loads(pickle.dumps(Violation(Promise.SLOT, "two revisions")))
+    assert (again.promise, str(again)) == (Promise.SLOT, "SLOT: two revisions")
