@@ -73,6 +73,22 @@ def test_a_violation_prints_what_repeats_it(monkeypatch: pytest.MonkeyPatch, cap
     assert "seed 5 breaks a promise, LATCH: a test" in " ".join(capsys.readouterr().err.split())
 
 
+def broken(seed: int, span_ns: int) -> Outcome:
+    """In place of a run, in whichever process: one that breaks a promise."""
+    return Outcome(seed=seed, violation=Violation(Promise.SLOT, "two"))
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_a_violation_is_told_by_any_number_of_processes(
+    monkeypatch: pytest.MonkeyPatch, capsys: Output, jobs: str
+) -> None:
+    monkeypatch.setattr(running, "run_quietly", broken)
+    asked = ["simulate", "--jobs", jobs, "--hours", "0.003", "--seeds", "3", "--first", "8", "--no-shrink"]
+    assert invoke(asked) == ExitCode.FAILURE
+    told = " ".join(capsys.readouterr().err.split())
+    assert "seed 8 breaks a promise, SLOT: two; repeat it with: hlhft simulate --seeds 1 --first 8" in told
+
+
 def test_the_whole_plan_is_printed_on_request(monkeypatch: pytest.MonkeyPatch, capsys: Output) -> None:
     breaks(monkeypatch)
     faults = "1:tears:1:100,4:engine-kill:1:0"
