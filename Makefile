@@ -24,7 +24,7 @@ READY := .venv/.ready-$(INSTALLED)
 READY_ALPHA := .venv/.alpha-$(INSTALLED)
 endif
 
-.PHONY: help install install-alpha demo demo-backtest exchange test test-alpha test-browser test-simulation test-nix end-to-end coverage bench bench-short bench-flow bench-alpha day soak soak-markets fuzz simulate mutations lint types format docs clean
+.PHONY: help install install-alpha demo demo-backtest exchange test test-alpha test-browser test-simulation test-nix test-systemd end-to-end coverage bench bench-short bench-flow bench-alpha day soak soak-markets fuzz simulate mutations lint types format docs clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -66,10 +66,13 @@ exchange: $(READY) ## Serve an exchange on this machine (ARGUMENTS='--coins BTC 
 	@$(RUN) -m hlhft exchange $(ARGUMENTS)
 
 test: $(READY) ## Run the tests (ARGUMENTS='-k book' passes options on)
-	@$(RUN) -m pytest --numprocesses=2 --dist=loadfile -m 'not processes and not alpha and not browser and not simulation and not nix' $(ARGUMENTS)
+	@$(RUN) -m pytest --numprocesses=2 --dist=loadfile -m 'not processes and not alpha and not browser and not simulation and not nix and not systemd' $(ARGUMENTS)
 
 test-nix: $(READY) ## Evaluate the NixOS modules and what they must refuse (HLHFT_NIX_CHECK names the evaluator)
 	@$(RUN) -m pytest -m nix tests/nix $(ARGUMENTS)
+
+test-systemd: $(READY) ## Boot the evaluated units under systemd and trade on them (root, mmdebstrap, systemd-container, HLHFT_NIX_CHECK)
+	@$(RUN) -m pytest -m systemd tests/nix $(ARGUMENTS)
 
 test-alpha: $(READY_ALPHA) ## Run the tests of models and policies: training, truth test, inference
 	@$(RUN) -m pytest --numprocesses=2 --dist=loadfile -m alpha $(ARGUMENTS)

@@ -26,6 +26,7 @@ COMMANDS = {
     "signals": "Ask a model about a recording, for a backtest that hears it.",
     "alpha": "Serve a model and a policy to a running engine.",
     "exchange": "Serve a Hyperliquid on this machine, for demos, tests and paper trading.",
+    "approve": "Approve API wallets at an exchange of one's own, for a rehearsal.",
     "run": "Trade, on the venue or on paper, until told to stop.",
     "status": "Show what a running engine does.",
     "halt": "Stop an engine's quoting and cancel its orders.",

@@ -105,6 +105,7 @@ DECLARED: Mapping[str, ExitCode] = {
     "hlhft.live.replay.VersionError": ExitCode.DATA,
     "hlhft.live.store.StoreError": ExitCode.FAILURE,
     "hlhft.live.demo.DemoError": ExitCode.FAILURE,
+    "hlhft.live.wallets.WalletError": ExitCode.FAILURE,
     "hlhft.log.LogError": ExitCode.USAGE,
     "hlhft.monitor.block.BlockError": ExitCode.FAILURE,
     "hlhft.monitor.exporter.ListenError": ExitCode.FAILURE,

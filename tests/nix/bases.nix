@@ -3,7 +3,7 @@
 let
   inherit (self.nixosConfigurations) example watchtower;
 in
-{
+rec {
   inherit example watchtower;
 
   paper = lib.nixosSystem {
@@ -16,6 +16,25 @@ in
         fileSystems."/" = {
           device = "/dev/vda1";
           fsType = "ext4";
+        };
+      }
+    ];
+  };
+
+  # Paper trading that is also watched: what is booted and traded on, with Prometheus where it would be reached.
+  rehearsal = paper.extendModules {
+    modules = [
+      {
+        services.hlhft = {
+          prometheus.enable = true;
+          wireguard = {
+            enable = true;
+            peers.operator = {
+              publicKey = "operator0000000000000000000000000000000000A=";
+              address = "10.100.0.9";
+              isAdmin = true;
+            };
+          };
         };
       }
     ];

@@ -46,6 +46,7 @@ pkgs.runCommand "hlhft-refusals" {
     inherit verdicts accepted;
     # Of the two bases that have every service of ours between them.
     units = bases.paper.manifest.units // bases.full.manifest.units;
+    manifests = lib.mapAttrs (_: base: base.manifest) bases;
     # Evaluating one of these fails with the message.
     thrown = lib.mapAttrs (_: forced) (lib.filterAttrs (_: case: case ? option) cases);
   };
