@@ -38,6 +38,7 @@
         "alertmanager"
         "alpha"
         "backup"
+        "deployment"
         "engine"
         "exchange"
         "exporter"
@@ -65,14 +66,21 @@
           researchPackage = lib.mkDefault self.packages.${system}.hlhft-research;
         };
       };
+      # Each folder of nixos/hosts is a host; its secrets are those of its name.
       host =
-        path:
+        name:
+        let
+          encrypted = ./secrets/${name}.json;
+        in
         lib.nixosSystem {
           modules = [
             sops-nix.nixosModules.sops
             disko.nixosModules.disko
             self.nixosModules.default
-            path
+            ./nixos/hosts/${name}
+            {
+              services.hlhft.secrets.sopsFile = lib.mkIf (builtins.pathExists encrypted) (lib.mkDefault encrypted);
+            }
           ];
         };
     in
@@ -104,10 +112,7 @@
         name: packaged ./nixos/profiles/${name}.nix
       );
 
-      nixosConfigurations = {
-        example = host ./nixos/hosts/example;
-        watchtower = host ./nixos/hosts/watchtower;
-      };
+      nixosConfigurations = lib.genAttrs (lib.attrNames (builtins.readDir ./nixos/hosts)) host;
 
       checks.${system} = {
         inherit (pkgs) hlhft hlhft-research;
