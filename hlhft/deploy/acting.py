@@ -79,9 +79,7 @@ def read_facts(places: Places) -> Facts:
     try:
         return msgspec.json.decode(said, type=Facts)
     except msgspec.MsgspecError as error:
-        raise VaultError(
-            f"nixosConfigurations.{places.host}: its facts are of another version of hlhft: {error}"
-        ) from None
+        raise VaultError(f"{places.host}: its configuration is of another version of hlhft: {error}") from None
 
 
 def require(order: Order) -> tuple[Facts, PublicKeys]:
