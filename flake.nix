@@ -89,12 +89,13 @@
 
       packages.${system} = {
         default = pkgs.hlhft;
-        inherit (pkgs) hlhft hlhft-research;
+        inherit (pkgs) hlhft hlhft-deploy hlhft-research;
         inherit (pkgs.python3Packages) hyperliquid-python-sdk;
       };
 
       apps.${system} = {
         default = app pkgs.hlhft "hlhft" "The command line";
+        deploy = app pkgs.hlhft-deploy "hlhft-deploy" "Make a server's keys, install it, change it, take a change back";
         demo = app pkgs.hlhft "hlhft-demo" "Rehearse live trading on this machine, and report what it made";
         backtest = app pkgs.hlhft "hlhft-backtest" "Backtest the bundled recording, or what the arguments name";
         mine = app pkgs.hlhft "hlhft-mine" "Fetch the venue's archives into the catalogue, after asking";

@@ -21,6 +21,7 @@ class _Named(click.Group):
     """`deploy HOST` is `deploy install HOST`."""
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """As click's, with `install` before what is no action."""
         if args and args[0] not in self.commands and not args[0].startswith("-"):
             args = ["install", *args]
         return super().resolve_command(ctx, args)
