@@ -24,5 +24,6 @@
     ./grafana.nix
     ./node.nix
     ./backup.nix
+    ./deployment.nix
   ];
 }

@@ -14,6 +14,7 @@
   gnupg,
   sops,
   age,
+  openssh,
   wireguard-tools,
 }:
 let
@@ -40,6 +41,7 @@ mkShell {
     gnupg
     sops
     age
+    openssh
     wireguard-tools
   ];
 }

@@ -46,7 +46,9 @@ ALLOWED: dict[str, frozenset[str]] = {
     "data": LOWER | {"monitor"},
     "report": LOWER | {"data"},
     "monitor": LOWER | {""},
-    "cli": LOWER | UPPER | {"", "log"},
+    # Hosts of the appliance: keys, installation, switches. It holds no engine.
+    "deploy": LOWER | {"", "data"},
+    "cli": LOWER | UPPER | {"", "log", "deploy"},
     "__main__": frozenset({"cli"}),
 }
 
@@ -196,6 +198,9 @@ def test_every_import_is_declared() -> None:
     # What writes the dashboards asks for its package, and no server runs it.
     assert project["optional-dependencies"]["dashboards"] == ["grafana-foundation-sdk"]
     used -= {("grafana_foundation_sdk", "hlhft/monitor/dashboards.py")}
+    # Nor does one make the keys of hosts.
+    assert project["optional-dependencies"]["deploy"] == ["cryptography>=44"]
+    used = {(name, path) for name, path in used if not (name == "cryptography" and path.startswith("hlhft/deploy/"))}
     assert not {(name, path) for name, path in used if name not in declared and name not in sys.stdlib_module_names}
 
 

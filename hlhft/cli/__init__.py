@@ -44,6 +44,7 @@ COMMANDS = {
     "scan": "Rank markets by what a two-sided quoter would have kept.",
     "alerts": "Print the alerts, and what Prometheus and Alertmanager need for them.",
     "config": "Show the settings, check a file, print the schema.",
+    "deploy": "Make a server's keys, install it, change it, take a change back.",
     "dashboards": "Print the Grafana dashboard, made of the list of metrics.",
     "doctor": "Print versions, processor, and where compiled code lives.",
     "completion": "Print the completion script for a shell.",
