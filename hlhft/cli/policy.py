@@ -85,7 +85,7 @@ def train(*, paths: str, output: Path, as_json: bool, **options: Any) -> None:
 
     The folder holds the policy and its card. "No gain, weight 0" is a good result when it is true.
     """
-    from hlhft.alpha.extra import need
+    from hlhft.extra import need
     from hlhft.alpha.policy import RECORD
 
     if (output / RECORD).exists():

@@ -27,7 +27,7 @@ from hlhft.alpha.dataset import Dataset
 from hlhft.alpha.evaluation.evaluating import Options, evaluate
 from hlhft.alpha.evaluation.metrics import METRICS
 from hlhft.alpha.evaluation.result import Horizon, Measured
-from hlhft.alpha.extra import MissingExtra, need
+from hlhft.extra import MissingExtra, need
 from hlhft.alpha.labels import LabelSpec
 from hlhft.alpha.models.config import LitConfig
 from hlhft.alpha.prepare import prepare

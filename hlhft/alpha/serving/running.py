@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import uvloop
 
-from hlhft.alpha.extra import MissingExtra
+from hlhft.extra import MissingExtra
 from hlhft.alpha.serving.loading import Served, ServedPolicy, ServingError, load_model, load_policy, stamp_of
 from hlhft.alpha.serving.machine import Settings
 from hlhft.alpha.serving.metrics import AlphaMetrics
