@@ -25,5 +25,5 @@ def test_several_are_named_together() -> None:
 
 
 def test_another_extra_has_another_remedy() -> None:
-    with pytest.raises(MissingExtra, match="which is not installed: run make install, or install hlhft.scale.$"):
+    with pytest.raises(MissingExtra, match=r"which is not installed: run make install, or install hlhft\[scale\]$"):
         need("a cluster", "no_such_package", how=OF_CLUSTERS)
