@@ -117,7 +117,7 @@ def command(*, as_json: bool, **options: Any) -> None:
 
     Interrupted, it keeps whole epochs; --resume goes on to the same result.
     """
-    from hlhft.alpha.extra import need
+    from hlhft.extra import need
 
     need("training", *PACKAGES)
     wish = _wish(options)
