@@ -56,6 +56,7 @@
         "watchdog"
         "watchtower"
         "wireguard"
+        "worker"
       ];
       # A module with this flake's packages, which is no overlay: a test's nodes share one package set.
       packaged = module: {
@@ -107,6 +108,7 @@
       nixosConfigurations = {
         example = host ./nixos/hosts/example;
         watchtower = host ./nixos/hosts/watchtower;
+        worker = host ./nixos/hosts/worker;
       };
 
       checks.${system} = {
