@@ -43,7 +43,7 @@ install: $(READY) ## Install the packages into .venv (every other target does it
 	@.venv/bin/python -c 'import pip' 2>/dev/null || '$(PYTHON)' -m venv --clear .venv
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input -c constraints.txt setuptools \
 	  && .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input --no-build-isolation \
-	    -c constraints.txt -e '.[research,dashboards,dev]' \
+	    -c constraints.txt -e '.[research,scale,dashboards,dev]' \
 	  || { echo "hlhft: the packages could not be installed, for the reason above; the first time needs the network, so run the same command again once it is there" >&2; exit 1; }
 	@touch $@
 
@@ -52,7 +52,7 @@ install-alpha: $(READY_ALPHA) ## Install what trains and serves models too (two 
 .venv/.alpha-%: $(READY)
 	@echo "Installing the packages for models into .venv; this takes some minutes, and only the first time."
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input --no-build-isolation \
-	    -c constraints.txt -e '.[research,dashboards,dev,alpha]' \
+	    -c constraints.txt -e '.[research,scale,dashboards,dev,alpha]' \
 	  || { echo "hlhft: the packages for models could not be installed, for the reason above; the first time needs the network, so run the same command again once it is there" >&2; exit 1; }
 	@touch $@
 

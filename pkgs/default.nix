@@ -15,6 +15,7 @@ final: prev: {
     pname = "hlhft-research";
     extras = [
       "research"
+      "scale"
       "alpha"
     ];
   };

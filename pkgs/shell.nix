@@ -25,6 +25,7 @@ mkShell {
     (python3.withPackages (
       requirements.packages [
         "research"
+        "scale"
         "dev"
       ]
     ))

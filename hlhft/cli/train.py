@@ -119,7 +119,7 @@ def command(*, as_json: bool, **options: Any) -> None:
     Interrupted, it keeps whole epochs; --resume goes on to the same result. Under torchrun all processes train one
     network, each with --batch windows a step of its own, and the first one writes and prints.
     """
-    from hlhft.alpha.extra import need
+    from hlhft.extra import need
 
     need("training", *PACKAGES)
     wish = _wish(options)
