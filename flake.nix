@@ -57,6 +57,7 @@
         "watchdog"
         "watchtower"
         "wireguard"
+        "worker"
       ];
       # A module with this flake's packages, which is no overlay: a test's nodes share one package set.
       packaged = module: {

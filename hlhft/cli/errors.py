@@ -52,6 +52,7 @@ DECLARED: Mapping[str, ExitCode] = {
     "hlhft.alpha.models.config.ModelConfigError": ExitCode.USAGE,
     "hlhft.alpha.paths.PathError": ExitCode.USAGE,
     "hlhft.alpha.policy.PolicyError": ExitCode.DATA,
+    "hlhft.alpha.ranks.RanksError": ExitCode.USAGE,
     "hlhft.alpha.serving.loading.ServingError": ExitCode.USAGE,
     "hlhft.alpha.serving.table.ImpossibleEvent": ExitCode.FAILURE,
     "hlhft.alpha.sockets.EndpointError": ExitCode.USAGE,
