@@ -67,6 +67,19 @@ def test_a_worst_case_above_the_cap(world: World) -> None:
     assert "could come to" in breaks(world, Promise.EXPOSURE)
 
 
+def test_an_order_that_rests_and_does_not_count_in_the_core(world: World) -> None:
+    positions = engine_of(world).engine.parts.brain.lane.positions
+    order, _ = world.judge.own_orders()[0]
+    positions["open_buy_lots" if order.side > 0 else "open_sell_lots"][order.row] -= 1
+    assert "and the core counts" in breaks(world, Promise.EXPOSURE)
+
+
+def test_a_profit_whose_parts_are_not_what_was_booked(world: World) -> None:
+    engine_of(world).tally.funded(0, amount_micro=5)
+    engine_of(world).engine.parts.brain.lane.positions["fills"][1] += 1  # it is looked at once there is news
+    raised(Promise.PROFIT, world.judge.look_at_engine, engine_of(world))
+
+
 def test_orders_that_nobody_cancels_for_a_dead_engine(world: World) -> None:
     assert world.watchdog is not None
     world.watchdog.freeze()
