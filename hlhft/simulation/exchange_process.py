@@ -27,6 +27,7 @@ from hlhft.hyperliquid.reading import Fault
 from hlhft.live.preflight import Found
 from hlhft.simulation.account import ACCOUNT, COINS, ENGINE, OWNER, TRADED, WATCHDOG
 from hlhft.simulation.client import Client
+from hlhft.simulation.market_pace import paced_flow
 from hlhft.simulation.network import CHANNEL_HEAD, Connection, channel_of
 from hlhft.simulation.settings import RunSettings
 from hlhft.simulation.shocks import ShockedFlow, Shocks, approval
@@ -83,14 +84,14 @@ class ExchangeProcess:
         self.mischief = Mischief()
         self.is_dead = False
         self.connections: dict[int, Connection] = {}
-        self._settings = settings(seed)
+        self._settings, self._paces = settings(seed), told.paces
         if told.may_switch:
             self._settings = replace(self._settings, schedule_volume_micro=0)
         self._watch = watch
         self._answers: dict[int, tuple[str, Callable[[int, bytes], None] | None]] = {}  # by ticket
         self._once_up: list[Callable[[], None]] = []  # each fault that ends asks for one thing
         self._owner = Client(TRADED, nonce=START_NS // MS + 1000 * TRADED)
-        self.flow = ShockedFlow(opening.synthetic_flow(self._settings))
+        self.flow = ShockedFlow(paced_flow(self._settings, self._paces))
         self.machine = opening.open_machine(self._settings, flow=self.flow)
         self.shocks = Shocks(self)
         self._open_account(told.account_usdc)
@@ -191,7 +192,7 @@ class ExchangeProcess:
         """It goes on from its last block."""
         assert self.is_dead
         self.is_dead = False
-        self.flow.inner = opening.synthetic_flow(self._settings)
+        self.flow.inner = paced_flow(self._settings, self._paces)
         self.machine = Machine(self._settings, flow=self.flow)
         self.machine.restore(self._kept, self.time.now_ns)
         waiting, self._once_up = self._once_up, []
