@@ -57,6 +57,7 @@
         "watchdog"
         "watchtower"
         "wireguard"
+        "worker"
       ];
       # A module with this flake's packages, which is no overlay: a test's nodes share one package set.
       packaged = module: {
@@ -122,8 +123,8 @@
           inherit lib pkgs;
           bases = import ./tests/nix/bases.nix { inherit self lib; };
         };
-        package = pkgs.testers.runNixOSTest (import ./tests/nixos/package.nix { module = self.nixosModules.default; });
-      };
+      }
+      // import ./tests/nixos { inherit self lib pkgs; };
 
       formatter.${system} = pkgs.nixfmt;
     };

@@ -18,6 +18,7 @@
     ./alpha.nix
     ./recorder.nix
     ./miner.nix
+    ./worker.nix
     ./exporter.nix
     ./prometheus.nix
     ./alertmanager.nix

@@ -31,6 +31,7 @@ final: prev: {
     pname = "hlhft-research";
     extras = [
       "research"
+      "scale"
       "alpha"
     ];
   };

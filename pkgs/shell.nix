@@ -26,6 +26,7 @@ mkShell {
     (python3.withPackages (
       requirements.packages [
         "research"
+        "scale"
         "dev"
       ]
     ))

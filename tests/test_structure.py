@@ -57,8 +57,13 @@ PACKAGE_RULES: list[Rule] = [
     tidy.lower_case_globals,
     tidy.containers_read_when_compiled,
 ]
-# The key that reads the examples, and the public keys of hosts.
-WORTHLESS = frozenset((ROOT / "tests" / "deploy" / "worthless-age-key.txt").read_text().splitlines()[-1:])
+# The key that reads the examples, keys of peers in tests, and the public keys of hosts.
+WORTHLESS = frozenset(
+    [
+        *(ROOT / "tests" / "deploy" / "worthless-age-key.txt").read_text().splitlines()[-1:],
+        *re.findall(r'"([^"]{44})"', (ROOT / "tests" / "nixos" / "wireguard.nix").read_text()),
+    ]
+)
 PUBLIC = frozenset(
     key
     for path in (ROOT / "nixos" / "hosts").glob("*/keys.json")

@@ -32,11 +32,11 @@ class Source:
     def tree(self) -> ast.Module:
         return ast.parse(self.text, filename=self.path)
 
-    @property
+    @cached_property
     def functions(self) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
         return [node for node in ast.walk(self.tree) if isinstance(node, FUNCTIONS)]
 
-    @property
+    @cached_property
     def is_compiled(self) -> bool:
         """Whether it decorates a function for compilation."""
         return any(_decorators(function) & COMPILERS for function in self.functions)
