@@ -33,7 +33,7 @@ in
           isAdmin = true;
         };
         second = {
-          publicKey = "HIgo9xNzJMWLKASShiTqIybxZ0U3wGLiUeJ1PKf8ykw=";
+          publicKey = (lib.importJSON ../watchtower/keys.json).wireguard;
           address = "10.100.0.4";
           endpoint = "203.0.113.40:${port "WIREGUARD"}";
         };
