@@ -85,8 +85,8 @@ def train(*, paths: str, output: Path, as_json: bool, **options: Any) -> None:
 
     The folder holds the policy and its card. "No gain, weight 0" is a good result when it is true.
     """
-    from hlhft.alpha.extra import need
     from hlhft.alpha.policy import RECORD
+    from hlhft.extra import need
 
     if (output / RECORD).exists():
         raise CommandError(f"{output} holds a policy already: give another --output", ExitCode.USAGE)

@@ -83,6 +83,7 @@ class EngineProcess:
         self.engine = Engine(
             parts, loop=host, status=status, tally=self.tally, leftovers=leftovers.cancel, collects=False,
         )  # fmt: skip
+        self.engine.pulse.loop = host.carry(self.engine.pulse)
         self.lines = (self.engine.feed.line, *self.engine.orders.lines)
         for line in self.lines:
             line.transport = SimulatedTransport(  # type: ignore[assignment]

@@ -1,10 +1,10 @@
-# Accepted configurations that bad ones change in one thing: the two hosts, paper trading, and a host with everything on.
+# Accepted configurations that bad ones change in one thing: the three hosts, paper trading, and a host with everything on.
 { self, lib }:
 let
-  inherit (self.nixosConfigurations) example watchtower;
+  inherit (self.nixosConfigurations) example watchtower worker;
 in
-{
-  inherit example watchtower;
+rec {
+  inherit example watchtower worker;
 
   paper = lib.nixosSystem {
     modules = [
@@ -16,6 +16,25 @@ in
         fileSystems."/" = {
           device = "/dev/vda1";
           fsType = "ext4";
+        };
+      }
+    ];
+  };
+
+  # Paper trading that is also watched: what is booted and traded on, with Prometheus where it would be reached.
+  rehearsal = paper.extendModules {
+    modules = [
+      {
+        services.hlhft = {
+          prometheus.enable = true;
+          wireguard = {
+            enable = true;
+            peers.operator = {
+              publicKey = "operator0000000000000000000000000000000000A=";
+              address = "10.100.0.9";
+              isAdmin = true;
+            };
+          };
         };
       }
     ];

@@ -33,7 +33,7 @@ def patterns() -> dict[str, re.Pattern[str]]:
 
 def test_the_bases_are_accepted() -> None:
     accepted = evaluated(f"{REFUSALS}.accepted")
-    assert accepted == {"example": [], "full": [], "paper": [], "watchtower": []}
+    assert accepted == {"example": [], "full": [], "paper": [], "rehearsal": [], "watchtower": [], "worker": []}
 
 
 def test_there_are_enough() -> None:
