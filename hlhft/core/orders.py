@@ -96,7 +96,8 @@ TRANSITIONS: dict[OrderState, dict[OrderEvent, OrderState]] = {
         _E.CANCEL_REJECT: _S.OPEN,
         _E.LOSE: _S.UNKNOWN,
     },
-    # The venue may carry out a modification's cancel and then refuse its new order: a rejection ends the order.
+    # The venue may carry out a modification's cancel and then refuse its new order: a rejection ends the order. What
+    # acknowledges the order that is being modified, by its price, settles nothing.
     _S.REPLACING: {
         **_LIVE_ENDS,
         _E.SEND_FAILED: _S.OPEN,
@@ -281,6 +282,12 @@ def is_replacing(orders, order_id):
 
 
 @compiled
+def _is_of_old(order, ticks):
+    """Whether a price is that of an order that is being modified, and not of what takes its place."""
+    return order["replacement_lots"] > 0 and ticks == order["price_ticks"] and ticks != order["replacement_ticks"]
+
+
+@compiled
 def _settle_amend(position, order, event, ticks):
     """Ends a modification: by the order that rests now, as acknowledged, or because it was not carried out."""
     if event == _ACKNOWLEDGE:
@@ -387,13 +394,19 @@ def apply(lane, position, orders, active, kind, order_id, side, ticks, lots, lef
             lane["orphan_fills"] += 1
             return ORPHAN_FILL
         return IGNORED
+    # The placement's own acknowledgement may come after a fill of it, and then after a modification was decided on.
+    is_of_old = event == _ACKNOWLEDGE and order["state"] == _REPLACING and _is_of_old(order, ticks)
+    if is_of_old:
+        following = _REPLACING
+        lots += order["replacement_lots"]
     if event == _ACKNOWLEDGE:
         order["venue_order_id"] = left
         _shrink(position, order, lots)
     elif kind == _KIND_FILLED:
         # A modification that has not left yet counts here already, and who tells of the fill does not know of it.
         _shrink(position, order, left if order["replacement_lots"] == 0 else max(left, order["remaining_lots"] - lots))
-    if order["replacement_lots"] > 0 and (event == _ACKNOWLEDGE or event == _CANCEL_REJECT or event == _SEND_FAILED):
+    settles = event == _CANCEL_REJECT or event == _SEND_FAILED or (event == _ACKNOWLEDGE and not is_of_old)
+    if order["replacement_lots"] > 0 and settles:
         _settle_amend(position, order, event, ticks)
     _note_time(lane, order, kind, left, ts_ns)
     order["state"] = following

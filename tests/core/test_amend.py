@@ -129,6 +129,18 @@ def test_a_fill_that_comes_before_a_modification_has_left_takes_nothing_from_it(
     assert world.position()["open_buy_lots"] == left
 
 
+def test_an_acknowledgement_of_what_is_being_modified_settles_nothing():
+    """A fill came before the placement's own answer, and the modification was decided on between the two."""
+    world = resting(Quote(BUY, 999), amend=1, decide_on_fill=0)
+    moved(world)
+    tell(world, Kind.ORDER_ACKNOWLEDGED, side=BUY, price_ticks=999, size_lots=1000, aux0=7)
+    assert world.active()[0]["state"] == OrderState.REPLACING
+    assert world.position()["open_buy_lots"] == 2000
+    tell(world, Kind.ORDER_ACKNOWLEDGED, side=BUY, price_ticks=998, size_lots=1000, aux0=8)
+    assert world.active()[["state", "price_ticks"]].tolist() == [(OrderState.OPEN, 998)]
+    assert world.position()["open_buy_lots"] == 1000
+
+
 def test_the_exposure_of_a_decision_counts_its_modifications():
     """2.5 USDC, a USDC each: the second modification would be the fourth order."""
     world = resting(Quote(BUY, 999), Quote(BUY, 990), amend=1, exposure_micro_max=3_500_000)
@@ -155,7 +167,8 @@ def test_our_own_book_level_does_not_hold_what_is_not_there_yet():
     st.integers(1, 20),
     st.integers(1, 20),
     st.lists(
-        st.sampled_from(["fill", "unaware", "unknown", "ack", "failed", "refused", "amend", "cancelled"]), max_size=10
+        st.sampled_from(["fill", "unaware", "late", "unknown", "ack", "failed", "refused", "amend", "cancelled"]),
+        max_size=10,
     ),
 )
 def test_whatever_becomes_of_modifications_what_counts_covers_what_can_fill(lots, by, news):
@@ -163,7 +176,7 @@ def test_whatever_becomes_of_modifications_what_counts_covers_what_can_fill(lots
     table = Table()
     order_id = table.placed(lots=lots)
     orders.request_amend(table.position, table.orders, order_id & 1023, 101, min(by, lots), 99)
-    old, new, filled = lots, min(by, lots), 0
+    old, new, filled, ticks, other = lots, min(by, lots), 0, 101, 102
     for what in news:
         if table.state(order_id) >= OrderState.DONE_FILLED:
             break
@@ -176,16 +189,20 @@ def test_whatever_becomes_of_modifications_what_counts_covers_what_can_fill(lots
             table.apply(Kind.ORDER_FILLED, order_id, lots=1, left=old)
         elif what == "unknown":
             table.apply(Kind.ORDER_UNKNOWN, order_id)
+        elif what == "late" and table.state(order_id) == OrderState.REPLACING and old > 0:
+            price = int(table.orders[order_id & 1023]["price_ticks"])
+            table.apply(Kind.ORDER_ACKNOWLEDGED, order_id, ticks=price, lots=old)
+            assert table.state(order_id) == OrderState.REPLACING
         elif what == "ack" and new > 0:
             old = 0
-            table.apply(Kind.ORDER_ACKNOWLEDGED, order_id, ticks=101, lots=new)
+            table.apply(Kind.ORDER_ACKNOWLEDGED, order_id, ticks=ticks, lots=new)
         elif what in ("failed", "refused") and table.state(order_id) == OrderState.REPLACING and old > 0:
             new = 0
             kind = Kind.COMMAND_SEND_FAILED if what == "failed" else Kind.CANCEL_REJECTED
             table.apply(kind, order_id, left=0)
         elif what == "amend" and orders.may_amend(table.orders, order_id & 1023):
-            old, new = old + new, 1
-            orders.request_amend(table.position, table.orders, order_id & 1023, 102, 1, 0)
+            old, new, ticks, other = old + new, 1, other, ticks
+            orders.request_amend(table.position, table.orders, order_id & 1023, ticks, 1, 0)
         elif what == "cancelled":
             old = new = 0
             table.apply(Kind.ORDER_CANCELLED, order_id)
