@@ -157,11 +157,18 @@ class _Verdict:
         return isinstance(error, Exception)
 
 
-def run(seed: int, span_ns: int, faults: Sequence[Fault] | None = None, *, until_ns: int | None = None) -> Outcome:
-    """One run, with the seed's own plan unless another is given; what breaks is said, and not raised. It ends after
-    `until_ns` where that is within the span."""
+def run(
+    seed: int,
+    span_ns: int,
+    faults: Sequence[Fault] | None = None,
+    *,
+    settings: RunSettings | None = None,
+    until_ns: int | None = None,
+) -> Outcome:
+    """One run, with the seed's own plan and settings unless others are given; what breaks is said, and not raised. It
+    ends after `until_ns` where that is within the span."""
     with tempfile.TemporaryDirectory(prefix="hlhft-simulation-", dir=MEMORY if MEMORY.is_dir() else None) as folder:
-        one = Run(seed, Path(folder), plan(seed, span_ns) if faults is None else faults)
+        one = Run(seed, Path(folder), plan(seed, span_ns) if faults is None else faults, settings)
         outcome, world = one.outcome, one.world
         began_ns = world.time.now_ns
         with _Verdict(outcome):
