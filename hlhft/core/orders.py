@@ -391,6 +391,9 @@ def apply(lane, position, orders, active, kind, order_id, side, ticks, lots, lef
         order["venue_order_id"] = left
         _shrink(position, order, lots)
     elif kind == _KIND_FILLED:
+        if order["replacement_lots"] > 0:
+            # Who told it may not have known of the modification yet: what that places still counts.
+            left = max(left, order["remaining_lots"] - lots)
         _shrink(position, order, left)
     if order["replacement_lots"] > 0 and (event == _ACKNOWLEDGE or event == _CANCEL_REJECT or event == _SEND_FAILED):
         _settle_amend(position, order, event, ticks)

@@ -40,7 +40,7 @@ class EngineProcess:
 
     def __init__(self, world: World) -> None:
         self.host = host = Host(world.time, world.engine_wall)
-        self.host.after = world.judge.engine_turned
+        self.host.after = world.engine_turned
         self.journal_folder = world.folder / "journal"
         self._world = world
         self._beats = 0

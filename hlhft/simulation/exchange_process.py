@@ -84,6 +84,8 @@ class ExchangeProcess:
         self.is_dead = False
         self.connections: dict[int, Connection] = {}
         self._settings = settings(seed)
+        limits = replace(self._settings.limits, requests_initial=told.address_actions)
+        self._settings = replace(self._settings, limits=limits)
         if told.may_switch:
             self._settings = replace(self._settings, schedule_volume_micro=0)
         self._watch = watch

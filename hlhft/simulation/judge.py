@@ -103,6 +103,7 @@ class Judge:
         self.actions = 0  # that the engine had at the exchange
         self.replays = 0
         self.closed_ns = 0  # when the watchdog closed positions last
+        self.placed_ns = 0  # when an engine placed an order last
         self.money = Money(world)
         self._world = world
         self._signed: dict[tuple[str, int], Any] = {}
@@ -111,7 +112,6 @@ class Judge:
         self._newest_nonce = self._earlier_nonce = 0  # of all that was signed, and of earlier sessions
         self._key = ENGINE
         self._ran_ns = 0  # when something happened in an engine last
-        self._placed_ns = 0  # when an engine placed an order last
         self._cancels: dict[int, int] = {}  # orders that are being cancelled, since when, or ARRIVED
         self._unowned_ns = 0  # since when own orders are nobody's
         self._halted_ns = 0
@@ -225,7 +225,7 @@ class Judge:
             for order_id in action.order_ids if ActionKind(action.kind) is not ActionKind.NOOP else ():
                 self._cancels.setdefault(order_id, self._world.time.now_ns)
             return
-        self._placed_ns = self._world.time.now_ns
+        self.placed_ns = self._world.time.now_ns
         for order_id in action.order_ids:
             if self._cancels.get(order_id) == ARRIVED:
                 del self._cancels[order_id]  # an amend: what cancelled the one before says nothing of it
@@ -393,7 +393,7 @@ class Judge:
         if watchdog is None or watchdog.machine.state is not WatchdogState.EMPTY:
             return
         # Who has not heard the last of an engine may say it of what the engine said before.
-        if watchdog.machine.proven is not None and watchdog.knows(self._ran_ns, self._placed_ns):
+        if watchdog.machine.proven is not None and watchdog.knows(self._ran_ns, self.placed_ns):
             proven = watchdog.machine.proven
             raise Violation(Promise.EMPTY, f"none is left at block {proven.block_ms}, and there is {orders[0][1]}")
 

@@ -30,7 +30,7 @@ class RunSettings:
     order_usdc: int = 2_000
     position_usdc: int = 20_000
     messages_per_minute: int = 2_000
-    address_actions: int = 10_000
+    address_actions: int = 10_000  # that the exchange grants to an account that has traded nothing
     flattens: bool = False  # the watchdog closes the positions of an engine that is gone
     has_switch: bool = False  # the venue is told to cancel everything by itself
     may_switch: bool = True  # and allows it, whatever was traded
@@ -86,7 +86,7 @@ def drawn(seed: int) -> RunSettings:
         order_usdc=order_usdc,
         position_usdc=random.choice((order_usdc + 200, 4 * order_usdc, 20_000)),
         messages_per_minute=random.choice((2_000, 2_000, 300)),
-        address_actions=random.choice((10_000, 10_000, 1_500)),
+        address_actions=random.choice((10_000, 1_500, 1_100)),
         flattens=random.random() < 0.25,
         has_switch=random.random() < 0.25,
         may_switch=random.random() < 0.5,
