@@ -23,7 +23,7 @@ from hlhft.live.process import BEAT_NS, STATES
 from hlhft.live.profit import ProfitTally
 from hlhft.live.store import open_store
 from hlhft.live.timers import Timers
-from hlhft.simulation.account import COINS, EXPIRES_AFTER_MS, SECRET, signer_of
+from hlhft.simulation.account import COINS, SECRET, signer_of
 from hlhft.simulation.disk import Disk
 from hlhft.simulation.host import Host
 from hlhft.simulation.transports import SimulatedHttp, SimulatedTransport
@@ -158,8 +158,8 @@ class EngineProcess:
         fates = engine.parts.fates
         beat = Beat(
             session=self.session, sequence=self._beats, time_ms=ms_of(now_ns), state=self._state(),
-            last_expiry_ms=fates.last_expiry_ms, expires_after_ms=EXPIRES_AFTER_MS, orders=len(fates.live_orders()),
-            reconciliation=engine.accounts.agreed,
+            last_expiry_ms=fates.last_expiry_ms, expires_after_ms=self._world.settings.expires_after_ms,
+            orders=len(fates.live_orders()), reconciliation=engine.accounts.agreed,
         )  # fmt: skip
         self._world.carry(encode_beat(beat, SECRET))
 

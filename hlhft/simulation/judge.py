@@ -23,7 +23,7 @@ from hlhft.hyperliquid.watchdog_table import State as WatchdogState
 from hlhft.live.journal.brains import state
 from hlhft.live.journal.records import Action
 from hlhft.live.replay import replay
-from hlhft.simulation.account import COINS, ENGINE, EXPIRES_AFTER_MS, OWNER
+from hlhft.simulation.account import COINS, ENGINE, OWNER
 from hlhft.simulation.faults import FaultKind
 from hlhft.simulation.money import Money
 from hlhft.simulation.time import MS, SECOND
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from hlhft.simulation.engine_process import EngineProcess
     from hlhft.simulation.world import World
 
-# Expiry, what a watchdog takes for death or waits for a first beat, and the sweep.
-CLEARED_NS_MAX = EXPIRES_AFTER_MS * MS + 5 * SECOND + 2 * SECOND
+# After the last expiry: what a watchdog takes for death or waits for a first beat, and the sweep.
+CLEARED_NS_MAX = 5 * SECOND + 2 * SECOND
 WAITING_NS = 10 * SECOND  # what the watchdog gives an engine that lives and does not agree with the venue
 EXPOSURE_TOLERANCE = 10  # hlhft.core.risk.NOTIONAL_TOLERANCE: the price alone may do as much
 MARK_MEMORY_NS = 120 * SECOND  # a limit in money was checked at a mark no older than this
@@ -106,6 +106,7 @@ class Judge:
         self.placed_ns = 0  # when an engine placed an order last
         self.money = Money(world)
         self._world = world
+        self.cleared_ns_max = world.settings.expires_after_ms * MS + CLEARED_NS_MAX
         self._signed: dict[tuple[str, int], Any] = {}
         self._again: set[int] = set()  # nonces of what was sent more than once
         self._recorded = self._left = 0  # actions of the engine
@@ -289,7 +290,7 @@ class Judge:
         calm_ns = now_ns - max(world.misfortune.changed_ns, self._unowned_ns)
         # An engine that lives and waits for the venue has a while to do it by itself.
         waits = world.engine is not None and not world.engine.is_trading
-        allowed_ns = CLEARED_NS_MAX + (WAITING_NS if waits else 0)
+        allowed_ns = self.cleared_ns_max + (WAITING_NS if waits else 0)
         is_calm = world.misfortune.is_calm
         if world.engine is None:
             # Nobody but the watchdog is to do it, and what befalls an engine is no hindrance.
@@ -300,7 +301,7 @@ class Judge:
                 Promise.OWNED, f"{len(unowned)} orders are nobody's for {calm_ns / SECOND:.1f} s: {unowned[:3]}"
             )
         halted_ns = now_ns - max(world.misfortune.changed_ns, self._halted_ns)
-        if self._halted_ns and seen and world.misfortune.is_calm and halted_ns > CLEARED_NS_MAX:
+        if self._halted_ns and seen and world.misfortune.is_calm and halted_ns > self.cleared_ns_max:
             raise Violation(Promise.REACTION, f"halted for {halted_ns / SECOND:.1f} s, {len(seen)} orders still rest")
 
     def _look_at_exposure(self, orders: list[tuple[OrderRecord, Cloid]]) -> None:

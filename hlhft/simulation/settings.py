@@ -8,9 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
-from hlhft.simulation.account import ACCOUNT, OWNER
+from hlhft.simulation.account import ACCOUNT, EXPIRES_AFTER_MS, OWNER
 
 DEFAULT_SHARE = 1 / 3  # of runs
+LONG_MS = 8_000  # a watchdog sweeps twice in it, so that what it finds in between proves nothing
 # By strategy, the name of the parameter that bounds its half spread from below; some have none.
 STRATEGIES: dict[str, str] = {
     "two_sided": "half_spread_bp", "glft": "half_spread_bp_min", "avellaneda_stoikov": "",
@@ -31,6 +32,7 @@ class RunSettings:
     position_usdc: int = 20_000
     messages_per_minute: int = 2_000
     address_actions: int = 10_000  # that the exchange grants to an account that has traded nothing
+    expires_after_ms: int = EXPIRES_AFTER_MS  # what the engine sends is executed until then, and often just before
     flattens: bool = False  # the watchdog closes the positions of an engine that is gone
     has_switch: bool = False  # the venue is told to cancel everything by itself
     may_switch: bool = True  # and allows it, whatever was traded
@@ -60,6 +62,7 @@ order_notional_usdc_max = {self.order_usdc}
 position_notional_usdc_max = {self.position_usdc}
 [batch]
 amend = {str(self.amends).lower()}
+expires_after_ms = {self.expires_after_ms}
 requote_bp_min = {self.requote_bp}
 [limits]
 messages_per_minute = {self.messages_per_minute}
@@ -90,4 +93,5 @@ def drawn(seed: int) -> RunSettings:
         flattens=random.random() < 0.25,
         has_switch=random.random() < 0.25,
         may_switch=random.random() < 0.5,
+        expires_after_ms=random.choice((EXPIRES_AFTER_MS, LONG_MS)),
     )
