@@ -83,6 +83,7 @@ class EngineProcess:
         self.engine = Engine(
             parts, loop=host, status=status, tally=self.tally, leftovers=leftovers.cancel, collects=False,
         )  # fmt: skip
+        self.engine.pulse.loop = host.carry(self.engine.pulse)
         self.lines = (self.engine.feed.line, *self.engine.orders.lines)
         for line in self.lines:
             line.transport = SimulatedTransport(  # type: ignore[assignment]
@@ -159,7 +160,7 @@ class EngineProcess:
         beat = Beat(
             session=self.session, sequence=self._beats, time_ms=ms_of(now_ns), state=self._state(),
             last_expiry_ms=fates.last_expiry_ms, expires_after_ms=self._world.settings.expires_after_ms,
-            orders=len(fates.live_orders()), reconciliation=engine.accounts.agreed,
+            orders=fates.live_count, reconciliation=engine.accounts.agreed,
         )  # fmt: skip
         self._world.carry(encode_beat(beat, SECRET))
 

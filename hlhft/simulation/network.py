@@ -290,7 +290,7 @@ class Connection:
         for text in self._read.feed(piece):
             if self.near_is_over or self.is_cut:
                 return
-            self._told.frame(self.socket, memoryview(text))
+            self._host.does(self._told.frame, self.socket, memoryview(text))
             if self._network.weather.cuts_at is Moment.FIRST_READ:
                 self.cut(is_noticed=True)
 

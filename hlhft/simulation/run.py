@@ -112,7 +112,7 @@ class Run:
             return
         if process.engine.stage is Stage.HALTED:
             halt = process.engine.supervisor.halt
-            is_done = process.engine.resume(REASON).is_done
+            is_done = process.host.does(process.engine.resume, REASON).is_done
             self.outcome.resumed += is_done
             disagrees = halt is not None and halt.cause is HaltCause.DISAGREEMENT
             # Who was resumed for nothing, too: a comparison that was under way had let the operator.
@@ -161,11 +161,18 @@ class _Verdict:
         return isinstance(error, Exception)
 
 
-def run(seed: int, span_ns: int, faults: Sequence[Fault] | None = None, *, until_ns: int | None = None) -> Outcome:
-    """One run, with the seed's own plan unless another is given; what breaks is said, and not raised. It ends after
-    `until_ns` where that is within the span."""
+def run(
+    seed: int,
+    span_ns: int,
+    faults: Sequence[Fault] | None = None,
+    *,
+    settings: RunSettings | None = None,
+    until_ns: int | None = None,
+) -> Outcome:
+    """One run, with the seed's own plan and settings unless others are given; what breaks is said, and not raised. It
+    ends after `until_ns` where that is within the span."""
     with tempfile.TemporaryDirectory(prefix="hlhft-simulation-", dir=MEMORY if MEMORY.is_dir() else None) as folder:
-        one = Run(seed, Path(folder), plan(seed, span_ns) if faults is None else faults)
+        one = Run(seed, Path(folder), plan(seed, span_ns) if faults is None else faults, settings)
         outcome, world = one.outcome, one.world
         began_ns = world.time.now_ns
         with _Verdict(outcome):
