@@ -552,15 +552,6 @@ def test_a_modification_whose_fate_is_unknown_counts_twice_until_it_is_known():
     assert (table.order(order_id)["price_ticks"], table.open_lots()) == (101, (4, 0))
 
 
-def test_a_fill_that_was_told_before_the_modification_left_leaves_what_it_places_counted():
-    table, order_id = amended(lots=10, by=6)
-    table.apply(Kind.ORDER_FILLED, order_id, lots=3, left=7)
-    assert table.open_lots() == (13, 0), "7 of the order and 6 of what takes its place"
-    table.apply(Kind.ORDER_ACKNOWLEDGED, order_id, ticks=101, lots=6)
-    table.apply(Kind.ORDER_FILLED, order_id, lots=2, left=4)
-    assert table.open_lots() == (4, 0)
-
-
 @pytest.mark.parametrize("kind", [Kind.ORDER_REJECTED, Kind.ORDER_CANCELLED, Kind.ORDER_EXPIRED])
 def test_the_end_of_both_is_the_end(kind):
     table, order_id = amended()
