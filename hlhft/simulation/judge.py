@@ -41,6 +41,7 @@ LABEL = "engine"  # of its connections
 MARKS_MAX = 1024  # client order ids that are remembered
 CANCEL_NS_MAX = 1_500 * MS  # from a cancel to its arrival over whichever connection stands
 ARRIVED = -1  # a cancel that has arrived: what repeats it need not
+STALE_CALM_NS_MAX = 6 * SECOND  # a book is old after two, and nothing else hinders
 STALE_NS_MAX = 35 * SECOND  # risk.feed_age_ms_max, and to cancel what rests
 # Only what somebody else does to the account may lead to these.
 _NEVER = frozenset({HaltCause.DISAGREEMENT, HaltCause.NONCES})
@@ -164,7 +165,7 @@ class Judge:
         if engine is not None and orders:
             self._look_at_proofs(engine, orders)
             self._look_at_count(engine, orders)
-            self._look_at_books(orders)
+            self._look_at_books(engine, orders)
             self._look_at_cancels(engine, orders)
         elif orders:
             self._look_at_emptiness(orders)
@@ -403,11 +404,16 @@ class Judge:
             proven = watchdog.machine.proven
             raise Violation(Promise.EMPTY, f"none is left at block {proven.block_ms}, and there is {orders[0][1]}")
 
-    def _look_at_books(self, orders: list[tuple[OrderRecord, Cloid]]) -> None:
+    def _look_at_books(self, process: EngineProcess, orders: list[tuple[OrderRecord, Cloid]]) -> None:
         misfortune, now_ns = self._world.misfortune, self._world.time.now_ns
-        if misfortune.muted_ns and now_ns - misfortune.muted_ns > STALE_NS_MAX:
+        if not misfortune.muted_ns:
+            return
+        silent_ns = now_ns - misfortune.muted_ns
+        own = [mark for _, mark in orders if mark.session == process.session]
+        is_calm = misfortune.has_only(FaultKind.MUTE, misfortune.muted_ns)
+        if silent_ns > STALE_NS_MAX or (own and is_calm and silent_ns > STALE_CALM_NS_MAX):
             raise Violation(
-                Promise.STALE, f"{len(orders)} orders rest, and no book came for {STALE_NS_MAX / SECOND:.0f} s"
+                Promise.STALE, f"{len(orders)} orders rest, and no book came for {silent_ns / SECOND:.1f} s"
             )
 
     def _arrived(self, action: dict[str, Any]) -> None:

@@ -91,6 +91,10 @@ class Misfortune:
         """Whether no fault is under way."""
         return not self._active
 
+    def has_only(self, kind: FaultKind, since_ns: int) -> bool:
+        """Whether nothing but a fault of this kind is under way, and has been since then."""
+        return self._active.keys() == {kind} and self.changed_ns <= since_ns
+
     @property
     def hinders(self) -> bool:
         """Whether a fault is under way that a watchdog without an engine notices."""

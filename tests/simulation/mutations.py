@@ -74,10 +74,10 @@ def mutated(mutation: Mutation, folder: Path) -> dict[str, str]:
     if mutation.is_compiled:
         shutil.copytree(package, folder / "hlhft", ignore=shutil.ignore_patterns("__pycache__"))
     for edit in mutation.edits:
-        text = (package / edit.file).read_text()
+        path = folder / "hlhft" / edit.file
+        text = (path if path.is_file() else package / edit.file).read_text()
         if text.count(edit.old) != 1:
             raise ValueError(f"{mutation.name}: {edit.file} has the text {text.count(edit.old)} times, not once")
-        path = folder / "hlhft" / edit.file
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text.replace(edit.old, edit.new))
         changed["hlhft." + edit.file.removesuffix(".py").replace("/", ".")] = str(path)

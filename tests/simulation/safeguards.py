@@ -145,15 +145,22 @@ MUTATIONS: tuple[Mutation, ...] = (
             ),
         ),
     ),
+    # Of a book that has come to a stop its silence says so, and a touch that is newer: both are out.
     Mutation(
-        "old-data", "quotes of a market whose data are old are pulled", frozenset({Promise.STALE}),
+        "old-data",
+        "quotes of a market whose book has come to a stop are pulled, as it is silent or the touch is newer",
+        frozenset({Promise.STALE}),
         (
             Edit(
                 "hyperliquid/freshness.py",
                 "silent_ns = self.last_ns + self.stream.age_ns_max if self.stream.age_ns_max else None",
                 "silent_ns = None",
             ),
-            Edit("config/settings.py", "] = 30_000\n", "] = 0\n"),
+            Edit(
+                "hyperliquid/freshness.py",
+                "if book_watch is None or not 0 < book_watch.stream.age_ns_max < age_ns:",
+                "if book_watch is None or age_ns > 0:",
+            ),
         ),
     ),
     _one(

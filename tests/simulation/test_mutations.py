@@ -39,6 +39,9 @@ def test_each_mutation_still_applies_to_what_is_there(tmp_path: Path) -> None:
     mutated(BY_NAME["halt-gate"], tmp_path)
     assert "_HALT = (_D.OPEN_GATE, " in (tmp_path / "hlhft/hyperliquid/supervisor_table.py").read_text()
     assert not (tmp_path / "hlhft/units.py").exists()
+    mutated(BY_NAME["old-data"], tmp_path / "twice")
+    changed = (tmp_path / "twice/hlhft/hyperliquid/freshness.py").read_text()
+    assert not any(edit.old in changed for edit in BY_NAME["old-data"].edits), "both edits of one file are made"
     with pytest.raises(ValueError, match="has the text 0 times, not once"):
         mutated(HARMLESS._replace(edits=(Edit("units.py", "not there", ""),)), tmp_path / "other")
 
@@ -50,7 +53,5 @@ def test_what_was_found_stands_in_the_page() -> None:
 
 
 def test_the_table_has_a_line_for_each() -> None:
-    one = Found(
-        name="a", safeguard="b", seed=3, promise="NONCE", sentence="c", repeat="x --faults 1:cut:0:1,2:cut:0:1"
-    )
+    one = Found(name="a", safeguard="b", seed=3, promise="NONCE", sentence="c", repeat="x --faults 1:cut:0:1,2:cut:0:1")
     assert table([one]).splitlines()[2] == "| a | b | 3 | NONCE | `1:cut:0:1, 2:cut:0:1` |"
