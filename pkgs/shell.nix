@@ -14,6 +14,7 @@
   gnupg,
   sops,
   age,
+  openssh,
   wireguard-tools,
 }:
 let
@@ -25,6 +26,7 @@ mkShell {
     (python3.withPackages (
       requirements.packages [
         "research"
+        "scale"
         "dev"
       ]
     ))
@@ -40,6 +42,7 @@ mkShell {
     gnupg
     sops
     age
+    openssh
     wireguard-tools
   ];
 }

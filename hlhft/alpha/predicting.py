@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from hlhft.alpha.bundle import GRAPH, PARITY, WEIGHTS, Bundle, BundleError, served_bytes
 from hlhft.alpha.devices import chosen_device
-from hlhft.alpha.extra import need
 from hlhft.alpha.models.config import CLASSES
+from hlhft.extra import need
 
 Float32 = NDArray[np.float32]
 

@@ -170,7 +170,7 @@ def run_sweep(
     times = first + interval * np.arange(1, max(-(-(last - first) // interval), 1) + 1)
     size = sets_per_pass(len(parameters.sets), len(scenarios), jobs)
     blocks = [parameters.sets[start : start + size] for start in range(0, len(parameters.sets), size)]
-    work = partial(_run_pass, settings, recording, scenarios, times)
+    work = partial(run_pass, settings, recording, scenarios, times)
     done, interrupted = _run_passes(work, blocks, jobs, progress, recording)
     count, figures, profit = 0, [], []
     finished = np.zeros(len(parameters.sets), bool)
@@ -245,7 +245,7 @@ def _is_whole(future: Future[_Pass]) -> bool:
     return not future.cancelled() and future.exception() is None
 
 
-def _run_pass(
+def run_pass(
     settings: Settings,
     recording: Recording,
     scenarios: Sequence[FeeScenario],

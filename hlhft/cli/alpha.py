@@ -83,7 +83,7 @@ def command(
         return ExitCode.OK
     if model is None:
         raise click.UsageError("Missing option '--model'.")
-    from hlhft.alpha.extra import need
+    from hlhft.extra import need
 
     need("serving a model", "safetensors", "torch" if engine == "torch" else "onnxruntime")
     settings = loaded_settings(config).config

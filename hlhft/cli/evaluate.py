@@ -87,7 +87,7 @@ def command(
     Where the data hold the blocks that it was made of, its test block is opened, as a new trial in the log; other data
     are split anew, and the rivals learn from their train block. "No gain" is a result and exits with 0.
     """
-    from hlhft.alpha.extra import need
+    from hlhft.extra import need
 
     need("an evaluation", "lightgbm", "purgedcv", "scipy", "sklearn", "onnxruntime" if engine == "onnx" else "torch")
     from hlhft.alpha.baselines import Settings

@@ -61,7 +61,7 @@ def command(model: Path, paths: tuple[Path, ...], *, output: Path, as_json: bool
     Ends with exit code 0 when the track is written, 2 for an option that is none, 3 for a model or recording that is
     none, 1 where the packages of models are not installed.
     """
-    from hlhft.alpha.extra import need
+    from hlhft.extra import need
 
     need("asking a model", "safetensors", "torch" if options["engine"] == "torch" else "onnxruntime")
     if options["latency_us"] is not None and options["latencies"] is not None:

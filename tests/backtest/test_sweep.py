@@ -274,7 +274,7 @@ def test_an_interrupt_keeps_what_was_finished(small: Recording, monkeypatch: pyt
     monkeypatch.setattr(sweep, "LANES_PER_PASS", 1)
     complete = run_sweep(settings(), small, grid("half=0,1,2"))
     rows = small.files[0].rows_total
-    original, never = sweep._run_pass, threading.Event()
+    original, never = sweep.run_pass, threading.Event()
 
     def held(*arguments: Any) -> Any:
         """The first pass as it is; any other only reports, until it is told to stop."""
@@ -288,7 +288,7 @@ def test_an_interrupt_keeps_what_was_finished(small: Recording, monkeypatch: pyt
         if done >= rows:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(sweep, "_run_pass", held)
+    monkeypatch.setattr(sweep, "run_pass", held)
     result = run_sweep(settings(), small, grid("half=0,1,2"), progress=stop)
     assert result.interrupted and result.metadata()["complete"] is False
     kept = list(result.finished)
@@ -300,7 +300,7 @@ def test_an_interrupt_keeps_what_was_finished(small: Recording, monkeypatch: pyt
 def test_what_is_finished_counts_whatever_the_order_in_which_it_is_looked_at(
     small: Recording, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = sweep._run_pass
+    whole = sweep.run_pass
 
     def last_is_interrupted(*arguments: Any) -> Any:
         if arguments[4][0]["half"] == 3.0:
@@ -308,7 +308,7 @@ def test_what_is_finished_counts_whatever_the_order_in_which_it_is_looked_at(
         return whole(*arguments)
 
     monkeypatch.setattr(sweep, "LANES_PER_PASS", 1)
-    monkeypatch.setattr(sweep, "_run_pass", last_is_interrupted)
+    monkeypatch.setattr(sweep, "run_pass", last_is_interrupted)
     result = run_sweep(settings(), small, grid("half=0,1,2,3"), jobs=1)
     assert result.interrupted and list(result.finished) == [0, 1, 2]
 
@@ -335,7 +335,7 @@ def test_a_pass_that_is_stopped_ends_at_its_next_window(small: Recording) -> Non
 
     times = START_NS + np.arange(1, 7) * 1000 * MS
     with pytest.raises(Stop):
-        sweep._run_pass(settings(), small, parse_fees("0,5"), times, [{"half": 1.0}], stop)
+        sweep.run_pass(settings(), small, parse_fees("0,5"), times, [{"half": 1.0}], stop)
 
 
 def test_errors_of_a_pass_reach_the_caller(tmp_path: Path, small: Recording) -> None:

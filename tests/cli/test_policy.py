@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hlhft.alpha import extra
+from hlhft import extra
 from hlhft.alpha.paths import World, simulate, write_path
 from hlhft.cli import invoke
 from hlhft.cli.errors import ExitCode

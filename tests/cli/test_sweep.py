@@ -184,7 +184,7 @@ def test_a_missing_package_is_one_sentence_and_not_needed_to_rank(
 def test_an_interrupt_keeps_what_was_finished(
     sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    whole = running._run_pass
+    whole = running.run_pass
     passes = []
 
     def second_is_interrupted(*arguments: object) -> object:
@@ -194,7 +194,7 @@ def test_an_interrupt_keeps_what_was_finished(
         return whole(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(running, "LANES_PER_PASS", 3)
-    monkeypatch.setattr(running, "_run_pass", second_is_interrupted)
+    monkeypatch.setattr(running, "run_pass", second_is_interrupted)
     assert sweep(*SETS, "--jobs", "1") == ExitCode.INTERRUPTED
     said = capsys.readouterr()
     assert "interrupted: 1 of 4 sets were finished and are in" in said.err
@@ -210,7 +210,7 @@ def test_an_interrupt_before_anything_is_finished_writes_nothing(
     def interrupted(*arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(running, "_run_pass", interrupted)
+    monkeypatch.setattr(running, "run_pass", interrupted)
     assert sweep(*SETS) == ExitCode.INTERRUPTED
     assert "before any set was finished" in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()

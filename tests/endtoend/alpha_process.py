@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from hlhft.alpha import extra
+from hlhft import extra
 from hlhft.alpha.observation import SIZE
 from hlhft.alpha.policy import observation_hash
 from hlhft.alpha.serving import running

@@ -1,10 +1,15 @@
-# Accepted configurations that bad ones change in one thing: the two hosts, paper trading, and a host with everything on.
+# Accepted configurations that bad ones change in one thing: the three hosts, paper trading, and a host with everything on.
 { self, lib }:
 let
-  inherit (self.nixosConfigurations) example watchtower;
+  inherit (self.nixosConfigurations) example watchtower worker;
 in
 rec {
-  inherit example watchtower;
+  inherit example watchtower worker;
+
+  # Limits of its own.
+  tightened = example.extendModules {
+    modules = [ { services.hlhft.settings.risk.tick_to_trade_ms_max = 100; } ];
+  };
 
   paper = lib.nixosSystem {
     modules = [

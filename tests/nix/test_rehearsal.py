@@ -214,6 +214,18 @@ def test_the_watchdog_cancels_for_an_engine_that_was_killed_and_systemd_brings_i
     assert host.pid("hlhft-engine") != was
 
 
+def test_a_shutdown_leaves_no_order_behind(host: Host) -> None:
+    until(host.quotes, TRADING_S)
+    wanted = "/etc/systemd/system/multi-user.target.wants/hlhft-engine.service"
+    host.succeed(f"rm {wanted}")
+    host.shutdown()
+    host.start()
+    host.wait_for_unit("hlhft-exchange", timeout=TRADING_S)
+    assert host.sides() == set(), "the exchange goes on where it was stopped, after the engine"
+    host.succeed(f"ln --symbolic ../hlhft-engine.service {wanted}", "systemctl start --no-block hlhft-engine")
+    until(host.quotes, PATIENT_S, lambda: host.journal("hlhft-engine"))
+
+
 def test_it_trades_again_by_itself_after_a_power_cut(host: Host) -> None:
     host.crash()
     host.start()

@@ -15,7 +15,6 @@ from typing import Any
 import msgspec
 import uvloop
 
-from hlhft.alpha.extra import MissingExtra
 from hlhft.alpha.serving.loading import Served, ServedPolicy, ServingError, load_model, load_policy, stamp_of
 from hlhft.alpha.serving.machine import Settings
 from hlhft.alpha.serving.metrics import AlphaMetrics
@@ -23,6 +22,7 @@ from hlhft.alpha.serving.shell import Places, Shell, Source
 from hlhft.alpha.sockets import held
 from hlhft.alpha.wire import Flag, Signal
 from hlhft.data.writing import write_file
+from hlhft.extra import MissingExtra
 from hlhft.monitor.metrics import Source as OfProcess
 from hlhft.monitor.opening import opened
 
