@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from hlhft.deploy.keys import Secret
 from hlhft.deploy.places import Places
 
 GIVEN_BYTES_MAX = 4096
+_SECRET = re.compile(r"[a-z][a-z0-9-]{0,62}")  # a file's name, where the host reads it
 _SSH_KINDS = ("ssh-ed25519 ", "ecdsa-sha2-", "sk-ssh-ed25519", "sk-ecdsa-sha2-", "ssh-rsa ")
 
 
@@ -78,11 +80,13 @@ def ssh_public(path: Path) -> str:
 def given_of(files: Mapping[str, Path]) -> dict[str, Secret]:
     """What the operator gives, by its name, from files: an argument would be seen by everybody who runs `ps`.
 
-    "-" is the standard input. Raises Refused, OSError.
+    "-" is the standard input. What is made here is not given: its public half would be another's. Raises Refused,
+    OSError.
     """
     found = {}
     for name, path in files.items():
-        assert name in keys.GIVEN
+        if name in keys.MADE or not _SECRET.fullmatch(name):
+            raise Refused(f"{name} is no name of a secret that is given: it is made here, or no file could have it")
         text = (sys.stdin.read(GIVEN_BYTES_MAX + 1) if str(path) == "-" else path.read_text()).strip()
         if not text or len(text) > GIVEN_BYTES_MAX:
             raise Refused(f"{path}: {name} is one text of 1 to {GIVEN_BYTES_MAX} characters")

@@ -121,6 +121,13 @@ class TestGiven:
             making.given_of({name: path})
         assert not text or text not in str(caught.value)
 
+    @pytest.mark.parametrize("name", ["agent-key", "../page", "Page", ""])
+    def test_names_that_are_not_given(self, tmp_path: Path, name: str) -> None:
+        path = tmp_path / "given"
+        path.write_text("0x1")
+        with pytest.raises(Refused, match="is no name of a secret that is given"):
+            making.given_of({name: path})
+
     def test_from_files_and_from_standard_input(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (tmp_path / "aws").write_text("[default]\naws_access_key_id = x\n")
         monkeypatch.setattr("sys.stdin", io.StringIO("https://example.org/\n"))
