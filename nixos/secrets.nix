@@ -69,6 +69,12 @@ in
         }
       ];
 
+      # However the files came there, nobody else looks at them.
+      systemd.tmpfiles.rules = lib.optionals (needed != [ ] && cfg.folder != "/run/secrets") [
+        "z ${cfg.folder} 0700 root root -"
+        "z ${cfg.folder}/* 0400 root root -"
+      ];
+
       systemd.services = lib.mapAttrs (_: names: {
         serviceConfig.LoadCredential = map (name: "${name}:${cfg.folder}/${name}") names;
       }) cfg.units;

@@ -31,6 +31,18 @@ rec {
     modules = [
       {
         services.hlhft = {
+          # Close to the touch, so that something is traded within a minute.
+          settings = {
+            engine.coins = [
+              "BTC"
+              "ETH"
+              "SOL"
+            ];
+            strategy = {
+              name = "two_sided";
+              params.half_spread_bp = 0.5;
+            };
+          };
           prometheus.enable = true;
           wireguard = {
             enable = true;

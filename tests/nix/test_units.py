@@ -94,6 +94,7 @@ def test_each_secret_reaches_those_that_need_it_and_nobody_else() -> None:
         "hlhft-engine": ["agent-key", "alpha-engine-key", "heartbeat-secret"],
         "hlhft-watchdog": ["heartbeat-secret", "watchdog-key"],
         "hlhft-alpha": ["alpha-key"],
+        # Of the host that trades on paper alone, where it says whose they are.
         "hlhft-approval": ["agent-key", "watchdog-key"],
         "hlhft-miner": ["aws-credentials"],
         "hlhft-scheduler": ["cluster-ca", "cluster-cert", "cluster-key"],

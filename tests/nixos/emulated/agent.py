@@ -4,6 +4,7 @@
 command that takes longer is killed and answered with 124, as `timeout` does.
 """
 
+import io
 import json
 import os
 import subprocess
@@ -26,13 +27,20 @@ def run(asked: dict[str, Any]) -> dict[str, Any]:
     return {"code": done.returncode, "output": done.stdout.decode(errors="replace")}
 
 
+def write(port: io.RawIOBase, answer: dict[str, Any]) -> None:
+    """Sends an answer whole, however little of it the port takes at once."""
+    left = memoryview(json.dumps(answer).encode() + b"\n")
+    while left:
+        left = left[port.write(left) or 0 :]
+
+
 def main() -> None:
     """Answers until the machine goes."""
     os.environ.update(HOME="/root", PATH="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin")
     with open(PORT, "r+b", buffering=0) as port:
-        port.write(b'{"ready": true}\n')
+        write(port, {"ready": True})
         for line in iter(port.readline, b""):
-            port.write(json.dumps(run(json.loads(line))).encode() + b"\n")
+            write(port, run(json.loads(line)))
 
 
 if __name__ == "__main__":
