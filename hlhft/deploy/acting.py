@@ -106,7 +106,9 @@ def install(order: Order) -> None:
     order.say(f"Counting its CPUs: {shlex.join(rescue.line(['nproc', '--all']))}")
     if not order.is_rehearsal:
         require_cpus(order.places.host, facts, rescue.cpus())
-    with memory_folder() as extra:
+    with memory_folder() as folder:
+        # The folder itself is this user's alone; what is below becomes the host's root, modes and all.
+        extra = folder / "root"
         place_identity(order, extra)
         line = install_line(order.places, target, extra, order.options)
         order.say(f"Installing, which erases its disks: {shlex.join(line)}")
@@ -132,9 +134,11 @@ def place_identity(order: Order, extra: Path) -> None:
     ):
         path = extra / place
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=mode)
+        path.touch(mode=0o600)
         path.write_text(text)
-    # Folders come with them, and what they hold is root's.
+        path.chmod(mode)
+    for folder in (extra, *(path for path in extra.rglob("*") if path.is_dir())):
+        folder.chmod(0o755)
     (extra / "var/lib/sops-nix").chmod(0o700)
 
 

@@ -3,6 +3,7 @@ builds and installs systems is played by scripts."""
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,7 +55,15 @@ class TestInstall:
         taken = tmp_path / "taken"
         made.program("nixos-anywhere", f'cp -a "$4" {taken}; echo "$4" > {tmp_path}/extra')
         said: list[str] = []
-        acting.install(order(made, said, fake))
+        before = os.umask(0o077)
+        try:
+            acting.install(order(made, said, fake))
+        finally:
+            os.umask(before)
+        found = [path for path in (taken, *taken.rglob("*")) if path.is_dir()]
+        folders = {path.relative_to(taken).as_posix(): path.stat().st_mode & 0o777 for path in found}
+        assert folders.pop("var/lib/sops-nix") == 0o700
+        assert set(folders.values()) == {0o755}, "they become the modes of the host's own folders, its root's too"
         key = taken / "var/lib/sops-nix/key.txt"
         assert key.stat().st_mode & 0o777 == 0o600
         assert vault.decrypt(made.places.secrets, key), "the installed host reads its secrets with that key"
