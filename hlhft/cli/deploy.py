@@ -106,9 +106,10 @@ def install(
 ) -> None:  # fmt: skip
     """Make what HOST has no keys of yet, and install it with nixos-anywhere: all on its disks is lost."""
     from hlhft.deploy import acting
+    from hlhft.deploy.making import has_keys
 
     places = _places(flake, host)
-    if dry_run and not places.public.exists():
+    if dry_run and not has_keys(places):
         click.echo(f"Making the keys of {host}: hlhft deploy keys {host}")
         click.echo("What follows depends on them: make them, then rehearse once more")
         return

@@ -111,13 +111,12 @@ def make(
 
     Raises Refused, VaultError, StepError, OSError.
     """
-    if places.public.exists():
-        _require_own(places)
+    if places.secrets.exists():
+        facts.require_own_keys(places.host, vault.recipients(places.secrets))
+    if has_keys(places):
         if given:
             _add(places, identity, given)
         return False
-    if places.secrets.exists() and facts.TEST_RECIPIENT in vault.recipients(places.secrets):
-        _require_own(places)
     recipient = own_recipient(identity)
     if recipient == facts.TEST_RECIPIENT:
         raise Refused(f"{identity} is the test key, which everybody has: name another with --identity")
@@ -134,6 +133,12 @@ def make(
         sync_folder(folder)
     show_to_nix(places)
     return True
+
+
+def has_keys(places: Places) -> bool:
+    """Whether the host has keys of its own, and not those of the example that its folder was copied from. Raises
+    VaultError."""
+    return places.public.exists() and public_keys(places).age != facts.TEST_RECIPIENT
 
 
 def public_keys(places: Places) -> facts.PublicKeys:
@@ -161,10 +166,6 @@ def show_to_nix(places: Places) -> None:
         return
     line = ["git", "-C", str(places.root), "add", "--intent-to-add", "--", str(places.folder), str(places.vaults)]
     subprocess.run(line, check=False, capture_output=True, timeout=programs.SECONDS_MAX)  # noqa: S603
-
-
-def _require_own(places: Places) -> None:
-    facts.require_own_keys(places.host, vault.recipients(places.secrets))
 
 
 def _add(places: Places, identity: Path, given: Mapping[str, Secret]) -> None:
