@@ -141,6 +141,22 @@ class TestSwitch:
         fake.timer_fires()
         assert (fake.runs, fake.boots) == (OLD, OLD)
 
+    def test_a_confirmation_whose_answer_is_bad_is_given_again(self, made: Checkout, fake: FakeHost) -> None:
+        (fake.root / "no-boot-once").touch()
+        said: list[str] = []
+        acting.switch(order(made, said, fake, pause_s=0.05))
+        assert said[-1].startswith("Confirmed: ")
+        assert fake.lines.count(f"{NEW} boot") == 2
+
+    def test_one_that_is_kept_and_does_not_boot_is_no_success(self, made: Checkout, fake: FakeHost) -> None:
+        (fake.root / "no-boot").touch()
+        clock = Clock()
+        told = order(made, [], fake, clock=clock, sleep=clock.sleep, pause_s=100.0)
+        with pytest.raises(StepError, match=f"{NEW} was told to stay, .*: confirm again; look there"):
+            acting.switch(told)
+        fake.timer_fires()
+        assert fake.runs == NEW
+
     def test_a_unit_that_fails_with_it_is_reason_enough(self, made: Checkout, fake: FakeHost) -> None:
         listed = '[ "$1" != list-units ] || ! grep -q "new-system test" {told} || echo "hlhft-engine.service x"'
         fake.program("systemctl", listed.format(told=fake.told))
