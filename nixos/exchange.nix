@@ -15,6 +15,7 @@ let
 in
 {
   imports = [
+    ./secrets.nix
     ./settings.nix
     ./host.nix
   ];

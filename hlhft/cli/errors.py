@@ -116,6 +116,7 @@ DECLARED: Mapping[str, ExitCode] = {
     "hlhft.monitor.exporter.TlsError": ExitCode.USAGE,
     "hlhft.monitor.selectors.ExpressionError": ExitCode.DATA,
     "hlhft.report.origins.InSampleError": ExitCode.USAGE,
+    "hlhft.scale.learning.LearningError": ExitCode.USAGE,
     "hlhft.scale.dask_backend.ClusterError": ExitCode.FAILURE,
     "hlhft.scale.running.TasksFailed": ExitCode.FAILURE,
     "hlhft.scale.storage.StorageError": ExitCode.FAILURE,

@@ -124,11 +124,11 @@ class Host:
 
     def call_soon(self, callback: Callable[..., object], *args: Any) -> Call:
         """In the next turn."""
-        return self.at(self.time.now_ns, callback, *args)
+        return self.time.at(self.time.now_ns, self._do, callback, args)
 
     def call_later(self, delay: float, callback: Callable[..., object], *args: Any) -> Call:
         """After so many seconds."""
-        return self.at(self.time.now_ns + round(delay * SECOND), callback, *args)
+        return self.time.at(self.time.now_ns + round(delay * SECOND), self._do, callback, args)
 
     def set_exception_handler(self, handler: object) -> None:
         """None is needed: what raises ends the run."""

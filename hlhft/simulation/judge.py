@@ -118,6 +118,7 @@ class Judge:
         self._failures = 0  # of the disk before the halt
         self._is_latched = False  # the halt of the last engine is on disk
         self._marks: list[tuple[int, tuple[int, ...]]] = []
+        self._least: tuple[int, ...] = ()  # of them, by market
         self._number: int | None = None
 
     # At the exchange.
@@ -230,7 +231,9 @@ class Judge:
             if self._cancels.get(order_id) == ARRIVED:
                 del self._cancels[order_id]  # an amend: what cancelled the one before says nothing of it
         lane = process.engine.parts.brain.lane
-        is_placed = np.isin(lane.orders["order_id"], action.order_ids) & (lane.orders["reduce_only"] == 0)
+        # Few are looked for, and np.isin sorts all of them first.
+        is_named = (lane.orders["order_id"][..., None] == np.array(action.order_ids, np.int64)).any(axis=-1)
+        is_placed = is_named & (lane.orders["reduce_only"] == 0)
         placed = lane.orders[is_placed]
         if len(placed) and process.engine.supervisor.stage is Stage.HALTED:
             raise Violation(Promise.HALTED, f"halted, it places order {placed['order_id'][0]}: {action}")
@@ -305,13 +308,16 @@ class Judge:
 
     def _look_at_exposure(self, orders: list[tuple[OrderRecord, Cloid]]) -> None:
         world = self._world
-        marks = tuple(int(mark) for mark in world.exchange.marks())
-        now_ns = world.time.now_ns
+        marks, now_ns = tuple(world.exchange.marks().tolist()), world.time.now_ns
         touched_ns = max(world.exchange.shocks.touched_ns, self.closed_ns)
-        if not self._marks or self._marks[-1][1] != marks:
+        is_new = not self._marks or self._marks[-1][1] != marks
+        if is_new:
             self._marks.append((now_ns, marks))
         while len(self._marks) > 1 and self._marks[1][0] < now_ns - MARK_MEMORY_NS:
             del self._marks[0]
+            is_new = True
+        if is_new:
+            self._least = tuple(map(min, zip(*(some for _, some in self._marks), strict=True)))
         # What somebody else trades is found when the account is compared; then it halts.
         if not orders or (touched_ns and now_ns - touched_ns < TOUCHED_NS_MAX):
             return
@@ -321,8 +327,7 @@ class Judge:
             worst = max(lots + buys if buys else 0, sells - lots if sells else 0)
             if worst <= 0:
                 continue
-            least = min(marks[row] for _, marks in self._marks)
-            value = world.markets[row].micro(least, worst)
+            value = world.markets[row].micro(self._least[row], worst)
             if value > world.cap_micro + world.cap_micro // EXPOSURE_TOLERANCE:
                 raise Violation(
                     Promise.EXPOSURE,

@@ -15,7 +15,7 @@ from hlhft.simulation.time import MS, Time
 WINDOW_BYTES = 1 << 18  # of a reader that does not read
 HELD_BYTES_MAX = 1 << 24  # at the sender; who has sent more without anybody reading has no bound, which is an error
 RETRY_NS = 200 * MS  # TCP_RTO_MIN of Linux: to the first retransmission, and twice as long to each that follows
-_Piece = bytes | Callable[[], None]  # bytes, or who is told once all before them has come
+_Piece = bytes | Callable[[], object]  # bytes, or who is told once all before them has come
 
 
 class Stream:
@@ -72,7 +72,7 @@ class Stream:
             data = data[at:]
         self._carry(data)
 
-    def end(self, told: Callable[[], None]) -> None:
+    def end(self, told: Callable[[], object]) -> None:
         """Nothing follows; `told` is called once all that was sent has arrived."""
         self._carry(told)
 

@@ -6,6 +6,11 @@ in
 rec {
   inherit example watchtower worker;
 
+  # Limits of its own.
+  tightened = example.extendModules {
+    modules = [ { services.hlhft.settings.risk.tick_to_trade_ms_max = 100; } ];
+  };
+
   paper = lib.nixosSystem {
     modules = [
       self.nixosModules.default

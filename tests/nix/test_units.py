@@ -132,6 +132,12 @@ def test_prometheus_accepts_the_text_that_ships(tmp_path: Path) -> None:
     )
 
 
+def test_a_host_with_limits_of_its_own_gets_rules_of_its_own() -> None:
+    rules = evaluated("checks.x86_64-linux.refusals.rules")
+    assert rules["example"] is None, "the text that ships is that of the defaults"
+    assert re.fullmatch(r"/nix/store/\w+-hlhft-alerts/hlhft\.rules\.json", rules["tightened"])
+
+
 def test_what_serves_listens_inside_only() -> None:
     shown = manifest("example")
     inside = "10.100.0.1"
