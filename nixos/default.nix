@@ -25,5 +25,6 @@
     ./grafana.nix
     ./node.nix
     ./backup.nix
+    ./deployment.nix
   ];
 }

@@ -94,6 +94,8 @@ def test_each_secret_reaches_those_that_need_it_and_nobody_else() -> None:
         "hlhft-engine": ["agent-key", "alpha-engine-key", "heartbeat-secret"],
         "hlhft-watchdog": ["heartbeat-secret", "watchdog-key"],
         "hlhft-alpha": ["alpha-key"],
+        # Of the host that trades on paper alone, where it says whose they are.
+        "hlhft-approval": ["agent-key", "watchdog-key"],
         "hlhft-miner": ["aws-credentials"],
         "hlhft-scheduler": ["cluster-ca", "cluster-cert", "cluster-key"],
         "hlhft-worker": ["cluster-ca", "cluster-cert", "cluster-key"],
@@ -128,6 +130,12 @@ def test_prometheus_accepts_the_text_that_ships(tmp_path: Path) -> None:
         files["etc/hlhft/alertmanager.json"]
         == (ROOT / "nixos" / "files" / "prometheus" / "alertmanager.json").read_text()
     )
+
+
+def test_a_host_with_limits_of_its_own_gets_rules_of_its_own() -> None:
+    rules = evaluated("checks.x86_64-linux.refusals.rules")
+    assert rules["example"] is None, "the text that ships is that of the defaults"
+    assert re.fullmatch(r"/nix/store/\w+-hlhft-alerts/hlhft\.rules\.json", rules["tightened"])
 
 
 def test_what_serves_listens_inside_only() -> None:

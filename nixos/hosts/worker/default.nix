@@ -1,7 +1,9 @@
 # A research host: the scheduler of a cluster and workers on all processors but one, with a store on a disk that others
 # mount. Copy it without isScheduler for every further host of workers.
-{ config, ... }:
+{ config, lib, ... }:
 let
+  # change: the keys.json of your host, as `hlhft deploy keys` writes it
+  keys = lib.importJSON ../example/keys.json;
   port = name: toString config.services.hlhft.ports.${name};
 in
 {
@@ -12,12 +14,12 @@ in
     device = "/dev/disk/by-label/nixos";
     fsType = "ext4";
   };
-  users.users.root.openssh.authorizedKeys.keys = [
-    # change: yours
-    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE000000000000000000000000000000000000000000 operator"
-  ];
+  users.users.root.openssh.authorizedKeys.keys = [ keys.operator.ssh ];
 
   services.hlhft = {
+    # change: remove it; a host with the keys below is everybody's
+    deployment.example = true;
+
     secrets.folder = "/var/lib/hlhft-secrets";
     host.cpus.count = 16;
 
@@ -26,12 +28,12 @@ in
       # change: keys of the operator's machine and of further hosts of workers; a trading host is none of them
       peers = {
         operator = {
-          publicKey = "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=";
+          publicKey = keys.operator.wireguard;
           address = "10.100.0.10";
           isAdmin = true;
         };
         second = {
-          publicKey = "HIgo9xNzJMWLKASShiTqIybxZ0U3wGLiUeJ1PKf8ykw=";
+          publicKey = (lib.importJSON ../watchtower/keys.json).wireguard;
           address = "10.100.0.4";
           endpoint = "203.0.113.40:${port "WIREGUARD"}";
         };
