@@ -68,7 +68,7 @@ WIDE_COLUMNS = 100  # from so many on an interval stands in one line
 )
 @click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Threads of each library.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, and nothing else.")
-@spread()
+@spread
 def command(
     model: Path,
     *,
@@ -88,8 +88,8 @@ def command(
     """Judge the model in the folder MODEL on rows that it was not fitted on, and say what it is worth.
 
     Where the data hold the blocks that it was made of, its test block is opened, as a new trial in the log; other data
-    are split anew, and the rivals learn from their train block. "No gain" is a result and exits with 0. With --on or
-    --jobs the rivals of each label, and pieces of the test block for the model, are tasks; the result is the same.
+    are split anew, and the rivals learn from their train block. "No gain" is a result and exits with 0. With --on
+    the rivals of each label, and pieces of the test block for the model, are tasks; the result is the same.
     """
     from hlhft.extra import need
 
