@@ -28,6 +28,7 @@ RESTART_NS = (
     45 * SECOND
 )  # and restarts so seldom one whose account disagrees: a restart reads a minute's worth of weight
 REASON = "the simulation's operator"
+DISAGREES = "does not agree"  # why a resume is refused once somebody else has traded
 MEMORY = Path("/dev/shm")  # noqa: S108 - where it is there, files are made in memory
 
 
@@ -112,11 +113,13 @@ class Run:
             return
         if process.engine.stage is Stage.HALTED:
             halt = process.engine.supervisor.halt
-            is_done = process.host.does(process.engine.resume, REASON).is_done
-            self.outcome.resumed += is_done
+            asked = process.host.does(process.engine.resume, REASON)
+            self.outcome.resumed += asked.is_done
             disagrees = halt is not None and halt.cause is HaltCause.DISAGREEMENT
+            # Whatever halted it first, it may have come to disagree since; then a resume is refused with these words.
+            differs = not asked.is_done and DISAGREES in asked.sentence
             # Who was resumed for nothing, too: a comparison that was under way had let the operator.
-            if disagrees and (not is_done or self._disagreed):
+            if differs or (disagrees and (not asked.is_done or self._disagreed)):
                 self._restart()
             self._disagreed = disagrees
 

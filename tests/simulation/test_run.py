@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from hlhft.hyperliquid.supervisor_events import HaltCause
 from hlhft.simulation import run as module
 from hlhft.simulation.faults import Fault, FaultKind, plan
 from hlhft.simulation.judge import Promise
@@ -14,6 +15,8 @@ from hlhft.simulation.run import Run, run
 from hlhft.simulation.settings import RunSettings
 from hlhft.simulation.time import SECOND
 from hlhft.simulation.world import World
+from tests.simulation.lives import lived
+from tests.simulation.worlds import engine_of
 
 SPAN_NS = 20 * SECOND
 
@@ -96,3 +99,13 @@ def test_without_a_plan_it_is_the_seeds_own(monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.setattr(module, "World", Noted)
     run(7, SPAN_NS)
     assert seen == [plan(7, SPAN_NS)]
+
+
+def test_who_was_halted_and_came_to_disagree_begins_anew(tmp_path: Path) -> None:
+    """An operator halts it, and the owner trades by hand meanwhile: a resume alone is refused for ever."""
+    ran, (process,) = lived(
+        tmp_path, "10:operator-halt:30:0,15:hand-trade:0:1000", seconds=100, looks={40: engine_of}
+    )  # fmt: skip
+    halt = process.engine.supervisor.halt
+    assert process.session == 1 and halt is not None and halt.cause is HaltCause.OPERATOR
+    assert ran.world.exchange.positions()[0] > 0 and ran.outcome.resumed == 1
