@@ -89,7 +89,8 @@ class EngineProcess:
             line.transport = SimulatedTransport(  # type: ignore[assignment]
                 line, world.network, host, LABEL, world.judge.leaves
             )
-        self.lane = parts.brain.lane.lane
+        self.lane = lane = parts.brain.lane.lane
+        self.budgets = lane["ip_weight_e3"], lane["messages_e3"], lane["posts_in_flight"]  # views of them
         self._work: dict[str, Callable[[], None]] = {"beat": self._beat}
         self.engine.start()
         self._beat()

@@ -87,6 +87,7 @@ class ExchangeProcess:
         self.time = time
         self.mischief = Mischief()
         self.is_dead = False
+        self.venue_events = 0  # that happened in its markets
         self.connections: dict[int, Connection] = {}
         self._settings, self._paces = settings(seed, told), told.paces
         if told.may_switch:
@@ -232,6 +233,7 @@ class ExchangeProcess:
             return
         outcome = self.machine.advance(self.time.now_ns)
         if outcome.blocks:
+            self.venue_events += sum(len(block.events) for block in outcome.blocks)
             self._watch.block()
         for ticket, answer in outcome.answers:
             label, tell = self._answers.pop(ticket, ("", None))

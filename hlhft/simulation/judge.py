@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -190,9 +191,9 @@ class Judge:
             self._look_at_halt(process, supervisor.halt)
         else:
             self._is_latched, self._failures = False, process.disk.failures
-        lane = process.lane
-        if lane["ip_weight_e3"][0] < 0 or lane["messages_e3"][0] < 0 or lane["posts_in_flight"][0] < 0:
-            spent = {name: int(lane[name][0]) for name in ("ip_weight_e3", "messages_e3", "posts_in_flight")}
+        weight, messages, posts = process.budgets
+        if weight[0] < 0 or messages[0] < 0 or posts[0] < 0:
+            spent = {"ip_weight_e3": int(weight[0]), "messages_e3": int(messages[0]), "posts_in_flight": int(posts[0])}
             raise Violation(Promise.BUDGETS, f"a budget is overdrawn: {spent}")
         wrong = self.money.look(process)
         if wrong:
@@ -291,6 +292,18 @@ class Judge:
                 if mark.order_id in seen:
                     raise Violation(Promise.SLOT, f"two revisions of order {mark.order_id} live at the exchange")
                 seen.add(mark.order_id)
+        if unowned and world.watchdog is not None:
+            self._look_at_unowned(unowned, now_ns)
+        if self._halted_ns and seen and world.misfortune.is_calm:
+            halted_ns = now_ns - max(world.misfortune.changed_ns, self._halted_ns)
+            if halted_ns > self.cleared_ns_max:
+                raise Violation(
+                    Promise.REACTION, f"halted for {halted_ns / SECOND:.1f} s, {len(seen)} orders still rest"
+                )
+
+    def _look_at_unowned(self, unowned: list[Cloid], now_ns: int) -> None:
+        """Whether what is nobody's has been there for too long, while a watchdog lives."""
+        world = self._world
         calm_ns = now_ns - max(world.misfortune.changed_ns, self._unowned_ns)
         # An engine that lives and waits for the venue has a while to do it by itself.
         waits = world.engine is not None and not world.engine.is_trading
@@ -300,13 +313,10 @@ class Judge:
             # Nobody but the watchdog is to do it, and what befalls an engine is no hindrance.
             calm_ns = now_ns - max(world.misfortune.hindered_ns, self._unowned_ns)
             is_calm = not world.misfortune.hinders
-        if unowned and is_calm and world.watchdog is not None and calm_ns > allowed_ns:
+        if is_calm and calm_ns > allowed_ns:
             raise Violation(
                 Promise.OWNED, f"{len(unowned)} orders are nobody's for {calm_ns / SECOND:.1f} s: {unowned[:3]}"
             )
-        halted_ns = now_ns - max(world.misfortune.changed_ns, self._halted_ns)
-        if self._halted_ns and seen and world.misfortune.is_calm and halted_ns > self.cleared_ns_max:
-            raise Violation(Promise.REACTION, f"halted for {halted_ns / SECOND:.1f} s, {len(seen)} orders still rest")
 
     def _look_at_exposure(self, orders: list[tuple[OrderRecord, Cloid]]) -> None:
         world = self._world
@@ -323,9 +333,9 @@ class Judge:
         # What somebody else trades is found when the account is compared; then it halts.
         if not orders or (touched_ns and now_ns - touched_ns < TOUCHED_NS_MAX):
             return
+        resting = _lots_of(order for order, _ in orders)
         for row, lots in enumerate(world.exchange.positions()):
-            buys = sum(order.lots for order, _ in orders if order.row == row and order.side > 0)
-            sells = sum(order.lots for order, _ in orders if order.row == row and order.side < 0)
+            buys, sells = resting[row]
             worst = max(lots + buys if buys else 0, sells - lots if sells else 0)
             if worst <= 0:
                 continue
@@ -346,16 +356,10 @@ class Judge:
         """Whether what rests counts in the core, whatever is known of it: nothing rests that it has not sent, and a
         fill lessens it there later than at the exchange."""
         positions = process.engine.parts.brain.lane.positions
-        counted = {
-            market.name: (int(buys), int(sells))
-            for market, buys, sells in zip(
-                process.markets, positions["open_buy_lots"], positions["open_sell_lots"], strict=True
-            )
-        }
-        for row, coin in enumerate(COINS):
-            resting = [order for order, mark in orders if order.row == row and mark.session == process.session]
-            buys = sum(order.lots for order in resting if order.side > 0)
-            sells = sum(order.lots for order in resting if order.side < 0)
+        open_lots = zip(positions["open_buy_lots"].tolist(), positions["open_sell_lots"].tolist(), strict=True)
+        counted = dict(zip((market.name for market in process.markets), open_lots, strict=True))
+        own = _lots_of(order for order, mark in orders if mark.session == process.session)
+        for coin, (buys, sells) in zip(COINS, own, strict=True):
             at_most = counted.get(coin, (0, 0))
             if buys > at_most[0] or sells > at_most[1]:
                 raise Violation(
@@ -465,6 +469,14 @@ class _Last:
     def lost(self) -> None:
         """What follows is not of the brain before."""
         self.brain = None
+
+
+def _lots_of(orders: Iterable[OrderRecord]) -> list[tuple[int, int]]:
+    """What they are to buy and to sell, by market."""
+    buys, sells = [0] * len(COINS), [0] * len(COINS)
+    for order in orders:
+        (buys if order.side > 0 else sells)[order.row] += order.lots
+    return list(zip(buys, sells, strict=True))
 
 
 @functools.lru_cache(maxsize=MARKS_MAX)

@@ -52,17 +52,23 @@ class Money:
         self._opening: Ledger | None = None  # that the session began with
         self._payments: tuple[deque[int], ...] = ()  # sums of funding since then, by market of the exchange
         self._seen = b""  # what was looked at last
+        self._held = b"", np.zeros(0)  # the account's holdings after the latest block: their bytes, and they
+        self._noted: np.ndarray | None = None  # the holdings whose payments were noted last
 
     def begins(self) -> None:
         """A session began."""
-        self._opening, self._payments, self._seen = None, (), b""
+        self._opening, self._payments, self._seen, self._noted = None, (), b"", None
 
     def block(self) -> None:
         """Blocks were executed."""
         exchange = self._world.exchange
         venue, number = exchange.machine.kernel.chain.exchange, exchange.number()
+        # Most blocks leave them as they were; and numpy copies records field by field.
+        content = venue.holdings[number, : len(COINS)].tobytes()
+        if content != self._held[0]:
+            self._held = content, np.frombuffer(bytearray(content), venue.holdings.dtype)
         ledger = Ledger(
-            ms_of(exchange.machine.time_ns), venue.holdings[number, : len(COINS)].copy(), exchange.marks().copy(),
+            ms_of(exchange.machine.time_ns), self._held[1], exchange.marks().copy(),
             int(venue.collateral[number]) + int(venue.tokens[number, _USDC]) // UNITS_PER_MICRO,
         )  # fmt: skip
         self._blocks.append(ledger)
@@ -155,6 +161,9 @@ class Money:
 
     def _note_payments(self, ledger: Ledger) -> None:
         assert self._opening is not None, "payments are counted from a beginning"
+        if ledger.holdings is self._noted:
+            return
+        self._noted = ledger.holdings
         paid = ledger.holdings["funding_micro"] - self._opening.holdings["funding_micro"]
         for sums, amount in zip(self._payments, paid, strict=True):
             if sums[-1] != amount:

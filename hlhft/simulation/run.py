@@ -41,6 +41,7 @@ class Outcome:
     virtual_ns: int = 0
     events: int = 0
     actions: int = 0
+    venue_events: int = 0
     sessions: int = 0
     resumed: int = 0
     journal: str = ""  # of all its bytes
@@ -184,6 +185,7 @@ def run(
             world.engine.kill(loses=True)
         outcome.virtual_ns = world.time.now_ns - began_ns
         outcome.events, outcome.actions = world.judge.events, world.judge.actions
+        outcome.venue_events = world.exchange.venue_events
         outcome.faults = world.misfortune.counts
         digest = hashlib.sha256()
         for path in sorted((Path(folder) / "journal").iterdir()):

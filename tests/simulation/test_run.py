@@ -30,6 +30,7 @@ def test_the_same_seed_makes_the_same_journal_and_another_makes_another() -> Non
 def test_without_faults_it_converges_at_once() -> None:
     outcome = run(2, SPAN_NS, ())
     assert outcome.violation is None and outcome.sessions == 1 and outcome.resumed == 0 and not outcome.faults
+    assert outcome.venue_events > 2 * 20 * SPAN_NS // SECOND, "20 a second in each market, at least"
     assert outcome.actions > 10 and outcome.virtual_ns < SPAN_NS + 10 * SECOND
 
 

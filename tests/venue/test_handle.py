@@ -61,7 +61,7 @@ def test_blocks_and_books_are_the_same_either_way() -> None:
         for one, run in ((by_arrays, None), (by_addresses, handle)):
             made = legs(block)
             if run is None:
-                run_block(one, made, len(made), (block + 1) * 75_000_000)
+                run_block(one, made, len(made), (block + 1) * 75_000_000)  # type: ignore[no-untyped-call]
             else:
                 run.run_block(made, len(made), (block + 1) * 75_000_000)
         events = int(by_arrays.exchange.engine["event_count"][0])
@@ -70,11 +70,11 @@ def test_blocks_and_books_are_the_same_either_way() -> None:
     assert events > 100 and by_addresses.exchange.holdings["position_lots"].any()
     count = len(LISTING.records())
     touches, same = new_levels(2 * count).reshape(count, 2), new_levels(2 * count).reshape(count, 2)
-    read_touches(by_arrays.exchange, touches)
+    read_touches(by_arrays.exchange, touches)  # type: ignore[no-untyped-call]
     handle.read_touches(same)
     assert touches.tobytes() == same.tobytes() and touches["price_ticks"].any()
     for row in range(2):
         levels, others = new_levels(5), new_levels(5)
-        found = read_levels(by_arrays.exchange, 0, row, 0, 1, levels)
+        found = read_levels(by_arrays.exchange, 0, row, 0, 1, levels)  # type: ignore[no-untyped-call]
         assert handle.read_levels(0, row, 0, 1, others) == found
         assert levels.tobytes() == others.tobytes()

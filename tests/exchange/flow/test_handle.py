@@ -30,7 +30,9 @@ def test_the_same_legs_and_the_same_memory() -> None:
     handle, legs = FlowHandle(by_addresses), 0
     for block in range(1, 60):
         ts_ns = opened.start_ns + block * BLOCK_NS
-        one.count = flow_legs(one.chain.exchange, by_arrays, one.legs, 0, ts_ns)
+        one.count = flow_legs(  # type: ignore[no-untyped-call]
+            one.chain.exchange, by_arrays, one.legs, 0, ts_ns
+        )
         other.count = handle.legs(other.handle, other.legs, 0, ts_ns)
         assert one.legs[: one.count].tobytes() == other.legs[: other.count].tobytes()
         legs += one.count
