@@ -27,6 +27,7 @@ RESUME_NS = 5 * SECOND  # an operator looks at a halted engine so often
 RESTART_NS = (
     45 * SECOND
 )  # and restarts so seldom one whose account disagrees: a restart reads a minute's worth of weight
+REFUSED_MAX = 12  # resumes in a row that are refused: it was halted for something else, and disagrees since
 REASON = "the simulation's operator"
 MEMORY = Path("/dev/shm")  # noqa: S108 - where it is there, files are made in memory
 
@@ -54,6 +55,7 @@ class Run:
         self.outcome = Outcome(seed=seed)
         self._looked_ns = self._restarted_ns = 0
         self._disagreed = False  # whether it was halted for that when it was resumed last
+        self._refused = 0  # resumes in a row that were not done
 
     def live(self, span_ns: int, until_ns: int | None = None) -> None:
         """Faults for a span, then none; ends at `until_ns` where that comes before. Raises Violation."""
@@ -116,7 +118,8 @@ class Run:
             self.outcome.resumed += is_done
             disagrees = halt is not None and halt.cause is HaltCause.DISAGREEMENT
             # Who was resumed for nothing, too: a comparison that was under way had let the operator.
-            if disagrees and (not is_done or self._disagreed):
+            self._refused = 0 if is_done else self._refused + 1
+            if (disagrees and (not is_done or self._disagreed)) or self._refused >= REFUSED_MAX:
                 self._restart()
             self._disagreed = disagrees
 
@@ -124,7 +127,7 @@ class Run:
         """Somebody else traded, or there is a new key: a new session begins with what the exchange holds."""
         now_ns = self.world.time.now_ns
         if self.world.misfortune.may_start and now_ns - self._restarted_ns > RESTART_NS:
-            self._restarted_ns = now_ns
+            self._restarted_ns, self._refused = now_ns, 0
             self.world.kill_engine(loses=False)
             self.world.start_engine()
 
