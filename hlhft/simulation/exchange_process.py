@@ -34,7 +34,7 @@ from hlhft.simulation.shocks import ShockedFlow, Shocks, approval
 from hlhft.simulation.time import MS, SECOND, START_NS, Time
 from hlhft.units import MICRO, Market
 
-OPENING_NS = 5 * SECOND  # until the account has its money and its wallets
+OPENING_NS = 2 * SECOND  # and the longest delay, until the account has its money and its wallets
 SLOW_MS = (1_000, 200, 100)  # before their expiry some orders are executed
 BATCH_ERROR = "Internal error"  # what the venue says of a whole batch is unverified
 WIDTH_TICKS = 1 << 20  # a price that leaps by a third stays inside a book

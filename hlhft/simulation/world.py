@@ -49,7 +49,7 @@ class World:
         self.exchange = ExchangeProcess(self.time, seed, self.judge, self.settings)
         self.network = Network(self.time, _generator(seed, "network"), self.exchange)
         self.misfortune = Misfortune(self, ())
-        self.time.run(OPENING_NS)
+        self.time.run(OPENING_NS + self.settings.expires_after_ms * MS)
         self.markets = tuple(self.exchange.found().markets)
         self.misfortune = Misfortune(self, plan)
 
