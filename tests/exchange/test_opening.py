@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from hlhft.exchange.flow.state import ACCOUNTS
+from hlhft.exchange.known_account import test_key, test_signer
 from hlhft.exchange.machine import Machine
 from hlhft.exchange.opening import (
     WARMING,
@@ -17,8 +18,6 @@ from hlhft.exchange.opening import (
     open_settings,
     replayed_flow,
     settings_of,
-    test_key,
-    test_signer,
     warm,
 )
 from hlhft.exchange.state_file import read_state, write_state

@@ -16,8 +16,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import tomllib
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -36,7 +38,9 @@ PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux_2_17_x
 VENV = "/opt/hlhft"
 PROGRAMS = ("mmdebstrap", "systemd-nspawn")
 SOURCES = ("pyproject.toml", "README.md", "LICENSE", "THIRD_PARTY.md")
-KEPT_MAX = 2  # trees: another checkout may be using an older one
+NAME = re.compile(r"[A-Za-z0-9._-]+")
+KEPT_MAX = 2  # trees, and what is recent
+RECENT_S = 3600.0
 MAKING_S = 600.0
 INSTALLING_S = 120.0
 
@@ -63,13 +67,27 @@ def tree() -> Path:
     if wanted.is_dir():
         os.utime(wanted)
         return wanted
-    for old in sorted(kept.iterdir(), key=lambda path: path.stat().st_mtime)[: 1 - KEPT_MAX]:
-        shutil.rmtree(old)
+    _forget(kept)
     made = Path(tempfile.mkdtemp(prefix="making-", dir=kept))
     _debian(made)
     _python_packages(made)
-    made.rename(wanted)
+    if wanted.is_dir():  # somebody else was faster
+        shutil.rmtree(made)
+    else:
+        made.rename(wanted)
     return wanted
+
+
+def _forget(kept: Path) -> None:
+    """Removes all but the newest, so that with the next one there are as many as may be kept. What machines of another
+    checkout stand on stays, and so does what is not an hour old: it may be in the making."""
+    mounted = Path("/proc/self/mounts").read_text()
+    by_age = sorted(
+        (path for path in kept.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime, reverse=True
+    )
+    for old in by_age[KEPT_MAX - 1 :]:
+        if str(old) not in mounted and old.stat().st_mtime < time.time() - RECENT_S:
+            shutil.rmtree(old)
 
 
 @contextlib.contextmanager
@@ -106,9 +124,23 @@ def install_project(root: Path) -> None:
 
 def _key() -> str:
     """The hash of all that makes a tree."""
-    made_of = (SUITE, PACKAGES, LEFT_OUT, CLEANED, PYTHON, PLATFORMS, VENV, _dependencies())
-    constraints = (ROOT / "constraints.txt").read_text()
-    return hashlib.sha256(f"{made_of}\n{constraints}".encode()).hexdigest()[:16]
+    made_of = (SUITE, PACKAGES, LEFT_OUT, CLEANED, PYTHON, PLATFORMS, VENV, _dependencies(), _pins())
+    return hashlib.sha256(repr(made_of).encode()).hexdigest()[:16]
+
+
+def _pins() -> list[str]:
+    """The lines of constraints.txt for what hlhft runs with, and for what that needs in turn; those of tools are of no
+    concern here."""
+    found, left = set(), [NAME.match(requirement)[0] for requirement in _dependencies()]  # type: ignore[index]
+    while left:
+        name = re.sub(r"[._]", "-", left.pop()).lower()
+        if name in found:
+            continue
+        found.add(name)
+        with contextlib.suppress(metadata.PackageNotFoundError):  # another platform's
+            needed = [one for one in metadata.requires(name) or () if "extra ==" not in one]
+            left += [match[0] for match in map(NAME.match, needed) if match]
+    return [line for line in (ROOT / "constraints.txt").read_text().splitlines() if line.partition("==")[0] in found]
 
 
 def _dependencies() -> list[str]:
