@@ -70,7 +70,7 @@ def test_confirmed_it_stays_and_no_timer_is_left(machine: Machine) -> None:
     machine.succeed("systemctl is-active hlhft-switch-revert.timer", f"{SWITCH} confirm {NEW}")
     assert runs_and_boots(machine) == (NEW, NEW)
     machine.fail("systemctl is-active hlhft-switch-revert.timer")
-    assert machine.succeed("systemctl --failed --no-legend --plain") == ""
+    assert "hlhft" not in machine.succeed("systemctl --failed --no-legend --plain")
 
 
 def test_unconfirmed_its_timer_goes_back(machine: Machine) -> None:
