@@ -154,7 +154,7 @@ def write_client(order: Order, facts: Facts, keys: PublicKeys, address: str) -> 
 def switch(order: Order) -> None:
     """Builds the host's system, copies it there and changes to it. Raises Refused, VaultError, StepError, OSError."""
     facts, keys = require(order)
-    with _inside(order, facts, keys) as host:
+    with _inside(order, facts.wireguard.address, keys) as host:
         order.say(f"Counting its CPUs: {shlex.join(host.line(['nproc', '--all']))}")
         if not order.is_rehearsal:
             require_cpus(order.places.host, facts, host.cpus())
@@ -171,11 +171,17 @@ def switch(order: Order) -> None:
 
 
 def rollback(order: Order) -> None:
-    """Changes to the generation before the one that boots. Raises Refused, VaultError, StepError, OSError."""
+    """Changes to the generation before the one that boots. Raises Refused, VaultError, StepError, OSError.
+
+    Whatever is wrong with the new configuration, the way back is not refused for it; with `order.to` it is not even
+    evaluated.
+    """
     keys = making.public_keys(order.places)
-    order.say(f"Reading what the configuration says: {shlex.join(facts_line(order.places))}")
-    # Whatever of the new configuration is wrong: the way back is not refused for it.
-    with _inside(order, read_facts(order.places), keys) as host:
+    inside = ""
+    if order.to is None:
+        order.say(f"Reading what the configuration says: {shlex.join(facts_line(order.places))}")
+        inside = read_facts(order.places).wireguard.address
+    with _inside(order, inside, keys) as host:
         order.say(f"Asking for the generation before: {shlex.join(host.line([SWITCH, 'previous']))}")
         system = SYSTEM if order.is_rehearsal else host.run(SWITCH, "previous").strip()
         change(order, host, system)
@@ -226,18 +232,19 @@ def _answer(host: Host) -> Answer | None:
 
 
 @contextmanager
-def _inside(order: Order, facts: Facts, keys: PublicKeys) -> Iterator[Host]:
-    """The host over WireGuard, known by the key that was made for it."""
+def _inside(order: Order, address: str, keys: PublicKeys) -> Iterator[Host]:
+    """The host at its address inside WireGuard, known by the key that was made for it."""
     with tempfile.TemporaryDirectory(prefix="hlhft-") as folder:
         known = Path(folder) / "known_hosts"
         alias = order.places.host
         kind, key, *_ = keys.ssh.split()
         known.write_text(f"{alias} {kind} {key}\n")
-        yield Host(order.to or f"root@{facts.wireguard.address}", known, alias, order.options)
+        yield Host(order.to or f"root@{address}", known, alias, order.options)
 
 
 def _say_what_is_next(order: Order, facts: Facts, keys: PublicKeys) -> None:
     order.say(f"Installed. To get in: wg-quick up {order.client}, then ssh root@{facts.wireguard.address}")
+    order.say(f"It shows the key {keys.ssh}")
     needed = [name for name in ("agent", "watchdog") if f"{name}-key" in facts.secrets]
     for name in needed:
         order.say(f"Approve {keys.wallets[name]} as the account's API wallet named {name}, or it may not trade")

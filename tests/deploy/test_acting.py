@@ -89,6 +89,7 @@ class TestInstall:
         assert f"PrivateKey = {private}\n" in told.client.read_text()
         assert "Endpoint = 127.0.0.1:51820" in told.client.read_text()
         wallets = making.public_keys(made.places).wallets
+        assert f"It shows the key {making.public_keys(made.places).ssh}" in said
         assert f"Approve {wallets['agent']} as the account's API wallet named agent, or it may not trade" in said
         assert not [sentence for sentence in said if private in sentence]
 
@@ -182,7 +183,7 @@ class TestSwitch:
 def test_a_rollback_is_a_switch_to_the_generation_before(made: Checkout, fake: FakeHost) -> None:
     acting.switch(order(made, [], fake, pause_s=0.05))
     # What is wrong with the new configuration does not close the way back.
-    made.evaluates(made.facts(cpus=32, secrets=["missing"]))
+    made.program("nix", "exit 1")
     acting.rollback(order(made, [], fake, pause_s=0.05))
     assert (fake.runs, fake.boots) == (OLD, OLD)
 
