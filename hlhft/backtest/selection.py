@@ -103,6 +103,7 @@ def select(
     start_ns: int,
     interval_ns: int,
     capital_micro: int,
+    times_ns: np.ndarray | None = None,
     earlier_trials: int = 0,
     folds: int = FOLDS,
     embargo_ns: int | None = None,
@@ -110,12 +111,14 @@ def select(
 ) -> Selection:
     """Selects among int64[K, T] sampled profits, K >= 1, T >= 1, each `interval_ns` after the one before.
 
-    The first is one interval after `start_ns`, when nothing had been made. `earlier_trials` counts sets that were tried
-    on the same data before; `embargo_ns` None is an EMBARGO_SHARE-th of the whole; `complete` says whether every set is
-    among them. Raises ModuleNotFoundError when purgedcv is not installed.
+    The first is one interval after `start_ns`, when nothing had been made; `times_ns`, int64[T] ascending, says when
+    each is, where there are gaps. `earlier_trials` counts sets that were tried on the same data before; `embargo_ns`
+    None is an EMBARGO_SHARE-th of the whole; `complete` says whether every set is among them. Raises
+    ModuleNotFoundError when purgedcv is not installed.
     """
     assert profit_micro.ndim == 2 and min(profit_micro.shape) >= 1 and interval_ns > 0 and capital_micro > 0
-    times_ns = start_ns + interval_ns * np.arange(1, profit_micro.shape[1] + 1)
+    if times_ns is None:
+        times_ns = start_ns + interval_ns * np.arange(1, profit_micro.shape[1] + 1)
     span_ns = interval_ns * len(times_ns)
     embargo_ns = span_ns // EMBARGO_SHARE if embargo_ns is None else embargo_ns
     changes = np.diff(profit_micro, axis=1, prepend=0)

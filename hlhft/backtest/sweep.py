@@ -72,6 +72,7 @@ class SweepResult:
     times_ns: np.ndarray  # int64[T]: end of each sample; the last is the recording's end
     profit_micro: np.ndarray  # int64[K, C, T]: change in equity since the start
     interrupted: bool  # the user stopped it: some sets are missing
+    shards: tuple[str, ...] = ()  # what each set ran over one by one, from no position; empty: all of it at once
 
     @property
     def start_ns(self) -> int:
@@ -100,6 +101,7 @@ class SweepResult:
                 "sets": len(self.parameters.sets),
                 "repeated": self.parameters.repeated,
             },
+            **({"shards": list(self.shards)} if self.shards else {}),
             "finished": len(self.finished),
             "complete": not self.interrupted,
         }

@@ -40,6 +40,7 @@ def select_all(
             result.profit_micro[:, scenario],
             start_ns=result.start_ns,
             interval_ns=result.settings.record_interval_ns,
+            times_ns=result.times_ns,
             capital_micro=result.settings.capital_micro,
             earlier_trials=earlier_trials,
             folds=folds,

@@ -119,6 +119,7 @@ DECLARED: Mapping[str, ExitCode] = {
     "hlhft.scale.learning.LearningError": ExitCode.USAGE,
     "hlhft.scale.dask_backend.ClusterError": ExitCode.FAILURE,
     "hlhft.scale.running.TasksFailed": ExitCode.FAILURE,
+    "hlhft.scale.searching.SearchError": ExitCode.FAILURE,
     "hlhft.scale.storage.StorageError": ExitCode.FAILURE,
     "hlhft.scale.task.TaskError": ExitCode.USAGE,
     "hlhft.scale.worker.Stopped": ExitCode.INTERRUPTED,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hlhft.cli import backtest
+from hlhft.cli import backtest, cluster, sweep_cut
 from hlhft.cli.config import loaded_settings
 from hlhft.cli.errors import CommandError, ExitCode
 from hlhft.cli.progress import progress, say_if_it_compiles
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from hlhft.backtest.parameter_sets import ParameterSets
+    from hlhft.backtest.recordings import Recording
     from hlhft.backtest.selection import Selection
     from hlhft.backtest.session import Settings
     from hlhft.backtest.sweep import SweepResult
@@ -61,12 +62,24 @@ _SHARED = frozenset(
     metavar="FILE",
     help="The sets of a CSV file with names in its first line.",
 )
+@click.option("--optuna", type=int, metavar="N", help="Search among the --param values: N sets that Optuna asks for.")
+@click.option(
+    "--study",
+    metavar="WHERE",
+    help="What a search has learned: a journal file, or postgresql://USER@HOST/DATABASE. Default: OUTPUT.study.",
+)
+@click.option(
+    "--by-day",
+    is_flag=True,
+    help="Run every day of a catalogue's name, and every file, by itself, from no position, and add up.",
+)
 @click.option(
     "--jobs",
     type=click.IntRange(1, JOBS_MAX),
     metavar="N",
-    help="Cores to use. Default: all that this process may use.",
+    help="Cores to use of this machine. Default: all that this process may use.",
 )
+@cluster.cluster_options
 @click.option(
     "--folds", type=click.IntRange(1, 100), default=3, show_default=True, help="Steps forward of the selection."
 )
@@ -96,8 +109,11 @@ def command(arguments: tuple[str, ...], *, output: Path | None, as_json: bool, *
     Every combination of the --param values is run, or a random sample, or the sets of a file. The best set of many
     looks good by luck alone: so it is chosen on earlier data and judged on later, and its Sharpe ratio is deflated by
     how many were tried. Interrupted, it keeps what was finished.
+
+    It runs in threads of this process, which is quickest on one machine: compiled code uses every core, and they share
+    the data. With --on, --by-day, --optuna or --store it is cut into tasks whose results are kept, so that the same
+    command goes on where it was, here or elsewhere; the tables are the same to the byte.
     """
-    from hlhft.backtest.parameter_sets import choose_sets
     from hlhft.backtest.runs import check_folder
     from hlhft.backtest.sweep_files import FILES, view_of, write_sweep
     from hlhft.compiled import cache_folder
@@ -106,31 +122,35 @@ def command(arguments: tuple[str, ...], *, output: Path | None, as_json: bool, *
     paths, latency = backtest.split_arguments(arguments, options["latency"])
     if not options["no_selection"]:
         _need_research()
+    cluster.check(options)
     config = loaded_settings(options["config"]).config
     strategy = load(options["strategy"] if backtest.is_given("strategy") else config.strategy.name)
-    sets = choose_sets(
-        strategy,
-        options["params"],
-        random=options["random"],
-        listed=options["sets"],
-        seed=options["seed"],
-        usual={} if backtest.is_given("strategy") else config.strategy.params,
-    )
-    source = backtest.open_recording(paths, options, config)
-    backtest.say_what_is_missing(source)
-    settings = backtest.settings_of(strategy, source, {**options, "latency": latency, "params": ()}, config)
-    folder = output if output is not None else Path("runs", f"{backtest.name_of(source.name)}-sweep")
+    usual = {} if backtest.is_given("strategy") else config.strategy.params
+    asked = sweep_cut.asked_sets(strategy, options, usual)
+    sources = sweep_cut.sources_of(paths, options, config)
+    for source in sources:
+        backtest.say_what_is_missing(source)
+    settings = backtest.settings_of(strategy, sources[0], {**options, "latency": latency, "params": ()}, config)
+    name = backtest.name_of("+".join(source.name for source in sources))
+    folder = output if output is not None else Path("runs", f"{name}-sweep")
     check_folder(folder, FILES)
     say_if_it_compiles(cache_folder(), hidden=as_json)
     strategy.address()  # a file that does not compile is refused before minutes of reading
-    profile = backtest.profile_for(source, options, config)
-    result = _run(settings, source, sets, profile, jobs=options["jobs"] or cores(), as_json=as_json)
+    profile = backtest.profile_for(sources[0], options, config)
+    recordings = [_read(source, profile, as_json=as_json) for source in sources]
+    jobs = options["jobs"] or cores()
+    if sweep_cut.is_cut(options):
+        study = options["study"] or folder.with_name(f"{folder.name}.study")
+        result = sweep_cut.run(settings, recordings, asked, options, jobs=jobs, study=study, as_json=as_json)
+    else:
+        assert not isinstance(asked, sweep_cut.Search)
+        result = _run(settings, recordings[0], asked, jobs=jobs, as_json=as_json)
     if not len(result.finished):
         raise CommandError("interrupted before any set was finished, so nothing was written", ExitCode.INTERRUPTED)
     selections, note = _selected(result, options)
     view = view_of(result, selections, note)
     write_sweep(folder, result, view, selections)
-    _show(view, selections, sets, folder, as_json=as_json)
+    _show(view, selections, result.parameters, folder, as_json=as_json)
     _end(result, folder)
 
 
@@ -152,18 +172,21 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _run(
-    settings: Settings, source: Source, sets: ParameterSets, profile: str, *, jobs: int, as_json: bool
-) -> SweepResult:
+def _read(source: Source, profile: str, *, as_json: bool) -> Recording:
     from hlhft.backtest.recordings import compile_recording
+    from hlhft.report.numbers import recording_title
+
+    with progress(f"Reading {recording_title(source.name)}", hidden=as_json) as reading:
+        return compile_recording(source, profile=profile, progress=reading)
+
+
+def _run(settings: Settings, recording: Recording, sets: ParameterSets, *, jobs: int, as_json: bool) -> SweepResult:
     from hlhft.backtest.sweep import run_sweep
     from hlhft.report.numbers import counted, recording_title
     from hlhft.strategies import failures
 
-    title = recording_title(source.name)
-    with progress(f"Reading {title}", hidden=as_json) as reading:
-        recording = compile_recording(source, profile=profile, progress=reading)
-    with failures(), progress(f"Running {counted(len(sets.sets), 'set')} over {title}", hidden=as_json) as running:
+    what = f"Running {counted(len(sets.sets), 'set')} over {recording_title(recording.name)}"
+    with failures(), progress(what, hidden=as_json) as running:
         return run_sweep(settings, recording, sets, jobs=jobs, progress=running)
 
 

@@ -14,6 +14,7 @@ import tempfile
 import time
 import uuid
 import warnings
+from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 CONNECT_SECONDS_MAX = 30
 LOOK_SECONDS = 1.0  # between two looks at who is there
 WORKERLESS_SECONDS_MAX = 300  # without any worker that fits, then the run ends
-ASK_SECONDS_MAX = 30
+ANSWER_SECONDS_MAX = 2  # for the outcome of a finished attempt, some kilobytes at its worker
 SCHEMES = ("tcp://", "tls://")
 
 
@@ -65,6 +66,9 @@ class Cluster:
         self._patience_s = WORKERLESS_SECONDS_MAX if patience_s is None else patience_s
         self._run = uuid.uuid4().hex[:8]  # two clients with equal tasks must not share a future's name
         self._futures: dict[int, Future] = {}  # as many as `run` keeps in flight
+        self._tasks: dict[int, Task] = {}  # of the same
+        self._submitted = 0
+        self._is_stranded = False  # tasks may be waiting that the scheduler found nobody for
         self._ended: queue.SimpleQueue[tuple[int, Future]] = queue.SimpleQueue()
         self._asked: dict[str, int] = {}  # threads by address of those that are there: 0 where it does not fit
         self._remarks: list[str] = []
@@ -82,6 +86,8 @@ class Cluster:
         slots = sum(self._asked.values())
         if slots:
             self._last_fit_s = now
+            if self._is_stranded:
+                self._submit_again()
         elif now - self._last_fit_s > self._patience_s:
             why = "; ".join(f"{address} has {reason}" for address, reason in self._unfit.items())
             raise ClusterError(
@@ -99,6 +105,7 @@ class Cluster:
             self._asked.pop(address)
             if self._unfit.pop(address, None) is None:
                 self._remarks.append(f"worker {address} is gone; what it had is run again")
+        self._is_stranded |= not any(self._asked.values())
         new = [address for address in there if address not in self._asked]
         if not new:
             return
@@ -126,35 +133,68 @@ class Cluster:
 
     def submit(self, number: int, task: Task) -> None:
         """Begins an attempt on a worker that fits, now or when there is one."""
+        self._tasks[number] = task
+        self._submitted += 1
         with _reachable(self._client):
             future = self._client.submit(
                 execute,
                 task.encoded(),
                 self._url,
-                key=f"hlhft-{task.key[:16]}-{self._run}-{number}",
+                key=f"hlhft-{task.key[:16]}-{self._run}-{self._submitted}",
                 resources=self._demand,
                 pure=False,
             )
         self._futures[number] = future
+        self._await(number, future)
+
+    def _submit_again(self) -> None:
+        """What found no worker is submitted anew: the scheduler looks at it again when a worker registers, which is
+        before it offers what it can run."""
+        self._is_stranded = False
+        stranded = {number: future for number, future in self._futures.items() if not future.done()}
+        if stranded:
+            with _reachable(self._client):
+                self._client.cancel(list(stranded.values()), force=True)
+        for number in stranded:
+            self.submit(number, self._tasks[number])
+
+    def _await(self, number: int, future: Future) -> None:
         future.add_done_callback(lambda done: self._ended.put((number, done)))
 
     def wait(self, timeout_s: float) -> list[Finished]:
         """What ended since the last call. Raises ClusterError when the scheduler is gone."""
-        found = []
+        ended = []
         with contextlib.suppress(queue.Empty):
-            found.append(self._ended.get(timeout=timeout_s))
+            ended.append(self._ended.get(timeout=timeout_s))
             while True:
-                found.append(self._ended.get_nowait())
-        return [self._finished(number, future) for number, future in found]
+                ended.append(self._ended.get_nowait())
+        found = [self._finished(number, future) for number, future in ended]
+        return [one for one in found if one is not None]
 
-    def _finished(self, number: int, future: Future) -> Finished:
-        self._futures.pop(number, None)
-        if future.status == "finished":
-            with _reachable(self._client):
-                return Finished(number=number, outcome=msgspec.json.decode(future.result(), type=Outcome))
+    def _finished(self, number: int, future: Future) -> Finished | None:
+        """How an attempt ended; None where its worker vanished with what it had to say, and it is run again.
+
+        Until another worker fits, nobody runs it: so it is not waited for here, where nobody is asked.
+        """
+        from distributed import KilledWorker
+
+        current = self._futures.get(number)
+        if current is None or current is not future:
+            return None  # it was submitted anew
+        content = None
+        if future.status in ("finished", "lost", "pending"):
+            # Whatever becomes of it meanwhile, its state says so the next time.
+            with contextlib.suppress(OSError, CancelledError, KilledWorker):
+                content = future.result(timeout=ANSWER_SECONDS_MAX) if future.status == "finished" else None
+            if content is None:
+                self._await(number, future)
+                return None
+        del self._futures[number], self._tasks[number]
+        if content is not None:
+            return Finished(number=number, outcome=msgspec.json.decode(content, type=Outcome))
         if future.status == "error":
             # A task's own errors are outcomes: this is its worker's end, or the way there.
-            error = future.exception()
+            error = future.exception(timeout=ANSWER_SECONDS_MAX)
             return Finished(number=number, lost=" ".join(f"{type(error).__name__}: {error}".split()))
         return Finished(number=number, lost=f"the scheduler {future.status} it")
 
@@ -290,7 +330,10 @@ def _address(client: Client) -> str:
 def _quieten() -> None:
     """What workers do when they come and go is told by us, once, in a sentence.
 
-    The library gives several of its loggers levels and handlers of their own when it is loaded.
+    The library gives several of its loggers levels and handlers of their own when it is loaded, and lets asyncio tell
+    of what it does not wait for.
     """
-    for name in [one for one in logging.root.manager.loggerDict if one.split(".")[0] == "distributed"]:
+    for name in list(logging.root.manager.loggerDict):
+        if name.split(".")[0] not in ("distributed", "asyncio"):
+            continue
         logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -155,8 +155,8 @@ class _Run:
                 self._submit(waiting.popleft())
                 room -= 1
             for ended in self.backend.wait(WAIT_SECONDS):
-                key = self.in_flight.pop(ended.number, None)
-                if key is not None and self._is_to_be_run_again(key, ended):
+                key = self.in_flight.pop(ended.number)
+                if self._is_to_be_run_again(key, ended):
                     waiting.append(key)
             self._report()
 
@@ -212,8 +212,8 @@ class _Run:
             if not self.in_flight:
                 break
             for ended in self.backend.wait(WAIT_SECONDS):
-                key = self.in_flight.pop(ended.number, None)
-                if key is not None and ended.outcome is not None and ended.outcome.status == "done":
+                key = self.in_flight.pop(ended.number)
+                if ended.outcome is not None and ended.outcome.status == "done":
                     self._finish(key)
         self.ran.interrupted = not self.ran.complete
 

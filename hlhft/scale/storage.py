@@ -62,7 +62,8 @@ class Storage:
     """
 
     def __init__(self, url: str | Path) -> None:
-        self.url = str(url)
+        # A worker has another working folder.
+        self.url = str(url) if "://" in str(url) else str(Path(url).absolute())
         self._files, self._root = _opened(self.url)
         self._is_local = type(self._files).__name__ == "LocalFileSystem"
         self._intact: set[tuple[str, int, int]] = set()  # local blobs that were read through: hash, size, time
@@ -119,14 +120,17 @@ class Storage:
             self._write(self._blob(digest), content)
         return digest
 
-    def put_file(self, path: Path) -> str:
+    def put_file(self, path: Path, *, is_final: bool = False) -> str:
         """Keeps a file's content and gives its hash; what is there at that size is left alone, and checked when read.
 
+        A file that `is_final`, which nobody ever writes again, takes no further room where the storage is on its disk.
         Raises StorageError, and OSError for a file that cannot be read.
         """
         digest, size = file_hash(path), path.stat().st_size
         place = self._blob(digest)
         if self._size(place) == size:
+            return digest
+        if is_final and self._is_local and _linked(path, Path(place)):
             return digest
         with path.open("rb") as source:
             self._write_stream(place, source)
@@ -252,6 +256,35 @@ def _renamed(path: Path) -> Iterator[BinaryIO]:
         sync_folder(path.parent)
     finally:
         writing.unlink(missing_ok=True)
+
+
+def _linked(path: Path, place: Path) -> bool:
+    """Whether the file could be given a second name, in place of what is there; not across file systems."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    linking = place.with_name(f".{place.name}.{os.getpid()}.{secrets.token_hex(4)}.writing")
+    try:
+        linking.hardlink_to(path)
+    except OSError:
+        return False
+    # A rename onto another name of the same file does nothing and leaves both.
+    linking.replace(place)
+    linking.unlink(missing_ok=True)
+    return True
+
+
+def prune(folder: Path, bytes_max: int) -> None:
+    """Removes the oldest files of a storage in a folder until it is within the bound; others may do so at once."""
+    entries: list[tuple[float, int, Path]] = []
+    for path in folder.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):
+            if path.is_file():
+                entries.append((path.stat().st_mtime, path.stat().st_size, path))
+    total = sum(size for _, size, _ in entries)
+    for _, size, path in sorted(entries):
+        if total <= bytes_max:
+            return
+        path.unlink(missing_ok=True)
+        total -= size
 
 
 def _opened(url: str) -> tuple[AbstractFileSystem, str]:

@@ -93,6 +93,9 @@ def run_task(task: Task, storage: Storage, stop: threading.Event | None = None) 
     key, started = task.key, time.monotonic()
     if task.revision not in own_revisions():
         return Outcome(status="unfit", record=Record(key=key, function=task.function, worker=worker_name()))
+    known = _known(key, storage)
+    if known is not None:
+        return Outcome(status="done", record=known)
     attempt = _Attempt()
     result = b""
     with attempt, kept_log(attempt) as log:
@@ -117,6 +120,16 @@ def run_task(task: Task, storage: Storage, stop: threading.Event | None = None) 
         with _Attempt():  # where the storage does not take it, that was most likely the reason
             storage.put_failure(record)
     return Outcome(status=attempt.status, record=record)
+
+
+def _known(key: str, storage: Storage) -> Record | None:
+    """The record of the task where it is done and intact: another may have been at it, or we before a connection broke.
+
+    A storage that fails here fails the task below, with its reason.
+    """
+    with _Attempt():
+        return storage.record(key) if storage.has(key) else None
+    return None
 
 
 def own_revisions() -> frozenset[str]:

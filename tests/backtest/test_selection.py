@@ -199,3 +199,11 @@ def test_any_profits_get_a_finite_answer(sets: int, samples: int, seed: int, fol
     for fold in found.folds:
         assert 0 <= fold.row < sets and 1 <= fold.rank <= sets
         assert START_NS < fold.from_ns < fold.until_ns <= START_NS + samples * SECOND_NS
+
+
+def test_where_there_are_gaps_a_fold_is_when_it_was() -> None:
+    steps = [1] * 40
+    times = START_NS + SECOND_NS * np.arange(1, 41) + np.repeat([0, HOUR_NS], 20)
+    found = chosen(paths(steps, steps), folds=1, embargo_ns=0, times_ns=times)
+    assert [(fold.from_ns, fold.until_ns) for fold in found.folds] == [(times[19] + HOUR_NS, times[39])]
+    assert found.span_ns == 40 * SECOND_NS, "a gap is no time that was judged"

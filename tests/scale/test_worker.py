@@ -132,3 +132,14 @@ def test_inputs_are_files_of_this_host(tmp_path: Path, monkeypatch: pytest.Monke
             missing = run_task(task("reads", inputs={"day": content_hash(b"none")}), storage)
         assert storage.get(outcome.record.key) == b"rows"
         assert missing.status == "failed" and "there is no blob" in missing.record.error
+
+
+def test_what_is_done_is_not_run_again(tmp_path: Path) -> None:
+    """As when a worker vanished with the word that it was done."""
+    ran, storage = [], Storage(tmp_path)
+    with functions(notes=lambda job: b"%d" % len(ran.append(job) or ran)) as task:
+        first = run_task(task("notes"), storage)
+        assert run_task(task("notes"), storage) == first and len(ran) == 1
+        (tmp_path / "blobs" / first.record.blob[:2] / first.record.blob).write_bytes(b"torn")
+        run_task(task("notes"), storage)
+        assert len(ran) == 2

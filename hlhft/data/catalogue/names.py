@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from hlhft.data.catalogue.layout import DAY_NS, day_ns, is_date
+from hlhft.data.catalogue.layout import DAY_NS, date_of, day_ns, is_date
 
 HOUR_NS = 3_600_000_000_000
 COINS_MAX = 1_000
@@ -40,6 +40,23 @@ def wanted(name: str) -> Wanted | None:
     if not 0 < len(coins) <= COINS_MAX or len(set(coins)) < len(coins):
         raise ValueError(f"{name} names no coin, one twice, or more than {COINS_MAX}; name each once")
     return Wanted(coins, begin, end)
+
+
+def days(name: str) -> tuple[str, ...]:
+    """The names of the days (UTC) that a name stands for, in order of time; those at its ends as far as it reaches.
+
+    Raises ValueError as `wanted`, and for what is no such name.
+    """
+    asked = wanted(name)
+    if asked is None:
+        raise ValueError(f"{name} names nothing of a catalogue, give one as 2026-04-01..2026-04-30/BTC")
+    coins, found = ",".join(asked.coins), []
+    for day in range(asked.begin_ns // DAY_NS * DAY_NS, asked.end_ns, DAY_NS):
+        begin, end = max(day, asked.begin_ns), min(day + DAY_NS, asked.end_ns)
+        date, hours = date_of(day), ((begin - day) // HOUR_NS, (end - day) // HOUR_NS)
+        whole = hours == (0, 24)
+        found.append(f"{date}/{coins}" if whole else f"{date}T{hours[0]:02d}..{date}T{hours[1] - 1:02d}/{coins}")
+    return tuple(found)
 
 
 def _stretch(date: str, hour: str | None) -> tuple[int, int]:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from hlhft.data.catalogue.layout import DAY_NS, day_ns
-from hlhft.data.catalogue.names import HOUR_NS, wanted
+from hlhft.data.catalogue.names import HOUR_NS, days, wanted
 
 APRIL = day_ns("2026-04-01")
 
@@ -45,3 +45,25 @@ def test_other_names_are_none(name: str) -> None:
 def test_what_cannot_be_meant_is_said(name: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         wanted(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("2026-04-01/BTC,ETH", ["2026-04-01/BTC,ETH"]),
+        ("2026-02-27..2026-03-01/BTC", ["2026-02-27/BTC", "2026-02-28/BTC", "2026-03-01/BTC"]),
+        ("2026-04-01T23..2026-04-02/BTC", ["2026-04-01T23..2026-04-01T23/BTC", "2026-04-02/BTC"]),
+        ("2026-04-01T07/BTC", ["2026-04-01T07..2026-04-01T07/BTC"]),
+    ],
+)
+def test_a_name_is_its_days_which_are_names_themselves(name: str, found: list[str]) -> None:
+    assert list(days(name)) == found
+    asked, parts = wanted(name), [wanted(day) for day in found]
+    assert asked is not None and all(part is not None and part.coins == asked.coins for part in parts)
+    bounds = [time for part in parts if part is not None for time in part[1:]]
+    assert (bounds[0], bounds[-1]) == asked[1:] and bounds[1:-1:2] == bounds[2::2], "nothing is left out in between"
+
+
+def test_what_is_no_name_has_no_days() -> None:
+    with pytest.raises(ValueError, match="names nothing of a catalogue"):
+        days("BTC")
