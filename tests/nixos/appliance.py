@@ -1,7 +1,13 @@
 """The whole appliance trades, is watched over WireGuard, and stops with nothing left at the exchange."""
 
 from tests.nixos.machine import Machine
-from tests.nixos.trading import check_no_order_is_left, status_of_engine, wait_for_orders, wait_for_quoting
+from tests.nixos.trading import (
+    check_no_order_is_left,
+    status_of_engine,
+    wait_for_fills,
+    wait_for_orders,
+    wait_for_quoting,
+)
 
 REFUSED_S = 3
 UNITS = ("hlhft-exchange", "hlhft-watchdog", "hlhft-engine", "hlhft-exporter", "prometheus")
@@ -16,15 +22,14 @@ def check_trading(trader: Machine, *, ports: dict[str, int], account: str) -> No
     status = status_of_engine(trader)
     assert status["account"].lower() == account.lower()
     assert status["halt"] == ""
-    # Fills come when others trade, which takes a while.
-    trader.wait_until_succeeds("journalctl --unit hlhft-engine.service --quiet | grep -q .", timeout=60)
+    wait_for_fills(trader, ports["PAPER_EXCHANGE"], account)
 
 
 def check_watched(machine: Machine, place: str) -> None:
     """Prometheus at `place` has scraped numbers of a running engine that quotes."""
     for wanted in ('up{job="hlhft"} == 1', 'hlhft_process_up{process="engine"} == 1', "hlhft_quotes > 0"):
         asked = f"curl -sf --max-time 10 --get --data-urlencode 'query={wanted}' http://{place}/api/v1/query"
-        machine.wait_until_succeeds(f"{asked} | grep -qF '\"value\"'", timeout=120)
+        machine.wait_until_succeeds(f"{asked} | grep -F '\"value\"' > /dev/null", timeout=120)
 
 
 def check_refused(operator: Machine, *, ports: dict[str, int], uplink: str) -> None:

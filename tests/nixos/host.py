@@ -51,8 +51,10 @@ def check_parameters(machine: Machine, cpus: dict, parameters: list[str]) -> Non
     for path in ("/proc/irq/default_smp_affinity", "/sys/devices/virtual/workqueue/cpumask"):
         assert int(machine.succeed(f"cat {path}").replace(",", ""), 16) == housekeeping, path
     said = machine.succeed("dmesg")
-    refused = re.findall(r"(?:[Mm]alformed|Housekeeping:|Unknown kernel command line).*", said)
+    refused = re.findall(r"(?:[Mm]alformed|Housekeeping:).*", said)
     assert refused == [], f"the kernel took these otherwise than they were meant: {refused}"
+    unknown = " ".join(re.findall(r"Unknown kernel command line parameters (.*)", said))
+    assert [one for one in parameters if one in unknown] == []
     offloaded = re.search(r"Offload RCU callbacks from CPUs: (\S+)\.", said)
     assert offloaded is not None, "no CPU hands the callbacks of RCU to others"
     assert cpus_of(offloaded[1]) == cpus_of(cpus["exclusive"]) | cpus_of(cpus["quiet"])

@@ -15,7 +15,8 @@ def check_one(machine: Machine, unit: str, name: str, folder: str) -> None:
             machine.succeed(f"runuser -u {stranger} -- cat /etc/hlhft/settings.toml > /dev/null")
             machine.fail(f"runuser -u {stranger} -- cat {path}")
     for command in (f"journalctl --unit {unit}.service", f"systemctl show {unit}.service", "ps -e -o args", "env"):
-        machine.fail(f"{command} | grep -qF -f {folder}/{name}")
+        # Without -q, which would end the command before it: its failure would look like nothing found.
+        machine.fail(f"{command} | grep -F -f {folder}/{name} > /dev/null")
     machine.fail(f"grep -rqF -f {folder}/{name} /etc/hlhft /run/hlhft-metrics")
 
 

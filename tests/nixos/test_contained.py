@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +27,7 @@ from tests.nixos import appliance, host_loss, kills, secrets
 pytestmark = pytest.mark.systemd
 
 NAMESPACE = "hlhft-test"
+COMPILING = ("hlhft-exchange", "hlhft-engine")
 LEFT_OUT = {
     "appliance": "what is reached over WireGuard and refused otherwise, which test_emulated.py has but for Grafana",
     "switch": "all of it, as NixOS's own program switches; what units see of it is in tests/nix/test_rehearsal.py",
@@ -53,9 +55,15 @@ def network() -> Iterator[Path]:
         subprocess.run(["ip", "netns", "delete", NAMESPACE], check=True)
 
 
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for what units compile, which takes a minute and is the same for all hosts."""
+    return tmp_path_factory.mktemp("compiled")
+
+
 @contextlib.contextmanager
-def booted(folder: Path, test: str, network: Path | None = None) -> Iterator[dict[str, Machine]]:
-    """The machines of a test, each a container, by their names."""
+def booted(folder: Path, compiled: Path, test: str, network: Path | None = None) -> Iterator[dict[str, Machine]]:
+    """The machines of a test, each a container, by their names. `compiled` keeps what units compile for the next."""
     require_machines()
     with contextlib.ExitStack() as open_until:
         machines = {}
@@ -66,17 +74,25 @@ def booted(folder: Path, test: str, network: Path | None = None) -> Iterator[dic
             install_project(root)
             lay(root, manifest, without=("grafana.service", "alertmanager.service"))
             (root / "etc/hosts").write_text("127.0.0.1 localhost venue trader watchtower\n")
+            for unit in COMPILING:
+                if (compiled / unit).is_dir():
+                    shutil.copytree(compiled / unit, root / "var/cache" / unit)
             machines[name] = open_until.enter_context(Machine(name, root, network=network))
         for machine in machines.values():
             machine.start()
         if test in LEFT_OUT:
             print(f"NOT RUN HERE of {test}: {LEFT_OUT[test]}")
         yield machines
+        for machine in machines.values():
+            for unit in COMPILING:
+                made = machine.root / "var/cache" / unit
+                if made.is_dir() and not (compiled / unit).exists():
+                    shutil.copytree(made, compiled / unit)
 
 
-def test_the_appliance_trades_and_its_secrets_are_its_units_alone(tmp_path: Path) -> None:
+def test_the_appliance_trades_and_its_secrets_are_its_units_alone(tmp_path: Path, compiled: Path) -> None:
     facts, told = facts_of("appliance"), facts_of("secrets")
-    with booted(tmp_path, "appliance") as machines:
+    with booted(tmp_path, compiled, "appliance") as machines:
         machine = machines["trader"]
         machine.succeed("useradd --create-home somebody")
         appliance.check_trading(machine, ports=facts["ports"], account=facts["account"])
@@ -84,7 +100,7 @@ def test_the_appliance_trades_and_its_secrets_are_its_units_alone(tmp_path: Path
         kills.check(machine, **facts_of("kills"))
 
 
-def test_the_watchtower_cancels_for_a_host_that_is_lost(tmp_path: Path, network: Path) -> None:
-    with booted(tmp_path, "host-loss", network) as machines:
+def test_the_watchtower_cancels_for_a_host_that_is_lost(tmp_path: Path, compiled: Path, network: Path) -> None:
+    with booted(tmp_path, compiled, "host-loss", network) as machines:
         facts = facts_of("host-loss")
         host_loss.check(machines["venue"], machines["trader"], machines["watchtower"], **facts)
