@@ -3,6 +3,8 @@
 
 PYTHON ?= python3
 ARGUMENTS ?=
+# Scripts of tests on booted machines, which run where no type checker does.
+SCRIPTS := $(wildcard tests/nixos/*.py tests/nixos/emulated/*.py)
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
@@ -24,7 +26,7 @@ READY := .venv/.ready-$(INSTALLED)
 READY_ALPHA := .venv/.alpha-$(INSTALLED)
 endif
 
-.PHONY: help install install-alpha demo demo-backtest exchange test test-alpha test-browser test-simulation test-nix end-to-end coverage bench bench-short bench-flow bench-alpha day soak soak-markets fuzz simulate mutations lint types format docs clean
+.PHONY: help install install-alpha demo demo-backtest exchange test test-alpha test-browser test-simulation test-nix test-systemd test-vm end-to-end coverage bench bench-short bench-flow bench-alpha day soak soak-markets fuzz simulate mutations lint types format docs clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -43,7 +45,7 @@ install: $(READY) ## Install the packages into .venv (every other target does it
 	@.venv/bin/python -c 'import pip' 2>/dev/null || '$(PYTHON)' -m venv --clear .venv
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input -c constraints.txt setuptools \
 	  && .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input --no-build-isolation \
-	    -c constraints.txt -e '.[research,scale,dashboards,dev]' \
+	    -c constraints.txt -e '.[research,scale,dashboards,deploy,sops,dev]' \
 	  || { echo "hlhft: the packages could not be installed, for the reason above; the first time needs the network, so run the same command again once it is there" >&2; exit 1; }
 	@touch $@
 
@@ -52,7 +54,7 @@ install-alpha: $(READY_ALPHA) ## Install what trains and serves models too (two 
 .venv/.alpha-%: $(READY)
 	@echo "Installing the packages for models into .venv; this takes some minutes, and only the first time."
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input --no-build-isolation \
-	    -c constraints.txt -e '.[research,scale,dashboards,dev,alpha]' \
+	    -c constraints.txt -e '.[research,scale,dashboards,deploy,sops,dev,alpha]' \
 	  || { echo "hlhft: the packages for models could not be installed, for the reason above; the first time needs the network, so run the same command again once it is there" >&2; exit 1; }
 	@touch $@
 
@@ -66,10 +68,16 @@ exchange: $(READY) ## Serve an exchange on this machine (ARGUMENTS='--coins BTC 
 	@$(RUN) -m hlhft exchange $(ARGUMENTS)
 
 test: $(READY) ## Run the tests (ARGUMENTS='-k book' passes options on)
-	@$(RUN) -m pytest --numprocesses=2 --dist=loadfile -m 'not processes and not alpha and not browser and not simulation and not nix' $(ARGUMENTS)
+	@$(RUN) -m pytest --numprocesses=2 --dist=loadfile -m 'not processes and not alpha and not browser and not simulation and not nix and not systemd and not vm' $(ARGUMENTS)
 
 test-nix: $(READY) ## Evaluate the NixOS modules and what they must refuse (HLHFT_NIX_CHECK names the evaluator)
 	@$(RUN) -m pytest -m nix tests/nix $(ARGUMENTS)
+
+test-systemd: $(READY) ## Boot the evaluated units under systemd and trade on them (root, mmdebstrap, systemd-container, HLHFT_NIX_CHECK)
+	@$(RUN) -m pytest -m systemd tests/nix $(ARGUMENTS)
+
+test-vm: $(READY) ## Boot a Debian kernel under emulation with the evaluated host (root, qemu-system-x86, mmdebstrap, HLHFT_NIX_CHECK)
+	@$(RUN) -m pytest -m vm tests/nixos $(ARGUMENTS)
 
 test-alpha: $(READY_ALPHA) ## Run the tests of models and policies: training, truth test, inference
 	@$(RUN) -m pytest --numprocesses=2 --dist=loadfile -m alpha $(ARGUMENTS)
@@ -122,6 +130,7 @@ lint: $(READY) ## Check style and formatting
 
 types: $(READY) ## Check the types
 	@$(RUN) -m mypy
+	@$(RUN) -m mypy --explicit-package-bases $(SCRIPTS)
 
 format: $(READY) ## Format the code and mend what can be mended by itself
 	@$(BIN)ruff check --fix .

@@ -38,6 +38,7 @@
         "alertmanager"
         "alpha"
         "backup"
+        "deployment"
         "engine"
         "exchange"
         "exporter"
@@ -56,6 +57,7 @@
         "watchdog"
         "watchtower"
         "wireguard"
+        "worker"
       ];
       # A module with this flake's packages, which is no overlay: a test's nodes share one package set.
       packaged = module: {
@@ -65,14 +67,21 @@
           researchPackage = lib.mkDefault self.packages.${system}.hlhft-research;
         };
       };
+      # Each folder of nixos/hosts is a host; its secrets are those of its name.
       host =
-        path:
+        name:
+        let
+          encrypted = ./secrets/${name}.json;
+        in
         lib.nixosSystem {
           modules = [
             sops-nix.nixosModules.sops
             disko.nixosModules.disko
             self.nixosModules.default
-            path
+            ./nixos/hosts/${name}
+            {
+              services.hlhft.secrets.sopsFile = lib.mkIf (builtins.pathExists encrypted) (lib.mkDefault encrypted);
+            }
           ];
         };
     in
@@ -81,12 +90,13 @@
 
       packages.${system} = {
         default = pkgs.hlhft;
-        inherit (pkgs) hlhft hlhft-research;
+        inherit (pkgs) hlhft hlhft-deploy hlhft-research;
         inherit (pkgs.python3Packages) hyperliquid-python-sdk;
       };
 
       apps.${system} = {
         default = app pkgs.hlhft "hlhft" "The command line";
+        deploy = app pkgs.hlhft-deploy "hlhft-deploy" "Make a server's keys, install it, change it, take a change back";
         demo = app pkgs.hlhft "hlhft-demo" "Rehearse live trading on this machine, and report what it made";
         backtest = app pkgs.hlhft "hlhft-backtest" "Backtest the bundled recording, or what the arguments name";
         mine = app pkgs.hlhft "hlhft-mine" "Fetch the venue's archives into the catalogue, after asking";
@@ -104,10 +114,7 @@
         name: packaged ./nixos/profiles/${name}.nix
       );
 
-      nixosConfigurations = {
-        example = host ./nixos/hosts/example;
-        watchtower = host ./nixos/hosts/watchtower;
-      };
+      nixosConfigurations = lib.genAttrs (lib.attrNames (builtins.readDir ./nixos/hosts)) host;
 
       checks.${system} = {
         inherit (pkgs) hlhft hlhft-research;
@@ -116,8 +123,8 @@
           inherit lib pkgs;
           bases = import ./tests/nix/bases.nix { inherit self lib; };
         };
-        package = pkgs.testers.runNixOSTest (import ./tests/nixos/package.nix { module = self.nixosModules.default; });
-      };
+      }
+      // import ./tests/nixos { inherit self lib pkgs; };
 
       formatter.${system} = pkgs.nixfmt;
     };

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import functools
 import hashlib
 import importlib
 import inspect
@@ -186,14 +187,20 @@ def load(name_or_path: str) -> Strategy:
     of the wrong kind.
     """
     if name_or_path in BUILT_IN:
-        module = importlib.import_module(f"hlhft.core.strategies.{name_or_path}")
-        return _declared(module, f"built-in {name_or_path}", name_or_path.encode(), is_user_file=False)
+        return _built_in(name_or_path)
     path = Path(name_or_path)
     if path.suffix != ".py":
         near = difflib.get_close_matches(name_or_path, BUILT_IN, 1)
         hint = f", did you mean {near[0]!r}?" if near else ""
         raise StrategyError(f"no strategy {name_or_path!r}{hint}; give one of {', '.join(BUILT_IN)} or a Python file")
     return _from_file(path)
+
+
+@functools.cache
+def _built_in(name: str) -> Strategy:
+    """One a process: its machine code is looked up once, however often a replay or a simulation asks for it."""
+    module = importlib.import_module(f"hlhft.core.strategies.{name}")
+    return _declared(module, f"built-in {name}", name.encode(), is_user_file=False)
 
 
 def _from_file(path: Path) -> Strategy:

@@ -18,11 +18,13 @@
     ./alpha.nix
     ./recorder.nix
     ./miner.nix
+    ./worker.nix
     ./exporter.nix
     ./prometheus.nix
     ./alertmanager.nix
     ./grafana.nix
     ./node.nix
     ./backup.nix
+    ./deployment.nix
   ];
 }

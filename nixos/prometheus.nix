@@ -1,8 +1,10 @@
 # Prometheus, on the WireGuard address alone. Its configuration and rules are the text that `hlhft alerts` writes, as it
-# lies in files/prometheus: what is checked there is what runs here.
+# lies in files/prometheus: what is checked there is what runs here. A host with limits of its own gets rules of its own,
+# written and checked by the same programs when it is built.
 {
   config,
   lib,
+  options,
   pkgs,
   ...
 }:
@@ -27,6 +29,27 @@ let
           };
         }
       );
+
+  # The settings that the rules read; a test holds the list complete.
+  limits = [
+    "engine.clock_offset_ms_max"
+    "engine.reconcile_ms"
+    "journal.segment_mib"
+    "journal.sync_ms"
+    "risk.rejection_window_ms"
+    "risk.rejections_max"
+    "risk.tick_to_trade_ms_max"
+    "risk.unknown_age_ms_max"
+  ];
+  at = place: lib.getAttrFromPath (lib.splitString "." place);
+  isDefault = place: at place cfg.settings == (at place options.services.hlhft.settings).default;
+  hasOwnLimits = !(lib.all isDefault limits);
+  ownRules = pkgs.runCommand "hlhft-alerts" {
+    nativeBuildInputs = [
+      cfg.package
+      (pkgs.prometheus.cli or pkgs.prometheus)
+    ];
+  } "bash ${./files/alerts.sh} ${cfg.settingsFile} $out";
 in
 {
   imports = [
@@ -85,7 +108,11 @@ in
 
     environment.etc = {
       "hlhft/prometheus/prometheus.json".text = configuration;
-      "hlhft/prometheus/hlhft.rules.json".text = builtins.readFile ./files/prometheus/hlhft.rules.json;
+      "hlhft/prometheus/hlhft.rules.json" =
+        if hasOwnLimits then
+          { source = "${ownRules}/hlhft.rules.json"; }
+        else
+          { text = builtins.readFile ./files/prometheus/hlhft.rules.json; };
     };
 
     systemd.services.prometheus = {
@@ -94,7 +121,7 @@ in
       after = [ "network.target" ];
       restartTriggers = [
         configuration
-        (builtins.readFile ./files/prometheus/hlhft.rules.json)
+        (if hasOwnLimits then ownRules else builtins.readFile ./files/prometheus/hlhft.rules.json)
       ];
       serviceConfig = hardening.of [ hardening.relaxations.loopback ] // {
         ExecStart = lib.concatStringsSep " " [

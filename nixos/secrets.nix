@@ -33,6 +33,14 @@ in
       description = "Names of secrets that root itself reads where they are, as WireGuard's key.";
     };
 
+    needed = lib.mkOption {
+      type = lib.types.listOf lib.types.str;
+      readOnly = true;
+      default = needed;
+      defaultText = lib.literalExpression "what host and units name";
+      description = "Names of all secrets of this host.";
+    };
+
     units = lib.mkOption {
       type = lib.types.attrsOf (lib.types.listOf lib.types.str);
       default = { };
@@ -61,6 +69,12 @@ in
         }
       ];
 
+      # However the files came there, nobody else looks at them.
+      systemd.tmpfiles.rules = lib.optionals (needed != [ ] && cfg.folder != "/run/secrets") [
+        "z ${cfg.folder} 0700 root root -"
+        "z ${cfg.folder}/* 0400 root root -"
+      ];
+
       systemd.services = lib.mapAttrs (_: names: {
         serviceConfig.LoadCredential = map (name: "${name}:${cfg.folder}/${name}") names;
       }) cfg.units;
@@ -68,7 +82,12 @@ in
     (lib.optionalAttrs hasSops {
       sops = lib.mkIf (cfg.sopsFile != null) {
         defaultSopsFile = cfg.sopsFile;
-        age.sshKeyPaths = [ "/etc/ssh/ssh_host_ed25519_key" ];
+        defaultSopsFormat = if lib.hasSuffix ".json" (toString cfg.sopsFile) then "json" else "yaml";
+        # A key of its own, which is there before the first boot, and not the host's SSH key: each can be renewed alone, and
+        # sops itself reads it, as an operator and the tests do, without another program to convert it.
+        age.keyFile = "/var/lib/sops-nix/key.txt";
+        age.sshKeyPaths = [ ];
+        gnupg.sshKeyPaths = [ ];
         secrets = lib.genAttrs needed (_: { });
       };
     })

@@ -11,6 +11,22 @@ final: prev: {
   ];
 
   hlhft = final.callPackage ./hlhft { };
+  # What an operator's machine has: no models, and the programs that a deployment calls.
+  hlhft-deploy = final.callPackage ./hlhft {
+    pname = "hlhft-deploy";
+    extras = [
+      "research"
+      "deploy"
+    ];
+    tools = [
+      final.age
+      final.git
+      final.nix
+      final.nixos-anywhere
+      final.openssh
+      final.sops
+    ];
+  };
   hlhft-research = final.callPackage ./hlhft {
     pname = "hlhft-research";
     extras = [

@@ -14,6 +14,7 @@
   gnupg,
   sops,
   age,
+  openssh,
   wireguard-tools,
 }:
 let
@@ -41,6 +42,7 @@ mkShell {
     gnupg
     sops
     age
+    openssh
     wireguard-tools
   ];
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatch
@@ -56,9 +57,23 @@ PACKAGE_RULES: list[Rule] = [
     tidy.lower_case_globals,
     tidy.containers_read_when_compiled,
 ]
+# The key that reads the examples, keys of peers in tests, and the public keys of hosts.
+WORTHLESS = frozenset(
+    [
+        *(ROOT / "tests" / "deploy" / "worthless-age-key.txt").read_text().splitlines()[-1:],
+        *re.findall(r'"([^"]{44})"', (ROOT / "tests" / "nixos" / "wireguard.nix").read_text()),
+    ]
+)
+PUBLIC = frozenset(
+    key
+    for path in (ROOT / "nixos" / "hosts").glob("*/keys.json")
+    for key in re.findall(r'"([^"]{44})"', path.read_text())
+)
+SECRETS = tidy.secrets(WORTHLESS, PUBLIC)
 TEXT_RULES: list[Rule] = [
     tidy.unfinished,
-    tidy.secrets,
+    SECRETS,
+    tidy.encrypted,
     tidy.package_sources,
     tidy.machine_paths(ROOT, Path.home()),
 ]
@@ -133,8 +148,11 @@ REFUSED: list[tuple[Rule, str]] = [
     (tidy.untyped_functions, "def f(x: int): ...\n"),
     (tidy.untyped_functions, "class C:\n    def f(self, *, x) -> None: ...\n"),
     (tidy.unfinished, "# TODO: later\n"),
-    (tidy.secrets, "private_key = '0x" + "ab" * 32 + "'\n"),
-    (tidy.secrets, "-----BEGIN EC PRIVATE KEY-----\n"),
+    (SECRETS, "private_key = '0x" + "ab" * 32 + "'\n"),
+    (SECRETS, "-----BEGIN EC PRIVATE KEY-----\n"),
+    (SECRETS, "AGE-SECRET-" + "KEY-1" + "QPZRY9X8GF" * 5 + "\n"),
+    (SECRETS, "wallet: 0x" + "0123456789abcdef" * 4 + "\n"),
+    (SECRETS, "PrivateKey = " + "aB3dE5gH7jK9" * 3 + "mN1pQ3A=\n"),
     (tidy.package_sources, "pip install --index-url x\n"),
     (tidy.machine_paths(Path("/a/b"), Path("/home/c")), "open('/a/other')\n"),
     (tidy.machine_paths(Path("/a/b"), Path("/home/c")), "open('/home/c/x')\n"),
@@ -155,7 +173,24 @@ ACCEPTED: list[tuple[Rule, str]] = [
     (tidy.containers_read_when_compiled, "TABLE = {1: 2}\n\ndef f(): return TABLE[1]\n"),
     (tidy.untyped_functions, "@compiled\ndef f(x): ...\n\n\nclass C:\n    def f(self, x: int) -> int: ...\n"),
     (tidy.machine_paths(Path("/tmp/b"), Path("/")), "open('/tmp/x')\n"),
+    (SECRETS, "hash: sha256-" + "aB3dE5gH7jK9" * 3 + "mN1pQ3A=\n"),
+    (SECRETS, "cloid: 0x" + "0123456789abcdef" * 2 + "\n"),
+    (SECRETS, "placeholder: 0x" + "01" * 32 + "\n"),
 ]
+
+
+@pytest.mark.parametrize(
+    ("text", "faults"),
+    [
+        ('{"a": "ENC[x]", "sops": {"age": [{"recipient": "age1x"}]}}', 0),
+        ('{"a": "clear", "sops": {"age": [{"recipient": "age1x"}]}}', 1),
+        ('{"a": "ENC[x]", "sops": {"age": []}}', 1),
+        ('{"a": "clear"}', 2),
+    ],
+)
+def test_what_is_to_be_encrypted_is(text: str, faults: int) -> None:
+    assert len(list(tidy.encrypted(Source("secrets/trader.json", text)))) == faults
+    assert not list(tidy.encrypted(Source("docs/trader.json", text)))
 
 
 @pytest.mark.parametrize(("rule", "text"), ACCEPTED)

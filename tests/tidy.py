@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import fnmatch
+import json
 import re
 import tempfile
 from collections.abc import Callable, Iterator
@@ -31,11 +32,11 @@ class Source:
     def tree(self) -> ast.Module:
         return ast.parse(self.text, filename=self.path)
 
-    @property
+    @cached_property
     def functions(self) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
         return [node for node in ast.walk(self.tree) if isinstance(node, FUNCTIONS)]
 
-    @property
+    @cached_property
     def is_compiled(self) -> bool:
         """Whether it decorates a function for compilation."""
         return any(_decorators(function) & COMPILERS for function in self.functions)
@@ -184,6 +185,15 @@ SECRETS = re.compile(
         ]
     )
 )
+# Numbers as long as a private key that are none: the order of a curve, vectors, seeds of simulations.
+NUMBERS = frozenset(
+    {"hlhft/hyperliquid/signing.py", "tests/hyperliquid/test_signing.py", "docs/simulation-mutations.json"}
+)
+WALLET_KEY = re.compile(r"(?<![0-9a-zA-Z])0x[0-9a-fA-F]{64}(?![0-9a-fA-F])")
+# X25519 in base64, whose last digit before the sign has two bits of zero; a hash of Nix says what it is.
+CURVE_KEY = re.compile(r"(?<![A-Za-z0-9+/-])[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=(?![A-Za-z0-9+/=])")
+ENCRYPTED = re.compile(r"ENC\[[^\]\n]*\]")  # a value as sops writes it
+DISTINCT_MIN = 9  # characters of what is random; fewer are somebody's placeholder
 PACKAGE_SOURCES = re.compile("--(?:extra-)?index" + "-url|--find" + "-links|--trusted" + "-host")
 
 
@@ -191,8 +201,35 @@ def unfinished(source: Source) -> Iterator[Fault]:
     yield from _matches(source, UNFINISHED, "unfinished: do it or leave it out")
 
 
-def secrets(source: Source) -> Iterator[Fault]:
-    yield from _matches(source, SECRETS, "looks like a secret in clear")
+def secrets(worthless: frozenset[str], public: frozenset[str]) -> Callable[[Source], Iterator[Fault]]:
+    """`worthless` are private keys that everybody may have, `public` keys that everybody may know."""
+
+    def secrets(source: Source) -> Iterator[Fault]:
+        for number, line in enumerate(ENCRYPTED.sub("", source.text).splitlines(), start=1):
+            found = [match[0] for match in SECRETS.finditer(line)]
+            found += [match[0] for match in CURVE_KEY.finditer(line) if _is_random(match[0])]
+            if source.path not in NUMBERS:
+                found += [match[0] for match in WALLET_KEY.finditer(line) if _is_random(match[0])]
+            if set(found) - worthless - public:
+                yield number, "looks like a secret in clear"
+
+    return secrets
+
+
+def _is_random(text: str) -> bool:
+    return len(set(text.lower())) >= DISTINCT_MIN
+
+
+def encrypted(source: Source) -> Iterator[Fault]:
+    """What stands in secrets/ as JSON is encrypted, all of it."""
+    if not (source.path.startswith("secrets/") and source.path.endswith(".json")):
+        return
+    content = json.loads(source.text)
+    for name, value in content.items():
+        if name != "sops" and not str(value).startswith("ENC["):
+            yield 1, f"{name} stands there in clear"
+    if not content.get("sops", {}).get("age"):
+        yield 1, "nobody could read it: this is not what sops wrote"
 
 
 def package_sources(source: Source) -> Iterator[Fault]:

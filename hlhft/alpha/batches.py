@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hlhft.alpha.dataset import CHUNK_ROWS, Dataset
+from hlhft.alpha.ranks import ALONE, Ranks
 from hlhft.alpha.training_options import TrainingError
 
 Int64 = NDArray[np.int64]
@@ -40,28 +41,43 @@ class Batches:
         scales: NDArray[np.float32],
         order: tuple[int, int] | None = None,
         samples_max: int = 0,
+        ranks: Ranks = ALONE,
     ) -> None:
         """`ends` int64[n] rows that end windows; `columns` int64[H] of the labels; `scales` float32[H] for weights.
 
-        `order` is (seed, epoch) of a shuffle, None: as they are. `samples_max` of them at most, 0: all.
+        `order` is (seed, epoch) of a shuffle, None: as they are. `samples_max` of them at most, 0: all. Among several
+        `ranks` a batch has `size` samples of each, and these are the share of this one.
         """
         self._dataset, self._length, self._size = dataset, length, size
-        self._columns, self._scales = columns, scales
+        self._columns, self._scales, self._ranks = columns, scales, ranks
         taken = ends if order is None else np.random.default_rng(order).permutation(ends)
         self._ends = taken[:samples_max] if samples_max else taken
 
     def __len__(self) -> int:
-        return (len(self._ends) + self._size - 1) // self._size
+        whole = self._size * self._ranks.count
+        return (len(self._ends) + whole - 1) // whole
 
     def __iter__(self) -> Iterator[Batch]:
-        for first in range(0, len(self._ends), self._size):
-            ends = self._ends[first : first + self._size]
+        whole = self._size * self._ranks.count
+        for first in range(0, len(self._ends), whole):
+            ends, factors = share_of(self._ends[first : first + whole], self._ranks)
             places = ends[:, None], self._columns[None, :]
             yield Batch(
                 torch.from_numpy(self._dataset.windows(ends, self._length)),
                 torch.from_numpy(self._dataset.classes[places].astype(np.int64)),
-                torch.from_numpy(self._dataset.weights[places] * self._scales),
+                torch.from_numpy(self._dataset.weights[places] * self._scales * factors[:, None]),
             )
+
+
+def share_of(ends: Int64, ranks: Ranks) -> tuple[Int64, NDArray[np.float32]]:
+    """A rank's samples of a batch, and factors for their weights; the mean of all ranks' mean losses is the batch's.
+
+    Every rank has as many: where they do not come out even, some begin again at the front, with a factor of 0.
+    """
+    own = -(-len(ends) // ranks.count)
+    places = np.arange(own * ranks.rank, own * (ranks.rank + 1))
+    factor = np.float32(own * ranks.count / len(ends))
+    return ends[places % len(ends)], np.where(places < len(ends), factor, np.float32(0))
 
 
 class Summary(NamedTuple):

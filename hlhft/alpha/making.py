@@ -33,6 +33,7 @@ from hlhft.alpha.labels import LabelSpec
 from hlhft.alpha.models.calibrated import Calibrated
 from hlhft.alpha.models.config import preset
 from hlhft.alpha.prepare import prepare
+from hlhft.alpha.ranks import ALONE, Ranks, first_alone
 from hlhft.alpha.schema import FeatureSchema
 from hlhft.alpha.splits import DAY_NS, Split, split_once, walk_forward
 from hlhft.alpha.training import Task, logits_of, make_task
@@ -101,36 +102,34 @@ class SeedSubject:
         return p.numpy(), (p * self.network.moves).sum(dim=-1).numpy()
 
 
-def make_model(wish: Wish, bar: Bar, *, on_seed: Callable[[SeedFigures], None] | None = None) -> Card:
+def make_model(
+    wish: Wish, bar: Bar, *, on_seed: Callable[[SeedFigures], None] | None = None, ranks: Ranks = ALONE
+) -> Card | None:
     """Makes the model and returns its card; both are in `wish.folder`/model, the card with its evaluation last.
+
+    Among several `ranks`, which are joined, all call it alike; the first makes all of it, the others only train, and
+    None is what they return.
 
     Raises DeviceError for a GPU that is not there, DataError for too little data or one class only, TrainingError,
     ModelConfigError, CheckpointError, BundleError and TrialLogError as their modules say, and KeyboardInterrupt when
     interrupted: whole epochs are kept.
     """
     chosen_device(wish.training.device)  # refused here and not after an hour of preparing
-    with bar("Preparing the data") as progress:
-        dataset = prepare(
-            wish.data_dir,
-            schema=wish.schema,
-            labels=wish.labels,
-            profile=wish.profile,
-            cache=wish.cache,
-            coins=wish.coins or None,
-            fi2010_inputs=wish.fi2010_inputs,
-            progress=progress,
-        )
+    dataset = first_alone(ranks, lambda: _prepared(wish, bar))
     tasks = [task_of(dataset, split, wish) for split in splits_of(dataset, wish)]
     log = TrialLog(wish.trials)
-    trial = _trial(log, tasks, wish)
+    trial = _trial(log, tasks, wish) if ranks.is_first else 0
     folds: list[Fold] = []
     for task in reversed(tasks):
         what, run = ("Training", wish.folder) if not folds else _earlier(task.split, wish)
         with bar(f"{what} {wish.seeds} x {wish.training.epochs} epochs") as progress:
             trained = train(
-                task, wish.training, seeds=wish.seeds, folder=run, progress=progress, on_seed=on_seed, trial=trial
-            )
+                task, wish.training, seeds=wish.seeds, folder=run, progress=progress, on_seed=on_seed, trial=trial,
+                ranks=ranks,
+            )  # fmt: skip
         folds.insert(0, Fold(task, trained))
+    if not ranks.is_first:
+        return None
     folder = wish.folder / MODEL
     task, trained = folds[-1]
     days = tuple(map(_day_model, folds)) if wish.walk else ()
@@ -141,6 +140,20 @@ def make_model(wish: Wish, bar: Bar, *, on_seed: Callable[[SeedFigures], None] |
     card = card_of(dataset, bundle, trained.report, evaluation, days)
     add_files(folder, card_files(card))
     return card
+
+
+def _prepared(wish: Wish, bar: Bar) -> Dataset:
+    with bar("Preparing the data") as progress:
+        return prepare(
+            wish.data_dir,
+            schema=wish.schema,
+            labels=wish.labels,
+            profile=wish.profile,
+            cache=wish.cache,
+            coins=wish.coins or None,
+            fi2010_inputs=wish.fi2010_inputs,
+            progress=progress,
+        )
 
 
 def splits_of(dataset: Dataset, wish: Wish) -> list[Split]:

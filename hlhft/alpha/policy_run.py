@@ -139,27 +139,37 @@ def train_policy(task: Task, blocks: Blocks, schedule: Schedule, progress: Progr
 
     Raises PathError for paths too short for one decision and what replays raise.
     """
+    tuned = tuned_on(task, blocks, schedule, progress)
+    steered = tuned_task(task, tuned)
+    seeds = [seed_on(steered, blocks, schedule, seed, _named(progress, seed)) for seed in schedule.seeds]
+    return result_of(steered, blocks, schedule, tuned, seeds)
+
+
+def tuned_on(task: Task, blocks: Blocks, schedule: Schedule, progress: Progress | None = None) -> Tuned:
+    """The closed form tuned on a quarter of the paths to learn from. Raises PathError for paths too short."""
     ranges = {name: span for name, span in TUNED.items() if name in task.settings.strategy.parameters}
     shown = blocks.train[: max(len(blocks.train) // 4, 1)]
-    tuned = tune(task, shown, ranges, steps=schedule.steps, threads=schedule.threads, progress=progress)
-    steered = tuned_task(task, tuned)
-    seeds = [
-        train(steered, blocks.train, blocks.chosen, schedule, seed, progress=_named(progress, seed))
-        for seed in schedule.seeds
-    ]
-    found = [judge(steered, blocks.test, one.best.weights, threads=schedule.threads) for one in seeds]
-    best = max(range(len(seeds)), key=lambda number: seeds[number].best.gain)
-    return _result(steered, blocks, schedule, tuned, seeds, found, best)
+    return tune(task, shown, ranges, steps=schedule.steps, threads=schedule.threads, progress=progress)
+
+
+def seed_on(
+    steered: Task, blocks: Blocks, schedule: Schedule, seed: int, progress: Progress | None = None
+) -> tuple[Trained, Judged]:
+    """One seed on the tuned task, and its best on the paths to judge on. Raises as `train`."""
+    trained = train(steered, blocks.train, blocks.chosen, schedule, seed, progress=progress)
+    return trained, judge(steered, blocks.test, trained.best.weights, threads=schedule.threads)
 
 
 def _named(progress: Progress | None, seed: int) -> Progress | None:
     return None if progress is None else lambda what, done, total: progress(f"seed {seed}: {what}", done, total)
 
 
-def _result(
-    task: Task, blocks: Blocks, schedule: Schedule, tuned: Tuned, seeds: Sequence[Trained], found: Sequence[Judged],
-    best: int,
-) -> Result:  # fmt: skip
+def result_of(
+    task: Task, blocks: Blocks, schedule: Schedule, tuned: Tuned, pairs: Sequence[tuple[Trained, Judged]]
+) -> Result:
+    """What all seeds come to, in order of the schedule's; `task` is the tuned one."""
+    seeds, found = [trained for trained, _ in pairs], [one for _, one in pairs]
+    best = max(range(len(seeds)), key=lambda number: seeds[number].best.gain)
     chosen, trained = found[best], seeds[best]
     worst, base_worst = chosen.tail()
     gain = chosen.gain

@@ -43,8 +43,9 @@ from hlhft.alpha.dataset import CHUNK_ROWS, Dataset
 from hlhft.alpha.devices import chosen_device
 from hlhft.alpha.models.build import Network, build
 from hlhft.alpha.models.config import CLASSES, ModelConfig
+from hlhft.alpha.ranks import ALONE, Ranks, first_ones, gathered, mean_over
 from hlhft.alpha.splits import Split
-from hlhft.alpha.training_options import EPOCHS_MAX, TrainingError, TrainingOptions
+from hlhft.alpha.training_options import EPOCHS_MAX, SEEDS_MAX, TrainingError, TrainingOptions
 
 Progress = Callable[[int, int], None]
 
@@ -93,10 +94,12 @@ def make_task(dataset: Dataset, split: Split, config: ModelConfig) -> Task:
     return Task(dataset, split, config, columns.astype(np.int64), summarise(dataset, split.train.rows, columns))
 
 
-def run_key(task: Task, options: TrainingOptions) -> str:
-    """32 hexadecimal digits over data, split, network and options; how long and where it runs may change later."""
+def run_key(task: Task, options: TrainingOptions, ranks: Ranks = ALONE) -> str:
+    """32 hexadecimal digits over data, split, network, options and, where there are several ranks, how many; how long
+    and where it runs may change later."""
     rest = msgspec.structs.replace(options, epochs=1, patience=1, device="cpu", threads=0)
     content = [task.dataset.key, task.split.key, task.columns.tolist(), task.config, rest]
+    content += [ranks.count] if ranks.count > 1 else []  # each brings a batch of its own
     digest = hashlib.blake2b(msgspec.json.encode(content), digest_size=16)
     digest.update(task.split.train.rows.astype("<i8").tobytes())
     return digest.hexdigest()
@@ -109,23 +112,30 @@ def fit(
     seed: int,
     folder: Path | None = None,
     progress: Progress | None = None,
+    ranks: Ranks = ALONE,
 ) -> Fitted:
     """Trains one seed, going on from the state in `folder` where there is one of this very run.
 
-    `progress` is told (batches done, batches in all at most). Raises TrainingError when the loss is no number,
-    CheckpointError for a state of another run, KeyboardInterrupt when interrupted; whole epochs are kept then.
+    `progress` is told (batches done, batches in all at most). Among several `ranks`, which are joined, all call this
+    with the same arguments, each step is of a batch of all of them, and the first alone writes. Raises TrainingError
+    when the loss is no number and when ranks find other states, CheckpointError for a state of another run,
+    KeyboardInterrupt when interrupted; whole epochs are kept then.
     """
     device = chosen_device(options.device)
-    key = run_key(task, options)
+    key = run_key(task, options, ranks)
     network = prepared(task, seed)
-    module = _Module(network, task, options, seed=seed, key=key, folder=folder, progress=progress)
+    module = _Module(network, task, options, seed=seed, key=key, folder=folder, progress=progress, ranks=ranks)
     if folder is not None:
         found = load_state(folder, key=key, schema_hash=task.dataset.schema.hash, seed=seed)
         if found is not None:
             module.resume(*found)
+    if len(set(gathered(ranks, module.state.sha256))) > 1:
+        raise TrainingError(
+            f"{folder}: ranks find different states of this run there, give a folder that all hosts share, or a new one"
+        )
     if not module.is_done:
         with _threads(options.threads), _interrupts(), _quiet():
-            _trainer(module, options, device, folder).fit(module, module.batches())
+            _trainer(module, options, device, folder, ranks).fit(module, module.batches())
     network = build(task.config)
     network.load_state_dict(module.best)
     return Fitted(network.eval(), module.state)
@@ -204,10 +214,12 @@ class _Module(lightning.LightningModule):
         key: str,
         folder: Path | None,
         progress: Progress | None,
+        ranks: Ranks,
     ) -> None:
         super().__init__()
         self.network = network
         self._task, self._options, self._seed, self._folder, self._progress = task, options, seed, folder, progress
+        self._ranks = ranks
         self.register_buffer("_of_class", class_weights(task.summary.priors, options.class_weighting), persistent=False)
         self._average = {name: value.clone() for name, value in network.state_dict().items()}
         self.best: dict[str, Tensor] = {}
@@ -239,6 +251,7 @@ class _Module(lightning.LightningModule):
                 scales=self._task.summary.scales,
                 order=(self._seed, len(self.state.history)),
                 samples_max=self._options.epoch_samples,
+                ranks=self._ranks,
             )
 
     def batches(self) -> _Shuffled:
@@ -264,7 +277,7 @@ class _Module(lightning.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Draws and clock begin anew."""
-        torch.manual_seed(self._seed * EPOCHS_MAX + len(self.state.history))
+        torch.manual_seed((self._ranks.rank * SEEDS_MAX + self._seed) * EPOCHS_MAX + len(self.state.history))
         self._average = {name: value.to(self.device) for name, value in self._average.items()}
         self._losses.clear()
         self._began_s = time.perf_counter()
@@ -293,15 +306,16 @@ class _Module(lightning.LightningModule):
     def on_train_epoch_end(self) -> None:
         """Judges on the stop block, keeps the best, and writes the state."""
         taken_s = max(time.perf_counter() - self._began_s, 1e-9)
-        loss = float(torch.stack(self._losses).mean())
+        loss = mean_over(self._ranks, float(torch.stack(self._losses).mean()))
         judged = self._judged()
-        nll = self._stop_nll(judged)
+        # Computed by each, told by one: a last digit of difference would end training on some ranks and not on others.
+        nll = first_ones(self._ranks, self._stop_nll(judged))
         if not (np.isfinite(loss) and np.isfinite(nll)):
             raise TrainingError(
                 f"seed {self._seed}, epoch {len(self.state.history) + 1}: the loss is no number, give a lower "
                 "learning rate"
             )
-        samples = min(self._steps * self._options.batch, len(self._task.split.train.rows))
+        samples = min(self._steps * self._options.batch * self._ranks.count, len(self._task.split.train.rows))
         epoch = Epoch(train_loss=loss, stop_nll=nll, samples_per_s=samples / taken_s)
         self.state = msgspec.structs.replace(self.state, history=(*self.state.history, epoch))
         if self.state.best == len(self.state.history) - 1:
@@ -332,7 +346,7 @@ class _Module(lightning.LightningModule):
                 self.logger.experiment.add_scalar(name, value, len(self.state.history))
 
     def _save(self) -> None:
-        if self._folder is not None:
+        if self._folder is not None and self._ranks.is_first:
             numbers = prefixed("network", self.network.state_dict()) | prefixed("best", self.best)
             numbers |= prefixed("average", self._average)
             numbers |= prefixed("optimiser", optimiser_numbers(self.optimizers().optimizer))
@@ -352,13 +366,18 @@ class _Shuffled:
         return iter(next(self._epochs))
 
 
-def _trainer(module: _Module, options: TrainingOptions, device: str, folder: Path | None) -> lightning.Trainer:
+def _trainer(
+    module: _Module, options: TrainingOptions, device: str, folder: Path | None, ranks: Ranks
+) -> lightning.Trainer:
     from lightning.pytorch.loggers import TensorBoardLogger
 
     logger = False if folder is None else TensorBoardLogger(folder.parent, name="tensorboard", version=folder.name)
     return lightning.Trainer(
         accelerator="gpu" if device == "cuda" else "cpu",
-        devices=1,
+        devices=ranks.on_host,
+        num_nodes=ranks.hosts,
+        strategy="auto" if ranks.count == 1 else "ddp",
+        use_distributed_sampler=False,
         precision="bf16-mixed" if device == "cuda" else "32-true",
         max_epochs=options.epochs - len(module.state.history),
         gradient_clip_val=1.0,

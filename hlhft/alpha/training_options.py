@@ -6,6 +6,7 @@ import msgspec
 
 DEVICES = ("auto", "cpu", "cuda")
 EPOCHS_MAX = 10_000
+SEEDS_MAX = 100
 
 
 class TrainingError(Exception):

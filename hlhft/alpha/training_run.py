@@ -28,14 +28,14 @@ from hlhft.alpha.models.build import build
 from hlhft.alpha.models.calibrated import Calibrated
 from hlhft.alpha.models.config import ModelConfig, ModelConfigError
 from hlhft.alpha.predicting import PROBES
+from hlhft.alpha.ranks import ALONE, Ranks
 from hlhft.alpha.schema import FeatureSchema
 from hlhft.alpha.training import Fitted, Progress, Task, fit, logits_of, thinned
-from hlhft.alpha.training_options import TrainingError, TrainingOptions
+from hlhft.alpha.training_options import SEEDS_MAX, TrainingError, TrainingOptions
 from hlhft.alpha.training_report import CalibrationFigures, SeedFigures, TrainingReport
 from hlhft.compiled import code_key
 from hlhft.data.writing import write_file
 
-SEEDS_MAX = 100
 CALIBRATION_SAMPLES_MAX = 65_536  # evenly over the block
 RUN = "run.json"
 MODEL = "model"
@@ -73,21 +73,23 @@ def train(
     progress: Progress | None = None,
     on_seed: Callable[[SeedFigures], None] | None = None,
     trial: int = 0,
+    ranks: Ranks = ALONE,
 ) -> Trained:
     """Trains seeds 0 to `seeds` - 1, each kept in `folder` as it goes, and calibrates the best.
 
-    What an earlier call with the same task and options left in `folder` is gone on from. Raises as `fit`, and
+    What an earlier call with the same task and options left in `folder` is gone on from. Among several `ranks` all
+    call it alike, and the first alone writes. Raises as `fit`, and
     ValueError for a number of seeds that is none.
     """
     if not 1 <= seeds <= SEEDS_MAX:
         raise ValueError(f"{seeds} seeds are not 1 to {SEEDS_MAX}")
-    if folder is not None:
+    if folder is not None and ranks.is_first:
         _write_facts(folder, task, options, seeds, trial)
     fitted, figures = [], []
     for seed in range(seeds):
         own = None if folder is None else folder / f"seed-{seed}"
         told = None if progress is None else _within(progress, seed, seeds)
-        fitted.append(fit(task, options, seed=seed, folder=own, progress=told))
+        fitted.append(fit(task, options, seed=seed, folder=own, progress=told, ranks=ranks))
         figures.append(seed_figures(task, fitted[-1]))
         if on_seed is not None:
             on_seed(figures[-1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import sys
 import time
@@ -16,6 +17,7 @@ import click
 
 from hlhft.cli.errors import CommandError, ExitCode
 from hlhft.cli.progress import COMPILING
+from hlhft.exchange.known_account import SEED
 
 if TYPE_CHECKING:
     from hlhft.exchange.machine import Machine, Outcome
@@ -42,7 +44,9 @@ COMPILED_PARTS = ("chain.run_block", "synthetic.flow_legs")  # what takes longes
 )
 @click.option("--once", is_flag=True, help="End a recording instead of beginning it again.")
 @click.option("--venue", default=None, metavar="URL", help="Where --flow live listens.  [default: the venue's mainnet]")
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=1, show_default=True, help="Of all that is drawn.")
+@click.option(
+    "--seed", type=click.IntRange(0, 2**31 - 1), default=SEED, show_default=True, help="Of all that is drawn."
+)
 @click.option(
     "--speed", type=click.FloatRange(0.01, 1000.0), default=1.0, show_default=True, help="Exchange seconds a second."
 )
@@ -252,6 +256,9 @@ def _serve(
 
     from hlhft.exchange.flow.live import LiveFlow
     from hlhft.exchange.server import Server
+    from hlhft.live.notify import Notifier
+
+    notifier = Notifier(os.environ)
 
     async def run() -> bool:
         status = Status(machine, files)
@@ -271,9 +278,11 @@ def _serve(
             introduce(server, host)
             if ready_file is not None:
                 _write_ready(ready_file, server, host)
+            notifier.ready()
             with status_line() as show:
                 while not stopped.done():
                     show(status.line())
+                    notifier.alive(f"block {machine.height}")
                     await asyncio.wait(watched, timeout=STATUS_EVERY_S, return_when=asyncio.FIRST_COMPLETED)
                     if feed is not None and feed.done():
                         feed.result()
@@ -282,6 +291,7 @@ def _serve(
                             "the exchange broke and was stopped; kept is the state that it began with", ExitCode.FAILURE
                         )
         finally:
+            notifier.stopping()
             if feed is not None:
                 feed.cancel()
                 await asyncio.wait([feed])
@@ -301,7 +311,7 @@ def _serve(
 
 def introduce(server: Server, host: str) -> None:
     """Prints where to connect, as whom, and what is enforced."""
-    from hlhft.exchange.opening import test_key, test_signer
+    from hlhft.exchange.known_account import test_key, test_signer
 
     settings, url = server.machine.settings, base_url(server, host)
     click.echo(f"Exchange      {url}   (WebSocket {url.replace('http', 'ws', 1)}/ws)")
@@ -325,7 +335,7 @@ def _write_ready(path: Path, server: Server, host: str) -> None:
     """Writes what a program needs that started this one; the file is there with all of it, or not at all."""
     import json
 
-    from hlhft.exchange.opening import test_key, test_signer
+    from hlhft.exchange.known_account import test_key, test_signer
 
     settings = server.machine.settings
     told = {

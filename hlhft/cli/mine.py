@@ -16,10 +16,12 @@ import click
 from hlhft.cli.config import loaded_settings
 from hlhft.cli.errors import CommandError, ExitCode
 from hlhft.cli.progress import progress
+from hlhft.cli.spreading import spread, spreading
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
+    from hlhft.cli.spreading import Spread
     from hlhft.data.mining.keys import Listed
     from hlhft.data.mining.miner import Report
     from hlhft.data.mining.plan import Plan, Wish
@@ -87,12 +89,14 @@ class _Command(click.Command):
 )
 @click.option("--endpoint-url", metavar="URL", help="An S3 server other than AWS.")
 @click.option("--json", "as_json", is_flag=True, help="Print plan and outcome as one JSON object, and nothing else.")
+@spread("jobs")
 def command(*, plan_only: bool, yes: bool, as_json: bool, endpoint_url: str | None, **options: Any) -> None:
     """Fetch books, trades and contexts from Hyperliquid's archives in S3 into the catalogue.
 
     The archives' readers pay AWS for what they fetch: this says what it will cost and asks before it begins.
     Credentials come the usual ways of AWS. What is there already is not fetched again, so a mining that was
-    interrupted, however it was, goes on when it is run once more.
+    interrupted, however it was, goes on when it is run once more. With --on workers fetch and decode, each with its own
+    credentials, and the parts come into the catalogue here.
     """
     from hlhft.data.mining.saying import plan_lines, plan_plain, report_lines, report_plain
 
@@ -108,7 +112,11 @@ def command(*, plan_only: bool, yes: bool, as_json: bool, endpoint_url: str | No
         failures = 0
         if not plan_only:
             _ask(plan, yes=yes)
-            report = _mine(root, store, plan, markets, stop, options["jobs"], hidden=as_json)
+            with spreading({**options, "jobs": None}, models=False, hidden=as_json) as where:
+                if where is None:
+                    report = _mine(root, store, plan, markets, stop, options["jobs"], hidden=as_json)
+                else:
+                    report = _mine_on(where, root, plan, markets, endpoint_url)
             failures = len(report.failures)
             said["report"] = report_plain(report)
             if not as_json:
@@ -265,6 +273,15 @@ def _mine(
                 f"interrupted: {done} of {len(plan.tasks)} objects are in {root}, run it again to go on",
                 ExitCode.INTERRUPTED,
             ) from None
+
+
+def _mine_on(where: Spread, root: Path, plan: Plan, markets: dict[str, Market], endpoint_url: str | None) -> Report:
+    """Carries the plan out on a cluster. Raises MiningError, TasksFailed; CommandError when interrupted."""
+    from hlhft.data.mining.making import write_missing
+    from hlhft.scale.mining import mine_on
+
+    write_missing(root, plan, markets)
+    return mine_on(where, root, plan.tasks, markets, endpoint_url=endpoint_url)
 
 
 @contextmanager

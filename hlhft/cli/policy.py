@@ -10,11 +10,13 @@ import click
 from hlhft.cli.backtest import parameters
 from hlhft.cli.errors import CommandError, ExitCode
 from hlhft.cli.progress import progress, say_if_it_compiles
+from hlhft.cli.spreading import spread, spreading
 
 if TYPE_CHECKING:
     from hlhft.alpha.fleet import Task
     from hlhft.alpha.paths import Path as MarketPath
     from hlhft.alpha.policy import Policy
+    from hlhft.alpha.policy_run import Blocks, Result
     from hlhft.alpha.policy_training import Schedule
 
 SIMULATED = "simulated"
@@ -80,10 +82,12 @@ def command() -> None:
     help="Where the policy goes.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the card as JSON, and nothing else.")
+@spread()
 def train(*, paths: str, output: Path, as_json: bool, **options: Any) -> None:
     """Tune a closed form, learn to steer it from several seeds, and judge what was learned on other paths.
 
-    The folder holds the policy and its card. "No gain, weight 0" is a good result when it is true.
+    The folder holds the policy and its card. "No gain, weight 0" is a good result when it is true. With --on or --jobs
+    every seed is a task; the result is the same, and what was done is not done again.
     """
     from hlhft.alpha.policy import RECORD
     from hlhft.extra import need
@@ -102,8 +106,31 @@ def train(*, paths: str, output: Path, as_json: bool, **options: Any) -> None:
         blocks = policy_run.simulated_blocks(train_paths=options["train_paths"])
     else:
         blocks = policy_run.recorded_blocks(Path(paths), profile=options["feed_profile"])
+    with spreading(options, models=True, hidden=as_json) as where:
+        if where is None:
+            result = _trained(task, blocks, schedule, hidden=as_json)
+        else:
+            from hlhft.scale.learning import Learning, train_on
+
+            learning = Learning(
+                task, schedule, where.storage, paths=None if paths == SIMULATED else Path(paths),
+                train_paths=options["train_paths"], profile=options["feed_profile"],
+            )  # fmt: skip
+            result = train_on(where, learning, task, blocks, schedule)
+    record = policy_run.write_result(output, result)
+    if as_json:
+        click.echo(policy_card.to_json(result.card).decode(), nl=False)
+        return
+    click.echo(result.card.verdict)
+    click.echo(f"Policy {record.policy_id:016x}: {output / 'card.html'}")
+
+
+def _trained(task: Task, blocks: Blocks, schedule: Schedule, *, hidden: bool) -> Result:
+    """Trained in this process. Raises PathError and what replays raise."""
+    from hlhft.alpha import policy_run
+
     parts = 1 + len(schedule.seeds)
-    with progress(f"Training a policy, {schedule.steps:,} steps a seed", hidden=as_json) as update:
+    with progress(f"Training a policy, {schedule.steps:,} steps a seed", hidden=hidden) as update:
         done_parts = 0
 
         def report(what: str, done: int, total: int) -> None:
@@ -112,13 +139,7 @@ def train(*, paths: str, output: Path, as_json: bool, **options: Any) -> None:
                 update(round(1000 * (done_parts + done / total)), 1000 * parts)
             done_parts += int(done == total)
 
-        result = policy_run.train_policy(task, blocks, schedule, report)
-    record = policy_run.write_result(output, result)
-    if as_json:
-        click.echo(policy_card.to_json(result.card).decode(), nl=False)
-        return
-    click.echo(result.card.verdict)
-    click.echo(f"Policy {record.policy_id:016x}: {output / 'card.html'}")
+        return policy_run.train_policy(task, blocks, schedule, report)
 
 
 def _schedule(options: dict[str, Any]) -> Schedule:

@@ -14,6 +14,7 @@ from hlhft.cli.progress import progress
 if TYPE_CHECKING:
     from hlhft.simulation.faults import Fault
     from hlhft.simulation.run import Outcome
+    from hlhft.simulation.settings import RunSettings
 
 SEEDS_MAX = 1_000_000
 HOURS_MAX = 24.0 * 365
@@ -31,6 +32,10 @@ HOURS_MAX = 24.0 * 365
     help="Instead of the seed's own plan these, as a violation prints them; none: no fault at all.",
 )  # fmt: skip
 @click.option(
+    "--settings", "told_settings", metavar="LIST",
+    help="Instead of the settings that each seed draws these, as a violation prints them; default: none is drawn.",
+)  # fmt: skip
+@click.option(
     "--scenario", metavar="NAME",
     help="Instead of seeds play a bad day with a name; all: every one of them; list: print their names.",
 )  # fmt: skip
@@ -41,7 +46,7 @@ HOURS_MAX = 24.0 * 365
 @click.option("--no-shrink", is_flag=True, help="Print a violation with its whole plan.")
 @click.option("--json", "as_json", is_flag=True, help="Print what ran as one JSON object, and nothing else.")
 def command(
-    *, seeds: int, first: int, hours: float, told: str | None, scenario: str | None,
+    *, seeds: int, first: int, hours: float, told: str | None, told_settings: str | None, scenario: str | None,
     jobs: int | None, tally: Path | None, no_shrink: bool,
     as_json: bool,
 ) -> int:  # fmt: skip
@@ -61,6 +66,8 @@ def command(
     from hlhft.simulation import running
     from hlhft.simulation import tally as tallies
     from hlhft.simulation.faults import plan, read_plan
+    from hlhft.simulation.past import read_settings
+    from hlhft.simulation.settings import drawn
 
     span_ns = round(hours * tallies.HOUR_NS)
     numbers = range(first, first + seeds)
@@ -68,11 +75,12 @@ def command(
     is_interrupted = False
     began = datetime.now(UTC)
     given = None if told is None else read_plan(told)
+    settings = None if told_settings is None else read_settings(told_settings)
     with progress("Simulating", hidden=as_json) as show:
         ran = (
-            running.outcomes(numbers, span_ns, processes=min(jobs or cores(), seeds))
+            running.outcomes(numbers, span_ns, processes=min(jobs or cores(), seeds), settings=settings)
             if given is None
-            else (running.run_quietly(seed, span_ns, given) for seed in numbers)
+            else (running.run_quietly(seed, span_ns, given, settings=settings) for seed in numbers)
         )
         try:
             for outcome in ran:
@@ -103,8 +111,8 @@ def command(
     faults = plan(broken.seed, span_ns) if given is None else given
     if not no_shrink:
         click.echo(f"Seed {broken.seed} breaks a promise; leaving out faults that are not needed", err=True)
-        faults = running.smallest(broken, faults, span_ns)
-    raise CommandError(_sentence(broken, hours, faults), ExitCode.FAILURE)
+        faults = running.smallest(broken, faults, span_ns, settings)
+    raise CommandError(_sentence(broken, hours, settings or drawn(broken.seed), faults), ExitCode.FAILURE)
 
 
 def _play(name: str) -> int:
@@ -147,11 +155,13 @@ def _words(entry: object, seconds: float) -> str:
     )
 
 
-def _sentence(outcome: Outcome, hours: float, faults: tuple[Fault, ...]) -> str:
+def _sentence(outcome: Outcome, hours: float, settings: RunSettings, faults: tuple[Fault, ...]) -> str:
+    from hlhft.simulation.past import settings_text
+
     told = ",".join(map(str, faults)) or "none"
     return (
-        f"seed {outcome.seed} breaks a promise, {outcome.violation}; repeat it with: "
-        f"hlhft simulate --seeds 1 --first {outcome.seed} --hours {hours:g} --faults {told}"
+        f"seed {outcome.seed} breaks a promise, {outcome.violation}; repeat it with: hlhft simulate --seeds 1 "
+        f"--first {outcome.seed} --hours {hours:g} --settings {settings_text(settings)} --faults {told}"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -115,13 +116,16 @@ def command(*, as_json: bool, **options: Any) -> None:
     fourth, which is opened once. The model, its card and what it takes to go on are in the folder. With --walk-forward
     that is done for each of the newest days, the fourth block, and all are judged as one; the newest model is kept.
 
-    Interrupted, it keeps whole epochs; --resume goes on to the same result.
+    Interrupted, it keeps whole epochs; --resume goes on to the same result. Under torchrun all processes train one
+    network, each with --batch windows a step of its own, and the first one writes and prints.
     """
     from hlhft.extra import need
 
     need("training", *PACKAGES)
     wish = _wish(options)
     card = _made(wish, as_json=as_json)
+    if card is None:
+        return
     if as_json:
         from hlhft.alpha.card import to_json
 
@@ -208,14 +212,20 @@ def _folder(options: dict[str, Any]) -> Path:
     return folder
 
 
-def _made(wish: Wish, *, as_json: bool) -> Card:
+def _made(wish: Wish, *, as_json: bool) -> Card | None:
+    """The card, None on a rank of torchrun's that is not the first. Raises CommandError when interrupted."""
+    from hlhft.alpha.devices import chosen_device
     from hlhft.alpha.making import make_model
+    from hlhft.alpha.ranks import joined, ranks_of
+
+    ranks = ranks_of(os.environ)
+    is_silent = as_json or not ranks.is_first
 
     finished: list[SeedFigures] = []
 
     def on_seed(figures: SeedFigures) -> None:
         finished.append(figures)
-        if not as_json:
+        if not is_silent:
             click.echo(
                 f"Seed {figures.seed}: best epoch {figures.best_epoch} of {figures.epochs}, NLL {figures.stop_nll:.4f} "
                 f"on the stop block, {figures.samples_per_s:,.0f} samples a second",
@@ -223,7 +233,8 @@ def _made(wish: Wish, *, as_json: bool) -> Card:
             )
 
     try:
-        return make_model(wish, lambda what: progress(what, hidden=as_json), on_seed=on_seed)
+        with joined(ranks, device=chosen_device(wish.training.device)):
+            return make_model(wish, lambda what: progress(what, hidden=is_silent), on_seed=on_seed, ranks=ranks)
     except KeyboardInterrupt:
         raise CommandError(
             f"interrupted: {len(finished)} of {wish.seeds * (wish.walk or 1)} seeds are finished and whole epochs are "

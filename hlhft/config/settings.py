@@ -513,10 +513,22 @@ def whole(config: Config, path: str) -> int:
     return next(field for field in fields() if field.path == path).whole(config)
 
 
+@functools.cache
+def _limit_fields() -> tuple[tuple[str, Field, bool], ...]:
+    """The settings that become limits: their names in LIMITS_DTYPE, themselves, and whether an IP's processes share."""
+    named = ((field.extra.get("limit"), field) for field in fields())
+    return tuple((name, field, field.extra.get("shared", False)) for name, field in named if name is not None)
+
+
 def mission_limits() -> dict[str, int]:
     """The mission's limits by their name in LIMITS_DTYPE: the largest values they may have."""
+    return dict(_mission_limits())
+
+
+@functools.cache
+def _mission_limits() -> tuple[tuple[str, int], ...]:
     mission = (field for field in fields() if field.extra.get("mission"))
-    return {field.extra["limit"]: exact(field.meta.le or 0, field.extra["scale"]) for field in mission}
+    return tuple((field.extra["limit"], exact(field.meta.le or 0, field.extra["scale"])) for field in mission)
 
 
 def limit_values(config: Config) -> dict[str, int]:
@@ -526,12 +538,9 @@ def limit_values(config: Config) -> dict[str, int]:
     of the mission is loosened: a Config that a program made has not been through `hlhft.config.load`.
     """
     values = {}
-    for field in fields():
-        name = field.extra.get("limit")
-        if name is not None:
-            value = field.whole(config)
-            shared = field.extra.get("shared", False)
-            values[name] = max(value * config.limits.share.engine_percent // 100, 1) if shared else value
+    for name, field, shared in _limit_fields():
+        value = field.whole(config)
+        values[name] = max(value * config.limits.share.engine_percent // 100, 1) if shared else value
     for name, largest in mission_limits().items():
         if not 0 < values[name] <= largest:
             raise ValueError(f"{name} is the mission's and can be tightened, never loosened: at most {largest}")

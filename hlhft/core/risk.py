@@ -415,8 +415,12 @@ def assess(lane, positions, books, markets, limits, now_ns):
 
 
 @compiled
-def _shrink_to_position(position, limits, market, side, ticks, lots):
-    """The largest size that keeps the worst case within the position caps; may be 0 or less."""
+def _shrink_to_position(position, book, limits, market, side, ticks, lots):
+    """The largest size that keeps the worst case within the position caps; may be 0 or less.
+
+    In money it is worth what it costs at the order's price, and is no more than the breaker allows at the mark either:
+    a mark comes seconds after a price that falls, and what is bought meanwhile would halt us once it is filled.
+    """
     worst = (
         position["open_buy_lots"] + position["position_lots"]
         if side > 0
@@ -429,6 +433,10 @@ def _shrink_to_position(position, limits, market, side, ticks, lots):
         per_lot_scaled = ticks * market["micro_numerator"]
         room = cap * market["micro_denominator"] // per_lot_scaled - worst
         lots = min(lots, room)
+        half_price = half_price_ticks(book)
+        if half_price > 0:
+            most = 2 * (cap + cap // NOTIONAL_TOLERANCE) * market["micro_denominator"]
+            lots = min(lots, most // (half_price * market["micro_numerator"]) - worst)
     return lots
 
 
@@ -481,7 +489,7 @@ def approve(lane, position, book, market, limits, side, ticks, lots, time_in_for
         return 0, 4
     lots = min(lots, _largest_order(limits, market, ticks))
     if not closing:
-        lots = _shrink_to_position(position, limits, market, side, ticks, lots)
+        lots = _shrink_to_position(position, book, limits, market, side, ticks, lots)
         if limits["spot_held_only"] != 0 and market["kind"] == _SPOT and side < 0:
             # The venue refuses the rest for want of a balance, and refusals in a row halt.
             lots = min(lots, position["position_lots"] - position["open_sell_lots"])

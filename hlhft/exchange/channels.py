@@ -48,6 +48,7 @@ ORDER = (
     "userTwapHistory",
     "timed",
 )
+_BBO, _BOOKS = frozenset({"bbo"}), frozenset({"l2Book"})
 # The kinds that come by time, and the setting that says how often.
 _TIMED = {
     "allMids": "state_ns",
@@ -62,6 +63,7 @@ _TIMED = {
     "twapStates": "state_ns",
     "allDexsClearinghouseState": "state_ns",
 }
+_TIMED_KINDS = frozenset(_TIMED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +141,7 @@ class Channels:
         return frames
 
     def _touches(self, block: Block, changes: Changes) -> list[Frame]:
-        topics = self.subscriptions.of_kinds(frozenset({"bbo"}))
+        topics = self.subscriptions.of_kinds(_BBO)
         touches = self.info.markets.touches() if topics else []
         frames: list[Frame] = []
         for topic in topics:
@@ -151,7 +153,7 @@ class Channels:
 
     def _books(self, block: Block, changes: Changes) -> list[Frame]:
         frames: list[Frame] = []
-        for topic in self.subscriptions.of_kinds(frozenset({"l2Book"})):
+        for topic in self.subscriptions.of_kinds(_BOOKS):
             if block.time_ns >= topic.due_ns:
                 topic.due_ns = block.time_ns + self._book_cadence_ns(topic)
                 frames += _to_all(topic, self._book(topic, changes.time_ms))
@@ -240,6 +242,8 @@ class Channels:
         )
 
     def _twap_fills(self, block: Block, changes: Changes) -> list[Frame]:
+        if not changes.fills:
+            return []
         slices = {
             account: [fill for fill in fills if fill.twap_id is not None] for account, fills in changes.fills.items()
         }
@@ -261,7 +265,7 @@ class Channels:
 
     def _timed(self, block: Block, changes: Changes) -> list[Frame]:
         frames: list[Frame] = []
-        for topic in self.subscriptions.of_kinds(frozenset(_TIMED)):
+        for topic in self.subscriptions.of_kinds(_TIMED_KINDS):
             if block.time_ns >= topic.due_ns:
                 topic.due_ns = block.time_ns + int(getattr(self.settings, _TIMED[topic.kind]))
                 made = self._state(topic, changes.time_ms, snapshot=False)

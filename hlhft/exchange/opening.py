@@ -13,11 +13,11 @@ from hlhft.data.sources import Source
 from hlhft.exchange.flow.live import MAINNET_URL, LiveFlow
 from hlhft.exchange.flow.parameters import shipped
 from hlhft.exchange.flow.replay import RecordedFlow, first_mids
+from hlhft.exchange.known_account import test_signer
 from hlhft.exchange.listing import Listed, Listing
 from hlhft.exchange.machine import Flow, Machine
 from hlhft.exchange.settings import ExchangeSettings
 from hlhft.exchange.synthetic_flow import SyntheticFlow
-from hlhft.hyperliquid.signing import Signer, keccak
 from hlhft.hyperliquid.wire import ms_of
 from hlhft.units import MICRO, Market, MarketKind
 
@@ -157,16 +157,6 @@ def warm(machine: Machine) -> None:
         body = msgspec.json.encode({"type": kind, "user": user, "coin": coin})
         machine.answers.answer_bytes(body, ms_of(machine.time_ns))
     machine.answers.markets.touches()
-
-
-def test_key(seed: int) -> bytes:
-    """A key that everybody knows who knows the seed: 32 bytes."""
-    return keccak(b"hlhft exchange, test account of seed " + str(seed).encode())
-
-
-def test_signer(seed: int) -> Signer:
-    """The signer of the test account."""
-    return Signer(test_key(seed))
 
 
 def _ticks(market: Market, price: float) -> int:

@@ -167,11 +167,13 @@ class Sockets:
 
     def next_deadline_ns(self) -> int:
         """When `due` has a connection to close, if nothing is sent until then."""
-        return min((self._closes_ns(state)[0] for state in self._connections.values()), default=FOREVER_NS)
+        return min([self._closes_ns(state)[0] for state in self._connections.values()], default=FOREVER_NS)
 
     def due(self, now_ns: int) -> list[Close]:
         """Closes what heard nothing for too long, what is too old and what broke a limit; they are forgotten."""
-        closes = []
+        closes: list[Close] = []
+        if now_ns < self.next_deadline_ns():
+            return closes
         for connection, state in list(self._connections.items()):
             deadline_ns, code, reason = self._closes_ns(state)
             if deadline_ns <= now_ns:

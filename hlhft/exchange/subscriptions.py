@@ -5,6 +5,7 @@ Source: venue reference sections 6.1 to 6.4 and 7. A topic is one normalised sub
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Annotated, ClassVar, Protocol
@@ -155,6 +156,7 @@ class Subscriptions:
         self._topics: dict[bytes, Topic] = {}
         self._of_connection: dict[int, dict[bytes, Topic]] = {}
         self._by_subject: dict[tuple[str, int | str], dict[bytes, Topic]] = {}
+        self._of_kinds: dict[frozenset[str], list[Topic]] = {}  # as they were asked for since the last change
 
     def open(self, connection: int) -> None:
         """A connection begins."""
@@ -181,6 +183,7 @@ class Subscriptions:
             return None, error(refusal)
         if key not in self._topics:
             self._topics[key] = topic
+            self._of_kinds.clear()
             self._by_subject.setdefault(_subject(topic), {})[key] = topic
         had[key] = topic
         topic.listeners[connection] = None
@@ -208,9 +211,13 @@ class Subscriptions:
         """The topics of a kind about a user."""
         return list(self._by_subject.get((kind, user), {}).values())
 
-    def of_kinds(self, kinds: frozenset[str]) -> list[Topic]:
-        """All topics of some kinds, the oldest first."""
-        return [topic for topic in self._topics.values() if topic.kind in kinds]
+    def of_kinds(self, kinds: frozenset[str]) -> Sequence[Topic]:
+        """All topics of some kinds, the oldest first. Whoever asks does so again and again, for one of a few sets."""
+        found = self._of_kinds.get(kinds)
+        if found is None:
+            found = [topic for topic in self._topics.values() if topic.kind in kinds]
+            self._of_kinds[kinds] = found
+        return found
 
     @property
     def count(self) -> int:
@@ -221,6 +228,7 @@ class Subscriptions:
         del topic.listeners[connection]
         if not topic.listeners:
             del self._topics[key]
+            self._of_kinds.clear()
             subject = self._by_subject[_subject(topic)]
             del subject[key]
             if not subject:

@@ -207,6 +207,11 @@ class Fates:
             for one in self._ledger.live.values()
         )
 
+    @property
+    def live_count(self) -> int:
+        """How many orders `live_orders` names."""
+        return len(self._ledger.live)
+
     def identity(self, order_id: int) -> Identity | None:
         """How to name an order to the venue; None when it is over or not in the books."""
         one = self._ledger.current(order_id)

@@ -135,6 +135,11 @@ class Reconciliation:
             step: getattr(self, f"_{step.name.lower()}") for step in Step
         }
 
+    @property
+    def begun_ms(self) -> int:
+        """The block that the session began with, 0 before it did."""
+        return self._tidings.begun_ms
+
     def forget_peak(self) -> None:
         """An operator resumed: what earlier sessions reached counts no more."""
         self._peak_micro = 0

@@ -7,6 +7,7 @@ the caller puts into the venue's words.
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 from decimal import Decimal
@@ -60,11 +61,13 @@ class NumberRules:
     characters_max: int = 48
 
 
+NUMBERS_MAX = 16_384  # texts that are remembered: a book says the same prices again and again
 STRICT = NumberRules()
 # Amounts and rates of user-signed actions are signed as the text they are, so no form of them breaks a signature.
 PADDED = NumberRules(padded=True)
 
 
+@functools.lru_cache(maxsize=NUMBERS_MAX)
 def answer_number(units: int, decimals: int) -> str:
     """`units` x 10^-decimals as the venue writes it: plain notation, at least one decimal ("1500.0", "0.00001")."""
     text = decimal_text(units, decimals)

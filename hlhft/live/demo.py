@@ -32,11 +32,12 @@ from hlhft.hyperliquid import account_requests
 from hlhft.hyperliquid.account import AccountReader
 from hlhft.hyperliquid.account_requests import InfoKind
 from hlhft.hyperliquid.reading import Fault
-from hlhft.hyperliquid.signing import Signer, user_signed_digest
+from hlhft.hyperliquid.signing import Signer
 from hlhft.live.asking import Venue
 from hlhft.live.child import Child, start
 from hlhft.live.control import ControlClient, ControlError
 from hlhft.live.view import Status
+from hlhft.live.wallets import WalletError, approve
 
 COINS = ("BTC", "ETH", "SOL", "WLFI")
 START_S = 300.0  # the first run compiles
@@ -276,16 +277,10 @@ def _made_key(owner: Signer, venue: Venue, name: str, path: Path) -> Path:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as stream:
         stream.write(f"0x{key.hex()}\n")
-    nonce = time.time_ns() // 1_000_000
-    action: dict[str, Any] = {
-        "type": "approveAgent", "signatureChainId": "0x66eee", "hyperliquidChain": "Testnet",
-        "agentAddress": Signer(key).address, "agentName": name, "nonce": nonce,
-    }  # fmt: skip
-    signature = owner.sign(user_signed_digest(action)).wire()
-    answer = venue.exchange(msgspec.json.encode({"action": action, "nonce": nonce, "signature": signature}))
-    told = msgspec.json.decode(answer.body) if answer.body is not None else {"response": answer.fault}
-    if told.get("status") != "ok":
-        raise DemoError(f"the exchange does not approve the {name}'s API wallet: {told.get('response')}")
+    try:
+        approve(venue, owner, name, Signer(key).address)
+    except WalletError as error:
+        raise DemoError(str(error)) from None
     return path
 
 

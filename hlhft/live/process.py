@@ -282,7 +282,7 @@ class _Session:
             breaker=int(lane["halt_code"][0]) if int(lane["mode"][0]) == Mode.HALTED else 0,
             last_expiry_ms=parts.fates.last_expiry_ms,
             expires_after_ms=self._expires_ms,
-            orders=len(parts.fates.live_orders()),
+            orders=parts.fates.live_count,
             reconciliation=engine.accounts.agreed,
         )
 

@@ -11,9 +11,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from hlhft.live.view import Profit
 from hlhft.units import MICRO, Market
+
+
+class Booked(NamedTuple):
+    """What fills and payments of one market add up to, whole, under the names that the core's books have for it."""
+
+    position_lots: int
+    cash_quanta: int  # ticks x lots, negative after buying
+    fee_micro: int  # paid, less rebates
+    funding_micro: int  # received
 
 
 @dataclass(slots=True)
@@ -107,6 +117,16 @@ class ProfitTally:
     def position_lots(self, market: int) -> int:
         """The position that the fills add up to."""
         return self._sums[market].position_lots
+
+    def booked(self, market: int) -> Booked:
+        """What the fills and payments add up to, without what they were split into."""
+        sums = self._sums[market]
+        return Booked(sums.position_lots, sums.cash // 2, sums.fee_micro - sums.rebate_micro, sums.funding_micro)
+
+    def grains(self, market: int) -> tuple[int, ...]:
+        """Total, spread, inventory, basis, fees, rebates, funding, realised and unrealised of one market in grains.
+        The total comes from cash, position, fees and funding, and is the sum of the six that follow it."""
+        return self._parts(market)
 
     def fills(self, market: int) -> tuple[tuple[int, float], ...]:
         """How many fills there were and their worth in USDC, of those bought as maker and as taker, sold as maker and

@@ -27,11 +27,11 @@ class Pulse:
     """The beat of one loop. `late(lateness_ns)` hears of each beat that is later than `told_ns`."""
 
     def __init__(self, loop: Loop, clock: Time, *, told_ns: int, late: Callable[[int], None]) -> None:
+        self.loop = loop  # that it beats in
         self.due_ns = 0  # when the next beat is due
         self.busy_ns = 0  # when a frame came last; the feed writes it
         self.lateness = Histogram()
         self.counters: Counter[str] = Counter()
-        self._loop = loop
         self._clock = clock
         self._told_ns = told_ns
         self._late = late
@@ -48,7 +48,7 @@ class Pulse:
         self._is_collecting = collects
         self._is_polling = polls
         if polls:
-            self._loop.call_soon(self._turn)
+            self.loop.call_soon(self._turn)
         if collects:
             gc.collect()
             gc.freeze()
@@ -83,11 +83,11 @@ class Pulse:
     def _turn(self) -> None:
         """Has the loop look at its sockets again at once."""
         if self._is_polling:
-            self._loop.call_soon(self._turn)
+            self.loop.call_soon(self._turn)
 
     def _arm(self, now_ns: int) -> None:
         self.due_ns = now_ns + PERIOD_NS
-        self._timer = self._loop.call_later(PERIOD_NS / NS_PER_SECOND, self._beat)
+        self._timer = self.loop.call_later(PERIOD_NS / NS_PER_SECOND, self._beat)
 
     def _beat(self) -> None:
         now_ns = self._clock.now_ns()

@@ -29,8 +29,8 @@ from hlhft.live.journal.records import (
     RecordKind,
     Start,
     Tail,
+    count_of_inputs,
     read_checkpoint,
-    read_inputs,
     read_start,
 )
 from hlhft.live.journal.segments import Form, JournalError
@@ -102,6 +102,7 @@ class Replay:
         self._brain: Brain | None = None
         self._start: Start | None = None
         self._rows = np.zeros(1024, EVENT_DTYPE)
+        self._row_bytes = memoryview(self._rows.view(np.uint8).data)
         self._decided: np.ndarray | None = None  # commands of the last step that the journal has not shown yet
         self._digests: dict[int, bytes] = {}
         self._was_changed = False  # by something else than a step, since the last one
@@ -148,12 +149,13 @@ class Replay:
     def _inputs(self, record: Record) -> None:
         self._expect_nothing()
         brain, start = self._standing()
-        rows = read_inputs(record.payload)
-        count = len(rows)
+        count = count_of_inputs(record.payload)
         if count > len(self._rows):
             self._rows = np.zeros(2 * count, EVENT_DTYPE)
-        # Copied, because compiled code knows writable arrays only.
-        self._rows[:count] = rows
+            self._row_bytes = memoryview(self._rows.view(np.uint8).data)
+        # Copied, because compiled code knows writable arrays only; as bytes, because numpy copies records field by
+        # field.
+        self._row_bytes[: len(record.payload)] = record.payload
         decided = brain.step(self._rows, count)
         self._decided = brain.commands[:decided] if decided else None
         self.step += 1

@@ -330,8 +330,8 @@ def _address(client: Client) -> str:
 def _quieten() -> None:
     """What workers do when they come and go is told by us, once, in a sentence.
 
-    The library gives several of its loggers levels and handlers of their own when it is loaded, and lets asyncio tell of
-    what it does not wait for.
+    The library gives several of its loggers levels and handlers of their own when it is loaded, and lets asyncio tell
+    of what it does not wait for.
     """
     for name in list(logging.root.manager.loggerDict):
         if name.split(".")[0] not in ("distributed", "asyncio"):

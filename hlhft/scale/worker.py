@@ -50,6 +50,7 @@ class Job:
     def __init__(self, task: Task, storage: Storage, log: logging.Logger, stop: threading.Event | None = None) -> None:
         self.params: dict[str, Any] = task.params
         self.seed = task.seed
+        self.inputs = tuple(task.inputs)  # their names
         self.log = log  # kept with the result; INFO and above
         self._task, self._storage, self._stop = task, storage, stop
         self._holds = contextlib.ExitStack()

@@ -127,6 +127,9 @@ class SimulatedSegment(Segment):
 
     is_open = True
 
+    def ahead(self, at: int, distance: int) -> None:
+        """As of a segment: nobody waits for a file system here."""
+
     def close(self, *, truncate_at: int | None = None) -> None:
         """As of a segment."""
         self.is_open = False

@@ -83,6 +83,7 @@ class EngineProcess:
         self.engine = Engine(
             parts, loop=host, status=status, tally=self.tally, leftovers=leftovers.cancel, collects=False,
         )  # fmt: skip
+        self.engine.pulse.loop = host.carry(self.engine.pulse)
         self.lines = (self.engine.feed.line, *self.engine.orders.lines)
         for line in self.lines:
             line.transport = SimulatedTransport(  # type: ignore[assignment]
@@ -158,7 +159,7 @@ class EngineProcess:
         fates = engine.parts.fates
         beat = Beat(
             session=self.session, sequence=self._beats, time_ms=ms_of(now_ns), state=self._state(),
-            last_expiry_ms=fates.last_expiry_ms, expires_after_ms=EXPIRES_AFTER_MS, orders=len(fates.live_orders()),
+            last_expiry_ms=fates.last_expiry_ms, expires_after_ms=EXPIRES_AFTER_MS, orders=fates.live_count,
             reconciliation=engine.accounts.agreed,
         )  # fmt: skip
         self._world.carry(encode_beat(beat, SECRET))

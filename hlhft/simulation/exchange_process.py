@@ -27,7 +27,8 @@ from hlhft.hyperliquid.reading import Fault
 from hlhft.live.preflight import Found
 from hlhft.simulation.account import ACCOUNT, COINS, ENGINE, OWNER, TRADED, WATCHDOG
 from hlhft.simulation.client import Client
-from hlhft.simulation.network import Connection, channel_of
+from hlhft.simulation.market_pace import paced_flow
+from hlhft.simulation.network import CHANNEL_HEAD, Connection, channel_of
 from hlhft.simulation.settings import RunSettings
 from hlhft.simulation.shocks import ShockedFlow, Shocks, approval
 from hlhft.simulation.time import MS, SECOND, START_NS, Time
@@ -37,7 +38,7 @@ OPENING_NS = 5 * SECOND  # until the account has its money and its wallets
 SLOW = Delays(maker_ms=(30, 35, 45, 55, 70, 500, 2_000, 2_800, 2_900))  # executed just before the expiry
 BATCH_ERROR = "Internal error"  # what the venue says of a whole batch is unverified
 WIDTH_TICKS = 1 << 20  # a price that leaps by a third stays inside a book
-_POST = b"post"
+_POST_HEAD = CHANNEL_HEAD + b'post"'
 _OWN_STREAMS = frozenset({b"orderUpdates", b"userFills"})
 _CANCELS = ("cancel", "cancelByCloid")
 
@@ -83,14 +84,14 @@ class ExchangeProcess:
         self.mischief = Mischief()
         self.is_dead = False
         self.connections: dict[int, Connection] = {}
-        self._settings = settings(seed)
+        self._settings, self._paces = settings(seed), told.paces
         if told.may_switch:
             self._settings = replace(self._settings, schedule_volume_micro=0)
         self._watch = watch
         self._answers: dict[int, tuple[str, Callable[[int, bytes], None] | None]] = {}  # by ticket
         self._once_up: list[Callable[[], None]] = []  # each fault that ends asks for one thing
         self._owner = Client(TRADED, nonce=START_NS // MS + 1000 * TRADED)
-        self.flow = ShockedFlow(opening.synthetic_flow(self._settings))
+        self.flow = ShockedFlow(paced_flow(self._settings, self._paces))
         self.machine = opening.open_machine(self._settings, flow=self.flow)
         self.shocks = Shocks(self)
         self._open_account(told.account_usdc)
@@ -191,7 +192,7 @@ class ExchangeProcess:
         """It goes on from its last block."""
         assert self.is_dead
         self.is_dead = False
-        self.flow.inner = opening.synthetic_flow(self._settings)
+        self.flow.inner = paced_flow(self._settings, self._paces)
         self.machine = Machine(self._settings, flow=self.flow)
         self.machine.restore(self._kept, self.time.now_ns)
         waiting, self._once_up = self._once_up, []
@@ -245,10 +246,10 @@ class ExchangeProcess:
         self.time.at(self.machine.next_deadline_ns(), self._advance)
 
     def _tell(self, connection: Connection, frame: bytes) -> None:
-        mischief, channel = self.mischief, channel_of(frame)
-        if mischief.tells_none and channel in _OWN_STREAMS:
+        mischief = self.mischief
+        if mischief.tells_none and channel_of(frame) in _OWN_STREAMS:
             return
-        if channel == _POST:
+        if frame.startswith(_POST_HEAD):
             self._watch.answered(connection.label, frame)
             if mischief.answers_none:
                 return
@@ -274,7 +275,8 @@ class ExchangeProcess:
     def positions(self) -> list[int]:
         """Of the traded account, in lots by market."""
         held = self.machine.kernel.chain.exchange.holdings["position_lots"][self.number(), : len(COINS)]
-        return [int(lots) for lots in held]
+        lots: list[int] = held.tolist()
+        return lots
 
     def number(self) -> int:
         """Of the traded account."""

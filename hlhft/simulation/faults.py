@@ -101,7 +101,7 @@ RULES: dict[FaultKind, FaultRule] = {
     FaultKind.CUT: FaultRule(4, 0, 0, 1, 1000, "connections are cut; some ends notice it at once (per mille of them)"),
     FaultKind.HALF_OPEN: FaultRule(2, 0, 0, 1, 1000, "connections are cut, and our end does not notice"),
     FaultKind.PARTITION: FaultRule(
-        2, 50 * MS, 8 * SECOND, 0, 0, "no request and no new connection gets through; sockets that stand go on"
+        2, 50 * MS, 20 * SECOND, 0, 0, "nothing gets through; what was sent comes afterwards, or its socket is given up"
     ),
     FaultKind.MUTE: FaultRule(2, SECOND, _MINUTE, 0, 5, "one stream says nothing, and its connection stands"),
     FaultKind.SLOW_READER: FaultRule(1, SECOND, 20 * SECOND, 0, 0, "the engine's sockets are not read"),

@@ -7,13 +7,15 @@ clock is the one of production over a wall clock that drifts and leaps.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from hlhft.live.clock import Clock
+from hlhft.simulation.beats import Beating, Beats
 from hlhft.simulation.time import SECOND, Call, Time
 
 WAITING_MAX = 100_000  # calls of a frozen process; more is an error of the simulation
 PPM = 1_000_000
+Result = TypeVar("Result")
 
 
 class Wall:
@@ -55,7 +57,15 @@ class Host:
         self.is_dead = self.is_frozen = False
         self.after: Callable[[], None] = lambda: None  # what happened here; called after each of it
         self._waiting: list[tuple[Callable[..., object], tuple[Any, ...]]] = []
+        self._wall = wall
         self._clock = Clock(wall_ns=wall.now_ns, monotonic_ns=lambda: time.now_ns)
+        self._beats: Beats | None = None
+        self.now_ns: Callable[[], int] = self._clock.now_ns  # the time as this process has it
+
+    def carry(self, pulse: Beating) -> Beats:
+        """The loop of a pulse that beats here."""
+        self._beats = Beats(self.time, pulse, self.at)
+        return self._beats
 
     def kill(self) -> None:
         """From now on nothing happens here any more."""
@@ -64,6 +74,8 @@ class Host:
 
     def freeze(self) -> None:
         """From now on what happens here waits."""
+        if self._beats is not None:
+            self._beats.wake()
         self.is_frozen = True
 
     def thaw(self) -> None:
@@ -80,8 +92,15 @@ class Host:
             self._waiting.append((work, values))
             assert len(self._waiting) < WAITING_MAX, "a frozen process has more and more to do"
             return
-        work(*values)
+        self.does(work, *values)
+
+    def does(self, work: Callable[..., Result], *values: Any) -> Result:
+        """Happens here now, in a process that lives and does not stand still."""
+        if self._beats is not None:
+            self._beats.catch_up()
+        result = work(*values)
         self.after()
+        return result
 
     # The clock.
 
@@ -90,12 +109,11 @@ class Host:
         """Leaps of the wall clock so far."""
         return self._clock.steps
 
-    def now_ns(self) -> int:
-        """The time as this process has it."""
-        return self._clock.now_ns()
-
     def discipline(self) -> int:
         """As of a clock."""
+        is_right = self.now_ns() == self._wall.now_ns() == self.time.now_ns
+        if self._beats is not None and not is_right:
+            self._beats.wake()  # this clock may be set
         return self._clock.discipline()
 
     # The loop.
@@ -106,11 +124,11 @@ class Host:
 
     def call_soon(self, callback: Callable[..., object], *args: Any) -> Call:
         """In the next turn."""
-        return self.at(self.time.now_ns, callback, *args)
+        return self.time.at(self.time.now_ns, self._do, callback, args)
 
     def call_later(self, delay: float, callback: Callable[..., object], *args: Any) -> Call:
         """After so many seconds."""
-        return self.at(self.time.now_ns + round(delay * SECOND), callback, *args)
+        return self.time.at(self.time.now_ns + round(delay * SECOND), self._do, callback, args)
 
     def set_exception_handler(self, handler: object) -> None:
         """None is needed: what raises ends the run."""

@@ -25,6 +25,7 @@ from hlhft.live.journal.records import Action
 from hlhft.live.replay import replay
 from hlhft.simulation.account import COINS, ENGINE, EXPIRES_AFTER_MS, OWNER
 from hlhft.simulation.faults import FaultKind
+from hlhft.simulation.money import Money
 from hlhft.simulation.time import MS, SECOND
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Promise(StrEnum):
 
     NONCE = "no nonce of a signer is used for two actions, and each session's lie above those before"
     JOURNAL = "what is sent was recorded before"
-    EXPOSURE = "the worst case of a market stays below its cap"
+    EXPOSURE = "the worst case of a market stays below its cap, and the core counts every order that rests"
     OWNED = "every own order at the exchange has an owner, or is gone in time"
     EMPTY = "where the watchdog says that no order is left, none is there, nor comes"
     SLOT = "an order has one living revision"
@@ -79,14 +80,19 @@ class Promise(StrEnum):
     CONVERGES = "once all faults are over it trades again, or is flat"
     AGREES = "engine and exchange name the same orders and positions"
     FOREIGN = "no order of others is touched"
+    PROFIT = "the parts of the profit sum to the change in equity, and the exchange's own ledger says the same"
 
 
 class Violation(Exception):
-    """A promise that does not hold."""
+    """A promise that does not hold. It comes whole out of another process, which takes what it was made of."""
 
     def __init__(self, promise: Promise, sentence: str) -> None:
-        super().__init__(f"{promise.name}: {sentence}")
+        super().__init__(promise, sentence)
         self.promise = promise
+        self.sentence = sentence
+
+    def __str__(self) -> str:
+        return f"{self.promise.name}: {self.sentence}"
 
 
 class Judge:
@@ -96,13 +102,14 @@ class Judge:
         self.events = 0
         self.actions = 0  # that the engine had at the exchange
         self.replays = 0
+        self.closed_ns = 0  # when the watchdog closed positions last
+        self.money = Money(world)
         self._world = world
         self._signed: dict[tuple[str, int], Any] = {}
         self._again: set[int] = set()  # nonces of what was sent more than once
         self._recorded = self._left = 0  # actions of the engine
         self._newest_nonce = self._earlier_nonce = 0  # of all that was signed, and of earlier sessions
         self._key = ENGINE
-        self._closed_ns = 0  # when the watchdog closed positions last
         self._ran_ns = 0  # when something happened in an engine last
         self._placed_ns = 0  # when an engine placed an order last
         self._cancels: dict[int, int] = {}  # orders that are being cancelled, since when, or ARRIVED
@@ -111,6 +118,7 @@ class Judge:
         self._failures = 0  # of the disk before the halt
         self._is_latched = False  # the halt of the last engine is on disk
         self._marks: list[tuple[int, tuple[int, ...]]] = []
+        self._least: tuple[int, ...] = ()  # of them, by market
         self._number: int | None = None
 
     # At the exchange.
@@ -119,7 +127,7 @@ class Judge:
         """A signed request reached the exchange."""
         self.actions += label == LABEL
         if label != LABEL and request["action"]["type"] == "order":
-            self._closed_ns = self._world.time.now_ns
+            self.closed_ns = self._world.time.now_ns
         if label == LABEL and self._cancels:
             self._arrived(request["action"])
         if request["action"]["type"] == "noop":
@@ -147,12 +155,14 @@ class Judge:
     def block(self) -> None:
         """Blocks were executed."""
         self.events += 1
+        self.money.block()
         orders = self.own_orders()
         self._look_at_owners(orders)
         self._look_at_exposure(orders)
         engine = self._world.engine
         if engine is not None and orders:
             self._look_at_proofs(engine, orders)
+            self._look_at_count(engine, orders)
             self._look_at_books(orders)
             self._look_at_cancels(engine, orders)
         elif orders:
@@ -182,6 +192,9 @@ class Judge:
         if lane["ip_weight_e3"][0] < 0 or lane["messages_e3"][0] < 0 or lane["posts_in_flight"][0] < 0:
             spent = {name: int(lane[name][0]) for name in ("ip_weight_e3", "messages_e3", "posts_in_flight")}
             raise Violation(Promise.BUDGETS, f"a budget is overdrawn: {spent}")
+        wrong = self.money.look(process)
+        if wrong:
+            raise Violation(Promise.PROFIT, wrong)
         if supervisor.stage is not Stage.HALTED:
             self._halted_ns = 0
         elif not self._halted_ns:
@@ -197,6 +210,7 @@ class Judge:
             self._key, self._newest_nonce = process.key, 0  # another key has nonces of its own
         self._earlier_nonce = self._newest_nonce
         self._cancels.clear()
+        self.money.begins()
         if self._is_latched and process.engine.supervisor.halt is None:
             raise Violation(Promise.LATCH, f"session {process.session} knows of no halt, and the one before was halted")
 
@@ -217,7 +231,9 @@ class Judge:
             if self._cancels.get(order_id) == ARRIVED:
                 del self._cancels[order_id]  # an amend: what cancelled the one before says nothing of it
         lane = process.engine.parts.brain.lane
-        is_placed = np.isin(lane.orders["order_id"], action.order_ids) & (lane.orders["reduce_only"] == 0)
+        # Few are looked for, and np.isin sorts all of them first.
+        is_named = (lane.orders["order_id"][..., None] == np.array(action.order_ids, np.int64)).any(axis=-1)
+        is_placed = is_named & (lane.orders["reduce_only"] == 0)
         placed = lane.orders[is_placed]
         if len(placed) and process.engine.supervisor.stage is Stage.HALTED:
             raise Violation(Promise.HALTED, f"halted, it places order {placed['order_id'][0]}: {action}")
@@ -292,13 +308,16 @@ class Judge:
 
     def _look_at_exposure(self, orders: list[tuple[OrderRecord, Cloid]]) -> None:
         world = self._world
-        marks = tuple(int(mark) for mark in world.exchange.marks())
-        now_ns = world.time.now_ns
-        touched_ns = max(world.exchange.shocks.touched_ns, self._closed_ns)
-        if not self._marks or self._marks[-1][1] != marks:
+        marks, now_ns = tuple(world.exchange.marks().tolist()), world.time.now_ns
+        touched_ns = max(world.exchange.shocks.touched_ns, self.closed_ns)
+        is_new = not self._marks or self._marks[-1][1] != marks
+        if is_new:
             self._marks.append((now_ns, marks))
         while len(self._marks) > 1 and self._marks[1][0] < now_ns - MARK_MEMORY_NS:
             del self._marks[0]
+            is_new = True
+        if is_new:
+            self._least = tuple(map(min, zip(*(some for _, some in self._marks), strict=True)))
         # What somebody else trades is found when the account is compared; then it halts.
         if not orders or (touched_ns and now_ns - touched_ns < TOUCHED_NS_MAX):
             return
@@ -308,8 +327,7 @@ class Judge:
             worst = max(lots + buys if buys else 0, sells - lots if sells else 0)
             if worst <= 0:
                 continue
-            least = min(marks[row] for _, marks in self._marks)
-            value = world.markets[row].micro(least, worst)
+            value = world.markets[row].micro(self._least[row], worst)
             if value > world.cap_micro + world.cap_micro // EXPOSURE_TOLERANCE:
                 raise Violation(
                     Promise.EXPOSURE,
@@ -322,13 +340,34 @@ class Judge:
             if mark.session == process.session and fates.is_done(mark.order_id):
                 raise Violation(Promise.PROOF, f"order {mark.order_id} is over by our books and rests at the exchange")
 
+    def _look_at_count(self, process: EngineProcess, orders: list[tuple[OrderRecord, Cloid]]) -> None:
+        """Whether what rests counts in the core, whatever is known of it: nothing rests that it has not sent, and a
+        fill lessens it there later than at the exchange."""
+        positions = process.engine.parts.brain.lane.positions
+        counted = {
+            market.name: (int(buys), int(sells))
+            for market, buys, sells in zip(
+                process.markets, positions["open_buy_lots"], positions["open_sell_lots"], strict=True
+            )
+        }
+        for row, coin in enumerate(COINS):
+            resting = [order for order, mark in orders if order.row == row and mark.session == process.session]
+            buys = sum(order.lots for order in resting if order.side > 0)
+            sells = sum(order.lots for order in resting if order.side < 0)
+            at_most = counted.get(coin, (0, 0))
+            if buys > at_most[0] or sells > at_most[1]:
+                raise Violation(
+                    Promise.EXPOSURE,
+                    f"{coin}: {buys} lots to buy and {sells} to sell rest, and the core counts {at_most}",
+                )
+
     def _look_at_halt(self, process: EngineProcess, halt: Halt) -> None:
         self._is_latched = process.disk.failures == self._failures
         # The exchange's own nonsense is told, and halts: that is no mistake of ours.
         is_nonsense = _NONSENSE in halt.reason and self._world.misfortune.counts[FaultKind.UNKNOWN_STATUS]
         shocks = self._world.exchange.shocks
         # The watchdog may have closed the positions of one that stood still, which says so once it goes on.
-        is_foreign = shocks.touched_ns > 0 or shocks.revoked or self._closed_ns > 0
+        is_foreign = shocks.touched_ns > 0 or shocks.revoked or self.closed_ns > 0
         is_touched = halt.cause is HaltCause.DISAGREEMENT and is_foreign
         # Of two copies of a request the second may be answered first: its nonce has been used.
         is_copied = halt.cause is HaltCause.NONCES and self._world.misfortune.counts[FaultKind.REQUESTS_TWICE]

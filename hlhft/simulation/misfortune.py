@@ -150,6 +150,7 @@ class Misfortune:
         match kind:
             case FaultKind.PARTITION:
                 weather.is_down = is_on or self._world.exchange.is_dead
+                self._part(is_on=is_on)
             case FaultKind.MUTE:
                 weather.mutes = frozenset({STREAMS[size]}) if is_on else frozenset()
                 self.muted_ns = self._world.time.now_ns if weather.mutes & {BOOK} else 0
@@ -261,6 +262,14 @@ class Misfortune:
         self._return_exchange(fault)
 
     # Connections.
+
+    def _part(self, *, is_on: bool) -> None:
+        """What was lost in a partition comes some time after it: only then it is as before."""
+        network = self._world.network
+        if is_on:
+            network.part()
+        else:
+            self._world.time.at(network.join(), self._changed, FaultKind.PARTITION)
 
     def _cut(self, fault: Fault, *, noticed: float) -> None:
         network = self._world.network

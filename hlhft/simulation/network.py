@@ -1,7 +1,8 @@
 """The network between processes and one exchange, byte by byte: it delays, tears, loses, and is cut.
 
 Messages of one direction of a socket stay in order; those of two sockets do not. What a cut catches under way is lost,
-and one end may not notice. Misfortune is in `Weather`, and calm without it.
+and one end may not notice. What a partition catches comes late, unless the kernel here has given its socket up by then:
+the exchange hears of that only once it is over. Misfortune is in `Weather`, and calm without it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from hlhft.simulation.stream import Stream
 from hlhft.simulation.time import MS, SECOND, Time
 
 CONNECT_TIMEOUT_NS = 5 * SECOND
+SYN_RETRY_NS = 1 * SECOND  # TCP_TIMEOUT_INIT of Linux: to the second answer to who connects
 _ACTION = b'"action"'
 CHANNEL_HEAD = b'{"channel":"'
 USUAL_MS, SPREAD_MS, LATE_MS, LATE_SHARE = 1, 40, 300, 0.02  # of one way
@@ -54,6 +56,7 @@ class Weather:
     """What goes wrong on the way now; everything at its default is calm. Shares are of requests, or of messages."""
 
     is_down: bool = False  # no request and no new connection gets through
+    is_parted: bool = False  # nor anything on sockets that stand
     requests_lost: float = 0.0
     answers_lost: float = 0.0
     answers_late_ns: int = 0
@@ -76,6 +79,7 @@ class Network:
         self.weather = Weather()
         self.connections: dict[int, Connection] = {}  # that stand, by the order in which they did
         self._opened = 0
+        self._parted: list[Connection] = []  # that stood when the partition began
 
     def delay_ns(self) -> int:
         """How long a message is under way."""
@@ -102,6 +106,19 @@ class Network:
         for one in list(self.connections.values()):
             one.read_on()
 
+    def part(self) -> None:
+        """No byte gets through to the other side, and no end notices at once."""
+        self.weather.is_parted = True
+        self._parted = list({id(one): one for one in (*self._parted, *self.connections.values())}.values())
+        for one in self._parted:
+            one.stop()
+
+    def join(self) -> int:
+        """All gets through again. Returns when what was lost meanwhile has come."""
+        self.weather.is_parted = False
+        parted, self._parted = self._parted, []
+        return max((one.let_through() for one in parted), default=self.time.now_ns)
+
     def cut(self, connections: Iterable[Connection], *, noticed: float = 0.5) -> None:
         """Cuts these; some ends notice at once, the others only when nothing comes any more."""
         for one in list(connections):
@@ -117,15 +134,18 @@ class Connection:
         self.number = network.number()
         self.at_exchange = 0  # its number there
         self.is_open = False
-        self.up_ns = 0  # since when what is sent arrives
+        self._up_ns = 0  # since when it stands, and the exchange reads
         self.near_is_over = self.far_is_over = self.is_cut = False
         self._network = network
         self._host = host
         self._told = told
         self._sent, self._read = FrameReader(), FrameReader()
-        self._is_pressed = False
+        self._is_given_up = False
         time, random = network.time, network.random
-        self.there = Stream(time, random, delay_ns=network.delay_ns, deliver=self._hear)
+        self.there = Stream(
+            time, random, delay_ns=network.delay_ns, deliver=self._hear,
+            patience_ns=TransportSettings().user_timeout_ms * MS, gave_up=self._give_up,
+        )  # fmt: skip
         self.back = Stream(time, random, delay_ns=network.delay_ns, deliver=self._heard)
         time.at(time.now_ns + network.delay_ns(), self._arrive)
         host.at(time.now_ns + CONNECT_TIMEOUT_NS, self._timed_out)
@@ -159,8 +179,7 @@ class Connection:
         if loses:
             self._far_over()
         else:
-            time = self._network.time
-            time.at(max(self.there.last_ns, time.now_ns + self._network.delay_ns()), self._far_over)
+            self.there.end(self._far_over)
 
     def stand_still(self) -> None:
         """This end reads no more."""
@@ -190,8 +209,7 @@ class Connection:
         """The exchange closes it."""
         self.far_is_over = True
         self._network.connections.pop(self.number, None)
-        time = self._network.time
-        self._host.at(max(self.back.last_ns, time.now_ns + self._network.delay_ns()), self._over, code, reason)
+        self.back.end(lambda: self._host.call_soon(self._over, code, reason))
 
     def cut(self, *, is_noticed: bool) -> None:
         """Nothing arrives any more, in either direction."""
@@ -202,16 +220,33 @@ class Connection:
         if is_noticed:
             self._host.call_soon(self._over, CLOSE_ABNORMAL, "cut")
 
+    def stop(self) -> None:
+        """No byte gets through in either direction."""
+        self.there.stop()
+        self.back.stop()
+
+    def let_through(self) -> int:
+        """All gets through again. Returns when what was lost meanwhile has come, in both directions."""
+        time = self._network.time
+        if self._is_given_up:
+            time.at(time.now_ns + self._network.delay_ns(), self._far_over)
+        return max(self.there.let_through(), self.back.let_through())
+
+    @property
+    def up_ns(self) -> int:
+        """Since when what is sent arrives, and is read; 0 before it stands."""
+        return max(self._up_ns, self.there.flows_ns)
+
     @property
     def stands(self) -> bool:
         """Whether what is sent arrives, and is read."""
         is_over = self.is_cut or self.near_is_over or self.far_is_over
-        return self.is_open and self.there.reads and not is_over
+        return self.is_open and self.there.reads and self.there.flows and not is_over
 
     def read_on(self) -> None:
         """The exchange reads again what it was sent."""
         if not self.there.reads:
-            self.up_ns = self._network.time.now_ns
+            self._up_ns = self._network.time.now_ns
         self.there.go_on()
 
     # What happens.
@@ -230,8 +265,11 @@ class Connection:
     def _up(self) -> None:
         if self.near_is_over or self.is_cut:
             return
+        if self._network.weather.is_parted:
+            self._host.at(self._network.time.now_ns + SYN_RETRY_NS, self._up)
+            return
         self.is_open = True
-        self.up_ns = self._network.time.now_ns
+        self._up_ns = self._network.time.now_ns
         self._told.up(self.socket)
         if self._network.weather.cuts_at is Moment.HANDSHAKE:
             self.cut(is_noticed=True)
@@ -252,13 +290,19 @@ class Connection:
         for text in self._read.feed(piece):
             if self.near_is_over or self.is_cut:
                 return
-            self._told.frame(self.socket, memoryview(text))
+            self._host.does(self._told.frame, self.socket, memoryview(text))
             if self._network.weather.cuts_at is Moment.FIRST_READ:
                 self.cut(is_noticed=True)
 
     def _timed_out(self) -> None:
         if not self.is_open:
             self._over(CLOSE_ABNORMAL, "no connection")
+
+    def _give_up(self) -> None:
+        """The kernel here gives up what nobody acknowledges; the exchange does not hear of it before something gets
+        through."""
+        self._is_given_up = True
+        self._host.call_soon(self._over, CLOSE_ABNORMAL, "timed out")
 
     def _over(self, code: int, reason: str) -> None:
         """The near end hears that it is gone, once."""

@@ -22,6 +22,7 @@ from hlhft.simulation.world import World
 LOOK_NS = 200 * MS
 CONVERGES_NS_MAX = 180 * SECOND  # connects are few in a minute, and a watchdog clears first
 AGREES_NS_MAX = 60 * SECOND
+PAID_NS_MAX = 75 * SECOND  # two comparisons with the account, and what they take
 RESUME_NS = 5 * SECOND  # an operator looks at a halted engine so often
 RESTART_NS = (
     45 * SECOND
@@ -65,6 +66,7 @@ class Run:
         world.misfortune.end()
         self._wait(self._is_well, CONVERGES_NS_MAX, Promise.CONVERGES)
         self._wait(self._is_agreed, AGREES_NS_MAX, Promise.AGREES)
+        self._wait(self._is_paid, PAID_NS_MAX, Promise.PROFIT)
         engine = world.engine
         assert engine is not None
         world.kill_engine(loses=False)
@@ -77,6 +79,9 @@ class Run:
 
     def _is_agreed(self) -> bool:
         return self.world.agrees()
+
+    def _is_paid(self) -> bool:
+        return self.world.engine is not None and not self.world.judge.money.missing(self.world.engine)
 
     # Time.
 
@@ -105,7 +110,7 @@ class Run:
             self._restart()
             return
         if process.engine.stage is Stage.HALTED:
-            is_done = process.engine.resume(REASON).is_done
+            is_done = process.host.does(process.engine.resume, REASON).is_done
             self.outcome.resumed += is_done
             halt = process.engine.supervisor.halt
             if not is_done and halt is not None and halt.cause is HaltCause.DISAGREEMENT:
@@ -127,6 +132,7 @@ class Run:
         said = "; ".join(happening.text for happening in list(engine.hub.happenings)[-8:])
         return (
             f"stage {engine.engine.stage}, positions {engine.positions()} and {self.world.exchange.positions()} there, "
+            f"{self.world.judge.money.missing(engine) or 'the money adds up'}, "
             f"{len(engine.orders())} orders and {len(self.world.judge.own_orders())} there, it said: {said}"
         )
 
@@ -151,11 +157,18 @@ class _Verdict:
         return isinstance(error, Exception)
 
 
-def run(seed: int, span_ns: int, faults: Sequence[Fault] | None = None, *, until_ns: int | None = None) -> Outcome:
-    """One run, with the seed's own plan unless another is given; what breaks is said, and not raised. It ends after
-    `until_ns` where that is within the span."""
+def run(
+    seed: int,
+    span_ns: int,
+    faults: Sequence[Fault] | None = None,
+    *,
+    settings: RunSettings | None = None,
+    until_ns: int | None = None,
+) -> Outcome:
+    """One run, with the seed's own plan and settings unless others are given; what breaks is said, and not raised. It
+    ends after `until_ns` where that is within the span."""
     with tempfile.TemporaryDirectory(prefix="hlhft-simulation-", dir=MEMORY if MEMORY.is_dir() else None) as folder:
-        one = Run(seed, Path(folder), plan(seed, span_ns) if faults is None else faults)
+        one = Run(seed, Path(folder), plan(seed, span_ns) if faults is None else faults, settings)
         outcome, world = one.outcome, one.world
         began_ns = world.time.now_ns
         with _Verdict(outcome):

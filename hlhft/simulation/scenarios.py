@@ -16,7 +16,8 @@ from typing import NamedTuple
 from hlhft.hyperliquid.gateway_mode import Mode
 from hlhft.hyperliquid.supervisor_table import Stage
 from hlhft.simulation.account import COINS
-from hlhft.simulation.faults import read_plan
+from hlhft.simulation.engine_process import LABEL
+from hlhft.simulation.faults import FaultKind, read_plan
 from hlhft.simulation.judge import Violation
 from hlhft.simulation.run import MEMORY, Run
 from hlhft.simulation.settings import DEFAULT, RunSettings
@@ -27,6 +28,8 @@ from hlhft.simulation.world import World
 LOOK_NS = 100 * MS
 SEED = 3
 CALLS_MAX = 5_000  # that wait for their time in all of a world
+SOCKETS_MAX = 6  # of an engine: three lines, and the exchange may not have noticed yet that one before is gone
+ASKED_MAX = 32  # questions of an engine that wait for their answer
 Look = Callable[[World], bool]
 
 
@@ -44,11 +47,13 @@ class Sight(StrEnum):
     IS_FLAT = "no position is held"
     HOLDS = "a position is held"
     AGREES = "engine and exchange name the same positions"
+    IS_ACCOUNTED = "funding was paid, and it and the fees are in the engine's books as in the exchange's"
     POST_ONLY = "what takes waits for the end of the post-only window"
     ONE_MARKET = "it has orders in the market that is left, and in no other"
     OTHERS_STAND = "orders of others stand"
     HAS_RESTARTED = "a second session runs"
     IS_REPLAYED = "a session that was killed has replayed to its last state"
+    ALL_REPLAYED = "each session that was killed has, and more than one"
     IS_BOUNDED = "nothing waits without bound"
     IS_DEAD = "no engine lives"
 
@@ -70,6 +75,26 @@ def _agrees(world: World) -> bool:
     return world.engine is not None and world.engine.positions() == world.exchange.positions()
 
 
+def _is_accounted(world: World) -> bool:
+    """Of one session, which began with the account."""
+    engine, exchange = world.engine, world.exchange
+    if engine is None or engine.session > 1:
+        return False
+    theirs = exchange.machine.kernel.chain.exchange.holdings[exchange.number(), : len(COINS)]
+    ours = engine.engine.parts.brain.lane.positions
+    names = ("fee_micro", "funding_micro")
+    rows = [COINS.index(market.name) for market in engine.markets]
+    is_same = all(bool((ours[name] == theirs[name][rows]).all()) for name in names)
+    return is_same and all(bool(theirs[name].any()) for name in names)
+
+
+def _is_bounded(world: World) -> bool:
+    sockets = world.network.of(LABEL)
+    asked = 0 if world.engine is None else world.engine.hub.http.under_way
+    waits = any(one.unread_bytes >= WINDOW_BYTES or one.waiting_bytes >= WINDOW_BYTES for one in sockets)
+    return world.time.waiting < CALLS_MAX and len(sockets) <= SOCKETS_MAX and asked <= ASKED_MAX and not waits
+
+
 def _rows(world: World) -> set[int]:
     return {order.row for order, _ in world.judge.own_orders()}
 
@@ -86,6 +111,7 @@ SIGHTS: Mapping[Sight, Look] = {
     Sight.IS_FLAT: lambda world: not any(world.exchange.positions()),
     Sight.HOLDS: lambda world: any(world.exchange.positions()),
     Sight.AGREES: _agrees,
+    Sight.IS_ACCOUNTED: _is_accounted,
     Sight.POST_ONLY: lambda world: (
         world.engine is not None and world.engine.engine.orders.gateway.mode is Mode.POST_ONLY
     ),
@@ -93,9 +119,8 @@ SIGHTS: Mapping[Sight, Look] = {
     Sight.OTHERS_STAND: lambda world: bool(world.exchange.shocks.foreign()),
     Sight.HAS_RESTARTED: lambda world: world.engine is not None and world.engine.session > 1,
     Sight.IS_REPLAYED: lambda world: world.judge.replays > 0,
-    Sight.IS_BOUNDED: lambda world: (
-        world.time.waiting < CALLS_MAX and all(one.unread_bytes < WINDOW_BYTES for one in world.network.of("engine"))
-    ),
+    Sight.ALL_REPLAYED: lambda world: world.judge.replays >= world.misfortune.counts[FaultKind.ENGINE_KILL] > 1,
+    Sight.IS_BOUNDED: _is_bounded,
     Sight.IS_DEAD: lambda world: world.engine is None,
 }
 
@@ -318,14 +343,23 @@ _ASKS = (
         about="funding is at its cap over a full hour, and fees rise",
         plan="5:fee-tier:120:30,100:funding-spike:120:1,150:transfer:0:1000",
         seconds=200,
-        seen=(_soon(Sight.HOLDS, 170, 178), _always(Sight.IS_NOT_HALTED, 0, 200), _soon(Sight.AGREES, 180, 200)),
+        seen=(
+            _soon(Sight.HOLDS, 170, 178),
+            _always(Sight.IS_NOT_HALTED, 0, 200),
+            _soon(Sight.AGREES, 180, 200),
+            _soon(Sight.IS_ACCOUNTED, 180, 200),
+        ),
     ),
     Scenario(
         name="17-replay",
         about="kills and a power cut while it trades",
         plan="15:engine-kill:0.5:0,30:engine-power-cut:2:0,45:engine-kill:1:1",
         seconds=70,
-        seen=(_soon(Sight.IS_REPLAYED, 15, 16), _soon(Sight.QUOTES, 60, 70)),
+        seen=(
+            _soon(Sight.IS_REPLAYED, 15, 16),
+            _always(Sight.ALL_REPLAYED, 46, 70),
+            _soon(Sight.QUOTES, 60, 70),
+        ),
     ),
     Scenario(
         name="18-nothing-grows",
@@ -337,9 +371,15 @@ _ASKS = (
     Scenario(
         name="19-reducing-fails",
         about="closing orders are refused as a whole, again and again",
-        plan="30:batch-error:4:0,30:operator-halt:1:1",
+        plan="30:batch-error:4:0,30:operator-halt:12:1",
         seconds=80,
-        seen=(_soon(Sight.HOLDS, 29, 31), _soon(Sight.IS_HALTED, 30, 36), _soon(Sight.QUOTES, 45, 80)),
+        seen=(
+            _always(Sight.HOLDS, 30, 33.9),
+            _always(Sight.IS_HALTED, 30.2, 42),
+            _soon(Sight.IS_EMPTY, 30, 34),
+            _always(Sight.IS_FLAT, 39, 42),
+            _soon(Sight.QUOTES, 45, 80),
+        ),
     ),
     Scenario(
         name="20-slow-book",

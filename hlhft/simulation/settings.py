@@ -5,12 +5,14 @@ What matters to safety is drawn anew for each run; a third of the runs have the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from hlhft.simulation.account import ACCOUNT, OWNER
+from hlhft.simulation.market_pace import BUSY, LEAN
 
 DEFAULT_SHARE = 1 / 3  # of runs
+LEAN_SHARE = 3 / 4
 # By strategy, the name of the parameter that bounds its half spread from below; some have none.
 STRATEGIES: dict[str, str] = {
     "two_sided": "half_spread_bp", "glft": "half_spread_bp_min", "avellaneda_stoikov": "",
@@ -34,6 +36,7 @@ class RunSettings:
     flattens: bool = False  # the watchdog closes the positions of an engine that is gone
     has_switch: bool = False  # the venue is told to cancel everything by itself
     may_switch: bool = True  # and allows it, whatever was traded
+    paces: tuple[float, ...] = BUSY  # of the markets, as shares of what was recorded
 
     def text(self) -> str:
         """The settings of the engine as a user writes them."""
@@ -72,6 +75,11 @@ DEFAULT = RunSettings()
 
 def drawn(seed: int) -> RunSettings:
     """The settings of the run of this seed."""
+    random = Random(f"paces of {seed}")  # noqa: S311 - a run is to be repeated
+    return replace(_drawn(seed), paces=LEAN if random.random() < LEAN_SHARE else BUSY)
+
+
+def _drawn(seed: int) -> RunSettings:
     random = Random(f"settings of {seed}")  # noqa: S311 - a run is to be repeated
     if random.random() < DEFAULT_SHARE:
         return DEFAULT

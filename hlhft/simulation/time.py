@@ -17,6 +17,8 @@ SECOND = 1_000_000_000
 class Call:
     """Something that is to happen, unless it is cancelled."""
 
+    __slots__ = ("values", "work")
+
     def __init__(self, work: Callable[..., None], values: tuple[Any, ...]) -> None:
         self.work: Callable[..., None] | None = work
         self.values = values
@@ -43,14 +45,14 @@ class Time:
         """Happens at this time, or as soon as possible."""
         self._count += 1
         call = Call(work, values)
-        heapq.heappush(self._calls, (max(at_ns, self.now_ns), self._count, call))
+        heapq.heappush(self._calls, (at_ns if at_ns > self.now_ns else self.now_ns, self._count, call))
         return call
 
     def run(self, wait_ns: int) -> None:
         """Lets time pass, and happen what is due in it."""
-        until_ns = self.now_ns + wait_ns
-        while self._calls and self._calls[0][0] <= until_ns:
-            self.now_ns, _, call = heapq.heappop(self._calls)
+        until_ns, calls = self.now_ns + wait_ns, self._calls
+        while calls and calls[0][0] <= until_ns:
+            self.now_ns, _, call = heapq.heappop(calls)
             if call.work is not None:
                 call.work(*call.values)
         self.now_ns = until_ns

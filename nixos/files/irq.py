@@ -16,9 +16,10 @@ from pathlib import Path
 
 
 def irqs_of(root: Path, interface: str) -> set[int]:
-    """The interrupts of the interface's device."""
-    folder = root / "sys/class/net" / interface / "device" / "msi_irqs"
-    return {int(path.name) for path in folder.iterdir()} if folder.is_dir() else set()
+    """The interrupts of the interface's device, or of the one that it hangs on, as those of virtual machines do."""
+    device = (root / "sys/class/net" / interface / "device").resolve()
+    folders = [folder for folder in (device / "msi_irqs", device.parent / "msi_irqs") if folder.is_dir()]
+    return {int(path.name) for path in folders[0].iterdir()} if folders else set()
 
 
 def written(path: Path, text: str) -> bool:

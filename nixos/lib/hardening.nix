@@ -11,6 +11,9 @@ let
 
     # The system is read-only, other people's things are not there, devices are those that everybody has.
     ProtectSystem = "strict";
+    # Without this, what protects the kernel below leaves /run as it was (systemd 257), where processes show each other
+    # their numbers and hear each other.
+    ReadOnlyPaths = [ "/run" ];
     ProtectHome = true;
     PrivateTmp = true;
     PrivateDevices = true;

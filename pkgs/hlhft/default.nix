@@ -1,11 +1,12 @@
 # The engine with what selection in sweeps needs; without torch, so that a trading host stays small. `extras` adds others
-# of pyproject.toml's: with "alpha" it trains and serves models.
+# of pyproject.toml's: with "alpha" it trains and serves models. `tools` are programs that its own find.
 {
   lib,
   installShellFiles,
   makeWrapper,
   python3Packages,
   extras ? [ "research" ],
+  tools ? [ ],
   pname ? requirements.name,
   requirements ? import ./requirements.nix { inherit lib; },
 }:
@@ -14,10 +15,12 @@ let
   programs = [
     "backtest"
     "demo"
+    "deploy"
     "exchange"
     "mine"
     "train"
   ];
+  path = lib.optionalString (tools != [ ]) "--prefix PATH : ${lib.makeBinPath tools}";
 in
 python3Packages.buildPythonApplication {
   inherit pname;
@@ -46,7 +49,7 @@ python3Packages.buildPythonApplication {
   ];
   postInstall =
     lib.concatMapStrings (program: ''
-      makeWrapper "$out/bin/hlhft" "$out/bin/hlhft-${program}" --add-flags ${program}
+      makeWrapper "$out/bin/hlhft" "$out/bin/hlhft-${program}" --add-flags ${program} ${path}
     '') programs
     + ''
       export HOME=$TMPDIR HLHFT_CACHE=$TMPDIR/cache

@@ -20,8 +20,9 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
+from hlhft.exchange.known_account import test_signer  # noqa: E402
 from hlhft.exchange.machine import Machine  # noqa: E402
-from hlhft.exchange.opening import open_machine, open_settings, test_signer  # noqa: E402
+from hlhft.exchange.opening import open_machine, open_settings  # noqa: E402
 from hlhft.hyperliquid.signing import action_hash, l1_digest  # noqa: E402
 from tests.bench.figures import machine as facts  # noqa: E402
 from tests.bench.peak import status_bytes  # noqa: E402

@@ -29,7 +29,7 @@ from typing import Any
 import aiohttp
 import uvloop
 
-from hlhft.exchange.opening import test_signer
+from hlhft.exchange.known_account import test_signer
 from hlhft.hyperliquid.signing import action_hash, l1_digest
 from tests.bench.figures import Figure, median
 

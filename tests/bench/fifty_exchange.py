@@ -20,10 +20,11 @@ import uvloop
 from hlhft.data.markets import known
 from hlhft.exchange.channels import ChannelSettings
 from hlhft.exchange.flow.parameters import like, shipped
+from hlhft.exchange.known_account import test_signer
 from hlhft.exchange.limits import LimitSettings
 from hlhft.exchange.listing import Listed, Listing
 from hlhft.exchange.machine import Machine
-from hlhft.exchange.opening import FLOW_ACCOUNT, test_signer
+from hlhft.exchange.opening import FLOW_ACCOUNT
 from hlhft.exchange.server import Clock, Server
 from hlhft.exchange.settings import ExchangeSettings
 from hlhft.exchange.synthetic_flow import SyntheticFlow

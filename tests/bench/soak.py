@@ -31,7 +31,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from hlhft.exchange.opening import test_key, test_signer  # noqa: E402
+from hlhft.exchange.known_account import test_key, test_signer  # noqa: E402
 from hlhft.live.control import ControlClient, ControlError  # noqa: E402
 from hlhft.live.view import Status  # noqa: E402
 from tests.bench.fifty_exchange import COUNT, SEED  # noqa: E402

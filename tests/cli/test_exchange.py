@@ -17,8 +17,8 @@ from hlhft.cli import invoke
 from hlhft.cli.errors import CommandError, ExitCode
 from hlhft.cli.exchange import LINE_EVERY_S, Status, _kept, _save, _serve, status_line
 from hlhft.data.samples import BUNDLED_NAME, bundled
-from hlhft.exchange.opening import test_key as key_of
-from hlhft.exchange.opening import test_signer as signer_of
+from hlhft.exchange.known_account import test_key as key_of
+from hlhft.exchange.known_account import test_signer as signer_of
 from hlhft.exchange.server import Clock, Server
 from hlhft.exchange.state_file import read_state, write_state
 from tests.exchange.clients import Client, order, orders, small_machine
@@ -82,6 +82,21 @@ def test_a_ready_file_says_where_to_connect_and_as_whom(tmp_path: Path) -> None:
         "test_key": f"0x{key_of(5).hex()}",
     }
     assert ready.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_service_manager_is_told_when_it_answers_that_it_lives_and_that_it_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "n"))
+        manager.setblocking(False)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "n"))
+        assert served(free_port(), signal.SIGTERM)[0] == ExitCode.OK
+        heard = []
+        while "STOPPING=1" not in heard:
+            heard.append(manager.recv(4096).decode())
+    assert heard[0] == "READY=1"
+    assert heard[1].startswith("WATCHDOG=1\nSTATUS=block ")
 
 
 def test_the_files_of_a_node_are_written_where_they_are_asked_for(

@@ -15,7 +15,9 @@ from hlhft.cli import invoke
 from hlhft.cli.errors import ExitCode
 from hlhft.simulation import running
 from hlhft.simulation.judge import Judge, Promise, Violation
+from hlhft.simulation.past import settings_text
 from hlhft.simulation.run import Outcome
+from hlhft.simulation.settings import DEFAULT, RunSettings, drawn
 from hlhft.simulation.tally import read
 
 Output = pytest.CaptureFixture[str]
@@ -68,9 +70,39 @@ def test_a_violation_prints_what_repeats_it(monkeypatch: pytest.MonkeyPatch, cap
     told = " ".join(capsys.readouterr().err.split())
     assert "seed 5 breaks a promise, LATCH: a test" in told
     (repeat,) = re.findall(r"hlhft (simulate .*)", told)
-    assert repeat.endswith("--hours 0.003 --faults 4:engine-kill:1:0")
+    assert repeat.endswith(f"--hours 0.003 --settings {settings_text(drawn(5))} --faults 4:engine-kill:1:0")
     assert invoke([*shlex.split(repeat), "--no-shrink"]) == ExitCode.FAILURE
     assert "seed 5 breaks a promise, LATCH: a test" in " ".join(capsys.readouterr().err.split())
+
+
+def broken(seed: int, span_ns: int, *, settings: RunSettings | None) -> Outcome:
+    """In place of a run, in whichever process: one that breaks a promise with settings that were given."""
+    assert settings == DEFAULT
+    return Outcome(seed=seed, violation=Violation(Promise.SLOT, "two"))
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_a_violation_is_told_by_any_number_of_processes(
+    monkeypatch: pytest.MonkeyPatch, capsys: Output, jobs: str
+) -> None:
+    monkeypatch.setattr(running, "run_quietly", broken)
+    asked = [
+        "simulate",
+        "--jobs",
+        jobs,
+        "--hours",
+        "0.003",
+        "--seeds",
+        "3",
+        "--first",
+        "8",
+        "--no-shrink",
+        "--settings",
+        "default",
+    ]
+    assert invoke(asked) == ExitCode.FAILURE
+    told = " ".join(capsys.readouterr().err.split())
+    assert "seed 8 breaks a promise, SLOT: two; repeat it with: hlhft simulate --seeds 1 --first 8" in told
 
 
 def test_the_whole_plan_is_printed_on_request(monkeypatch: pytest.MonkeyPatch, capsys: Output) -> None:
@@ -81,7 +113,15 @@ def test_the_whole_plan_is_printed_on_request(monkeypatch: pytest.MonkeyPatch, c
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--faults", "nonsense"], ["--seeds", "0"], ["--hours", "0"], ["--jobs", "0"], ["--first", "-1"]]
+    "arguments",
+    [
+        ["--faults", "nonsense"],
+        ["--settings", "nonsense"],
+        ["--seeds", "0"],
+        ["--hours", "0"],
+        ["--jobs", "0"],
+        ["--first", "-1"],
+    ],
 )
 def test_wrong_use(arguments: list[str], capsys: Output) -> None:
     assert invoke([*COMMON, *arguments]) == ExitCode.USAGE

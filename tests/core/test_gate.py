@@ -130,6 +130,19 @@ def test_the_worst_case_stays_within_the_cap_in_money():
     assert approve(world, BUY, 999, 5000) == (4000, 0)
 
 
+@pytest.mark.parametrize(("mark", "left"), [(1000, 1998), (1101, 1998), (1102, 1996), (2200, 1000), (0, 1998)])
+@pytest.mark.parametrize("side", [BUY, SELL])
+def test_what_fills_far_from_the_mark_does_not_trip_the_breaker(side, mark, left):
+    """2 USDC at 1001 ticks are 1998 lots; at a mark of 1102 they are worth 2.2018, and 2.2 are allowed. Without a mark
+    the mid of 1000 counts."""
+    world = World(position_notional_micro_max=2 * USDC)
+    world.data.books["mark_ticks"] = mark
+    assert approve(world, side, 1001, 5000) == (left, 0)
+    world.hold(left * side)
+    world.decide()
+    assert world.row["halt_code"] == 0
+
+
 def test_one_order_stays_within_its_cap_in_money():
     """0.5 USDC at 1000 ticks are 500 lots; a cap below one lot leaves nothing."""
     assert approve(World(order_notional_micro_max=USDC // 2)) == (500, 0)

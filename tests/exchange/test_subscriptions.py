@@ -204,3 +204,12 @@ def test_the_channels_are_those_of_the_reference():
         "activeAssetCtx",
         "activeAssetData",
     }
+
+
+def test_what_was_found_by_kind_does_not_outlive_a_change() -> None:
+    made, kinds = subscriptions(), frozenset({"bbo"})
+    assert made.of_kinds(kinds) == []
+    topic, _ = add(made, type="bbo", coin="BTC")
+    assert made.of_kinds(kinds) == [topic]
+    made.close(0)
+    assert made.of_kinds(kinds) == []

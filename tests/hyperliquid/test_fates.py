@@ -113,6 +113,7 @@ def test_live_orders_are_told_oldest_first_and_both_of_a_modification() -> None:
     fates.sent(modifies(2, command(1024, price_ticks=990, size_lots=7)))
     fates.sent(orders(3, command(2049, reduce_only=1)))
     old, new, other = fates.live_orders()
+    assert fates.live_count == 3
     assert old == LiveOrder(
         order_id=1024, revision=0, session=SESSION, cloid=cloid(1024), oid=1124, market=ETH, side=1, price_ticks=1000,
         left_lots=10, reduce_only=False, state=State.LIVE, sent_ns=NOW,

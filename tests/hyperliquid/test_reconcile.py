@@ -88,7 +88,7 @@ def test_a_session_begins_with_what_the_venue_says() -> None:
     order = [type(effect) for _, effect in desk.history if isinstance(effect, Tell | BeginSession | Agreed)]
     assert order == [Tell, BeginSession, Agreed], "held fills are told once the positions stand"
     assert desk.all(BeginSession) == [BeginSession(agreed.block_ms)] and told.rows[-1] == desk.rows(equity)[0]
-    assert desk.machine.is_seeded
+    assert desk.machine.is_seeded and desk.machine.begun_ms == agreed.block_ms
 
 
 def test_listing_and_fills_reach_the_fates_before_our_own_side_is_asked_for() -> None:

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hlhft.live.profit import ProfitTally
+from hlhft.live.profit import Booked, ProfitTally
 from hlhft.live.view import Profit
-from hlhft.units import Market
+from hlhft.units import MICRO, Market
 
 BTC = Market.perpetual("BTC", asset_id=0, size_decimals=5)  # ticks of 0.1, lots of 0.00001: a micro-USDC each
 PURR = Market.spot("PURR/USDC", asset_id=10_000, size_decimals=0)  # ticks of 1e-8
@@ -42,6 +42,10 @@ def test_a_round_trip_by_hand() -> None:
         realised=pytest.approx(0.101),
     )
     assert split.residual == 0.0
+    # Bought 1000 lots at 1,000,000 ticks, sold them at 1,000,101.
+    assert tally.booked(0) == Booked(position_lots=0, cash_quanta=101_000, fee_micro=120_000, funding_micro=-2_000)
+    total, *parts = tally.grains(0)
+    assert total == sum(parts[:6]) == round(split.total * 2 * MICRO)
 
 
 def test_the_mark_s_distance_from_the_mid_is_the_basis() -> None:

@@ -1,10 +1,15 @@
-# Accepted configurations that bad ones change in one thing: the two hosts, paper trading, and a host with everything on.
+# Accepted configurations that bad ones change in one thing: the three hosts, paper trading, and a host with everything on.
 { self, lib }:
 let
-  inherit (self.nixosConfigurations) example watchtower;
+  inherit (self.nixosConfigurations) example watchtower worker;
 in
-{
-  inherit example watchtower;
+rec {
+  inherit example watchtower worker;
+
+  # Limits of its own.
+  tightened = example.extendModules {
+    modules = [ { services.hlhft.settings.risk.tick_to_trade_ms_max = 100; } ];
+  };
 
   paper = lib.nixosSystem {
     modules = [
@@ -16,6 +21,37 @@ in
         fileSystems."/" = {
           device = "/dev/vda1";
           fsType = "ext4";
+        };
+      }
+    ];
+  };
+
+  # Paper trading that is also watched: what is booted and traded on, with Prometheus where it would be reached.
+  rehearsal = paper.extendModules {
+    modules = [
+      {
+        services.hlhft = {
+          # Close to the touch, so that something is traded within a minute.
+          settings = {
+            engine.coins = [
+              "BTC"
+              "ETH"
+              "SOL"
+            ];
+            strategy = {
+              name = "two_sided";
+              params.half_spread_bp = 0.5;
+            };
+          };
+          prometheus.enable = true;
+          wireguard = {
+            enable = true;
+            peers.operator = {
+              publicKey = "operator0000000000000000000000000000000000A=";
+              address = "10.100.0.9";
+              isAdmin = true;
+            };
+          };
         };
       }
     ];

@@ -13,7 +13,7 @@ from typing import Any
 from tests.nix.evaluator import manifest
 
 GOLDEN = Path(__file__).with_name("golden")
-HOSTS = ("example", "watchtower")
+HOSTS = ("example", "watchtower", "worker")
 FILES = ("kernel-params", "sysctl.d/60-nixos.conf", "tmpfiles.d/00-nixos.conf")
 SETTINGS = ("networking.firewall.", "networking.nftables.", "networking.wireguard.", "systemd.network.networks")
 STORE = re.compile(r"/nix/store/[0-9a-z]{32}-")

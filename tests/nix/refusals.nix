@@ -44,8 +44,12 @@ in
 pkgs.runCommand "hlhft-refusals" {
   passthru = {
     inherit verdicts accepted;
-    # Of the two bases that have every service of ours between them.
-    units = bases.paper.manifest.units // bases.full.manifest.units;
+    # Of the bases that have every service of ours between them.
+    units = bases.paper.manifest.units // bases.worker.manifest.units // bases.full.manifest.units;
+    manifests = lib.mapAttrs (_: base: base.manifest) bases;
+    rules = lib.mapAttrs (_: base: base.config.environment.etc."hlhft/prometheus/hlhft.rules.json".source or null) {
+      inherit (bases) example tightened;
+    };
     # Evaluating one of these fails with the message.
     thrown = lib.mapAttrs (_: forced) (lib.filterAttrs (_: case: case ? option) cases);
   };

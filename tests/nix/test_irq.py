@@ -62,6 +62,16 @@ def test_queues_and_the_kernels_own_work_follow(tree: Path) -> None:
     assert (tree / "sys/devices/virtual/workqueue/cpumask").read_text() == "3"
 
 
+def test_a_virtual_machines_interface_has_the_interrupts_of_what_it_hangs_on(tree: Path) -> None:
+    card = tree / "sys/devices/pci0/card"
+    (card / "virtio3").mkdir(parents=True)
+    (tree / "sys/class/net/eth7/device/msi_irqs").rename(card / "msi_irqs")
+    (tree / "sys/class/net/eth7/device").rmdir()
+    (tree / "sys/class/net/eth7/device").symlink_to(card / "virtio3")
+    assert run(tree, "eth7").returncode == 0
+    assert (tree / "proc/irq/41/smp_affinity_list").read_text() == "0"
+
+
 def test_a_driver_that_offers_nothing_is_no_failure(tree: Path) -> None:
     assert run(tree, "eth7").returncode == 0
     told = (tree / "told").read_text().splitlines()

@@ -23,11 +23,13 @@ EXPOSURE_MAX = {
     "hlhft-recorder": 1.3,
     "hlhft-engine": 1.8,
     "hlhft-alpha": 1.8,
+    "hlhft-scheduler": 1.3,
+    "hlhft-worker": 1.8,
     "prometheus": 1.3,
     "alertmanager": 1.3,
 }
 # Those that import numba, which maps its code writable first.
-COMPILING = {"hlhft-engine", "hlhft-alpha", "hlhft-recorder", "hlhft-exchange", "hlhft-miner"}
+COMPILING = {"hlhft-engine", "hlhft-alpha", "hlhft-recorder", "hlhft-exchange", "hlhft-miner", "hlhft-worker"}
 
 
 def program(name: str) -> str:
@@ -92,7 +94,11 @@ def test_each_secret_reaches_those_that_need_it_and_nobody_else() -> None:
         "hlhft-engine": ["agent-key", "alpha-engine-key", "heartbeat-secret"],
         "hlhft-watchdog": ["heartbeat-secret", "watchdog-key"],
         "hlhft-alpha": ["alpha-key"],
+        # Of the host that trades on paper alone, where it says whose they are.
+        "hlhft-approval": ["agent-key", "watchdog-key"],
         "hlhft-miner": ["aws-credentials"],
+        "hlhft-scheduler": ["cluster-ca", "cluster-cert", "cluster-key"],
+        "hlhft-worker": ["cluster-ca", "cluster-cert", "cluster-key"],
         "alertmanager": ["heartbeat-url", "page-url", "ticket-url"],
         "grafana": ["grafana-admin-password", "grafana-secret-key"],
     }
@@ -126,6 +132,12 @@ def test_prometheus_accepts_the_text_that_ships(tmp_path: Path) -> None:
     )
 
 
+def test_a_host_with_limits_of_its_own_gets_rules_of_its_own() -> None:
+    rules = evaluated("checks.x86_64-linux.refusals.rules")
+    assert rules["example"] is None, "the text that ships is that of the defaults"
+    assert re.fullmatch(r"/nix/store/\w+-hlhft-alerts/hlhft\.rules\.json", rules["tightened"])
+
+
 def test_what_serves_listens_inside_only() -> None:
     shown = manifest("example")
     inside = "10.100.0.1"
@@ -134,6 +146,20 @@ def test_what_serves_listens_inside_only() -> None:
     grafana = shown["files"]["grafana.ini"]
     assert f"http_addr={inside}" in grafana
     assert f"http_port={ports.GRAFANA}" in grafana
+
+
+def test_a_cluster_is_reached_inside_only() -> None:
+    shown = manifest("worker")
+    units, settings = shown["units"], shown["settings"]
+    for name in ("hlhft-scheduler.service", "hlhft-worker.service"):
+        assert "--host 10.100.0.3 " in units[name]
+        assert "--tls-key /run/credentials/" in units[name]
+        assert "IPAddressDeny=any" in units[name]
+        assert re.findall("^IPAddressAllow=(.*)$", units[name], re.MULTILINE) == ["localhost", "10.100.0.0/24"]
+    assert f"tls://10.100.0.3:{ports.SCHEDULER}" in units["hlhft-worker.service"]
+    assert ports.SCHEDULER in settings["networking.firewall.interfaces"]["wg0"]["allowedTCPPorts"]
+    opened = settings["networking.firewall.interfaces"]["wg0"]["allowedTCPPortRanges"]
+    assert opened == [{"from": ports.WORKER_FIRST, "to": ports.NANNY_LAST}]
 
 
 def test_only_wireguard_is_open_to_everybody() -> None:

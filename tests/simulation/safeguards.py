@@ -152,4 +152,14 @@ MUTATIONS: tuple[Mutation, ...] = (
         '    if legs > 0:\n        return 0\n    if address_room',
         compiled=True,
     ),
+    _one(
+        "fee-once", "the fee of a fill counts once in the parts of the profit", {Promise.PROFIT},
+        "live/engine.py", "fee_micro=row[6], is_maker", "fee_micro=2 * row[6], is_maker",
+    ),
+    _one(
+        "funding-counts", "each payment of funding counts", {Promise.PROFIT},
+        "hyperliquid/reconcile_tidings.py",
+        "if is_new and ms_of(payment.ts_ns) > self.begun_ms and not payment.fault:",
+        "if is_new and ms_of(payment.ts_ns) < self.begun_ms and not payment.fault:",
+    ),
 )  # fmt: skip

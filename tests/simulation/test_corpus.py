@@ -1,4 +1,4 @@
-"""Runs that broke once do not break again."""
+"""Runs that broke once do not break again, whatever their seeds draw today."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from hlhft.simulation.past import Past, read_runs
 from hlhft.simulation.run import run
 from hlhft.simulation.time import SECOND
 
@@ -15,13 +16,18 @@ SLOW_SECONDS = 600  # a longer run is marked so
 
 
 def entries() -> list[Any]:
-    lines = [line.split() for line in CORPUS.read_text().splitlines() if line and not line.startswith("#")]
-    runs = [(int(seed), int(seconds)) for seed, seconds in lines]
-    return [pytest.param(*run, marks=[pytest.mark.slow] if run[1] > SLOW_SECONDS else []) for run in runs]
+    return [
+        pytest.param(
+            past,
+            id=f"{past.seed}-{past.span_ns // SECOND}",
+            marks=[pytest.mark.slow] if past.span_ns > SLOW_SECONDS * SECOND else [],
+        )
+        for past in read_runs(CORPUS.read_text())
+    ]
 
 
-@pytest.mark.parametrize(("seed", "seconds"), entries())
-def test_what_broke_once_holds(seed: int, seconds: int) -> None:
-    outcome = run(seed, seconds * SECOND)
+@pytest.mark.parametrize("past", entries())
+def test_what_broke_once_holds(past: Past) -> None:
+    outcome = run(past.seed, past.span_ns, past.faults, settings=past.settings)
     assert outcome.violation is None
-    assert outcome.actions > 0
+    assert outcome.actions > 0 and outcome.faults

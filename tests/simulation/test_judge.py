@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,19 @@ def test_what_leaves_without_a_record(world: World) -> None:
 def test_a_worst_case_above_the_cap(world: World) -> None:
     world.cap_micro = 1
     assert "could come to" in breaks(world, Promise.EXPOSURE)
+
+
+def test_an_order_that_rests_and_does_not_count_in_the_core(world: World) -> None:
+    positions = engine_of(world).engine.parts.brain.lane.positions
+    order, _ = world.judge.own_orders()[0]
+    positions["open_buy_lots" if order.side > 0 else "open_sell_lots"][order.row] -= 1
+    assert "and the core counts" in breaks(world, Promise.EXPOSURE)
+
+
+def test_a_profit_whose_parts_are_not_what_was_booked(world: World) -> None:
+    engine_of(world).tally.funded(0, amount_micro=5)
+    engine_of(world).engine.parts.brain.lane.positions["fills"][1] += 1  # it is looked at once there is news
+    raised(Promise.PROFIT, world.judge.look_at_engine, engine_of(world))
 
 
 def test_orders_that_nobody_cancels_for_a_dead_engine(world: World) -> None:
@@ -215,3 +229,8 @@ def test_nothing_breaks_by_itself_and_all_is_counted(world: World) -> None:
     assert world.judge.events > 1000 and world.judge.actions > 10
     assert world.time.now_ns % MS >= 0
     assert promises_table().count("\n") == len(Promise) + 1
+
+
+def test_a_violation_comes_whole_out_of_another_process() -> None:
+    again = pickle.loads(pickle.dumps(Violation(Promise.SLOT, "two revisions")))
+    assert (again.promise, str(again)) == (Promise.SLOT, "SLOT: two revisions")

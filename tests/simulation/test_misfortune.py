@@ -22,7 +22,7 @@ LENGTH_NS = 200 * MS
 SWITCHES: dict[FaultKind, Callable[[World], bool]] = {
     FaultKind.ENGINE_FREEZE: lambda world: engine_of(world).host.is_frozen,
     FaultKind.WATCHDOG_FREEZE: lambda world: world.watchdog is not None and world.watchdog.host.is_frozen,
-    FaultKind.PARTITION: lambda world: world.network.weather.is_down,
+    FaultKind.PARTITION: lambda world: world.network.weather.is_down and world.network.weather.is_parted,
     FaultKind.MUTE: lambda world: world.network.weather.mutes == {STREAMS[-1]},
     FaultKind.SLOW_READER: lambda world: not any(one.back.reads for one in world.network.of(LABEL)),
     FaultKind.TEARS: lambda world: world.network.weather.tears == 1,
@@ -132,6 +132,19 @@ def test_connections_that_are_lost_are_made_again(tmp_path: Path, kind: FaultKin
     assert not world.network.connections and world.misfortune.is_calm
     pass_until(world, lambda: engine_of(world).is_trading and len(world.network.connections) == len(before))
     assert not before & set(world.network.connections)
+
+
+def test_a_partition_is_over_once_what_it_caught_has_come(tmp_path: Path) -> None:
+    world = world_of(tmp_path)
+    sockets = set(world.network.connections)
+    suffers(world, FaultKind.PARTITION, length_ns=2 * SECOND)
+    world.time.run(2 * SECOND)
+    over_ns = world.misfortune.changed_ns
+    assert world.misfortune.is_calm and not world.network.weather.is_parted
+    assert not all(one.stands for one in world.network.connections.values())
+    world.time.run(2 * SECOND)
+    assert set(world.network.connections) == sockets and all(one.stands for one in world.network.connections.values())
+    assert over_ns < world.misfortune.changed_ns <= over_ns + 2 * SECOND
 
 
 @pytest.mark.parametrize("size", [0, 1])

@@ -10,7 +10,7 @@ import pytest
 from hlhft.live.transport import CLOSE_ABNORMAL
 from hlhft.simulation.host import Host, Wall
 from hlhft.simulation.network import CONNECT_TIMEOUT_NS, Connection, Network, channel_of
-from hlhft.simulation.time import SECOND, Time
+from hlhft.simulation.time import MS, SECOND, Time
 
 
 class Far:
@@ -161,6 +161,79 @@ def test_what_is_sent_to_an_exchange_that_does_not_read_arrives_once_it_does() -
     assert not line.one.stands and not line.far.heard_texts
     line.network.peer_reads_on()
     assert line.one.stands and line.one.up_ns == line.time.now_ns and line.far.heard_texts == [b"x"]
+
+
+def test_what_a_partition_catches_comes_after_it() -> None:
+    line = Line()
+    line.one.send(b"under way")
+    line.network.part()
+    line.one.send(b"there")
+    line.one.tell(b"back")
+    line.time.run(2 * SECOND)
+    assert not line.far.heard_texts and not line.near.told and not line.one.stands and line.one.is_open
+    began_ns = line.time.now_ns
+    through_ns = line.network.join()
+    assert began_ns < through_ns <= began_ns + 2 * SECOND, "TCP tries at last after as long again"
+    line.time.run(2 * SECOND)
+    assert line.far.heard_texts == [b"under way", b"there"] and line.near.told == [b"back"]
+    assert line.one.stands and began_ns < line.one.up_ns <= through_ns and not line.far.gone_numbers
+
+
+def test_a_long_partition_leaves_a_socket_half_open() -> None:
+    line = Line()
+    line.network.part()
+    line.one.send(b"given up")
+    line.time.run(6 * SECOND)
+    assert line.near.told == [CLOSE_ABNORMAL] and line.network.connections and not line.far.gone_numbers
+    line.network.join()
+    line.time.run(SECOND)
+    assert line.far.gone_numbers == [line.one.number] and not line.far.heard_texts and not line.network.connections
+
+
+def test_who_sends_nothing_into_a_partition_keeps_its_socket() -> None:
+    line = Line()
+    line.network.part()
+    line.one.tell(b"back")
+    line.time.run(6 * SECOND)
+    line.network.join()
+    line.time.run(7 * SECOND)
+    assert line.near.told == [b"back"] and line.one.stands
+
+
+def test_who_leaves_in_a_partition_is_gone_once_its_last_words_are_there() -> None:
+    line = Line()
+    line.network.part()
+    line.one.send(b"last")
+    line.one.leave(loses=False)
+    line.time.run(SECOND)
+    assert not line.far.gone_numbers
+    line.network.join()
+    line.time.run(2 * SECOND)
+    assert line.far.heard_texts == [b"last"] and line.far.gone_numbers == [line.one.number]
+
+
+def test_what_the_exchange_closes_in_a_partition_hears_so_after_it() -> None:
+    line = Line()
+    line.network.part()
+    line.one.tell(b"last")
+    line.one.end(1000, "Expired")
+    line.time.run(SECOND)
+    assert not line.near.told
+    line.network.join()
+    line.time.run(2 * SECOND)
+    assert line.near.told == [b"last", 1000]
+
+
+def test_who_is_being_connected_when_a_partition_begins_is_so_after_it() -> None:
+    line = Line(waits=False)
+    while not line.network.connections:
+        line.time.run(MS)
+    line.network.part()
+    line.time.run(2 * SECOND)
+    assert not line.near.told and not line.one.is_open
+    line.network.join()
+    line.time.run(2 * SECOND)
+    assert line.near.told == ["up", "upgraded"] and line.one.stands
 
 
 def test_nothing_is_drawn_for_what_does_not_exist() -> None:

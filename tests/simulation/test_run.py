@@ -46,10 +46,18 @@ def test_it_ends_where_it_is_told_to() -> None:
     assert outcome.violation is None and outcome.virtual_ns == 9 * SECOND
 
 
-@pytest.mark.parametrize(("name", "promise"), [("_is_well", Promise.CONVERGES), ("_is_agreed", Promise.AGREES)])
+@pytest.mark.parametrize(
+    ("name", "promise"),
+    [
+        ("_is_well", Promise.CONVERGES),
+        ("_is_agreed", Promise.AGREES),
+        ("_is_paid", Promise.PROFIT),
+    ],
+)
 def test_what_does_not_come_to_hold_in_time(monkeypatch: pytest.MonkeyPatch, name: str, promise: Promise) -> None:
     monkeypatch.setattr(module, "CONVERGES_NS_MAX", 10 * SECOND)
     monkeypatch.setattr(module, "AGREES_NS_MAX", 10 * SECOND)
+    monkeypatch.setattr(module, "PAID_NS_MAX", 10 * SECOND)
     monkeypatch.setattr(Run, name, lambda self: False)
     outcome = run(2, 5 * SECOND, ())
     assert outcome.violation is not None and outcome.violation.promise is promise

@@ -19,7 +19,7 @@ def test_one_processor_or_two_come_to_the_same() -> None:
 
 def test_what_nobody_asks_for_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
     begun: list[int] = []
-    monkeypatch.setattr(running, "run", lambda seed, span_ns, faults, until_ns: begun.append(seed))
+    monkeypatch.setattr(running, "run", lambda seed, span_ns, faults, settings, until_ns: begun.append(seed))
     for outcome in outcomes(range(1, 100), SPAN_NS, processes=1):
         assert outcome is None
         break

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 from hlhft.config.load import load
+from hlhft.simulation.market_pace import LEAN
 from hlhft.simulation.settings import DEFAULT, STRATEGIES, RunSettings, drawn
 from hlhft.strategies import load as load_strategy
 
@@ -27,5 +28,6 @@ def test_everything_is_drawn_and_the_defaults_are_frequent() -> None:
     runs = [drawn(seed) for seed in range(200)]
     for field in fields(RunSettings):
         assert len({getattr(run, field.name) for run in runs}) > 1, field.name
-    assert 40 < runs.count(DEFAULT) < 100
+    assert 40 < sum(replace(run, paces=DEFAULT.paces) == DEFAULT for run in runs) < 100
+    assert 120 < sum(run.paces == LEAN for run in runs) < 180
     assert {run.strategy for run in runs} == set(STRATEGIES)

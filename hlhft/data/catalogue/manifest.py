@@ -72,6 +72,11 @@ def encoded(manifest: Manifest) -> bytes:
     return msgspec.json.format(msgspec.json.encode(manifest, order="sorted"), indent=1) + b"\n"
 
 
+def decoded(content: bytes) -> Manifest:
+    """What `encoded` wrote. Raises msgspec.MsgspecError for anything else."""
+    return msgspec.json.decode(content, type=Manifest)
+
+
 def read_manifest(root: Path, key: PartKey) -> Manifest | None:
     """The manifest of that part, None when there is none. Raises DataError for one that is damaged or of another part.
 

@@ -10,10 +10,10 @@ import contextlib
 import errno
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import numpy as np
 import pyarrow as pa
@@ -199,22 +199,10 @@ class PartWriter:
             raise self._refusal(error) from None
 
     def _put(self, manifest: Manifest) -> None:
-        """Gives the part its name, then the manifest. An older manifest goes first: it is not of these bytes."""
-        path = manifest_path(self._root, self.key)
-        partial = path.with_name(f".{path.name}{WRITING_SUFFIX}")
+        """Gives the part its name and its manifest."""
         try:
-            with partial.open("wb") as stream:
-                stream.write(encoded(manifest))
-                stream.flush()
-                os.fsync(stream.fileno())
-            path.unlink(missing_ok=True)
-            sync_folder(path.parent)
-            self._partial.rename(self.path)
-            sync_folder(path.parent)
-            partial.rename(path)
-            sync_folder(path.parent)
+            _name(self._partial, self.path, manifest_path(self._root, self.key), manifest)
         except OSError as error:
-            partial.unlink(missing_ok=True)
             raise self._refusal(error) from None
 
     def _close(self) -> None:
@@ -229,10 +217,57 @@ class PartWriter:
             self._partial.unlink(missing_ok=True)
 
     def _refusal(self, error: OSError) -> DataError:
-        advice = "make room and run it again" if error.errno == errno.ENOSPC else "give a folder that can be written"
-        return DataError(
-            self.path, None, f"the part cannot be written ({error.strerror or error}), nothing was kept of it, {advice}"
-        )
+        return _refusal(self.path, error)
+
+
+def adopt(root: Path, key: PartKey, manifest: Manifest, fetch: Callable[[BinaryIO], object]) -> None:
+    """Puts a part that was written elsewhere under its name, whole or not at all; `fetch` writes its file's content.
+
+    What stands there before is replaced. Two writers of one key at a time are the caller's to prevent. Raises DataError
+    when the content is not the manifest's or the disk refuses, and what `fetch` raises.
+    """
+    path = part_path(root, key)
+    partial = path.with_name(f".{path.name}{WRITING_SUFFIX}")
+    try:
+        folder_of(root, key).mkdir(parents=True, exist_ok=True)
+        file = _HashedFile(partial.open("wb"))
+        try:
+            fetch(cast(BinaryIO, file))
+            file.sync_and_close()
+            if (file.digest.hexdigest(), file.bytes_written) != (manifest.content_hash, manifest.bytes):
+                raise DataError(path, None, "what came is not the file that its manifest describes, fetch it again")
+            _name(partial, path, manifest_path(root, key), manifest)
+        finally:
+            file.drop()
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        raise _refusal(path, error) from None
+
+
+def _name(written: Path, path: Path, described: Path, manifest: Manifest) -> None:
+    """Gives a part that is written its name, then its manifest. An older one goes first: it is not of these bytes."""
+    partial = described.with_name(f".{described.name}{WRITING_SUFFIX}")
+    try:
+        with partial.open("wb") as stream:
+            stream.write(encoded(manifest))
+            stream.flush()
+            os.fsync(stream.fileno())
+        described.unlink(missing_ok=True)
+        sync_folder(path.parent)
+        written.rename(path)
+        sync_folder(path.parent)
+        partial.rename(described)
+        sync_folder(path.parent)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def _refusal(path: Path, error: OSError) -> DataError:
+    advice = "make room and run it again" if error.errno == errno.ENOSPC else "give a folder that can be written"
+    return DataError(
+        path, None, f"the part cannot be written ({error.strerror or error}), nothing was kept of it, {advice}"
+    )
 
 
 class _Range:

@@ -6,6 +6,7 @@ states have equal bytes wherever they were reached.
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import platform
 import tempfile
@@ -130,8 +131,12 @@ def strategy_of(start: Start) -> Strategy:
 
 def versions() -> dict[str, str]:
     """What is running, by name."""
-    found = {name: importlib.metadata.version(name) for name in LIBRARIES}
+    found = {name: _version(name) for name in LIBRARIES}
     return {"hlhft": hlhft.__version__, "python": platform.python_version(), **found}
+
+
+# What a process has imported stays what it is, and to look it up reads files.
+_version = functools.cache(importlib.metadata.version)
 
 
 def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:

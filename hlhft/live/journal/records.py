@@ -68,7 +68,7 @@ class RecordKind(IntEnum):
     END = 8  # nothing follows; why, as text
 
 
-_KINDS = frozenset(int(kind) for kind in RecordKind)
+_KINDS = {int(kind): kind for kind in RecordKind}
 
 
 class EndReason(IntEnum):
@@ -238,11 +238,16 @@ def read_checkpoint(payload: bytes) -> Checkpoint:
     return Checkpoint(*_CHECKPOINT.unpack(payload))
 
 
-def read_inputs(payload: bytes) -> np.ndarray:
-    """The events of an INPUTS, EVENT_DTYPE[n], not writable. Raises RecordError when they are not whole."""
+def count_of_inputs(payload: bytes) -> int:
+    """How many events an INPUTS holds. Raises RecordError when they are not whole."""
     if len(payload) % EVENT_BYTES:
         raise RecordError(f"events have {EVENT_BYTES} bytes each, {len(payload)} bytes are no whole number of them")
-    return np.frombuffer(payload, EVENT_DTYPE)
+    return len(payload) // EVENT_BYTES
+
+
+def read_inputs(payload: bytes) -> np.ndarray:
+    """The events of an INPUTS, EVENT_DTYPE[n], not writable. Raises RecordError when they are not whole."""
+    return np.frombuffer(payload, EVENT_DTYPE, count_of_inputs(payload))
 
 
 class Parser:
@@ -301,20 +306,21 @@ class Parser:
         held = self._held
         if len(held) - at < HEADER_BYTES:
             return None
-        if held[at : at + HEADER_BYTES] == _NOTHING:
+        checksum, length, sequence, ts_ns, kind, detail, session = HEADER.unpack_from(held, at)
+        if checksum == 0 and held[at : at + HEADER_BYTES] == _NOTHING:
             self._is_over = True
             return None
-        checksum, length, sequence, ts_ns, kind, detail, session = HEADER.unpack_from(held, at)
         if length > PAYLOAD_BYTES_MAX:
             self._stop(f"a record claims {length} bytes")
             return None
         end = at + record_bytes(length)
         if len(held) < end:
             return None
+        stop = at + HEADER_BYTES + length
         with memoryview(held) as view:
             is_whole = zlib.crc32(view[at + CHECKED_FROM : end]) == checksum
-            payload = bytes(view[at + HEADER_BYTES : at + HEADER_BYTES + length])
-        reason = self._misfit(kind, sequence, session, any(held[at + HEADER_BYTES + length : end]))
+            payload = bytes(view[at + HEADER_BYTES : stop])
+        reason = self._misfit(kind, sequence, session, stop != end and any(held[stop:end]))
         if not is_whole and checksum == 0 and not reason:
             # Written last: whoever wrote it died within the append, before anybody could act on the record.
             self._is_over, self._unfinished = True, end - at
@@ -327,7 +333,7 @@ class Parser:
         self.session, self.sequence = session, sequence
         if kind == RecordKind.END:
             self.tail, self._is_over = Tail.ENDED, True
-        return Record(RecordKind(kind), detail, sequence, ts_ns, session, payload, self.end + at)
+        return Record(_KINDS[kind], detail, sequence, ts_ns, session, payload, self.end + at)
 
     def _misfit(self, kind: int, sequence: int, session: int, has_padding: bool) -> str:
         """Why a record whose checksum is right does not belong here, or nothing."""

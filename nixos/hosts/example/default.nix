@@ -1,6 +1,8 @@
 # A trading host on a dedicated machine of 16 CPUs, ready to copy: change what is marked, add keys, deploy.
-{ config, ... }:
+{ config, lib, ... }:
 let
+  # Public keys, as `hlhft deploy keys` writes them.
+  keys = lib.importJSON ./keys.json;
   port = name: toString config.services.hlhft.ports.${name};
 in
 {
@@ -11,12 +13,12 @@ in
   ];
 
   networking.hostName = "trader";
-  users.users.root.openssh.authorizedKeys.keys = [
-    # change: yours
-    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE000000000000000000000000000000000000000000 operator"
-  ];
+  users.users.root.openssh.authorizedKeys.keys = [ keys.operator.ssh ];
 
   services.hlhft = {
+    # change: remove it; a host with the keys below is everybody's
+    deployment.example = true;
+
     # change: as the rescue system shows them
     network = {
       interface = "enp5s0";
@@ -46,18 +48,15 @@ in
       };
     };
 
-    # Where the files of keys are put, readable by root only; with sops-nix, name sopsFile instead.
-    secrets.folder = "/var/lib/hlhft-secrets";
-
-    # change: keys of the operator's machine and of the watchtower
+    # change: the folder of your watchtower
     wireguard.peers = {
       operator = {
-        publicKey = "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=";
+        publicKey = keys.operator.wireguard;
         address = "10.100.0.10";
         isAdmin = true;
       };
       watchtower = {
-        publicKey = "TrMvSoP4jYQlY6RIzBgbssQqY3vxI2Pi+y71lOWWXX0=";
+        publicKey = (lib.importJSON ../watchtower/keys.json).wireguard;
         address = "10.100.0.2";
         endpoint = "203.0.113.20:${port "WIREGUARD"}";
       };

@@ -1,6 +1,8 @@
 # The second host: a small virtual machine elsewhere, with the watchdog alone.
-{ config, ... }:
+{ config, lib, ... }:
 let
+  # Public keys, as `hlhft deploy keys` writes them.
+  keys = lib.importJSON ./keys.json;
   port = name: toString config.services.hlhft.ports.${name};
 in
 {
@@ -11,26 +13,25 @@ in
     device = "/dev/disk/by-label/nixos";
     fsType = "ext4";
   };
-  users.users.root.openssh.authorizedKeys.keys = [
-    # change: yours
-    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE000000000000000000000000000000000000000000 operator"
-  ];
+  users.users.root.openssh.authorizedKeys.keys = [ keys.operator.ssh ];
 
   services.hlhft = {
-    secrets.folder = "/var/lib/hlhft-secrets";
+    # change: remove it; a host with the keys below is everybody's
+    deployment.example = true;
+
     host.cpus.count = 2;
 
     wireguard = {
       address = "10.100.0.2";
-      # change: keys of the operator's machine and of the trading host
+      # change: the folder of your trading host
       peers = {
         operator = {
-          publicKey = "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=";
+          publicKey = keys.operator.wireguard;
           address = "10.100.0.10";
           isAdmin = true;
         };
         trader = {
-          publicKey = "gN65BkIKy1eCE9pP1wdc8ROUtkHLF2PfAqYdyYBz6EA=";
+          publicKey = (lib.importJSON ../example/keys.json).wireguard;
           address = "10.100.0.1";
           endpoint = "203.0.113.10:${port "WIREGUARD"}";
         };

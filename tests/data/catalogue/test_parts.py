@@ -9,7 +9,7 @@ import pytest
 from hlhft.data.catalogue import columns, parts
 from hlhft.data.catalogue.layout import PartKey, manifest_path, part_path
 from hlhft.data.catalogue.manifest import Gap
-from hlhft.data.catalogue.parts import PartWriter
+from hlhft.data.catalogue.parts import PartWriter, adopt
 from hlhft.data.catalogue.reading import Catalogue
 from hlhft.data.errors import DataError
 from hlhft.data.merge import Events
@@ -146,3 +146,21 @@ def test_a_part_without_manifest_is_not_there(tmp_path: Path) -> None:
     manifest_path(tmp_path, KEY).unlink()
     catalogue = Catalogue(tmp_path)
     assert catalogue.manifest(KEY) is None and catalogue.manifests() == []
+
+
+def test_a_part_written_elsewhere_is_adopted_whole(tmp_path: Path) -> None:
+    manifest = put(tmp_path / "there", "book", KEY.name, [books(9)])
+    content = part_path(tmp_path / "there", KEY).read_bytes()
+    put(tmp_path / "here", "book", KEY.name, [books(3)])
+    adopt(tmp_path / "here", KEY, manifest, lambda stream: stream.write(content))
+    assert files(tmp_path / "here") == files(tmp_path / "there")
+
+
+@pytest.mark.parametrize("content", [b"", b"torn"])
+def test_what_is_not_the_manifests_is_not_adopted(tmp_path: Path, content: bytes) -> None:
+    manifest = put(tmp_path / "there", "book", KEY.name, [books(9)])
+    put(tmp_path / "here", "book", KEY.name, [books(3)])
+    before = files(tmp_path / "here")
+    with pytest.raises(DataError, match="fetch it again"):
+        adopt(tmp_path / "here", KEY, manifest, lambda stream: stream.write(content))
+    assert files(tmp_path / "here") == before

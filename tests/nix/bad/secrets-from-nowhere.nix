@@ -4,6 +4,6 @@
   change =
     { lib, ... }:
     {
-      services.hlhft.secrets.folder = lib.mkForce "/run/secrets";
+      services.hlhft.secrets.sopsFile = lib.mkForce null;
     };
 }

@@ -2,6 +2,6 @@
   base = "full";
   message = "sopsFile and folder are both set";
   change = {
-    services.hlhft.secrets.sopsFile = ./nothing.yaml;
+    services.hlhft.secrets.folder = "/var/lib/hlhft-secrets";
   };
 }

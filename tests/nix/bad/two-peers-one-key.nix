@@ -4,6 +4,6 @@
   change =
     { lib, ... }:
     {
-      services.hlhft.wireguard.peers.operator.publicKey = lib.mkForce "TrMvSoP4jYQlY6RIzBgbssQqY3vxI2Pi+y71lOWWXX0=";
+      services.hlhft.wireguard.peers.operator.publicKey = lib.mkForce (lib.importJSON ../../../nixos/hosts/watchtower/keys.json).wireguard;
     };
 }

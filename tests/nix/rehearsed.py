@@ -1,0 +1,111 @@
+"""The host `rehearsal` of tests/nix/bases.nix as a machine: booted with keys made for it, asked in its own words."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import secrets
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from hlhft.config import ports
+from hlhft.exchange.known_account import SEED, test_signer
+from tests.nix.evaluator import evaluated
+from tests.nix.laying import lay
+from tests.nix.machine import Machine
+from tests.nix.tree import install_project, layered, require_machines, tree
+
+MANIFEST = "checks.x86_64-linux.refusals.manifests.rehearsal"
+SECRETS = "/var/lib/hlhft-secrets"
+KEYS = ("agent-key", "watchdog-key", "heartbeat-secret")
+ACCOUNT = test_signer(SEED).address
+CONTROL = "/run/hlhft-engine/control.sock"
+INSIDE = "10.100.0.1"
+COMPILED_S = 420.0  # the first start compiles; one that takes longer than this on an idle machine is broken
+TRADING_S = 60.0
+# From an address of its own: the exchange limits each address, and the engine's share is not the test's.
+_ASK = """
+import http.client, sys
+_, host, port, path, body = sys.argv
+client = http.client.HTTPConnection(host, int(port), timeout=5, source_address=("127.0.0.2", 0))
+client.request("POST" if body else "GET", path, body or None, {"Content-Type": "application/json"})
+answer = client.getresponse()
+print(answer.read().decode())
+sys.exit(answer.status != 200)
+"""
+
+
+class Host(Machine):
+    """The machine, and what one asks of it."""
+
+    def web(self, host: str, port: int, path: str, body: str = "") -> Any:
+        """The JSON that a server in it answers. Raises MachineError."""
+        return json.loads(self.succeed(shlex.join(["python3", "-c", _ASK, host, str(port), path, body])))
+
+    def exchange(self, kind: str) -> Any:
+        """What the exchange answers about the account, over the venue's own protocol."""
+        body = json.dumps({"type": kind, "user": ACCOUNT})
+        return self.web("127.0.0.1", ports.PAPER_EXCHANGE, "/info", body)
+
+    def sides(self) -> set[str]:
+        """The sides on which the account's orders rest at the exchange: A, B or both."""
+        return {order["side"] for order in self.exchange("openOrders")}
+
+    def numbers(self, query: str) -> list[float]:
+        """What Prometheus in it answers to an expression, the values alone."""
+        told = self.web(INSIDE, ports.PROMETHEUS, f"/api/v1/query?{urlencode({'query': query})}")
+        return [float(series["value"][1]) for series in told["data"]["result"]]
+
+    def status(self) -> dict[str, Any]:
+        """What `hlhft status` says of the engine to root; empty while none answers."""
+        code, text = self.execute(f"hlhft status --socket {CONTROL} --json")
+        return dict(json.loads(text)) if text and code in (0, 4) else {}
+
+    def quotes(self) -> bool:
+        """Whether the engine quotes both sides, by its own word and the exchange's."""
+        status = self.status()
+        return status.get("stage") == "quoting" and self.sides() == {"A", "B"}
+
+    def pid(self, unit: str) -> int:
+        """The unit's main process; 0 without one."""
+        return int(self.get_unit_property(unit, "MainPID"))
+
+    def probe(self, unit: str, pid: int) -> dict[str, Any]:
+        """What tests/nix/probe.py says in a unit that is like this one in all but its program and its folder in /run,
+        which a unit takes with it when it ends."""
+        text = self.succeed(f"cat /etc/systemd/system/{unit}.service")
+        text = re.sub(
+            r"^ExecStart=.*$", f"ExecStart=/usr/bin/python3 /usr/lib/probe.py {pid}", text, flags=re.MULTILINE
+        )
+        text = re.sub(r"^Type=.*$", "Type=exec", text, flags=re.MULTILINE)
+        text = re.sub(r"^RuntimeDirectory=(.*)$", r"RuntimeDirectory=probe-\1", text, flags=re.MULTILINE)
+        text = re.sub(r"^(Restart|After|Wants|Requires|RemainAfterExit)=.*\n", "", text, flags=re.MULTILINE)
+        name = f"probe-{unit}"
+        self.write("/usr/lib/probe.py", Path(__file__).with_name("probe.py").read_text())
+        self.write(f"/run-probe/{name}.service", text)
+        output = f"/var/{name}.json"
+        place = f"/run/systemd/system/{name}.service"
+        self.succeed(
+            f"cp /run-probe/{name}.service {place}"
+            f" && sed -i 's|^\\[Service\\]|[Service]\\nStandardOutput=truncate:{output}|' {place}"
+            f" && systemctl daemon-reload && systemctl start --wait {name}"
+        )
+        return dict(json.loads(self.succeed(f"cat {output}")))
+
+
+@contextlib.contextmanager
+def rehearsing(folder: Path) -> Iterator[Host]:
+    """The host, booted; its units may still be starting. `folder` is used up."""
+    require_machines()
+    manifest = evaluated(MANIFEST)
+    with layered(tree(), folder / "layer") as root, Host("rehearsal", root) as host:
+        install_project(root)
+        lay(root, manifest)
+        for name in KEYS:
+            host.write(f"{SECRETS}/{name}", f"{secrets.token_hex(32)}\n", mode=0o600)
+        host.start()
+        yield host

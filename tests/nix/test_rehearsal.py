@@ -1,0 +1,228 @@
+"""The appliance's evaluated units under a real systemd, with this project installed: it boots, trades on paper, is
+watched, is killed and comes back; and what its units may not do, they cannot.
+
+The tests are one rehearsal, in their order: each leaves the host as the next one finds it. What a container cannot show
+is in tests/nix/machine.py.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from hlhft.config import ports
+from tests.nix.rehearsed import ACCOUNT, COMPILED_S, INSIDE, KEYS, SECRETS, TRADING_S, Host, rehearsing
+
+pytestmark = pytest.mark.systemd
+
+OURS = (
+    "hlhft-exchange",
+    "hlhft-approval",
+    "hlhft-watchdog",
+    "hlhft-engine",
+    "hlhft-exporter",
+    "hlhft-watchdog-renewal",
+)
+RUNNING = ("hlhft-exchange", "hlhft-watchdog", "hlhft-engine", "hlhft-exporter", "prometheus")
+COMPILING = {"hlhft-exchange", "hlhft-engine"}
+DEAD_S = 20.0  # the watchdog's patience, its looks and its proof
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    with rehearsing(tmp_path_factory.mktemp("r")) as booted:
+        yield booted
+
+
+def until(look: Callable[[], object], within_s: float, what: Callable[[], object] = lambda: "") -> None:
+    """Waits until something is so."""
+    deadline = time.monotonic() + within_s
+    while not look():
+        assert time.monotonic() < deadline, f"not within {within_s:g} s: {what()}"
+        time.sleep(0.2)
+
+
+def restarts(host: Host) -> dict[str, str]:
+    return {unit: host.get_unit_property(unit, "NRestarts") for unit in RUNNING}
+
+
+def test_every_unit_comes_up_at_the_first_try(host: Host) -> None:
+    for unit in (*OURS, "prometheus"):
+        host.wait_for_unit(unit, timeout=COMPILED_S)
+    assert host.succeed("systemctl --failed --no-legend --plain") == ""
+    assert set(restarts(host).values()) == {"0"}
+
+
+def test_the_engine_quotes_and_the_exchange_has_its_orders(host: Host) -> None:
+    until(host.quotes, TRADING_S, lambda: host.journal("hlhft-engine"))
+    assert host.status()["account"].lower() == ACCOUNT.lower()
+    assert all(order["cloid"] for order in host.exchange("frontendOpenOrders")), "each bears the engine's mark"
+
+
+def test_demo_trading_happens(host: Host) -> None:
+    until(lambda: host.exchange("userFills"), TRADING_S, lambda: host.exchange("openOrders"))
+
+
+def test_the_watchdog_hears_the_engine_across_their_users(host: Host) -> None:
+    until(lambda: "the engine is heard" in host.journal("hlhft-watchdog"), 10)
+    covers = {cover["loss"]: cover["is_covered"] for cover in host.status()["covers"]}
+    assert any(covers.values()), covers
+    assert host.succeed("stat --format='%U %G %a' /run/hlhft-watchdog").split() == ["hlhft-watchdog", "hlhft", "750"]
+    place = "/run/hlhft-watchdog/heartbeat.sock"
+    assert host.succeed(f"stat --format='%U %G %a' {place}").split() == ["hlhft-watchdog", "hlhft", "660"]
+
+
+def test_prometheus_sees_all_of_it_and_answers_inside_only(host: Host) -> None:
+    host.succeed(f"ip link add wg0 type veth peer name far && ip address add {INSIDE}/24 dev wg0 && ip link set wg0 up")
+    until(lambda: host.numbers("up") == [1.0], 10, lambda: host.numbers("up"))
+    until(lambda: sum(host.numbers("hlhft_quotes")) >= 2, TRADING_S)
+    until(lambda: sum(host.numbers("hlhft_fills_total")) >= 1, TRADING_S)
+    assert host.numbers('hlhft_watchdog_heard{place="local"}') == [1.0]
+    listening = {line.split()[3] for line in host.succeed("ss --no-header --listening --tcp --numeric").splitlines()}
+    assert listening == {
+        f"{INSIDE}:{ports.PROMETHEUS}", f"127.0.0.1:{ports.PAPER_EXCHANGE}", f"127.0.0.1:{ports.EXPORTER}",
+    }  # fmt: skip
+
+
+def test_numbers_are_shown_between_users_and_removed_by_nobody_else(host: Host) -> None:
+    assert host.succeed("stat --format='%U %G %a' /run/hlhft-metrics").split() == ["root", "hlhft", "3770"]
+    shown = host.succeed("cd /run/hlhft-metrics && stat --format='%U %G %n' *").splitlines()
+    users = {line.split()[0] for line in shown}
+    assert users == {"hlhft-engine", "hlhft-watchdog"}
+    assert all(line.split()[1] == "hlhft" for line in shown), "the folder's group, not the maker's"
+    asked = "cd /run/hlhft-metrics && rm -f *"
+    host.fail(f"setpriv --reuid=hlhft-exporter --regid=hlhft --clear-groups sh -c '{asked}'")
+    host.fail("setpriv --reuid=nobody --regid=nogroup --clear-groups ls /run/hlhft-metrics")
+
+
+@pytest.mark.parametrize("unit", ["hlhft-exchange", "hlhft-engine"])
+def test_what_numba_compiles_lies_in_the_units_own_cache(host: Host, unit: str) -> None:
+    folder = f"/var/cache/{unit}"
+    assert host.succeed(f"stat --format='%U %a' {folder}").split() == [unit, "700"]
+    assert int(host.succeed(f"find {folder} -name '*.nbc' | wc -l")) > 10
+    assert host.succeed(f"find {folder} ! -user {unit}") == ""
+    elsewhere = f"find / -xdev -name '*.nbc' -not -path '/var/cache/hlhft-*' -not -path '{folder}/*'"
+    assert host.succeed(elsewhere) == ""
+
+
+@pytest.mark.parametrize("unit", [unit for unit in RUNNING if unit != "prometheus"])
+def test_what_systemd_applied_to_the_process_that_runs(host: Host, unit: str) -> None:
+    pid = host.pid(unit)
+    status = dict(line.split(":\t", 1) for line in host.succeed(f"cat /proc/{pid}/status").splitlines())
+    assert status["NoNewPrivs"] == "1"
+    assert status["Seccomp"] == "2"
+    assert {status[name] for name in ("CapEff", "CapPrm", "CapBnd", "CapAmb")} == {"0" * 16}
+    owner = host.succeed(f"id --user {unit}").strip()
+    assert status["Uid"].split() == [owner] * 4
+    mounts = host.succeed(f"cat /proc/{pid}/mountinfo").splitlines()
+    options = {line.split()[4]: line.split()[5].split(",") for line in mounts}
+    assert "ro" in options["/"]
+    assert "rw" in options[f"/var/lib/{unit}"]
+
+
+@pytest.mark.parametrize(
+    "unit", ["hlhft-exchange", "hlhft-watchdog", "hlhft-engine", "hlhft-exporter", "hlhft-approval"]
+)
+def test_what_a_unit_may_not_do_it_cannot(host: Host, unit: str) -> None:
+    other = host.pid("hlhft-engine" if unit != "hlhft-engine" else "hlhft-watchdog")
+    told = host.probe(unit, other)
+    possible = {name for name, is_possible in told["can"].items() if is_possible}
+    allowed = {"write where states are its own", "open a socket of the internet"}
+    allowed |= {"map memory that was written as executable"} if unit in COMPILING else set()
+    allowed |= {"write where numbers are shown"} if unit in ("hlhft-engine", "hlhft-watchdog") else set()
+    allowed |= {"choose its processor"} if unit == "hlhft-engine" else set()
+    allowed |= {"see processors"} if unit in ("hlhft-engine", "hlhft-exporter") else set()
+    assert possible == allowed
+    assert told["core"] == "0"
+    assert told["status"]["NoNewPrivs"] == "1"
+    assert told["status"]["CapBnd"] == "0" * 16
+
+
+def test_keys_are_their_units_alone(host: Host) -> None:
+    keys = {host.succeed(f"cat {SECRETS}/{name}").strip() for name in KEYS}
+    given = {"hlhft-engine": {"agent-key", "heartbeat-secret"}, "hlhft-watchdog": {"watchdog-key", "heartbeat-secret"}}
+    for unit, names in given.items():
+        folder = f"/run/credentials/{unit}.service"
+        assert set(host.succeed(f"ls {folder}").split()) == names
+        strangers = {"nobody", "hlhft-exporter", "hlhft-exchange", *given} - {unit}
+        for user in sorted(strangers):
+            become = f"setpriv --reuid={user} --regid=hlhft --clear-groups"
+            host.fail(f"{become} cat {folder}/heartbeat-secret")
+            host.fail(f"{become} ls {SECRETS}")
+            host.fail(f"{become} cat /proc/{host.pid(unit)}/environ")
+            host.fail(f"{become} ls /var/lib/{unit} /run/hlhft-engine")
+        environment = host.succeed(f"tr '\\0' '\\n' < /proc/{host.pid(unit)}/environ")
+        shown = environment + host.succeed(f"tr '\\0' ' ' < /proc/{host.pid(unit)}/cmdline") + host.journal(unit, 1000)
+        assert not [key for key in keys if key in shown]
+    host.fail("setpriv --reuid=hlhft-watchdog --regid=hlhft --clear-groups ls /var/lib/hlhft-journal")
+
+
+def test_the_watchdog_cancels_for_an_engine_that_was_killed(host: Host) -> None:
+    host.succeed(
+        "mkdir -p /run/systemd/system/hlhft-engine.service.d",
+        "printf '[Service]\\nRestart=no\\n' > /run/systemd/system/hlhft-engine.service.d/stays.conf",
+        "systemctl daemon-reload",
+    )
+    until(host.quotes, TRADING_S)
+    host.succeed("systemctl kill --signal=KILL hlhft-engine")
+    until(lambda: host.sides() == set(), DEAD_S, lambda: host.journal("hlhft-watchdog"))
+    until(lambda: "proven: no own order is left" in host.journal("hlhft-watchdog"), DEAD_S)
+    assert host.get_unit_property("hlhft-engine", "Result") == "signal"
+    assert host.pid("hlhft-engine") == 0
+
+
+def test_the_engine_comes_back_and_nothing_is_compiled_again(host: Host) -> None:
+    host.succeed("rm -r /run/systemd/system/hlhft-engine.service.d", "systemctl daemon-reload")
+    before = host.succeed("find /var/cache/hlhft-engine -name '*.nbc' | sort")
+    host.succeed("systemctl start hlhft-engine", timeout=TRADING_S)
+    until(host.quotes, TRADING_S, lambda: host.journal("hlhft-engine"))
+    assert host.succeed("find /var/cache/hlhft-engine -name '*.nbc' | sort") == before
+
+
+def test_systemd_itself_brings_back_an_engine_that_was_killed(host: Host) -> None:
+    was = host.pid("hlhft-engine")
+    host.succeed("systemctl kill --signal=KILL hlhft-engine")
+    until(lambda: host.pid("hlhft-engine") not in (0, was), TRADING_S)
+    until(host.quotes, TRADING_S, lambda: host.journal("hlhft-engine"))
+    assert host.get_unit_property("hlhft-engine", "NRestarts") == "1"
+
+
+def test_the_watchdog_is_renewed_by_another_generation_and_not_by_its_own(host: Host) -> None:
+    was = host.pid("hlhft-watchdog")
+    host.succeed("systemctl restart hlhft-watchdog-renewal")
+    assert host.pid("hlhft-watchdog") == was
+    unit = "/etc/systemd/system/hlhft-watchdog"
+    host.succeed(
+        f"sed -i -E 's/[0-9a-f]{{64}}/{'5' * 64}/' {unit}.service {unit}-renewal.service",
+        "systemctl daemon-reload",
+        "systemctl restart hlhft-watchdog-renewal",
+        timeout=TRADING_S,
+    )
+    now = host.pid("hlhft-watchdog")
+    assert now not in (0, was), host.journal("hlhft-watchdog-renewal")
+    host.succeed("systemctl restart hlhft-watchdog-renewal")
+    assert host.pid("hlhft-watchdog") == now
+    until(host.quotes, TRADING_S, lambda: host.journal("hlhft-engine"))
+
+
+def test_a_stop_leaves_no_order_behind(host: Host) -> None:
+    until(host.quotes, TRADING_S)
+    host.succeed("systemctl stop hlhft-engine", timeout=TRADING_S)
+    assert host.sides() == set(), "when systemctl returns, and not later"
+    ended = [host.get_unit_property("hlhft-engine", name) for name in ("Result", "ExecMainStatus")]
+    assert ended == ["success", "0"], host.journal("hlhft-engine")
+    until(lambda: "the engine has stopped" in host.journal("hlhft-watchdog"), DEAD_S)
+
+
+def test_it_trades_again_by_itself_after_a_power_cut(host: Host) -> None:
+    host.crash()
+    host.start()
+    for unit in OURS:
+        host.wait_for_unit(unit, timeout=TRADING_S)
+    until(host.quotes, TRADING_S, lambda: host.journal("hlhft-engine"))
+    assert set(restarts(host).values()) == {"0"}
+    errors = host.succeed("journalctl --boot --no-pager --output=cat --priority=err --unit='hlhft-*'")
+    assert not re.search(r"Traceback|Failed", errors), errors
