@@ -30,7 +30,7 @@ from tests.scale.clusters import processes, until  # noqa: E402
 from tests.scale.made import busy  # noqa: E402
 
 SHARDS, SETS = 8, 64
-SHARD_S = 1800.0  # of each simulated day that a shard is
+SHARD_S = 1200.0  # of each simulated day that a shard is
 DAY_NS = 86_400_000_000_000
 BEGIN_NS = 1_756_944_000_000_000_000
 TASK_S, TASKS = 1.0, 24
