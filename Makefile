@@ -26,7 +26,7 @@ READY := .venv/.ready-$(INSTALLED)
 READY_ALPHA := .venv/.alpha-$(INSTALLED)
 endif
 
-.PHONY: help install install-alpha demo demo-backtest exchange test test-alpha test-browser test-simulation test-nix test-systemd test-vm end-to-end coverage bench bench-short bench-flow bench-alpha day soak soak-markets fuzz simulate mutations lint types format docs clean
+.PHONY: help install install-alpha demo demo-backtest exchange test test-alpha test-browser test-simulation test-nix test-systemd test-vm end-to-end coverage bench bench-short bench-flow bench-alpha bench-scale day soak soak-markets fuzz simulate mutations lint types format docs clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -102,6 +102,9 @@ bench-short: $(READY) ## Measure just enough to notice that something became slo
 
 bench-flow: $(READY) ## Hold the synthetic order flow against recordings, and write the tables to a file
 	@$(RUN) tests/bench/flow.py $(ARGUMENTS)
+
+bench-scale: $(READY) ## Measure what spreading work over processes and machines costs and gains
+	@$(RUN) tests/bench/scale.py $(ARGUMENTS)
 
 bench-alpha: $(READY_ALPHA) ## Measure models, environment and inference, and write the figures to a file
 	@$(RUN) tests/bench/alpha.py $(ARGUMENTS)

@@ -127,7 +127,7 @@ in
             package = cfg.researchPackage;
             command = lib.escapeShellArgs (
               [
-                "cluster"
+                "dask"
                 "scheduler"
               ]
               ++ argumentsOf "scheduler"
@@ -159,7 +159,7 @@ in
             package = cfg.researchPackage;
             command = lib.escapeShellArgs (
               [
-                "cluster"
+                "dask"
                 "worker"
                 "tls://${worker.scheduler}:${toString cfg.ports.SCHEDULER}"
                 "--processes"

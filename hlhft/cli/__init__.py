@@ -39,7 +39,7 @@ COMMANDS = {
     "report": "Say what a session made, and of what, as one page.",
     "replay": "Decide a journal once more and compare.",
     "mine": "Fetch the venue's archives into the catalogue, after asking.",
-    "cluster": "Serve a scheduler, or work for one, for commands that take --on.",
+    "dask": "Serve a scheduler, or work for one, for commands that take --on.",
     "record": "Record the live venue's public streams into the catalogue.",
     "data": "See what a catalogue holds; check, convert, import and plot recordings.",
     "scan": "Rank markets by what a two-sided quoter would have kept.",

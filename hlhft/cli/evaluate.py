@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from hlhft.cli.errors import CommandError, ExitCode
 from hlhft.cli.progress import progress
+from hlhft.cli.spreading import spread, spreading
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -67,6 +68,7 @@ WIDE_COLUMNS = 100  # from so many on an interval stands in one line
 )
 @click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Threads of each library.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, and nothing else.")
+@spread
 def command(
     model: Path,
     *,
@@ -81,11 +83,13 @@ def command(
     engine: str,
     threads: int,
     as_json: bool,
+    **spread_options: Any,
 ) -> None:
     """Judge the model in the folder MODEL on rows that it was not fitted on, and say what it is worth.
 
     Where the data hold the blocks that it was made of, its test block is opened, as a new trial in the log; other data
-    are split anew, and the rivals learn from their train block. "No gain" is a result and exits with 0.
+    are split anew, and the rivals learn from their train block. "No gain" is a result and exits with 0. With --on
+    the rivals of each label, and pieces of the test block for the model, are tasks; the result is the same.
     """
     from hlhft.extra import need
 
@@ -104,10 +108,10 @@ def command(
         threads=threads,
         options=Options(resamples=resamples, seed=seed, fee_bp=fee_bp, fitting=Settings(seed=seed, threads=threads)),
     )
-    _show(_evaluated(model, wish, as_json=as_json), as_json=as_json)
+    _show(_evaluated(model, wish, spread_options, as_json=as_json), as_json=as_json)
 
 
-def _evaluated(model: Path, wish: Wish, *, as_json: bool) -> Evaluation:
+def _evaluated(model: Path, wish: Wish, spread_options: dict[str, Any], *, as_json: bool) -> Evaluation:
     from hlhft.alpha.evaluation.folder import evaluate_folder
     from hlhft.data.profiles import profile_named
 
@@ -116,8 +120,15 @@ def _evaluated(model: Path, wish: Wish, *, as_json: bool) -> Evaluation:
             profile_named(wish.profile)
     except ValueError as error:
         raise CommandError(f"--feed-profile: {error}", ExitCode.USAGE) from None
-    with progress(f"Evaluating {model}", hidden=as_json) as update:
-        return evaluate_folder(model, wish, progress=update)
+    with spreading(spread_options, models=True, hidden=as_json) as where:
+        if where is not None:
+            from hlhft.alpha.bundle import model_folder
+            from hlhft.scale.judging import Judging
+
+            judging = Judging(where, model_folder(model), engine=wish.engine, threads=wish.threads)
+            return evaluate_folder(model, wish, elsewhere=judging)
+        with progress(f"Evaluating {model}", hidden=as_json) as update:
+            return evaluate_folder(model, wish, progress=update)
 
 
 def _show(found: Evaluation, *, as_json: bool) -> None:

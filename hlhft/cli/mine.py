@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hlhft.cli.cluster import cluster_options
 from hlhft.cli.config import loaded_settings
 from hlhft.cli.errors import CommandError, ExitCode
 from hlhft.cli.progress import progress
-from hlhft.cli.spreading import spread, spreading
+from hlhft.cli.spreading import NAMES, spreading
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -89,7 +90,7 @@ class _Command(click.Command):
 )
 @click.option("--endpoint-url", metavar="URL", help="An S3 server other than AWS.")
 @click.option("--json", "as_json", is_flag=True, help="Print plan and outcome as one JSON object, and nothing else.")
-@spread("jobs")
+@cluster_options
 def command(*, plan_only: bool, yes: bool, as_json: bool, endpoint_url: str | None, **options: Any) -> None:
     """Fetch books, trades and contexts from Hyperliquid's archives in S3 into the catalogue.
 
@@ -112,7 +113,9 @@ def command(*, plan_only: bool, yes: bool, as_json: bool, endpoint_url: str | No
         failures = 0
         if not plan_only:
             _ask(plan, yes=yes)
-            with spreading({**options, "jobs": None}, models=False, hidden=as_json) as where:
+            is_spread = any(options[name] is not None for name in NAMES)
+            asked = options if is_spread else {}
+            with spreading(asked, models=False, hidden=as_json) as where:
                 if where is None:
                     report = _mine(root, store, plan, markets, stop, options["jobs"], hidden=as_json)
                 else:

@@ -82,12 +82,12 @@ def command() -> None:
     help="Where the policy goes.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the card as JSON, and nothing else.")
-@spread()
+@spread
 def train(*, paths: str, output: Path, as_json: bool, **options: Any) -> None:
     """Tune a closed form, learn to steer it from several seeds, and judge what was learned on other paths.
 
-    The folder holds the policy and its card. "No gain, weight 0" is a good result when it is true. With --on or --jobs
-    every seed is a task; the result is the same, and what was done is not done again.
+    The folder holds the policy and its card. "No gain, weight 0" is a good result when it is true. With --on every
+    seed is a task; the result is the same, and what was done is not done again.
     """
     from hlhft.alpha.policy import RECORD
     from hlhft.extra import need

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hlhft.cli import backtest, sweep_cut
+from hlhft.cli import backtest, cluster, sweep_cut
 from hlhft.cli.config import loaded_settings
 from hlhft.cli.errors import CommandError, ExitCode
 from hlhft.cli.progress import progress, say_if_it_compiles
-from hlhft.cli.spreading import JOBS_MAX, spread
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from hlhft.report.sweep_page import SweepView
 
 SHOWN = 5  # best and worst sets on the terminal
+JOBS_MAX = 256
 # What these mean is said once, by `hlhft backtest`.
 _SHARED = frozenset(
     {
@@ -79,13 +79,7 @@ _SHARED = frozenset(
     metavar="N",
     help="Cores to use of this machine. Default: all that this process may use.",
 )
-@click.option(
-    "--on",
-    metavar="WHERE",
-    help="Run it on the cluster of this scheduler, tcp://HOST:8786 or tls://HOST:8786; or local, in --jobs processes "
-    "of this machine.",
-)
-@spread("on", "jobs")
+@cluster.cluster_options
 @click.option(
     "--folds", type=click.IntRange(1, 100), default=3, show_default=True, help="Steps forward of the selection."
 )
@@ -128,7 +122,7 @@ def command(arguments: tuple[str, ...], *, output: Path | None, as_json: bool, *
     paths, latency = backtest.split_arguments(arguments, options["latency"])
     if not options["no_selection"]:
         _need_research()
-    sweep_cut.check(options)
+    cluster.check(options)
     config = loaded_settings(options["config"]).config
     strategy = load(options["strategy"] if backtest.is_given("strategy") else config.strategy.name)
     usual = {} if backtest.is_given("strategy") else config.strategy.params

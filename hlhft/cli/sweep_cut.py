@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hlhft.cli import backtest
+from hlhft.cli import backtest, cluster
 from hlhft.cli.progress import progress
-from hlhft.cli.spreading import STORE, tls_of
 
 if TYPE_CHECKING:
     from hlhft.backtest.parameter_sets import Axis, ParameterSets
@@ -22,12 +20,7 @@ if TYPE_CHECKING:
     from hlhft.backtest.sweep import SweepResult
     from hlhft.config.settings import Config
     from hlhft.data.sources import Source
-    from hlhft.scale.backends import Backend
-    from hlhft.scale.running import Failure
-    from hlhft.scale.storage import Storage
     from hlhft.strategies import Strategy
-
-LOCAL = "local"  # --on it: processes of this machine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,60 +36,6 @@ class Search:
 def is_cut(options: Mapping[str, Any]) -> bool:
     """Whether the sweep is run as tasks: in one pass in this process, it has none of these options."""
     return any(options[name] for name in ("on", "store", "optuna", "by_day"))
-
-
-def check(options: Mapping[str, Any]) -> None:
-    """Raises UsageError for options that do not go together, and MissingExtra, before any work."""
-    where, tls = options["on"], tls_of(options)
-    if where is not None and where != LOCAL and not where.startswith(("tcp://", "tls://")):
-        raise click.UsageError(f"--on {where} is nowhere: give local, tcp://HOST:PORT or tls://HOST:PORT")
-    if (where or "").startswith("tls://") != (tls is not None):
-        raise click.UsageError("--on tls://HOST:PORT and --tls-ca, --tls-cert and --tls-key go together")
-    if "://" in (where or "") and options["store"] is None:
-        raise click.UsageError(f"--on {where} needs --store URL, a folder or bucket that its workers share")
-    if is_cut(options):
-        from hlhft.extra import OF_CLUSTERS, need
-
-        need("a sweep in tasks", "fsspec", how=OF_CLUSTERS)
-
-
-@contextmanager
-def opened(options: Mapping[str, Any], *, jobs: int) -> Iterator[tuple[Backend, Storage]]:
-    """The back-end that --on names, else `jobs` threads of this process, and the store.
-
-    Raises MissingExtra, StorageError and ClusterError.
-    """
-    from hlhft.scale.backends import InProcess
-    from hlhft.scale.storage import Storage
-
-    where, storage = options["on"], Storage(options["store"] or STORE)
-    if where is None:
-        backend: Backend = InProcess(storage, jobs)
-    else:
-        from hlhft.scale import dask_backend
-
-        backend = (
-            dask_backend.local(jobs, storage)
-            if where == LOCAL
-            else dask_backend.connect(where, storage, tls=tls_of(options))
-        )
-    with backend:
-        yield backend, storage
-
-
-def say_remark(sentence: str) -> None:
-    """Tells of the cluster on standard error, as of a worker that is not used."""
-    click.echo(f"hlhft: {sentence}", err=True)
-
-
-def say_failure(failure: Failure) -> None:
-    """Tells on standard error that a task has failed for good, and where its log is."""
-    key = failure.task.key
-    click.echo(
-        f"hlhft: task {key[:12]} of {failure.task.function} failed after {failure.attempts} attempts: {failure.error} "
-        f"(its log: failures/{key[:2]}/{key} in the store)",
-        err=True,
-    )
 
 
 def asked_sets(strategy: Strategy, options: Mapping[str, Any], usual: Mapping[str, float]) -> ParameterSets | Search:
@@ -187,11 +126,11 @@ def run(
     from hlhft.scale.sweeping import Sweeper
     from hlhft.strategies import failures
 
-    with opened(options, jobs=jobs) as (backend, storage), failures():
+    with cluster.opened(options, jobs=jobs) as (backend, storage), failures():
         sweeper = Sweeper(settings, recordings, backend, storage)
         title = recording_title(recordings[0].name)
         title = title if len(recordings) == 1 else f"{len(recordings)} stretches from {title} on"
-        run_sets = partial(sweeper.run, on_remark=say_remark, on_failure=say_failure)
+        run_sets = partial(sweeper.run, on_remark=cluster.say_remark, on_failure=cluster.say_failure)
         if not isinstance(asked, Search):
             what = f"Running {counted(len(asked.sets), 'set')} over {title}"
             with progress(what, hidden=as_json) as running:

@@ -14,8 +14,12 @@ CHECK_SECONDS = 0.05
 def busy(job: Job) -> bytes:
     """Waits `params["seconds"]`, or computes as long where `params["compute"]` is true, and names its seed.
 
-    Every input is read; the result is a hash over them, the parameters' "mark" and the seed.
+    Where `params["begun"]` names a file, a line in it says that an attempt began. Every input is read; the result is a
+    hash over them, the parameters' "mark" and the seed.
     """
+    if "begun" in job.params:
+        with open(job.params["begun"], "a") as file:
+            file.write(f"{job.seed}\n")
     until = time.monotonic() + float(job.params.get("seconds", 0.0))
     compute = bool(job.params.get("compute", False))
     while (left := until - time.monotonic()) > 0:

@@ -272,6 +272,21 @@ def _linked(path: Path, place: Path) -> bool:
     return True
 
 
+def prune(folder: Path, bytes_max: int) -> None:
+    """Removes the oldest files of a storage in a folder until it is within the bound; others may do so at once."""
+    entries: list[tuple[float, int, Path]] = []
+    for path in folder.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):
+            if path.is_file():
+                entries.append((path.stat().st_mtime, path.stat().st_size, path))
+    total = sum(size for _, size, _ in entries)
+    for _, size, path in sorted(entries):
+        if total <= bytes_max:
+            return
+        path.unlink(missing_ok=True)
+        total -= size
+
+
 def _opened(url: str) -> tuple[AbstractFileSystem, str]:
     """The file system of an address, and the root within it."""
     parts = urlsplit(url)

@@ -19,19 +19,19 @@ from tests.scale.made import busy
 Captured = pytest.CaptureFixture[str]
 
 
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        ({"store": "s"}, "give one of them"),
-        ({"on": "tcp://h:1", "jobs": 2, "store": "s"}, "not both"),
-        ({"on": "tcp://h:1"}, "--on needs --store"),
-        ({"on": "tls://h:1", "store": "s", "tls_ca": Path("a")}, "together"),
-        ({"jobs": 2, "tls_ca": Path("a"), "tls_cert": Path("b"), "tls_key": None}, "together"),
-    ],
-)
-def test_what_does_not_go_together_is_refused(options: dict[str, Any], words: str) -> None:
-    with pytest.raises(click.UsageError, match=words), spreading(options, models=False, hidden=True):
+def test_jobs_without_a_place_are_refused() -> None:
+    with pytest.raises(click.UsageError, match="is for --on local"), spreading({"jobs": 2}, models=False, hidden=True):
         pass
+
+
+def said(**options: Any) -> dict[str, Any]:
+    return {**dict.fromkeys(NAMES), "jobs": None, **options}
+
+
+def test_threads_are_as_many_as_is_said(tmp_path: Path) -> None:
+    options = said(on="threads", store=str(tmp_path), jobs=3)
+    with spreading(options, models=False, hidden=True) as where:
+        assert where is not None and where.backend.slots() == 3 and where.storage.url == str(tmp_path)
 
 
 def test_without_a_word_nothing_is_spread() -> None:
@@ -39,12 +39,12 @@ def test_without_a_word_nothing_is_spread() -> None:
         assert where is None
 
 
-def test_a_command_gets_the_options_but_for_those_of_its_own() -> None:
+def test_a_command_gets_the_options() -> None:
     @click.command()
-    @spread("jobs")
+    @spread
     def command(**options: object) -> None: ...
 
-    assert {option.name for option in command.params} == set(NAMES) - {"jobs"}
+    assert {option.name for option in command.params} == {*NAMES, "jobs"}
 
 
 @pytest.fixture

@@ -16,17 +16,15 @@ from pyarrow import parquet
 
 from hlhft import extra
 from hlhft.backtest.rows import KIND_MASK, LOTS_SHIFT, SELL_BIT
-from hlhft.cli import invoke, sweep_cut
+from hlhft.cli import invoke
 from hlhft.cli.errors import ExitCode
 from hlhft.data.readers.hftbacktest_npz import HFTBACKTEST_DTYPE
 from hlhft.scale import dask_backend, searching
-from hlhft.scale.running import Failure
 from tests.backtest.sweep_recording import wandering
 from tests.data.catalogue.coin_day import books
 from tests.data.catalogue.making import put
 from tests.data.making import trade
 from tests.scale.clusters import DEADLINE_S, ROOT, processes, until
-from tests.scale.made import busy
 
 QUOTER = str(Path("tests", "bench", "strategies", "mirror.py").resolve())
 GRID = ["--param", "half=0,1,2,4", "--param", "order_lots=200,500", "--param", "cap_lots=800,1000"]
@@ -167,7 +165,7 @@ class _Shown:
         (["--on", "tcp://127.0.0.1:1"], "needs --store"),
         (["--on", "nowhere"], "--on nowhere is nowhere"),
         (["--on", "tls://127.0.0.1:1", "--store", "x"], "--tls-cert and --tls-key go together"),
-        (["--tls-ca", "ca.pem"], "give --tls-ca, --tls-cert and --tls-key together"),
+        (["--tls-ca", "ca.pem"], "--tls-cert and --tls-key go together"),
     ],
 )
 def test_what_is_wrong_is_said_before_anything_is_read(
@@ -193,23 +191,9 @@ def test_packages_that_are_missing_are_one_sentence(
     found = extra.importlib.util.find_spec
     monkeypatch.setattr(extra.importlib.util, "find_spec", lambda name: None if name == "fsspec" else found(name))
     assert sweep(data[:1], *GRID, "--by-day") == ExitCode.FAILURE
-    assert "a sweep in tasks needs the Python package fsspec, which is not installed" in capsys.readouterr().err
+    assert "a store of results needs the Python package fsspec, which is not installed" in capsys.readouterr().err
     assert sweep(data[:1], *GRID, "--output", "plain") == ExitCode.OK
     capsys.readouterr()
-
-
-def test_what_is_told_is_on_standard_error(capsys: Captured) -> None:
-    sweep_cut.say_remark("worker x is gone")
-    key = busy().key
-    sweep_cut.say_failure(Failure(place=0, task=busy(), error="ValueError: no", log="trace", attempts=3))
-    said = capsys.readouterr()
-    assert said.out == "" and said.err.splitlines() == [
-        "hlhft: worker x is gone",
-        (
-            f"hlhft: task {key[:12]} of hlhft.scale.probe:busy failed after 3 attempts: ValueError: no "
-            f"(its log: failures/{key[:2]}/{key} in the store)"
-        ),
-    ]
 
 
 @pytest.mark.processes

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from hlhft.scale import storage as module
-from hlhft.scale.storage import Record, Storage, StorageError, file_hash
+from hlhft.scale.storage import Record, Storage, StorageError, file_hash, prune
 from hlhft.scale.task import content_hash
 
 KEY, OTHER = content_hash(b"key"), content_hash(b"other")
@@ -189,6 +189,16 @@ def test_a_file_that_is_final_takes_no_further_room(tmp_path: Path) -> None:
     assert [one.name for one in local.parent.iterdir()] == [digest]
     path.unlink()
     assert local.read_bytes() == b"rows" * 1000
+
+
+def test_the_oldest_go_until_a_store_is_within_its_bound(tmp_path: Path) -> None:
+    store = Storage(tmp_path)
+    digests = [store.put_bytes(bytes([number]) * 100) for number in range(4)]
+    for number, digest in enumerate(digests):
+        os.utime(store.local(digest) or "", (number, number))
+    prune(tmp_path, 250)
+    left = [digest for digest in digests if (tmp_path / "blobs" / digest[:2] / digest).exists()]
+    assert left == digests[2:]
 
 
 def test_a_relative_folder_is_the_same_for_who_works_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -63,6 +63,18 @@ class Fold(NamedTuple):
     rows: np.ndarray
 
 
+class RivalsSaid(NamedTuple):
+    """What the rivals of a fold, fitted on its own blocks, said of its rows for one label."""
+
+    calls: dict[str, tuple[str, Calls]]  # title and calls by name, those that could be fitted; none where no row
+    prior: np.ndarray  # class shares of the train block, float64[3]
+    missing: dict[str, str]  # who could not be fitted, and why
+
+
+# What they said of each of the folds, for one label column.
+AskRivals = Callable[[Dataset, "Sequence[Fold]", int, "Options"], "Sequence[RivalsSaid]"]
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """The evaluation, and what the log of trials is to keep of it."""
@@ -82,13 +94,14 @@ def evaluate(
     options: Options | None = None,
     in_sample: bool = False,
     trial_sharpes: Sequence[float] | None = None,
+    ask_rivals: AskRivals | None = None,
 ) -> Outcome:
     """The subject, beside the rivals and `others` (which forecast the same labels), on `rows` int64[k].
 
     The rows are the test block's, as the log of trials gave them. With `earlier` folds of a walk, whose rows are other
     ones, all rows are judged as one, and the rivals of each were fitted on its own blocks. `trial_sharpes` is what the
-    log holds of all other trials, NaN for one without a ratio. Raises DataError when there is no row, ValueError for
-    what is no forecast.
+    log holds of all other trials, NaN for one without a ratio; `ask_rivals` fits and asks rivals elsewhere than here.
+    Raises DataError when there is no row, ValueError for what is no forecast.
     """
     options = options or Options()
     folds = (*earlier, Fold(split, rows))
@@ -105,8 +118,9 @@ def evaluate(
         labelled = np.asarray(dataset.classes[rows, column]) >= 0
         given = {name: (title, p[labelled, place], mu[labelled, place]) for name, (title, (p, mu)) in forecasts.items()}
         horizon, trials, ratio, missing = _horizon(
-            dataset, folds, column, given, options, in_sample, None if place else trial_sharpes
-        )
+            dataset, folds, column, given, options, in_sample, None if place else trial_sharpes,
+            ask_rivals or rivals_here,
+        )  # fmt: skip
         horizons.append(horizon)
         absent |= missing
         if not place:
@@ -139,14 +153,15 @@ def _horizon(
     options: Options,
     in_sample: bool,
     trial_sharpes: Sequence[float] | None,
+    ask_rivals: AskRivals,
 ) -> tuple[Horizon, Trials | None, float, dict[str, str]]:
     """The horizon, the look at luck, the subject's ratio, and which rivals are missing and why."""
     spec = dataset.labels[column]
-    folds = [Fold(split, rows[np.asarray(dataset.classes[rows, column]) >= 0]) for split, rows in folds]
+    folds = labelled(dataset, folds, column)
     rows = np.sort(np.concatenate([fold.rows for fold in folds]))
     if not len(rows):
         raise DataError(dataset.name, None, f"no test row has a label {spec.name}, give a longer recording")
-    rivals, prior, missing = _rivals(dataset, folds, column, options)
+    rivals, prior, missing = _joined(folds, ask_rivals(dataset, folds, column, options))
     truth, cells = truth_of(dataset, rows, column, prior=prior, cost_bp=max(options.fee_bp, spec.cost_bp))
     models = {name: (title, calls_of(p, mu, prior)) for name, (title, p, mu) in given.items()} | rivals
     by = Judge(
@@ -163,23 +178,32 @@ def _horizon(
     return horizon, trials, sharpe_of(truth, next(iter(models.values()))[1]), missing
 
 
-def _rivals(
-    dataset: Dataset, folds: Sequence[Fold], column: int, options: Options
-) -> tuple[dict[str, tuple[str, Calls]], np.ndarray, dict[str, str]]:
-    """Title and calls on the sorted rows of all folds, class shares float64[n, 3], and who is missing in a fold, why.
+def labelled(dataset: Dataset, folds: Sequence[Fold], column: int) -> list[Fold]:
+    """The folds with those of their rows that have a label in the column."""
+    return [Fold(split, rows[np.asarray(dataset.classes[rows, column]) >= 0]) for split, rows in folds]
 
-    Each fold's rivals and shares are those of its own blocks.
-    """
-    said: list[dict[str, tuple[str, Calls]]] = []
-    priors: list[np.ndarray] = []
-    missing: dict[str, str] = {}
-    for split, rows in folds:
-        fitted, prior = fit_rivals(dataset, split, column, options)
-        missing |= {name: rival.why for name, rival in fitted.items() if isinstance(rival, Absent)}
-        rivals = {name: rival for name, rival in fitted.items() if isinstance(rival, Rival)}
-        said.append(rivals_on(dataset, rows, column, rivals, prior, options) if len(rows) else {})
-        priors.append(np.tile(prior, (len(rows), 1)))
-    said = [one for one in said if one]
+
+def rivals_here(dataset: Dataset, folds: Sequence[Fold], column: int, options: Options) -> list[RivalsSaid]:
+    """What the rivals of each fold say, fitted in this process, one after the other."""
+    return [rivals_of(dataset, fold, column, options) for fold in folds]
+
+
+def rivals_of(dataset: Dataset, fold: Fold, column: int, options: Options) -> RivalsSaid:
+    """The fold's rivals, fitted on its own blocks, on its rows, all of which have a label in the column."""
+    fitted, prior = fit_rivals(dataset, fold.split, column, options)
+    missing = {name: rival.why for name, rival in fitted.items() if isinstance(rival, Absent)}
+    rivals = {name: rival for name, rival in fitted.items() if isinstance(rival, Rival)}
+    calls = rivals_on(dataset, fold.rows, column, rivals, prior, options) if len(fold.rows) else {}
+    return RivalsSaid(calls, prior, missing)
+
+
+def _joined(
+    folds: Sequence[Fold], found: Sequence[RivalsSaid]
+) -> tuple[dict[str, tuple[str, Calls]], np.ndarray, dict[str, str]]:
+    """Title and calls on the sorted rows of all folds, class shares float64[n, 3], and who is missing, why."""
+    missing = {name: why for one in found for name, why in one.missing.items()}
+    priors = [np.tile(one.prior, (len(fold.rows), 1)) for fold, one in zip(folds, found, strict=True)]
+    said = [one.calls for one in found if one.calls]
     order = np.argsort(np.concatenate([fold.rows for fold in folds]))
     joined = {
         name: (title, Calls(*(np.concatenate(parts)[order] for parts in zip(*(one[name][1] for one in said)))))

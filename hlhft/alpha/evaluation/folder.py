@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
+
+import numpy as np
 
 from hlhft.alpha.bundle import Bundle, load_bundle, model_folder, predictor
 from hlhft.alpha.dataset import Dataset
-from hlhft.alpha.evaluation.evaluating import Options
+from hlhft.alpha.evaluation.evaluating import Fold, Options, RivalsSaid, Subject
 from hlhft.alpha.evaluation.logged import evaluate_trial, facts_of
 from hlhft.alpha.evaluation.result import Evaluation
 from hlhft.alpha.evaluation.subjects import BundleSubject
@@ -37,11 +40,26 @@ class Wish:
     options: Options = field(default_factory=Options)
 
 
-def evaluate_folder(folder: Path, wish: Wish, *, progress: Progress | None = None) -> Evaluation:
+class Elsewhere(Protocol):
+    """Asks model and rivals in other processes, and gives the same answers."""
+
+    def ask_rivals(
+        self, dataset: Dataset, folds: Sequence[Fold], column: int, options: Options
+    ) -> Sequence[RivalsSaid]:
+        """As `hlhft.alpha.evaluation.evaluating.rivals_here`."""
+
+    def asked(self, subject: Subject, dataset: Dataset, rows: np.ndarray) -> Subject:
+        """A subject that answers for these rows, and for no others, as the given one does."""
+
+
+def evaluate_folder(
+    folder: Path, wish: Wish, *, progress: Progress | None = None, elsewhere: Elsewhere | None = None
+) -> Evaluation:
     """Evaluates the model in `folder` as a new trial of the log `wish.trials`.
 
     Where the data hold the model's own blocks, its test block is what is judged; else the data are split anew and the
-    rivals are fitted on their train block. Raises BundleError for a folder that holds no sound model, DataError for
+    rivals are fitted on their train block. `elsewhere` is who asks model and rivals instead of this process; the log
+    and what it opens stay here. Raises BundleError for a folder that holds no sound model, DataError for
     data of no use, TrialLogError for a damaged log, MissingExtra without the packages.
     """
     folder = model_folder(folder)
@@ -53,8 +71,10 @@ def evaluate_folder(folder: Path, wish: Wish, *, progress: Progress | None = Non
     log = TrialLog(wish.trials)
     trial = log.begin(facts_of(subject, dataset, split, command="evaluate", model=f"{bundle.model_id:016x}"))
     return evaluate_trial(
-        dataset, split, subject, log, trial=trial, fitted_on=bundle.ranges, options=wish.options
-    ).evaluation
+        dataset, split, subject, log, trial=trial, fitted_on=bundle.ranges, options=wish.options,
+        ask_rivals=None if elsewhere is None else elsewhere.ask_rivals,
+        asked=None if elsewhere is None else elsewhere.asked,
+    ).evaluation  # fmt: skip
 
 
 def dataset_for(bundle: Bundle, wish: Wish) -> Dataset:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
 
 from hlhft.alpha.dataset import Dataset
-from hlhft.alpha.evaluation.evaluating import SHARPE, Fold, Options, Outcome, Subject, evaluate, is_in_sample
+from hlhft.alpha.evaluation.evaluating import SHARPE, AskRivals, Fold, Options, Outcome, Subject, evaluate, is_in_sample
 from hlhft.alpha.splits import Range, Split
 from hlhft.alpha.trials import Fact, TrialLog
 
@@ -22,12 +24,15 @@ def evaluate_trial(
     earlier: Sequence[Split] = (),
     others: Sequence[Subject] = (),
     options: Options | None = None,
+    ask_rivals: AskRivals | None = None,
+    asked: Callable[[Subject, Dataset, np.ndarray], Subject] | None = None,
 ) -> Outcome:
     """Opens the split's test block for the trial, evaluates the subject on it, and scores the trial.
 
     `fitted_on` are the subject's ranges by block, None those of the split. With the `earlier` splits of a walk, whose
     test blocks are others, each is opened once and all are judged as one; of these, each was fitted on its own ranges.
-    Raises OpenedTwice when the trial has seen a block, and as `evaluate`.
+    `ask_rivals` and `asked`, which is given the subject and all rows and gives a subject of the same answers, do their
+    work elsewhere. Raises OpenedTwice when the trial has seen a block, and as `evaluate`.
     """
     folds = [Fold(one, log.open_test(one, trial)) for one in (*earlier, split)]
     *walked, (_, rows) = folds
@@ -42,6 +47,8 @@ def evaluate_trial(
         for fold in folds
     ]
     others_sharpes = [log.scores(number).get(SHARPE, math.nan) for number in log.trials if number != trial]
+    if asked is not None:
+        subject = asked(subject, dataset, np.sort(np.concatenate([fold.rows for fold in folds])))
     outcome = evaluate(
         dataset,
         split,
@@ -52,6 +59,7 @@ def evaluate_trial(
         options=options,
         in_sample=any(meets),
         trial_sharpes=others_sharpes,
+        ask_rivals=ask_rivals,
     )
     log.score(trial, SHARPE, outcome.sharpe)
     for horizon in outcome.evaluation.horizons:
