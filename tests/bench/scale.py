@@ -30,7 +30,7 @@ from tests.scale.clusters import processes, until  # noqa: E402
 from tests.scale.made import busy  # noqa: E402
 
 SHARDS, SETS = 8, 64
-SHARD_S = 1800.0  # of each simulated day that a shard is
+SHARD_S = 1200.0  # of each simulated day that a shard is
 DAY_NS = 86_400_000_000_000
 BEGIN_NS = 1_756_944_000_000_000_000
 TASK_S, TASKS = 1.0, 24
@@ -161,12 +161,11 @@ def speed(folder: Path) -> list[Figure]:
 
 def swept(folder: Path) -> tuple[list[Task], Path]:
     """The sweep's tasks, and the store that has their inputs."""
-    from hlhft.scale.sweeping import Sweeper
-
     from hlhft.alpha.paths import World, simulate, write_path
     from hlhft.backtest.recordings import compile_recording
     from hlhft.backtest.session import Settings
     from hlhft.data.sources import open_source
+    from hlhft.scale.sweeping import Sweeper
     from hlhft.strategies import load
 
     recordings = []
