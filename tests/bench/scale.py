@@ -165,12 +165,11 @@ def speed(folder: Path) -> list[Figure]:
 
 def swept(folder: Path) -> tuple[list[Task], Path]:
     """The sweep's tasks, and the store that has their inputs."""
-    from hlhft.scale.sweeping import Sweeper
-
     from hlhft.alpha.paths import World, simulate, write_path
     from hlhft.backtest.recordings import compile_recording
     from hlhft.backtest.session import Settings
     from hlhft.data.sources import open_source
+    from hlhft.scale.sweeping import Sweeper
     from hlhft.strategies import load
 
     recordings = []
