@@ -56,8 +56,8 @@ LINKED_ONCE = not JIT_DISABLED and is_tested(numba.__version__)
 _PACKAGE = Path(__file__).resolve().parent
 _COMPILED_FOLDERS = ("core", "venue", "backtest")
 _COMPILED_FLOW = (
-    "background.py", "draws.py", "fair.py", "joiners.py", "legs.py", "makers.py", "rehearsal.py", "state.py",
-    "synthetic.py", "takers.py",
+    "background.py", "draws.py", "fair.py", "handle.py", "joiners.py", "legs.py", "makers.py", "rehearsal.py",
+    "state.py", "synthetic.py", "takers.py",
 )  # fmt: skip
 _COMPILED_DATA = (
     "arranging.py",

@@ -82,8 +82,9 @@ in
           HLHFT__WATCHDOG__SECRET_FILE = "/run/credentials/hlhft-watchdog.service/heartbeat-secret";
           HLHFT_GENERATION = generation;
         };
-        # However often it fails, it is started again.
+        # However often it fails, it is started again, and at once.
         unit.startLimitIntervalSec = 0;
+        patient = false;
         serviceConfig = {
           # The engine's group may beat; the socket is all that is in there.
           RuntimeDirectory = "hlhft-watchdog";

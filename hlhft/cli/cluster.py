@@ -33,7 +33,7 @@ _OPTIONS = (
     ),
     click.option("--tls-ca", type=click.Path(path_type=Path), metavar="FILE", help="Who is trusted at tls://, in PEM."),
     click.option("--tls-cert", type=click.Path(path_type=Path), metavar="FILE", help="What we show there."),
-    click.option("--tls-key", type=click.Path(path_type=Path), metavar="FILE", help="Its key."),
+    click.option("--tls-key", type=click.Path(path_type=Path), metavar="FILE", help="Its key, mode 0600."),
 )
 
 
@@ -62,7 +62,8 @@ def opened(
     """The back-end that --on names, `default` where it names none, and the store.
 
     `jobs` is how many threads or processes of this machine run tasks; `models` whether tasks need the packages for
-    models. Raises UsageError, MissingExtra, StorageError and ClusterError.
+    models. Raises UsageError, MissingExtra, StorageError, ClusterError, and PrivateFileError for a key that others may
+    read.
     """
     from hlhft.extra import OF_CLUSTERS, need
 
@@ -98,10 +99,12 @@ def _own_store() -> Storage:
 
 
 def _tls(options: Mapping[str, Any]) -> Tls | None:
+    from hlhft.live.private_files import read_private
     from hlhft.scale.dask_backend import Tls
 
     if options["tls_ca"] is None:
         return None
+    read_private(options["tls_key"])  # refused where others may read it
     return Tls(ca=options["tls_ca"], certificate=options["tls_cert"], key=options["tls_key"])
 
 

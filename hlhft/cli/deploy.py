@@ -58,6 +58,9 @@ def _making(function: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--heartbeat-of", metavar="HOST", help="The host whose engine or watchdogs share a secret with it.",
         ),
+        click.option(
+            "--secret", "others", type=(str, _FILE), multiple=True, metavar="NAME FILE", help="Any other of its.",
+        ),
         click.option("--aws-credentials", type=_FILE, metavar="FILE", help="A file with what the miner signs in with."),
         click.option("--heartbeat-url", type=_FILE, metavar="FILE", help="The same of the heartbeat's receiver."),
         click.option("--ticket-url", type=_FILE, metavar="FILE", help="The same for tickets."),
@@ -103,9 +106,10 @@ def install(
 ) -> None:  # fmt: skip
     """Make what HOST has no keys of yet, and install it with nixos-anywhere: all on its disks is lost."""
     from hlhft.deploy import acting
+    from hlhft.deploy.making import has_keys
 
     places = _places(flake, host)
-    if dry_run and not places.public.exists():
+    if dry_run and not has_keys(places):
         click.echo(f"Making the keys of {host}: hlhft deploy keys {host}")
         click.echo("What follows depends on them: make them, then rehearse once more")
         return
@@ -157,6 +161,7 @@ def _make(places: Places, identity: Path | None, given: dict[str, Any]) -> None:
     from hlhft.deploy.places import Places, own_identity
 
     files = {name.replace("_", "-"): path for name, path in given.items() if isinstance(path, Path)}
+    files |= dict(given["others"])
     ssh_key = files.pop("ssh-key").expanduser()
     other = given["heartbeat_of"]
     identity = identity or own_identity()

@@ -28,7 +28,7 @@ COINS = "BTC,ETH,SOL,WLFI"
 LINE_EVERY_S = 10.0
 STATUS_EVERY_S = 0.5
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # the last one comes when the terminal is closed
-COMPILED_PARTS = ("chain.run_block", "synthetic.flow_legs")  # what takes longest to compile
+COMPILED_PARTS = ("handle.run_block_at", "handle.flow_legs_at")  # what takes longest to compile
 
 
 @click.command()

@@ -5,8 +5,8 @@ stops counting as exposure only in a DONE state; what we merely have not heard o
 done stays readable until its slot is used again, so that late news can be told from a contradiction: a fill or an
 acknowledgement of an order that was filled, cancelled or expired is late, of one that was rejected it is a fault.
 
-While a modification is under way an order counts twice: what is left of it, and what takes its place. A fill says how
-much both can still fill; the acknowledgement says which of the two rests.
+While a modification is under way an order counts twice: what is left of it, and what takes its place. A fill lessens
+that by no more than what was filled; the acknowledgement says which of the two rests.
 
 Money is truth: a fill changes the position even when its order is no longer in the table. An event record has no room
 for the venue's trade id, so whoever feeds the core passes each fill once: a fill that comes twice is booked twice.
@@ -391,7 +391,8 @@ def apply(lane, position, orders, active, kind, order_id, side, ticks, lots, lef
         order["venue_order_id"] = left
         _shrink(position, order, lots)
     elif kind == _KIND_FILLED:
-        _shrink(position, order, left)
+        # A modification that has not left yet counts here already, and who tells of the fill does not know of it.
+        _shrink(position, order, left if order["replacement_lots"] == 0 else max(left, order["remaining_lots"] - lots))
     if order["replacement_lots"] > 0 and (event == _ACKNOWLEDGE or event == _CANCEL_REJECT or event == _SEND_FAILED):
         _settle_amend(position, order, event, ticks)
     _note_time(lane, order, kind, left, ts_ns)

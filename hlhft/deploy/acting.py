@@ -17,7 +17,7 @@ import msgspec
 
 from hlhft.deploy import making, programs, vault
 from hlhft.deploy.client import client_text
-from hlhft.deploy.confirming import Verdict, judged
+from hlhft.deploy.confirming import Answer, Verdict, judged
 from hlhft.deploy.errors import Refused, StepError, VaultError
 from hlhft.deploy.facts import Facts, PublicKeys, require_cpus, require_deployable
 from hlhft.deploy.places import Places, memory_folder
@@ -26,6 +26,7 @@ from hlhft.deploy.remote import SWITCH, Host
 EVALUATION_SECONDS_MAX = 600.0
 BUILD_SECONDS_MAX = 4 * 3600.0
 INSTALLATION_SECONDS_MAX = 2 * 3600.0
+CONFIRMATION_SECONDS_MAX = 960.0  # a boot loader is written to two disks; the host itself gives up before
 PAUSE_S = 2.0  # between two looks at a switch
 _FLAKES = ("--extra-experimental-features", "nix-command flakes")
 SYSTEM = "SYSTEM"  # what a rehearsal calls a system that is not built
@@ -106,7 +107,9 @@ def install(order: Order) -> None:
     order.say(f"Counting its CPUs: {shlex.join(rescue.line(['nproc', '--all']))}")
     if not order.is_rehearsal:
         require_cpus(order.places.host, facts, rescue.cpus())
-    with memory_folder() as extra:
+    with memory_folder() as folder:
+        # The folder itself is this user's alone; what is below becomes the host's root, modes and all.
+        extra = folder / "root"
         place_identity(order, extra)
         line = install_line(order.places, target, extra, order.options)
         order.say(f"Installing, which erases its disks: {shlex.join(line)}")
@@ -132,9 +135,11 @@ def place_identity(order: Order, extra: Path) -> None:
     ):
         path = extra / place
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=mode)
+        path.touch(mode=0o600)
         path.write_text(text)
-    # Folders come with them, and what they hold is root's.
+        path.chmod(mode)
+    for folder in (extra, *(path for path in extra.rglob("*") if path.is_dir())):
+        folder.chmod(0o755)
     (extra / "var/lib/sops-nix").chmod(0o700)
 
 
@@ -188,35 +193,36 @@ def change(order: Order, host: Host, system: str) -> None:
     failed_before = set(host.status().failed)
     host.run(*words)
     deadline = order.clock() + order.seconds
-    why = "the host does not answer"
-    while order.clock() < deadline:
-        verdict, why = _looked(host, system, failed_before)
-        if verdict is Verdict.DONE:
-            order.say(f"Confirmed: {system} runs, and is what boots")
-            return
-        if verdict is Verdict.LOST:
-            break
+    was_sent, verdict, why = False, Verdict.WAIT, "the host does not answer"
+    while verdict is not Verdict.LOST and order.clock() < deadline:
+        verdict, why = judged(_answer(host), system, failed_before)
+        if verdict is Verdict.CONFIRM:
+            was_sent = True
+            try:
+                host.run(SWITCH, "confirm", system, seconds=CONFIRMATION_SECONDS_MAX)
+            except StepError as error:
+                why = str(error)  # the next look says what became of it
+            else:
+                order.say(f"Confirmed: {system} runs, and is what boots")
+                return
         order.sleep(order.pause_s)
+    if was_sent and verdict is not Verdict.LOST:
+        raise StepError(
+            f"{system} was told to stay, and did not say that it boots: {why}; look there with {SWITCH} status, "
+            f"and where it is confirmed, say {SWITCH} confirm {system} once more"
+        )
     raise StepError(
         f"{system} was not confirmed: {why}; the host goes back to its former system by itself, at the latest "
         f"{order.seconds} s after the change"
     )
 
 
-def _looked(host: Host, system: str, failed_before: set[str]) -> tuple[Verdict, str]:
-    """One look, and the confirmation where it may be given."""
+def _answer(host: Host) -> Answer | None:
+    """What the host says of a switch, over a new connection; None where none can be made."""
     try:
-        answer = host.status()
+        return host.status()
     except StepError:
-        return judged(None, system, failed_before)
-    verdict, why = judged(answer, system, failed_before)
-    if verdict is not Verdict.CONFIRM:
-        return verdict, why
-    try:
-        host.run(SWITCH, "confirm", system)
-    except StepError as error:
-        return Verdict.WAIT, str(error)  # the next look says what became of it
-    return Verdict.DONE, why
+        return None
 
 
 @contextmanager

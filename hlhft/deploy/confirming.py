@@ -25,7 +25,6 @@ class Verdict(StrEnum):
 
     WAIT = "wait"
     CONFIRM = "confirm"
-    DONE = "done"
     LOST = "lost"  # the former system runs again, or will
 
 
@@ -43,7 +42,8 @@ VERDICTS: Mapping[Stage, Verdict] = {
     Stage.IDLE: Verdict.LOST,  # it was booted since
     Stage.ARMED: Verdict.WAIT,
     Stage.ACTIVE: Verdict.CONFIRM,
-    Stage.CONFIRMED: Verdict.DONE,
+    # It is kept; that it is what boots is known once a confirmation was answered, and giving one twice does no harm.
+    Stage.CONFIRMED: Verdict.CONFIRM,
     Stage.REVERTING: Verdict.LOST,
     Stage.REVERTED: Verdict.LOST,
 }
@@ -60,7 +60,7 @@ def judged(answer: Answer | None, system: str, failed_before: Set[str]) -> tuple
     verdict = VERDICTS[answer.stage]
     if answer.system != system and answer.stage is not Stage.IDLE:
         return Verdict.LOST, f"another switch is under way there, to {answer.system}"
-    if verdict is Verdict.CONFIRM:
+    if answer.stage is Stage.ACTIVE:
         if answer.current != system:
             return Verdict.LOST, f"{answer.current} runs there"
         broken = sorted(set(answer.failed) - failed_before)

@@ -7,6 +7,7 @@ from collections.abc import Set
 import msgspec
 
 from hlhft.deploy.errors import Refused, VaultError
+from hlhft.deploy.keys import GIVEN
 
 # The public half of the key that reads the examples' secrets; everybody has the private one
 # (tests/deploy/worthless-age-key.txt).
@@ -99,7 +100,7 @@ def require_deployable(host: str, facts: Facts, keys: PublicKeys, *, names: Set[
         )
     missing = sorted(set(facts.secrets) - names)
     if missing:
-        hints = " ".join(f"--{name} FILE" for name in missing)
+        hints = " ".join(f"--{name} FILE" if name in GIVEN else f"--secret {name} FILE" for name in missing)
         raise VaultError(f"secrets/{host}.json lacks {', '.join(missing)}: hlhft deploy keys {host} {hints}")
 
 

@@ -14,6 +14,12 @@ PASSWORD_BYTES = 24
 # What a person gives, as nobody else knows it: where alerts are told, and who fetches archives.
 GIVEN = ("page-url", "ticket-url", "heartbeat-url", "aws-credentials")
 
+# What is made here.
+MADE = frozenset(
+    {"wireguard-key", "agent-key", "watchdog-key", "heartbeat-secret", "grafana-secret-key", "grafana-admin-password"}
+    | {"alpha-engine-key", "alpha-key", "restic-password"}
+)
+
 
 class Secret:
     """A text that is read by `reveal` alone."""
@@ -143,4 +149,5 @@ def host_keys(host: str, *, operator_wireguard: str, operator_ssh: str, heartbea
         "alpha-key": alpha.private,
         "restic-password": password(),
     }
+    assert made.keys() == MADE
     return HostKeys(age, ssh, public, made)

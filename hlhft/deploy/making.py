@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from hlhft.deploy.keys import Secret
 from hlhft.deploy.places import Places
 
 GIVEN_BYTES_MAX = 4096
+_SECRET = re.compile(r"[a-z][a-z0-9-]{0,62}")  # a file's name, where the host reads it
 _SSH_KINDS = ("ssh-ed25519 ", "ecdsa-sha2-", "sk-ssh-ed25519", "sk-ecdsa-sha2-", "ssh-rsa ")
 
 
@@ -78,11 +80,13 @@ def ssh_public(path: Path) -> str:
 def given_of(files: Mapping[str, Path]) -> dict[str, Secret]:
     """What the operator gives, by its name, from files: an argument would be seen by everybody who runs `ps`.
 
-    "-" is the standard input. Raises Refused, OSError.
+    "-" is the standard input. What is made here is not given: its public half would be another's. Raises Refused,
+    OSError.
     """
     found = {}
     for name, path in files.items():
-        assert name in keys.GIVEN
+        if name in keys.MADE or not _SECRET.fullmatch(name):
+            raise Refused(f"{name} is no name of a secret that is given: it is made here, or no file could have it")
         text = (sys.stdin.read(GIVEN_BYTES_MAX + 1) if str(path) == "-" else path.read_text()).strip()
         if not text or len(text) > GIVEN_BYTES_MAX:
             raise Refused(f"{path}: {name} is one text of 1 to {GIVEN_BYTES_MAX} characters")
@@ -107,13 +111,12 @@ def make(
 
     Raises Refused, VaultError, StepError, OSError.
     """
-    if places.public.exists():
-        _require_own(places)
+    if places.secrets.exists():
+        facts.require_own_keys(places.host, vault.recipients(places.secrets))
+    if has_keys(places):
         if given:
             _add(places, identity, given)
         return False
-    if places.secrets.exists() and facts.TEST_RECIPIENT in vault.recipients(places.secrets):
-        _require_own(places)
     recipient = own_recipient(identity)
     if recipient == facts.TEST_RECIPIENT:
         raise Refused(f"{identity} is the test key, which everybody has: name another with --identity")
@@ -130,6 +133,12 @@ def make(
         sync_folder(folder)
     show_to_nix(places)
     return True
+
+
+def has_keys(places: Places) -> bool:
+    """Whether the host has keys of its own, and not those of the example that its folder was copied from. Raises
+    VaultError."""
+    return places.public.exists() and public_keys(places).age != facts.TEST_RECIPIENT
 
 
 def public_keys(places: Places) -> facts.PublicKeys:
@@ -157,10 +166,6 @@ def show_to_nix(places: Places) -> None:
         return
     line = ["git", "-C", str(places.root), "add", "--intent-to-add", "--", str(places.folder), str(places.vaults)]
     subprocess.run(line, check=False, capture_output=True, timeout=programs.SECONDS_MAX)  # noqa: S603
-
-
-def _require_own(places: Places) -> None:
-    facts.require_own_keys(places.host, vault.recipients(places.secrets))
 
 
 def _add(places: Places, identity: Path, given: Mapping[str, Secret]) -> None:

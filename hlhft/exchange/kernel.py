@@ -12,8 +12,8 @@ from hlhft.exchange.listing import Listed, Listing, MarginMode
 from hlhft.exchange.settings import ExchangeSettings
 from hlhft.ladder import ASK_NONE, BID_NONE
 from hlhft.venue.blocks import ACTION_DTYPE
-from hlhft.venue.chain import run_block
 from hlhft.venue.chain_state import Chain, new_chain
+from hlhft.venue.handle import ChainHandle
 from hlhft.venue.margin import tier_table
 from hlhft.venue.terms import new_terms
 
@@ -35,6 +35,7 @@ class Kernel:
             terms=_terms(settings.listing),
             legs_max=settings.legs_max,
         )
+        self.handle = ChainHandle(self.chain)
         self.legs = np.zeros(settings.legs_max, ACTION_DTYPE)
         self._leg_bytes = self.legs.view(np.uint8).reshape(settings.legs_max, ACTION_DTYPE.itemsize)
         self.count = 0
@@ -66,7 +67,7 @@ class Kernel:
 
     def run(self, time_ns: int) -> tuple[np.ndarray, np.ndarray]:
         """Executes the legs as one block; returns them and the events, copies both, and begins the next block."""
-        run_block(self.chain, self.legs, self.count, time_ns)
+        self.handle.run_block(self.legs, self.count, time_ns)
         engine = self.chain.exchange.engine[0]
         assert engine["dropped"] == 0, "a block had more events than its array holds"
         assert self.chain.state[0]["broken"] == 0, "money was made or lost in a block"

@@ -10,8 +10,9 @@ from hlhft.exchange.records import Records
 from hlhft.hyperliquid.wire import answer_number
 from hlhft.ladder import ASK_NONE, BID_NONE
 from hlhft.venue.chain_state import Chain
-from hlhft.venue.depth import new_levels, read_levels, read_touches
+from hlhft.venue.depth import new_levels
 from hlhft.venue.funding import RATE_NONE, hourly_rate_e12, impact_price_e6
+from hlhft.venue.handle import ChainHandle
 
 LEVELS_MAX = 20  # venue reference section 3.1
 FAST_LEVELS = 5  # section 6.2
@@ -90,6 +91,7 @@ class MarketView:
 
     def __init__(self, chain: Chain, records: Records) -> None:
         self.chain = chain
+        self._handle = ChainHandle(chain)
         self.records = records
         self.listing = records.listing
         self._levels = new_levels(LEVELS_MAX)
@@ -142,7 +144,7 @@ class MarketView:
         market = self.listing.markets[row].market
         sides: list[list[dict[str, object]]] = []
         for side in range(2):
-            found = int(read_levels(self.chain.exchange, row, side, figures, mantissa, self._levels[:count]))
+            found = self._handle.read_levels(row, side, figures, mantissa, self._levels[:count])
             sides.append(
                 [
                     {
@@ -157,7 +159,7 @@ class MarketView:
 
     def touches(self) -> list[Touch]:
         """Best bid and ask of every market. All at once: a call of compiled code costs more than what it reads."""
-        read_touches(self.chain.exchange, self._touches)
+        self._handle.read_touches(self._touches)
         return [(bid if bid[0] else None, ask if ask[0] else None) for bid, ask in self._touches.tolist()]
 
     def book(
@@ -173,7 +175,7 @@ class MarketView:
     def _spread(self, row: int, figures: int, mantissa: int) -> str:
         best = []
         for side in range(2):
-            found = int(read_levels(self.chain.exchange, row, side, figures, mantissa, self._levels[:1]))
+            found = self._handle.read_levels(row, side, figures, mantissa, self._levels[:1])
             best.append(int(self._levels[0]["price_ticks"]) if found else 0)
         return self._price(self.listing.markets[row], best[1] - best[0] if min(best) > 0 else 0)
 

@@ -8,13 +8,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from hlhft.exchange.flow.draws import ONE
+from hlhft.exchange.flow.handle import FlowHandle
 from hlhft.exchange.flow.state import ACCOUNTS, MAKERS, MarketFlow, new_flow
-from hlhft.exchange.flow.synthetic import flow_legs
 from hlhft.exchange.kernel_state import packed, unpack
 from hlhft.units import MICRO, Market
 from hlhft.venue.blocks import ACTION_DTYPE, ActionKind
 from hlhft.venue.chain_state import Chain
 from hlhft.venue.fee_tiers import fix_rates
+from hlhft.venue.handle import ChainHandle
 
 FUNDS_MICRO = 10**9 * MICRO  # of each account of the flow: it is never short of margin
 REBATE_E9 = -30_000  # the flow's makers have the highest rebate (venue reference section 10)
@@ -30,6 +31,8 @@ class SyntheticFlow:
     ) -> None:
         self.accounts: Sequence[int] = range(first_account, first_account + ACCOUNTS)
         self._flow = new_flow(markets, flows, first_account=first_account, seed=seed, blank=np.zeros(1, ACTION_DTYPE))
+        self._handle = FlowHandle(self._flow)
+        self._venue: ChainHandle | None = None  # what it was asked about last
         self._is_funded = False
 
     def legs(self, chain: Chain, legs: np.ndarray, first: int, ts_ns: int) -> int:
@@ -49,7 +52,9 @@ class SyntheticFlow:
                 taker_rate_e9 = int(holdings["taker_rate_e9"][account, 0])
                 fix_rates(chain.fees, holdings, account, maker_rate_e9=REBATE_E9, taker_rate_e9=taker_rate_e9)
             return len(self.accounts)
-        return int(flow_legs(chain.exchange, self._flow, legs, first, ts_ns)) - first
+        if self._venue is None or self._venue.chain is not chain:
+            self._venue = ChainHandle(chain)
+        return self._handle.legs(self._venue, legs, first, ts_ns) - first
 
     def leap(self, market: int, share_e6: int, *, least: int, most: int) -> None:
         """The fair price of the market in that row leaps by this share of it, the other way where it would leave the

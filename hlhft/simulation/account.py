@@ -7,7 +7,7 @@ from hlhft.hyperliquid.signing import Signer
 OWNER = 7  # in the client ids of the engine's orders
 COINS = ("BTC", "ETH")
 TRADED, ENGINE, WATCHDOG = 13, 14, 15  # the account, and the API wallets of the two processes
-EXPIRES_AFTER_MS = 3_000  # of what the engine sends
+EXPIRES_AFTER_MS = 3_000  # of what the engine sends by default
 SECRET = bytes(range(32))  # of the beats
 
 

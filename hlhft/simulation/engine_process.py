@@ -23,7 +23,7 @@ from hlhft.live.process import BEAT_NS, STATES
 from hlhft.live.profit import ProfitTally
 from hlhft.live.store import open_store
 from hlhft.live.timers import Timers
-from hlhft.simulation.account import COINS, EXPIRES_AFTER_MS, SECRET, signer_of
+from hlhft.simulation.account import COINS, SECRET, signer_of
 from hlhft.simulation.disk import Disk
 from hlhft.simulation.host import Host
 from hlhft.simulation.transports import SimulatedHttp, SimulatedTransport
@@ -40,7 +40,7 @@ class EngineProcess:
 
     def __init__(self, world: World) -> None:
         self.host = host = Host(world.time, world.engine_wall)
-        self.host.after = world.judge.engine_turned
+        self.host.after = world.engine_turned
         self.journal_folder = world.folder / "journal"
         self._world = world
         self._beats = 0
@@ -159,8 +159,8 @@ class EngineProcess:
         fates = engine.parts.fates
         beat = Beat(
             session=self.session, sequence=self._beats, time_ms=ms_of(now_ns), state=self._state(),
-            last_expiry_ms=fates.last_expiry_ms, expires_after_ms=EXPIRES_AFTER_MS, orders=fates.live_count,
-            reconciliation=engine.accounts.agreed,
+            last_expiry_ms=fates.last_expiry_ms, expires_after_ms=self._world.settings.expires_after_ms,
+            orders=fates.live_count, reconciliation=engine.accounts.agreed,
         )  # fmt: skip
         self._world.carry(encode_beat(beat, SECRET))
 

@@ -29,13 +29,13 @@ from hlhft.simulation.account import ACCOUNT, COINS, ENGINE, OWNER, TRADED, WATC
 from hlhft.simulation.client import Client
 from hlhft.simulation.market_pace import paced_flow
 from hlhft.simulation.network import CHANNEL_HEAD, Connection, channel_of
-from hlhft.simulation.settings import RunSettings
+from hlhft.simulation.settings import DEFAULT, RunSettings
 from hlhft.simulation.shocks import ShockedFlow, Shocks, approval
 from hlhft.simulation.time import MS, SECOND, START_NS, Time
 from hlhft.units import MICRO, Market
 
 OPENING_NS = 5 * SECOND  # until the account has its money and its wallets
-SLOW = Delays(maker_ms=(30, 35, 45, 55, 70, 500, 2_000, 2_800, 2_900))  # executed just before the expiry
+SLOW_MS = (1_000, 200, 100)  # before their expiry some orders are executed
 BATCH_ERROR = "Internal error"  # what the venue says of a whole batch is unverified
 WIDTH_TICKS = 1 << 20  # a price that leaps by a third stays inside a book
 _POST_HEAD = CHANNEL_HEAD + b'post"'
@@ -68,12 +68,16 @@ class Mischief:
     cancels_late_ns: int = 0  # that a cancel is under way longer, so that fills come before it
 
 
-def settings(seed: int) -> ExchangeSettings:
+def settings(seed: int, told: RunSettings = DEFAULT) -> ExchangeSettings:
     """Two markets, with the venue's limits and delays, and room for a few accounts."""
     made = opening.open_settings(COINS, seed=seed, start_ns=START_NS)
     # At every other exchange many orders are executed just before they expire.
-    delays = SLOW if seed % 2 else Delays()
-    return replace(made, delays=delays, order_slots=1024, waiting_max=16, width_ticks=WIDTH_TICKS, accounts_max=64)
+    slow = Delays(maker_ms=(30, 35, 45, 55, 70, 500, *(told.expires_after_ms - ms for ms in SLOW_MS)))
+    delays = slow if seed % 2 else Delays()
+    limits = replace(made.limits, requests_initial=told.address_actions)
+    return replace(
+        made, delays=delays, limits=limits, order_slots=1024, waiting_max=16, width_ticks=WIDTH_TICKS, accounts_max=64
+    )
 
 
 class ExchangeProcess:
@@ -84,7 +88,7 @@ class ExchangeProcess:
         self.mischief = Mischief()
         self.is_dead = False
         self.connections: dict[int, Connection] = {}
-        self._settings, self._paces = settings(seed), told.paces
+        self._settings, self._paces = settings(seed, told), told.paces
         if told.may_switch:
             self._settings = replace(self._settings, schedule_volume_micro=0)
         self._watch = watch

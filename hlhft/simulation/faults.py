@@ -28,6 +28,7 @@ class FaultKind(StrEnum):
     """The kinds; their value is their name on the command line."""
 
     ENGINE_KILL = "engine-kill"
+    ENGINE_KILL_SENDING = "engine-kill-sending"
     ENGINE_POWER_CUT = "engine-power-cut"
     ENGINE_FREEZE = "engine-freeze"
     WATCHDOG_KILL = "watchdog-kill"
@@ -57,6 +58,7 @@ class FaultKind(StrEnum):
     DISK_SLOW = "disk-slow"
     CLOCK_STEP = "clock-step"
     CLOCK_DRIFT = "clock-drift"
+    CLOCK_BACK = "clock-back"
     OPERATOR_HALT = "operator-halt"
     UPGRADE = "upgrade"
     DELISTING = "delisting"
@@ -89,6 +91,14 @@ class FaultRule(NamedTuple):
 _MINUTE = 60 * SECOND
 RULES: dict[FaultKind, FaultRule] = {
     FaultKind.ENGINE_KILL: FaultRule(6, 50 * MS, 30 * SECOND, 0, 1, "the engine is killed, and started again"),
+    FaultKind.ENGINE_KILL_SENDING: FaultRule(
+        3,
+        50 * MS,
+        30 * SECOND,
+        0,
+        1,
+        "the engine is killed just as it sends orders, and started again (1: they are lost)",
+    ),
     FaultKind.ENGINE_POWER_CUT: FaultRule(
         2, 2 * SECOND, 60 * SECOND, 0, 0, "its host loses power: what was not flushed to disk is torn"
     ),
@@ -128,6 +138,15 @@ RULES: dict[FaultKind, FaultRule] = {
         1, SECOND, 5 * _MINUTE, -2_000, 2_000, "the engine's wall clock leaps, and is set right again (ms)"
     ),
     FaultKind.CLOCK_DRIFT: FaultRule(1, _MINUTE, 10 * _MINUTE, -200, 200, "the engine's wall clock drifts (ppm)"),
+    FaultKind.CLOCK_BACK: FaultRule(
+        1,
+        20 * MS,
+        500 * MS,
+        100,
+        950,
+        "the engine's wall clock is ahead, it is killed just as it sends orders, and starts again with a clock that is "
+        "as much behind (ms)",
+    ),
     FaultKind.OPERATOR_HALT: FaultRule(1, SECOND, 20 * SECOND, 0, 1, "an operator halts or flattens, and resumes"),
     FaultKind.UPGRADE: FaultRule(
         1, 200 * MS, 10 * SECOND, 5, 60, "the exchange is down, and then takes only post-only orders (for s)"

@@ -23,7 +23,7 @@ from hlhft.hyperliquid.watchdog_table import State as WatchdogState
 from hlhft.live.journal.brains import state
 from hlhft.live.journal.records import Action
 from hlhft.live.replay import replay
-from hlhft.simulation.account import COINS, ENGINE, EXPIRES_AFTER_MS, OWNER
+from hlhft.simulation.account import COINS, ENGINE, OWNER
 from hlhft.simulation.faults import FaultKind
 from hlhft.simulation.money import Money
 from hlhft.simulation.time import MS, SECOND
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from hlhft.simulation.engine_process import EngineProcess
     from hlhft.simulation.world import World
 
-# Expiry, what a watchdog takes for death or waits for a first beat, and the sweep.
-CLEARED_NS_MAX = EXPIRES_AFTER_MS * MS + 5 * SECOND + 2 * SECOND
+# After the last expiry: what a watchdog takes for death or waits for a first beat, and the sweep.
+CLEARED_NS_MAX = 5 * SECOND + 2 * SECOND
 WAITING_NS = 10 * SECOND  # what the watchdog gives an engine that lives and does not agree with the venue
 EXPOSURE_TOLERANCE = 10  # hlhft.core.risk.NOTIONAL_TOLERANCE: the price alone may do as much
 MARK_MEMORY_NS = 120 * SECOND  # a limit in money was checked at a mark no older than this
@@ -41,6 +41,7 @@ LABEL = "engine"  # of its connections
 MARKS_MAX = 1024  # client order ids that are remembered
 CANCEL_NS_MAX = 1_500 * MS  # from a cancel to its arrival over whichever connection stands
 ARRIVED = -1  # a cancel that has arrived: what repeats it need not
+STALE_CALM_NS_MAX = 6 * SECOND  # a book is old after two, and nothing else hinders
 STALE_NS_MAX = 35 * SECOND  # risk.feed_age_ms_max, and to cancel what rests
 # Only what somebody else does to the account may lead to these.
 _NEVER = frozenset({HaltCause.DISAGREEMENT, HaltCause.NONCES})
@@ -103,15 +104,16 @@ class Judge:
         self.actions = 0  # that the engine had at the exchange
         self.replays = 0
         self.closed_ns = 0  # when the watchdog closed positions last
+        self.placed_ns = 0  # when an engine placed an order last
         self.money = Money(world)
         self._world = world
+        self.cleared_ns_max = world.settings.expires_after_ms * MS + CLEARED_NS_MAX
         self._signed: dict[tuple[str, int], Any] = {}
         self._again: set[int] = set()  # nonces of what was sent more than once
         self._recorded = self._left = 0  # actions of the engine
         self._newest_nonce = self._earlier_nonce = 0  # of all that was signed, and of earlier sessions
         self._key = ENGINE
         self._ran_ns = 0  # when something happened in an engine last
-        self._placed_ns = 0  # when an engine placed an order last
         self._cancels: dict[int, int] = {}  # orders that are being cancelled, since when, or ARRIVED
         self._unowned_ns = 0  # since when own orders are nobody's
         self._halted_ns = 0
@@ -163,7 +165,7 @@ class Judge:
         if engine is not None and orders:
             self._look_at_proofs(engine, orders)
             self._look_at_count(engine, orders)
-            self._look_at_books(orders)
+            self._look_at_books(engine, orders)
             self._look_at_cancels(engine, orders)
         elif orders:
             self._look_at_emptiness(orders)
@@ -226,7 +228,7 @@ class Judge:
             for order_id in action.order_ids if ActionKind(action.kind) is not ActionKind.NOOP else ():
                 self._cancels.setdefault(order_id, self._world.time.now_ns)
             return
-        self._placed_ns = self._world.time.now_ns
+        self.placed_ns = self._world.time.now_ns
         for order_id in action.order_ids:
             if self._cancels.get(order_id) == ARRIVED:
                 del self._cancels[order_id]  # an amend: what cancelled the one before says nothing of it
@@ -292,7 +294,7 @@ class Judge:
         calm_ns = now_ns - max(world.misfortune.changed_ns, self._unowned_ns)
         # An engine that lives and waits for the venue has a while to do it by itself.
         waits = world.engine is not None and not world.engine.is_trading
-        allowed_ns = CLEARED_NS_MAX + (WAITING_NS if waits else 0)
+        allowed_ns = self.cleared_ns_max + (WAITING_NS if waits else 0)
         is_calm = world.misfortune.is_calm
         if world.engine is None:
             # Nobody but the watchdog is to do it, and what befalls an engine is no hindrance.
@@ -303,7 +305,7 @@ class Judge:
                 Promise.OWNED, f"{len(unowned)} orders are nobody's for {calm_ns / SECOND:.1f} s: {unowned[:3]}"
             )
         halted_ns = now_ns - max(world.misfortune.changed_ns, self._halted_ns)
-        if self._halted_ns and seen and world.misfortune.is_calm and halted_ns > CLEARED_NS_MAX:
+        if self._halted_ns and seen and world.misfortune.is_calm and halted_ns > self.cleared_ns_max:
             raise Violation(Promise.REACTION, f"halted for {halted_ns / SECOND:.1f} s, {len(seen)} orders still rest")
 
     def _look_at_exposure(self, orders: list[tuple[OrderRecord, Cloid]]) -> None:
@@ -398,15 +400,20 @@ class Judge:
         if watchdog is None or watchdog.machine.state is not WatchdogState.EMPTY:
             return
         # Who has not heard the last of an engine may say it of what the engine said before.
-        if watchdog.machine.proven is not None and watchdog.knows(self._ran_ns, self._placed_ns):
+        if watchdog.machine.proven is not None and watchdog.knows(self._ran_ns, self.placed_ns):
             proven = watchdog.machine.proven
             raise Violation(Promise.EMPTY, f"none is left at block {proven.block_ms}, and there is {orders[0][1]}")
 
-    def _look_at_books(self, orders: list[tuple[OrderRecord, Cloid]]) -> None:
+    def _look_at_books(self, process: EngineProcess, orders: list[tuple[OrderRecord, Cloid]]) -> None:
         misfortune, now_ns = self._world.misfortune, self._world.time.now_ns
-        if misfortune.muted_ns and now_ns - misfortune.muted_ns > STALE_NS_MAX:
+        if not misfortune.muted_ns:
+            return
+        silent_ns = now_ns - misfortune.muted_ns
+        own = [mark for _, mark in orders if mark.session == process.session]
+        is_calm = misfortune.has_only(FaultKind.MUTE, misfortune.muted_ns)
+        if silent_ns > STALE_NS_MAX or (own and is_calm and silent_ns > STALE_CALM_NS_MAX):
             raise Violation(
-                Promise.STALE, f"{len(orders)} orders rest, and no book came for {STALE_NS_MAX / SECOND:.0f} s"
+                Promise.STALE, f"{len(orders)} orders rest, and no book came for {silent_ns / SECOND:.1f} s"
             )
 
     def _arrived(self, action: dict[str, Any]) -> None:

@@ -24,9 +24,12 @@ STREAMS = (b"l2Book", b"bbo", b"trades", b"userFills", b"orderUpdates", b"active
 BOOK = STREAMS[0]
 EXPIRED = 1000
 CLOCK_OFFSET_NS_MAX = 1 * SECOND  # engine.clock_offset_ms_max
+BACK_NS = 30 * SECOND  # that a clock that was set back stays behind
 RESTART_NS = 1 * SECOND  # between two tries to start an engine without an exchange
 # Over at once: it is dead until it is started again, and the others are to do without it meanwhile.
-_KILLS = frozenset({FaultKind.ENGINE_KILL, FaultKind.ENGINE_POWER_CUT})
+_KILLS = frozenset({
+    FaultKind.ENGINE_KILL, FaultKind.ENGINE_KILL_SENDING, FaultKind.ENGINE_POWER_CUT, FaultKind.CLOCK_BACK,
+})  # fmt: skip
 # Of no concern to a watchdog whose engine is dead.
 _OF_ENGINE = _KILLS | {
     FaultKind.ENGINE_FREEZE, FaultKind.SLOW_READER, FaultKind.MUTE, FaultKind.BATCH_ERROR, FaultKind.UNKNOWN_STATUS,
@@ -46,9 +49,12 @@ class Misfortune:
         self.muted_ns = 0  # since when no book comes; 0 while they do
         self._world = world
         self._is_over = False
+        self._doom: Fault | None = None  # that kills the engine with the next orders that it sends
+        self._doom_ns = 0  # since when
         self._active: Counter[FaultKind] = Counter()
         self._begins: dict[FaultKind, _Work] = {
             FaultKind.ENGINE_KILL: self._kill_engine,
+            FaultKind.ENGINE_KILL_SENDING: self._doom_engine,
             FaultKind.ENGINE_POWER_CUT: self._cut_power,
             FaultKind.ENGINE_FREEZE: self._freeze_engine,
             FaultKind.WATCHDOG_KILL: self._kill_watchdog,
@@ -59,6 +65,7 @@ class Misfortune:
             FaultKind.SLOW_READER: lambda fault: self._read(reads=False),
             FaultKind.ROTATION: self._rotate,
             FaultKind.CLOCK_STEP: self._leap,
+            FaultKind.CLOCK_BACK: self._put_ahead,
             FaultKind.OPERATOR_HALT: self._halt,
             FaultKind.UPGRADE: self._kill_exchange,
             FaultKind.DELISTING: self._kill_exchange,
@@ -84,6 +91,10 @@ class Misfortune:
         """Whether no fault is under way."""
         return not self._active
 
+    def has_only(self, kind: FaultKind, since_ns: int) -> bool:
+        """Whether nothing but a fault of this kind is under way, and has been since then."""
+        return self._active.keys() == {kind} and self.changed_ns <= since_ns
+
     @property
     def hinders(self) -> bool:
         """Whether a fault is under way that a watchdog without an engine notices."""
@@ -102,11 +113,18 @@ class Misfortune:
 
     def end(self) -> None:
         """Whatever is under way is over, and nothing comes any more."""
-        self._is_over = True
+        self._is_over, self._doom = True, None
         for kind in tuple(self._active):
             self._end(Fault(0, kind, 0, 0))
         self._active.clear()
+        self._world.engine_wall.set_right()
         self._changed()
+
+    def engine_turned(self) -> None:
+        """Something happened in the engine: whether it has sent orders, and is to die of it."""
+        if self._doom is not None and self._world.judge.placed_ns > self._doom_ns:
+            fault, self._doom = self._doom, None
+            self._world.time.at(self._world.time.now_ns, self._meet_doom, fault)
 
     def _begin(self, fault: Fault) -> None:
         if self._is_over:
@@ -199,6 +217,27 @@ class Misfortune:
         if self._world.engine is not None:
             self._world.kill_engine(loses=bool(fault.size))
             self._restart_engine(fault.length_ns)
+
+    def _doom_engine(self, fault: Fault) -> None:
+        """Of two such faults under way the later one counts."""
+        self._doom, self._doom_ns = fault, self._world.time.now_ns
+
+    def _put_ahead(self, fault: Fault) -> None:
+        if self._world.engine_wall.error_ns == 0:
+            self._world.engine_wall.leap(fault.size * MS)
+            self._doom_engine(fault)
+
+    def _meet_doom(self, fault: Fault) -> None:
+        """Its orders are under way; of a clock that was ahead they have nonces that are, too."""
+        if self._is_over or self._world.engine is None:
+            return
+        self._changed(fault.kind)
+        if fault.kind is FaultKind.CLOCK_BACK:
+            wall = self._world.engine_wall
+            wall.leap(-fault.size * MS - wall.error_ns)
+            self._world.time.at(self._world.time.now_ns + BACK_NS, wall.set_right)
+        self._world.kill_engine(loses=fault.kind is FaultKind.ENGINE_KILL_SENDING and bool(fault.size))
+        self._restart_engine(fault.length_ns)
 
     def _cut_power(self, fault: Fault) -> None:
         if self._world.engine is not None:

@@ -17,6 +17,7 @@ from hlhft.simulation.settings import DEFAULT, STRATEGIES, RunSettings
 from hlhft.simulation.time import SECOND
 
 COMMENT = "#"
+BETWEEN = "/"  # the numbers of a setting that has one for each market
 SEED_MAX, SECONDS_MAX = 1 << 62, 10 * 365 * 86_400
 
 
@@ -39,10 +40,13 @@ class Past(NamedTuple):
 
 def settings_text(settings: RunSettings) -> str:
     """All settings of a run, as `read_settings` takes them: none that is a default is left out, as those may change."""
-    values = dataclasses.asdict(settings)
-    return ",".join(
-        f"{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in values.items()
-    )
+    return ",".join(f"{name}={_value_text(value)}" for name, value in dataclasses.asdict(settings).items())
+
+
+def _value_text(value: Any) -> str:
+    if isinstance(value, tuple):
+        return BETWEEN.join(map(_value_text, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def read_settings(text: str) -> RunSettings:
@@ -57,7 +61,7 @@ def read_settings(text: str) -> RunSettings:
         name, is_given, value = item.strip().partition("=")
         if not is_given or name not in values:
             raise PastError(f"{item!r} is no setting of a run: give NAME=VALUE; names are {', '.join(values)}")
-        values[name] = value
+        values[name] = value.split(BETWEEN) if isinstance(getattr(DEFAULT, name), tuple) else value
     try:
         settings = msgspec.convert(values, RunSettings, strict=False)
     except msgspec.ValidationError as error:

@@ -53,6 +53,7 @@ class Run:
         self.world = World(seed, folder, faults, settings)
         self.outcome = Outcome(seed=seed)
         self._looked_ns = self._restarted_ns = 0
+        self._disagreed = False  # whether it was halted for that when it was resumed last
 
     def live(self, span_ns: int, until_ns: int | None = None) -> None:
         """Faults for a span, then none; ends at `until_ns` where that comes before. Raises Violation."""
@@ -110,11 +111,14 @@ class Run:
             self._restart()
             return
         if process.engine.stage is Stage.HALTED:
+            halt = process.engine.supervisor.halt
             is_done = process.host.does(process.engine.resume, REASON).is_done
             self.outcome.resumed += is_done
-            halt = process.engine.supervisor.halt
-            if not is_done and halt is not None and halt.cause is HaltCause.DISAGREEMENT:
+            disagrees = halt is not None and halt.cause is HaltCause.DISAGREEMENT
+            # Who was resumed for nothing, too: a comparison that was under way had let the operator.
+            if disagrees and (not is_done or self._disagreed):
                 self._restart()
+            self._disagreed = disagrees
 
     def _restart(self) -> None:
         """Somebody else traded, or there is a new key: a new session begins with what the exchange holds."""

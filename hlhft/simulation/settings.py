@@ -8,11 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from random import Random
 
-from hlhft.simulation.account import ACCOUNT, OWNER
+from hlhft.simulation.account import ACCOUNT, EXPIRES_AFTER_MS, OWNER
 from hlhft.simulation.market_pace import BUSY, LEAN
 
 DEFAULT_SHARE = 1 / 3  # of runs
 LEAN_SHARE = 3 / 4
+LONG_MS = 8_000  # a watchdog sweeps twice in it, so that what it finds in between proves nothing
 # By strategy, the name of the parameter that bounds its half spread from below; some have none.
 STRATEGIES: dict[str, str] = {
     "two_sided": "half_spread_bp", "glft": "half_spread_bp_min", "avellaneda_stoikov": "",
@@ -32,7 +33,8 @@ class RunSettings:
     order_usdc: int = 2_000
     position_usdc: int = 20_000
     messages_per_minute: int = 2_000
-    address_actions: int = 10_000
+    address_actions: int = 10_000  # that the exchange grants to an account that has traded nothing
+    expires_after_ms: int = EXPIRES_AFTER_MS  # what the engine sends is executed until then, and often just before
     flattens: bool = False  # the watchdog closes the positions of an engine that is gone
     has_switch: bool = False  # the venue is told to cancel everything by itself
     may_switch: bool = True  # and allows it, whatever was traded
@@ -63,6 +65,7 @@ order_notional_usdc_max = {self.order_usdc}
 position_notional_usdc_max = {self.position_usdc}
 [batch]
 amend = {str(self.amends).lower()}
+expires_after_ms = {self.expires_after_ms}
 requote_bp_min = {self.requote_bp}
 [limits]
 messages_per_minute = {self.messages_per_minute}
@@ -94,8 +97,9 @@ def _drawn(seed: int) -> RunSettings:
         order_usdc=order_usdc,
         position_usdc=random.choice((order_usdc + 200, 4 * order_usdc, 20_000)),
         messages_per_minute=random.choice((2_000, 2_000, 300)),
-        address_actions=random.choice((10_000, 10_000, 1_500)),
+        address_actions=random.choice((10_000, 1_500, 1_100)),
         flattens=random.random() < 0.25,
         has_switch=random.random() < 0.25,
         may_switch=random.random() < 0.5,
+        expires_after_ms=random.choice((EXPIRES_AFTER_MS, LONG_MS)),
     )

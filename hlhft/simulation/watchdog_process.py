@@ -30,7 +30,7 @@ from hlhft.hyperliquid.watchdog_events import (
 from hlhft.hyperliquid.watchdog_reading import posted
 from hlhft.live.http import Answer
 from hlhft.live.watchdog import PING, SILENT_S
-from hlhft.simulation.account import ACCOUNT, EXPIRES_AFTER_MS, OWNER, SECRET, WATCHDOG, signer_of
+from hlhft.simulation.account import ACCOUNT, OWNER, SECRET, WATCHDOG, signer_of
 from hlhft.simulation.host import Host
 from hlhft.simulation.time import MS, SECOND
 from hlhft.simulation.transports import SimulatedHttp, SimulatedTransport
@@ -54,7 +54,7 @@ class WatchdogProcess:
             owner=OWNER,
             mainnet=False,
             switch=world.settings.has_switch,
-            expires_after_ms=EXPIRES_AFTER_MS,
+            expires_after_ms=world.settings.expires_after_ms,
             flatten_coins=world.exchange.coins if world.settings.flattens else (),
         )
         self.machine = Watchdog(settings, signer_of(WATCHDOG))

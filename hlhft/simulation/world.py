@@ -64,6 +64,11 @@ class World:
         assert self.watchdog is None, "one at a time"
         self.watchdog = WatchdogProcess(self)
 
+    def engine_turned(self) -> None:
+        """Something happened in the engine."""
+        self.judge.engine_turned()
+        self.misfortune.engine_turned()
+
     def kill_engine(self, *, loses: bool) -> None:
         """Its orders stand; what was copied into its journal is there."""
         engine, self.engine = self.engine, None

@@ -5,7 +5,7 @@ let
   hardening = import ./hardening.nix { inherit lib; };
 in
 # `relaxations` are names of lib/hardening.nix; `memory` is MemoryMax; what `notifies` is killed when it is silent for 30 s;
-# `writes` are folders beside its own that it writes; `serviceConfig` goes before all of it.
+# what is `patient` waits longer from one start in vain to the next, up to a minute; `writes` are folders beside its own that it writes; `serviceConfig` goes before all of it.
 {
   name,
   description,
@@ -14,6 +14,7 @@ in
   memory,
   relaxations ? [ ],
   notifies ? true,
+  patient ? true,
   writes ? [ ],
   environment ? { },
   serviceConfig ? { },
@@ -30,7 +31,8 @@ in
     description = "hlhft, ${description}";
     wantedBy = [ "multi-user.target" ];
     startLimitIntervalSec = 300;
-    startLimitBurst = 10;
+    # More than the patient come to.
+    startLimitBurst = 12;
   }
   // unit
   // {
@@ -54,6 +56,11 @@ in
         StateDirectory = "hlhft-${name}";
         StateDirectoryMode = "0700";
         MemoryMax = memory;
+      }
+      # A venue that is down, or that has had too many questions in this minute, is given time: each start asks anew.
+      // lib.optionalAttrs patient {
+        RestartSteps = 6;
+        RestartMaxDelaySec = 60;
       }
       // lib.optionalAttrs (writes != [ ]) { ReadWritePaths = writes; }
       // lib.optionalAttrs notifies {

@@ -10,6 +10,7 @@ import pytest
 
 from hlhft.cli import cluster
 from hlhft.extra import MissingExtra
+from hlhft.live.private_files import PrivateFileError
 from hlhft.scale.backends import InProcess
 from hlhft.scale.dask_backend import ClusterError
 from hlhft.scale.running import Failure
@@ -98,3 +99,12 @@ def test_what_is_told_is_on_standard_error(capsys: pytest.CaptureFixture[str]) -
             f"(its log: failures/{key[:2]}/{key} in the store)"
         ),
     ]
+
+
+def test_a_key_that_others_may_read_is_refused(tmp_path: Path) -> None:
+    key = tmp_path / "key.pem"
+    key.write_text("key")
+    key.chmod(0o644)
+    options = said(on="tls://127.0.0.1:1", store=str(tmp_path), **{**TLS, "tls_key": key})
+    with pytest.raises(PrivateFileError, match="chmod 600"), cluster.opened(options, jobs=1):
+        raise AssertionError

@@ -31,6 +31,8 @@ def test_keys_are_made_and_said(checkout: Checkout, tmp_path: Path, capsys: pyte
     assert "page-url" in vault.names(checkout.places.secrets)
     assert run(checkout, *words) == ExitCode.OK
     assert capsys.readouterr().out == f"Added to {checkout.places.secrets}: page-url\n"
+    assert run(checkout, *words[:4], "--secret", "cluster-ca", str(page)) == ExitCode.OK
+    assert capsys.readouterr().out == f"Added to {checkout.places.secrets}: cluster-ca\n"
     assert run(checkout, *words[:4]) == ExitCode.OK
     assert capsys.readouterr().out == f"trader has its keys: {checkout.places.public}\n"
 

@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 from pyarrow import parquet
 
+from hlhft import extra
 from hlhft.backtest.rows import KIND_MASK, LOTS_SHIFT, SELL_BIT
 from hlhft.cli import invoke
 from hlhft.cli.errors import ExitCode
 from hlhft.data.readers.hftbacktest_npz import HFTBACKTEST_DTYPE
-from hlhft.scale import searching
+from hlhft.scale import dask_backend, searching
 from tests.backtest.sweep_recording import wandering
 from tests.data.catalogue.coin_day import books
 from tests.data.catalogue.making import put
@@ -115,7 +116,7 @@ def test_days_of_a_catalogue_are_run_by_themselves_and_a_missing_one_is_told(tmp
     assert invoke([*arguments, "--latency", "15", "--json"]) == ExitCode.OK
     said = capsys.readouterr()
     assert "hlhft: nothing of 2026-04-02/btc is in the catalogue: left out\n" in said.err
-    (folder,) = Path("runs").iterdir()
+    (folder,) = Path("runs").glob("*-sweep")
     assert len(json.loads((folder / "run.json").read_text())["shards"]) == 2
     assert invoke(["sweep", "2027-04-01..2027-04-03/BTC", "--by-day", "--no-selection"]) == ExitCode.DATA
     assert "2027-04-01..2027-04-03" in capsys.readouterr().err
@@ -163,6 +164,8 @@ class _Shown:
         (["--study", "x"], "give it with --optuna N"),
         (["--on", "tcp://127.0.0.1:1"], "needs --store"),
         (["--on", "nowhere"], "--on nowhere is nowhere"),
+        (["--on", "tls://127.0.0.1:1", "--store", "x"], "--tls-cert and --tls-key go together"),
+        (["--tls-ca", "ca.pem"], "--tls-cert and --tls-key go together"),
     ],
 )
 def test_what_is_wrong_is_said_before_anything_is_read(
@@ -171,6 +174,26 @@ def test_what_is_wrong_is_said_before_anything_is_read(
     assert sweep(data[:1], *arguments) == ExitCode.USAGE
     said = capsys.readouterr()
     assert sentence in said.err and said.err.count("\n") == 1 and not Path("runs").exists()
+
+
+def test_a_scheduler_that_is_not_there_is_one_sentence(
+    data: list[Path], capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dask_backend, "CONNECT_SECONDS_MAX", 1)
+    assert sweep(data[:1], *GRID, "--on", "tcp://127.0.0.1:1", "--store", "store") == ExitCode.FAILURE
+    said = capsys.readouterr().err
+    assert said.startswith("hlhft: no scheduler answers at tcp://127.0.0.1:1 (") and said.count("\n") == 1
+
+
+def test_packages_that_are_missing_are_one_sentence(
+    data: list[Path], capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = extra.importlib.util.find_spec
+    monkeypatch.setattr(extra.importlib.util, "find_spec", lambda name: None if name == "fsspec" else found(name))
+    assert sweep(data[:1], *GRID, "--by-day") == ExitCode.FAILURE
+    assert "a store of results needs the Python package fsspec, which is not installed" in capsys.readouterr().err
+    assert sweep(data[:1], *GRID, "--output", "plain") == ExitCode.OK
+    capsys.readouterr()
 
 
 @pytest.mark.processes

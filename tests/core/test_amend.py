@@ -112,6 +112,23 @@ def test_an_action_of_modifications_that_never_left_leaves_the_orders():
     assert [command.kind for command in world.decide(after_ns=MS)] == ["MODIFY", "MODIFY"]
 
 
+@pytest.mark.parametrize(("refused", "left"), [(False, 1000), (True, 600)])
+def test_a_fill_that_comes_before_a_modification_has_left_takes_nothing_from_it(refused, left):
+    """Who tells of the fill has not heard of the modification, and says what is left of the old order alone."""
+    world = resting(Quote(BUY, 999), amend=1, decide_on_fill=0)
+    moved(world)
+    order_id = int(world.active()[0]["order_id"])
+    world.say(
+        Kind.ORDER_FILLED, side=BUY, order_id=order_id, price_ticks=999, size_lots=400, aux0=600
+    )  # fmt: skip
+    assert world.position()["open_buy_lots"] == 1600
+    if refused:
+        tell(world, Kind.CANCEL_REJECTED)
+    else:
+        tell(world, Kind.ORDER_ACKNOWLEDGED, side=BUY, price_ticks=998, size_lots=1000, aux0=8)
+    assert world.position()["open_buy_lots"] == left
+
+
 def test_the_exposure_of_a_decision_counts_its_modifications():
     """2.5 USDC, a USDC each: the second modification would be the fourth order."""
     world = resting(Quote(BUY, 999), Quote(BUY, 990), amend=1, exposure_micro_max=3_500_000)
@@ -137,7 +154,9 @@ def test_our_own_book_level_does_not_hold_what_is_not_there_yet():
 @given(
     st.integers(1, 20),
     st.integers(1, 20),
-    st.lists(st.sampled_from(["fill", "unknown", "ack", "failed", "refused", "amend", "cancelled"]), max_size=10),
+    st.lists(
+        st.sampled_from(["fill", "unaware", "unknown", "ack", "failed", "refused", "amend", "cancelled"]), max_size=10
+    ),
 )
 def test_whatever_becomes_of_modifications_what_counts_covers_what_can_fill(lots, by, news):
     """The truth beside the table: what rests or may rest of either placement never exceeds what is counted."""
@@ -152,6 +171,9 @@ def test_whatever_becomes_of_modifications_what_counts_covers_what_can_fill(lots
             old, new = (old - 1, new) if old > 0 else (old, new - 1)
             filled += 1
             table.apply(Kind.ORDER_FILLED, order_id, lots=1, left=old + new)
+        elif what == "unaware" and table.state(order_id) == OrderState.REPLACING and old > 1:
+            old, filled = old - 1, filled + 1
+            table.apply(Kind.ORDER_FILLED, order_id, lots=1, left=old)
         elif what == "unknown":
             table.apply(Kind.ORDER_UNKNOWN, order_id)
         elif what == "ack" and new > 0:

@@ -99,7 +99,9 @@ class FakeHost:
             path = self.root / system.lstrip("/") / "bin" / "switch-to-configuration"
             path.parent.mkdir(parents=True)
             path.write_text(
-                f'#!/bin/sh\necho "{system} $1" >> {self.told}\n[ "$1" = boot ] && exit 0\n'
+                f'#!/bin/sh\necho "{system} $1" >> {self.told}\n'
+                f'[ "$1" = boot ] && {{ rm {self.root}/no-boot-once 2>/dev/null && exit 1; '
+                f"[ ! -e {self.root}/no-boot ]; exit; }}\n"
                 f"ln -sfn {system} {self.root}/run/current-system\nprintf '{then.strip()}\\n' > {self.door}\n"
             )
             path.chmod(0o755)

@@ -3,6 +3,7 @@ builds and installs systems is played by scripts."""
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,7 +55,15 @@ class TestInstall:
         taken = tmp_path / "taken"
         made.program("nixos-anywhere", f'cp -a "$4" {taken}; echo "$4" > {tmp_path}/extra')
         said: list[str] = []
-        acting.install(order(made, said, fake))
+        before = os.umask(0o077)
+        try:
+            acting.install(order(made, said, fake))
+        finally:
+            os.umask(before)
+        found = [path for path in (taken, *taken.rglob("*")) if path.is_dir()]
+        folders = {path.relative_to(taken).as_posix(): path.stat().st_mode & 0o777 for path in found}
+        assert folders.pop("var/lib/sops-nix") == 0o700
+        assert set(folders.values()) == {0o755}, "they become the modes of the host's own folders, its root's too"
         key = taken / "var/lib/sops-nix/key.txt"
         assert key.stat().st_mode & 0o777 == 0o600
         assert vault.decrypt(made.places.secrets, key), "the installed host reads its secrets with that key"
@@ -131,6 +140,22 @@ class TestSwitch:
         assert (fake.runs, fake.boots) == (LOCKED_OUT, OLD)
         fake.timer_fires()
         assert (fake.runs, fake.boots) == (OLD, OLD)
+
+    def test_a_confirmation_whose_answer_is_bad_is_given_again(self, made: Checkout, fake: FakeHost) -> None:
+        (fake.root / "no-boot-once").touch()
+        said: list[str] = []
+        acting.switch(order(made, said, fake, pause_s=0.05))
+        assert said[-1].startswith("Confirmed: ")
+        assert fake.lines.count(f"{NEW} boot") == 2
+
+    def test_one_that_is_kept_and_does_not_boot_is_no_success(self, made: Checkout, fake: FakeHost) -> None:
+        (fake.root / "no-boot").touch()
+        clock = Clock()
+        told = order(made, [], fake, clock=clock, sleep=clock.sleep, pause_s=100.0)
+        with pytest.raises(StepError, match=f"{NEW} was told to stay, .*: confirm again; look there"):
+            acting.switch(told)
+        fake.timer_fires()
+        assert fake.runs == NEW
 
     def test_a_unit_that_fails_with_it_is_reason_enough(self, made: Checkout, fake: FakeHost) -> None:
         listed = '[ "$1" != list-units ] || ! grep -q "new-system test" {told} || echo "hlhft-engine.service x"'

@@ -55,4 +55,5 @@ def test_it_is_confirmed_in_no_other_case(
 ) -> None:
     told = Answer(stage, system, OLD, current, failed)
     is_good = stage is Stage.ACTIVE and system == current == NEW and set(failed) <= before
+    is_good |= stage is Stage.CONFIRMED and system == NEW
     assert (judged(told, NEW, before)[0] is Verdict.CONFIRM) == is_good

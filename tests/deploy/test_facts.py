@@ -73,6 +73,8 @@ def test_secrets_that_it_cannot_read(judged: Callable[..., None]) -> None:
 def test_secrets_that_are_missing(judged: Callable[..., None]) -> None:
     with pytest.raises(VaultError, match="lacks page-url, ticket-url: hlhft deploy keys trader --page-url FILE"):
         judged(secrets=["agent-key", "ticket-url", "page-url"])
+    with pytest.raises(VaultError, match="lacks cluster-ca: hlhft deploy keys trader --secret cluster-ca FILE"):
+        judged(secrets=["cluster-ca"])
 
 
 @pytest.mark.parametrize("counted", [1, 15, 17])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from hlhft.deploy.facts import TEST_RECIPIENT
 from hlhft.deploy.keys import Secret
 from hlhft.deploy.places import Places
 from tests.deploy.checkout import Checkout
-from tests.deploy.examples import WORTHLESS
+from tests.deploy.examples import ROOT, WORTHLESS
 
 
 def test_the_host_reads_its_secrets_and_the_operator_all(checkout: Checkout, tmp_path: Path) -> None:
@@ -80,6 +81,15 @@ def test_a_second_host_shares_the_operator_and_may_share_the_heartbeat(made: Che
     assert {name for name in one if one[name] == other[name]} == {"heartbeat-secret"}
 
 
+def test_a_copied_folder_brings_no_keys(checkout: Checkout) -> None:
+    """Its keys.json is the example's, until the host has its own."""
+    shutil.copy(ROOT / "nixos" / "hosts" / "example" / "keys.json", checkout.places.public)
+    assert not making.has_keys(checkout.places)
+    assert checkout.make()
+    assert making.has_keys(checkout.places)
+    assert not checkout.make()
+
+
 def test_a_half_made_host_is_made_whole(checkout: Checkout) -> None:
     """keys.json comes last: without it nothing was ever installed, and all is made anew."""
     checkout.make()
@@ -120,6 +130,13 @@ class TestGiven:
         with pytest.raises(Refused, match=sentence) as caught:
             making.given_of({name: path})
         assert not text or text not in str(caught.value)
+
+    @pytest.mark.parametrize("name", ["agent-key", "../page", "Page", ""])
+    def test_names_that_are_not_given(self, tmp_path: Path, name: str) -> None:
+        path = tmp_path / "given"
+        path.write_text("0x1")
+        with pytest.raises(Refused, match="is no name of a secret that is given"):
+            making.given_of({name: path})
 
     def test_from_files_and_from_standard_input(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (tmp_path / "aws").write_text("[default]\naws_access_key_id = x\n")

@@ -72,7 +72,16 @@ class Machine:
         assert not self.is_up(), f"{self.name} runs already"
         net = "--private-network" if self._network is None else f"--network-namespace-path={self._network}"
         # Whatever happens to the tests, it ends with them.
-        command = ["setpriv", "--pdeathsig", "KILL", *NSPAWN, net, f"--machine={self.name}", "--directory", self.root]
+        command = [
+            "setpriv",
+            "--pdeathsig",
+            "KILL",
+            *NSPAWN,
+            net,
+            f"--machine={self.name}",
+            "--directory",
+            str(self.root),
+        ]
         with self.console.open("ab") as console:
             self._nspawn = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=console, stderr=console, env=os.environ | UNIFIED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import re
 import secrets
@@ -27,11 +28,12 @@ CONTROL = "/run/hlhft-engine/control.sock"
 INSIDE = "10.100.0.1"
 COMPILED_S = 420.0  # the first start compiles; one that takes longer than this on an idle machine is broken
 TRADING_S = 60.0
-# From an address of its own: the exchange limits each address, and the engine's share is not the test's.
+ADDRESSES = 200
+# From addresses of its own in turn: the exchange limits each, and the engine's share is not the test's.
 _ASK = """
 import http.client, sys
-_, host, port, path, body = sys.argv
-client = http.client.HTTPConnection(host, int(port), timeout=5, source_address=("127.0.0.2", 0))
+_, source, host, port, path, body = sys.argv
+client = http.client.HTTPConnection(host, int(port), timeout=5, source_address=(source, 0))
 client.request("POST" if body else "GET", path, body or None, {"Content-Type": "application/json"})
 answer = client.getresponse()
 print(answer.read().decode())
@@ -42,9 +44,12 @@ sys.exit(answer.status != 200)
 class Host(Machine):
     """The machine, and what one asks of it."""
 
+    _asked = itertools.count()
+
     def web(self, host: str, port: int, path: str, body: str = "") -> Any:
         """The JSON that a server in it answers. Raises MachineError."""
-        return json.loads(self.succeed(shlex.join(["python3", "-c", _ASK, host, str(port), path, body])))
+        source = f"127.0.1.{next(self._asked) % ADDRESSES + 1}"
+        return json.loads(self.succeed(shlex.join(["python3", "-c", _ASK, source, host, str(port), path, body])))
 
     def exchange(self, kind: str) -> Any:
         """What the exchange answers about the account, over the venue's own protocol."""

@@ -7,7 +7,6 @@ is in tests/nix/machine.py.
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterator
 
@@ -28,6 +27,8 @@ OURS = (
 )
 RUNNING = ("hlhft-exchange", "hlhft-watchdog", "hlhft-engine", "hlhft-exporter", "prometheus")
 COMPILING = {"hlhft-exchange", "hlhft-engine"}
+# A venue refuses whoever asks too much in a minute, and several starts do: the next one is then a minute later.
+PATIENT_S = 180.0
 DEAD_S = 20.0  # the watchdog's patience, its looks and its proof
 
 
@@ -160,34 +161,21 @@ def test_keys_are_their_units_alone(host: Host) -> None:
     host.fail("setpriv --reuid=hlhft-watchdog --regid=hlhft --clear-groups ls /var/lib/hlhft-journal")
 
 
-def test_the_watchdog_cancels_for_an_engine_that_was_killed(host: Host) -> None:
-    host.succeed(
-        "mkdir -p /run/systemd/system/hlhft-engine.service.d",
-        "printf '[Service]\\nRestart=no\\n' > /run/systemd/system/hlhft-engine.service.d/stays.conf",
-        "systemctl daemon-reload",
-    )
+def test_a_stop_leaves_no_order_behind(host: Host) -> None:
     until(host.quotes, TRADING_S)
-    host.succeed("systemctl kill --signal=KILL hlhft-engine")
-    until(lambda: host.sides() == set(), DEAD_S, lambda: host.journal("hlhft-watchdog"))
-    until(lambda: "proven: no own order is left" in host.journal("hlhft-watchdog"), DEAD_S)
-    assert host.get_unit_property("hlhft-engine", "Result") == "signal"
-    assert host.pid("hlhft-engine") == 0
+    host.succeed("systemctl stop hlhft-engine", timeout=TRADING_S)
+    assert host.sides() == set(), "when systemctl returns, and not later"
+    ended = [host.get_unit_property("hlhft-engine", name) for name in ("Result", "ExecMainStatus")]
+    assert ended == ["success", "0"], host.journal("hlhft-engine")
+    until(lambda: "the engine has stopped" in host.journal("hlhft-watchdog"), DEAD_S)
 
 
-def test_the_engine_comes_back_and_nothing_is_compiled_again(host: Host) -> None:
-    host.succeed("rm -r /run/systemd/system/hlhft-engine.service.d", "systemctl daemon-reload")
-    before = host.succeed("find /var/cache/hlhft-engine -name '*.nbc' | sort")
-    host.succeed("systemctl start hlhft-engine", timeout=TRADING_S)
-    until(host.quotes, TRADING_S, lambda: host.journal("hlhft-engine"))
-    assert host.succeed("find /var/cache/hlhft-engine -name '*.nbc' | sort") == before
-
-
-def test_systemd_itself_brings_back_an_engine_that_was_killed(host: Host) -> None:
-    was = host.pid("hlhft-engine")
-    host.succeed("systemctl kill --signal=KILL hlhft-engine")
-    until(lambda: host.pid("hlhft-engine") not in (0, was), TRADING_S)
-    until(host.quotes, TRADING_S, lambda: host.journal("hlhft-engine"))
-    assert host.get_unit_property("hlhft-engine", "NRestarts") == "1"
+def test_it_starts_again_and_compiles_nothing_again(host: Host) -> None:
+    compiled = "find /var/cache/hlhft-engine -name '*.nbc' | sort"
+    before = host.succeed(compiled)
+    host.succeed("systemctl start --no-block hlhft-engine")
+    until(host.quotes, PATIENT_S, lambda: host.journal("hlhft-engine"))
+    assert host.succeed(compiled) == before
 
 
 def test_the_watchdog_is_renewed_by_another_generation_and_not_by_its_own(host: Host) -> None:
@@ -206,23 +194,42 @@ def test_the_watchdog_is_renewed_by_another_generation_and_not_by_its_own(host: 
     host.succeed("systemctl restart hlhft-watchdog-renewal")
     assert host.pid("hlhft-watchdog") == now
     until(host.quotes, TRADING_S, lambda: host.journal("hlhft-engine"))
+    until(lambda: "the engine is heard" in host.journal("hlhft-watchdog"), DEAD_S)
 
 
-def test_a_stop_leaves_no_order_behind(host: Host) -> None:
+def test_the_watchdog_cancels_for_an_engine_that_was_killed_and_systemd_brings_it_back(host: Host) -> None:
+    # Later than it does by itself, so that the watchdog is seen to act.
+    host.succeed(
+        "mkdir -p /run/systemd/system/hlhft-engine.service.d",
+        "printf '[Service]\\nRestartSec=20\\n' > /run/systemd/system/hlhft-engine.service.d/later.conf",
+        "systemctl daemon-reload",
+    )
     until(host.quotes, TRADING_S)
-    host.succeed("systemctl stop hlhft-engine", timeout=TRADING_S)
-    assert host.sides() == set(), "when systemctl returns, and not later"
-    ended = [host.get_unit_property("hlhft-engine", name) for name in ("Result", "ExecMainStatus")]
-    assert ended == ["success", "0"], host.journal("hlhft-engine")
-    until(lambda: "the engine has stopped" in host.journal("hlhft-watchdog"), DEAD_S)
+    was = host.pid("hlhft-engine")
+    host.succeed("systemctl kill --signal=KILL hlhft-engine")
+    until(lambda: host.sides() == set(), DEAD_S, lambda: host.journal("hlhft-watchdog"))
+    until(lambda: "proven: no own order is left" in host.journal("hlhft-watchdog"), DEAD_S)
+    assert host.pid("hlhft-engine") == 0, "nobody but the watchdog can have done it"
+    until(host.quotes, PATIENT_S, lambda: host.journal("hlhft-engine"))
+    assert host.pid("hlhft-engine") != was
+
+
+def test_a_shutdown_leaves_no_order_behind(host: Host) -> None:
+    until(host.quotes, TRADING_S)
+    wanted = "/etc/systemd/system/multi-user.target.wants/hlhft-engine.service"
+    host.succeed(f"rm {wanted}")
+    host.shutdown()
+    host.start()
+    host.wait_for_unit("hlhft-exchange", timeout=TRADING_S)
+    assert host.sides() == set(), "the exchange goes on where it was stopped, after the engine"
+    host.succeed(f"ln --symbolic ../hlhft-engine.service {wanted}", "systemctl start --no-block hlhft-engine")
+    until(host.quotes, PATIENT_S, lambda: host.journal("hlhft-engine"))
 
 
 def test_it_trades_again_by_itself_after_a_power_cut(host: Host) -> None:
     host.crash()
     host.start()
     for unit in OURS:
-        host.wait_for_unit(unit, timeout=TRADING_S)
+        host.wait_for_unit(unit, timeout=PATIENT_S)
     until(host.quotes, TRADING_S, lambda: host.journal("hlhft-engine"))
-    assert set(restarts(host).values()) == {"0"}
-    errors = host.succeed("journalctl --boot --no-pager --output=cat --priority=err --unit='hlhft-*'")
-    assert not re.search(r"Traceback|Failed", errors), errors
+    assert host.succeed("systemctl --failed --no-legend --plain") == ""

@@ -116,7 +116,7 @@ def _dependencies() -> list[str]:
     return dependencies
 
 
-def _mirror() -> str:
+def mirror() -> str:
     """The Debian mirror that this system is configured with."""
     sources = [Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt/sources.list.d").glob("*"))]
     text = "\n".join(path.read_text() for path in sources if path.is_file())
@@ -127,11 +127,12 @@ def _mirror() -> str:
 
 
 def _debian(root: Path) -> None:
-    mirror = _mirror()
     command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(PACKAGES)}"]
     options = ('--aptopt=Acquire::Check-Valid-Until "false"', '--aptopt=APT::Install-Recommends "false"')
     left_out = [f"--dpkgopt=path-exclude={pattern}" for pattern in LEFT_OUT]
-    _run([*command, *options, *left_out, f"--customize-hook={CLEANED}", SUITE, str(root), f"deb {mirror} {SUITE} main"])
+    _run(
+        [*command, *options, *left_out, f"--customize-hook={CLEANED}", SUITE, str(root), f"deb {mirror()} {SUITE} main"]
+    )
 
 
 def _python_packages(root: Path) -> None:

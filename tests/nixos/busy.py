@@ -13,7 +13,7 @@ import zlib
 
 # Long enough that the interpreter's lock is given back meanwhile, so that threads really run beside each other.
 BLOCK = bytes(1 << 20)
-NOTIFY_EVERY_S = 5.0
+NOTIFY_EVERY_S = 1.0
 
 
 def notify(text: str) -> None:

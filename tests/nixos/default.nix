@@ -49,5 +49,6 @@ lib.genAttrs [
   "switch"
 ] test
 // {
+  host-loss = test "host_loss";
   package = pkgs.testers.runNixOSTest (import ./package.nix { module = self.nixosModules.default; });
 }

@@ -5,7 +5,7 @@ import re
 
 from tests.nixos.machine import Machine
 
-SAMPLES = 40
+SAMPLES = 16
 # Nothing answers in this time what is dropped on the way.
 REFUSED_S = 3
 
@@ -31,14 +31,15 @@ def status_of(machine: Machine, pid: int, name: str) -> str:
 def places_of(machine: Machine, unit: str) -> list[set[int]]:
     """Samples of the CPUs on which the threads of a unit run while they are busy."""
     pid = pid_of(machine, unit)
-    # The first thread only waits; of the others, the CPU that each was last on.
-    task = f"/proc/{pid}/task"
-    sample = f"for one in {task}/*; do [ $one = {task}/{pid} ] || awk '{{printf \"%s \", $39}}' $one/stat; done; echo"
     machine.succeed(f"systemctl kill --kill-whom=main --signal=USR1 {unit}")
-    lines = machine.succeed(f"for turn in $(seq {SAMPLES}); do sleep 0.1; {sample}; done").splitlines()
-    machine.succeed(f"systemctl kill --kill-whom=main --signal=USR2 {unit}")
     # What has just begun is still where it was started.
-    return [set(map(int, line.split())) for line in lines[SAMPLES // 4 :]]
+    taken = machine.succeed(
+        f"sleep 2; for turn in {' '.join('x' * SAMPLES)}; do cat /proc/{pid}/task/*/stat; echo; done"
+    )
+    machine.succeed(f"systemctl kill --kill-whom=main --signal=USR2 {unit}")
+    # The first thread only waits; of the others, the CPU that each was last on.
+    samples = [[line.split() for line in one.splitlines()] for one in taken.strip().split("\n\n")]
+    return [{int(fields[38]) for fields in one if fields[0] != str(pid)} for one in samples]
 
 
 def check_parameters(machine: Machine, cpus: dict, parameters: list[str]) -> None:

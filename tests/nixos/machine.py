@@ -28,6 +28,6 @@ class Machine(Protocol):
         """The output of a command that is repeated every second until it ends with 0."""
         ...
 
-    def wait_for_unit(self, unit: str, user: str | None = None, timeout: int = 900) -> None:
+    def wait_for_unit(self, unit: str, *, timeout: int = 900) -> None:
         """Returns when the unit is active; fails when it failed."""
         ...

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from hlhft.scale.dask_backend import Tls
+
 ROOT = Path(__file__).resolve().parents[2]
 DEADLINE_S = 180.0  # nothing takes that long but on a machine that is shared by many
 
@@ -26,10 +28,14 @@ def until(met: object, what: str) -> None:
 class Processes:
     """A scheduler and its workers in a folder; `address` is the scheduler's."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, tls: Tls | None = None) -> None:
         self.folder, self.started = folder, list[subprocess.Popen[bytes]]()
-        file = folder / "scheduler.json"
-        self._start("dask_scheduler", "--port", "0", "--host", "127.0.0.1", "--scheduler-file", str(file))
+        self._tls: tuple[str, ...] = ()
+        if tls is not None:
+            files = {"ca-file": tls.ca, "cert": tls.certificate, "key": tls.key}
+            self._tls = tuple(word for name, path in files.items() for word in (f"--tls-{name}", str(path)))
+        file, host = folder / "scheduler.json", "127.0.0.1" if tls is None else "tls://127.0.0.1"
+        self._start("dask_scheduler", "--port", "0", "--host", host, "--scheduler-file", str(file))
         until(lambda: file.is_file() and file.read_text().endswith("}"), "the scheduler's file")
         self.address = str(json.loads(file.read_text())["address"])
 
@@ -39,7 +45,7 @@ class Processes:
         return self._start("dask_worker", self.address, *options, "--local-directory", str(self.folder), code=code)
 
     def _start(self, module: str, *arguments: str, code: Path = ROOT) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", f"distributed.cli.{module}", "--no-dashboard", *arguments]
+        command = [sys.executable, "-m", f"distributed.cli.{module}", "--no-dashboard", *arguments, *self._tls]
         environment = {**os.environ, "PYTHONPATH": str(code), "OMP_NUM_THREADS": "1"}
         log = (self.folder / f"{module}-{len(self.started)}.log").open("wb")
         with log:
@@ -56,9 +62,9 @@ class Processes:
 
 
 @contextmanager
-def processes(folder: Path) -> Iterator[Processes]:
-    """A scheduler in the folder, ended with all its workers."""
-    made = Processes(folder)
+def processes(folder: Path, tls: Tls | None = None) -> Iterator[Processes]:
+    """A scheduler in the folder, with TLS where its files are given, ended with all its workers."""
+    made = Processes(folder, tls)
     try:
         yield made
     finally:

@@ -7,14 +7,18 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from hlhft.scale import dask_backend
 from hlhft.scale.backends import InProcess
-from hlhft.scale.dask_backend import ClusterError, Tls, connect, local
+from hlhft.scale.dask_backend import Cluster, ClusterError, Tls, connect, local
+from hlhft.scale.joining import Answer
+from hlhft.scale.revision import identity
 from hlhft.scale.running import run
 from hlhft.scale.storage import Storage
 from hlhft.scale.task import Task
+from tests.monitor.test_exporter import Authority
 from tests.scale.clusters import ROOT, Processes, processes, until
 from tests.scale.made import busy
 
@@ -118,6 +122,45 @@ def test_a_local_cluster_gives_the_same_and_ends_its_processes(tmp_path: Path) -
         assert list(run(tasks, backend, storage).results()) == results_here(tasks, tmp_path / "here")
     left = set(psutil.Process().children(recursive=True)) - before
     assert not [process for process in left if "resource_tracker" not in " ".join(process.cmdline())]
+
+
+@pytest.mark.processes
+def test_over_tls_only_who_has_a_certificate_is_heard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = Authority(tmp_path, "ours"), Authority(tmp_path, "theirs")
+    tls, stranger = (
+        Tls(ca=ours.file, certificate=certificate, key=key)
+        for certificate, key in (ours.issue("host"), theirs.issue("stranger"))
+    )
+    monkeypatch.setattr(dask_backend, "CONNECT_SECONDS_MAX", 2)
+    with processes(tmp_path, tls) as made:
+        assert made.address.startswith("tls://")
+        with connect(made.address, Storage(tmp_path / "store"), tls=tls) as backend:
+            assert backend.slots() == 0
+        with pytest.raises(ClusterError, match=f"no scheduler answers at {made.address}"):
+            connect(made.address, Storage(tmp_path / "store"), tls=stranger)
+
+
+def test_what_a_worker_answers_decides_whether_it_is_used(tmp_path: Path) -> None:
+    ours = Answer(host="x", threads=3, plain=identity(), models=identity(models=True))
+    backend = Cluster(None, Storage(tmp_path))
+    other = msgspec.structs.replace(ours.plain, packages={**ours.plain.packages, "numpy": "0.1"})
+    backend._note("tcp://fits", msgspec.json.encode(ours))
+    backend._note("tcp://other", msgspec.json.encode(msgspec.structs.replace(ours, plain=other)))
+    backend._note("tcp://bare", ModuleNotFoundError("hlhft.scale"))
+    backend._note("tcp://odd", b"[]")
+    backend._note("tcp://gone", OSError("closed"))
+    backend._note("tcp://silent", None)
+    assert backend._asked == {"tcp://fits": 3, "tcp://other": 0, "tcp://bare": 0, "tcp://odd": 0}
+    assert backend.remarks() == [
+        f"worker tcp://other is not used: it has numpy 0.1 instead of {ours.plain.packages['numpy']}",
+        "worker tcp://bare is not used: it has no hlhft that runs tasks",
+        "worker tcp://odd is not used: it has no hlhft that runs tasks",
+    ]
+    assert backend.remarks() == []
+    # With the packages for models asked for, those decide too.
+    backend = Cluster(None, Storage(tmp_path), models=True)
+    backend._note("tcp://x", msgspec.json.encode(msgspec.structs.replace(ours, models=other)))
+    assert backend._asked == {"tcp://x": 0}
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from hlhft.scale.storage import Storage
 from hlhft.scale.sweeping import Sweeper, Table
 from hlhft.strategies import StrategyError
 from tests.backtest.sweep_recording import recording, settings, wandering
+from tests.scale.made import busy
 
 AXES = [parse_axis(text) for text in ("half=0:4", "skew=0,1", "order_lots=100:500:log")]
 SETS = 12
@@ -83,7 +84,7 @@ def test_one_that_was_interrupted_goes_on_as_if_it_had_not_been(
             nonlocal runs
             runs += 1
             if runs > stopped_at:
-                return Table(), Ran(tasks=["one"], storage=storage, keys=["one"], interrupted=True)  # type: ignore[list-item]
+                return Table(), Ran(tasks=[busy()], storage=storage, keys=[busy().key], interrupted=True)
             return made.run(sets)
 
         part = search(made, AXES, tmp_path / "cut", sets=SETS, seed=3, run=stops)

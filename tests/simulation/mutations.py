@@ -53,7 +53,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     safeguard: str
-    seeds: int  # runs until a promise broke
+    seed: int  # of the run in which a promise broke
     promise: str
     sentence: str
     repeat: str  # in the mutated copy; with the faults that are needed
@@ -74,10 +74,10 @@ def mutated(mutation: Mutation, folder: Path) -> dict[str, str]:
     if mutation.is_compiled:
         shutil.copytree(package, folder / "hlhft", ignore=shutil.ignore_patterns("__pycache__"))
     for edit in mutation.edits:
-        text = (package / edit.file).read_text()
+        path = folder / "hlhft" / edit.file
+        text = (path if path.is_file() else package / edit.file).read_text()
         if text.count(edit.old) != 1:
             raise ValueError(f"{mutation.name}: {edit.file} has the text {text.count(edit.old)} times, not once")
-        path = folder / "hlhft" / edit.file
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text.replace(edit.old, edit.new))
         changed["hlhft." + edit.file.removesuffix(".py").replace("/", ".")] = str(path)
@@ -109,17 +109,17 @@ def find(
     if Promise[promise] not in mutation.promises:
         raise Unnoticed(f"{mutation.name}: broke {promise}, {sentence}")
     return Found(
-        name=mutation.name, safeguard=mutation.safeguard, seeds=int(seed) - first + 1, promise=promise,
+        name=mutation.name, safeguard=mutation.safeguard, seed=int(seed), promise=promise,
         sentence=sentence[:300], repeat=repeat,
     )  # fmt: skip
 
 
 def table(found: Sequence[Found]) -> str:
     """Markdown: what was taken out, how it was noticed, and what was not noticed so far."""
-    rows = ["| mutation | without | runs | promise | faults that it takes |", "| --- | --- | ---: | --- | --- |"]
+    rows = ["| mutation | without | seed | promise | faults until then |", "| --- | --- | ---: | --- | --- |"]
     for one in found:
         faults = one.repeat.rpartition("--faults ")[2].replace(",", ", ")
-        rows.append(f"| {one.name} | {one.safeguard} | {one.seeds} | {one.promise} | `{faults[:160]}` |")
+        rows.append(f"| {one.name} | {one.safeguard} | {one.seed} | {one.promise} | `{faults[:160]}` |")
     names = {one.name for one in found}
     rows += [f"| {one.name} | {one.safeguard} | | not noticed yet | |" for one in MUTATIONS if one.name not in names]
     return "\n".join(rows) + "\n"
@@ -159,7 +159,7 @@ def main(arguments: Sequence[str]) -> int:
             unnoticed += 1
             print(error, flush=True)
             continue
-        print(f"{one.name}: {one.promise} after {one.seeds} runs, {one.sentence}", flush=True)
+        print(f"{one.name}: {one.promise} in the run of seed {one.seed}, {one.sentence}", flush=True)
         write({**read(), one.name: one})
     return 1 if unnoticed else 0
 

@@ -127,22 +127,40 @@ MUTATIONS: tuple[Mutation, ...] = (
     _one(
         "cancel-repeat", "a cancel without an answer is sent again on the other connection",
         {Promise.CANCELS},
-        "hyperliquid/gateway.py", "if flight.repeat_ns <= now_ns:", "if flight.repeat_ns < 0:",
+        "hyperliquid/gateway_send.py",
+        "repeat_ns = now_ns + settings.repeat_ns if repeats < settings.repeats_max else NEVER_NS",
+        "repeat_ns = NEVER_NS",
     ),
-    _one(
-        "leftovers", "orders of earlier sessions are cancelled at the start",
-        {Promise.OWNED, Promise.CONVERGES, Promise.BOOKS},
-        "live/leftovers.py", "if len(self._waiting) >= WAITING_MAX:", "if len(self._waiting) >= 0:",
-    ),
+    # The watchdog cancels for an engine that does not come to agree, as one with leftovers does not: both are out.
     Mutation(
-        "old-data", "quotes of a market whose data are old are pulled", frozenset({Promise.STALE}),
+        "leftovers",
+        "orders of earlier sessions are cancelled at the start, by the engine or by the watchdog that waits for it",
+        frozenset({Promise.OWNED, Promise.CONVERGES, Promise.BOOKS}),
+        (
+            Edit("live/leftovers.py", "if len(self._waiting) >= WAITING_MAX:", "if len(self._waiting) >= 0:"),
+            Edit(
+                "hyperliquid/watchdog_events.py",
+                "waiting_grace_ns: int = 10 * SECOND_NS",
+                "waiting_grace_ns: int = 10_000 * SECOND_NS",
+            ),
+        ),
+    ),
+    # Of a book that has come to a stop its silence says so, and a touch that is newer: both are out.
+    Mutation(
+        "old-data",
+        "quotes of a market whose book has come to a stop are pulled, as it is silent or the touch is newer",
+        frozenset({Promise.STALE}),
         (
             Edit(
                 "hyperliquid/freshness.py",
                 "silent_ns = self.last_ns + self.stream.age_ns_max if self.stream.age_ns_max else None",
                 "silent_ns = None",
             ),
-            Edit("config/settings.py", "] = 30_000\n", "] = 0\n"),
+            Edit(
+                "hyperliquid/freshness.py",
+                "if book_watch is None or not 0 < book_watch.stream.age_ns_max < age_ns:",
+                "if book_watch is None or age_ns > 0:",
+            ),
         ),
     ),
     _one(

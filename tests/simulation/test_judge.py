@@ -16,7 +16,9 @@ from hlhft.hyperliquid.watchdog_table import State
 from hlhft.hyperliquid.wire import cloid_text
 from hlhft.live.journal.records import Action
 from hlhft.simulation.account import OWNER
+from hlhft.simulation.faults import Fault, FaultKind
 from hlhft.simulation.judge import ARRIVED, Promise, Violation, promises_table
+from hlhft.simulation.misfortune import BOOK, STREAMS, Misfortune
 from hlhft.simulation.time import MS, SECOND
 from hlhft.simulation.world import World
 from tests.simulation.worlds import breaks, engine_of, pass_until, place, world_of
@@ -199,6 +201,18 @@ def test_books_that_differ(world: World) -> None:
 def test_orders_in_a_market_without_a_book(world: World) -> None:
     world.misfortune.muted_ns = world.time.now_ns - 60 * SECOND
     breaks(world, Promise.STALE)
+
+
+def test_a_calm_market_without_a_book_is_left_soon(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.misfortune = Misfortune(world, [Fault(0, FaultKind.MUTE, 20 * SECOND, STREAMS.index(BOOK))])
+    world.time.run(7 * SECOND)
+    assert not world.judge.own_orders() and world.misfortune.has_only(FaultKind.MUTE, world.misfortune.muted_ns)
+    mark = Cloid(OWNER, engine_of(world).session, 1025, 0)
+    monkeypatch.setattr(world.judge, "_look_at_count", lambda process, orders: None)
+    place(world, mark)
+    assert "no book came for" in breaks(world, Promise.STALE, seconds=1)
+    world.misfortune._active[FaultKind.TEARS] = 1
+    assert not world.misfortune.has_only(FaultKind.MUTE, world.time.now_ns)
 
 
 def test_a_core_that_was_changed(world: World) -> None:

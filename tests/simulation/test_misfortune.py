@@ -161,7 +161,47 @@ def test_every_kind_is_done(tmp_path: Path) -> None:
     others = {
         FaultKind.ENGINE_KILL, FaultKind.ENGINE_POWER_CUT, FaultKind.WATCHDOG_KILL, FaultKind.EXCHANGE_KILL,
         FaultKind.CUT, FaultKind.HALF_OPEN, FaultKind.ROTATION, FaultKind.OPERATOR_HALT, FaultKind.UPGRADE,
-        FaultKind.DELISTING,
+        FaultKind.DELISTING, FaultKind.ENGINE_KILL_SENDING, FaultKind.CLOCK_BACK,
     }  # fmt: skip
     shocks = set(world_of(tmp_path).exchange.shocks.begins)
     assert others | shocks | set(SWITCHES) == set(FaultKind) and not (others | shocks) & set(SWITCHES)
+
+
+@pytest.mark.parametrize(("size", "loses"), [(0, False), (1, True)])
+def test_an_engine_that_is_killed_just_as_it_sends_orders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, *, loses: bool
+) -> None:
+    world = world_of(tmp_path)
+    killed, kill = [], world.kill_engine
+
+    def note(*, loses: bool) -> None:
+        killed.append((world.time.now_ns - world.judge.placed_ns, loses))
+        kill(loses=loses)
+
+    monkeypatch.setattr(world, "kill_engine", note)
+    suffers(world, FaultKind.ENGINE_KILL_SENDING, length_ns=2 * SECOND, size=size)
+    pass_until(world, lambda: world.engine is None)
+    ((waited_ns, lost),) = killed
+    assert waited_ns < 20 * MS and lost is loses, "with the next that happens in it"
+    pass_until(world, lambda: world.engine is not None, limit_s=3)
+    assert engine_of(world).session == 2 and len(killed) == 1
+
+
+def test_a_clock_that_is_ahead_before_a_restart_and_behind_after_it(tmp_path: Path) -> None:
+    world = world_of(tmp_path)
+    suffers(world, FaultKind.CLOCK_BACK, size=500)
+    assert world.engine_wall.error_ns == 500 * MS
+    pass_until(world, lambda: world.engine is None)
+    assert world.engine_wall.error_ns == -500 * MS
+    pass_until(world, lambda: world.engine is not None, limit_s=1)
+    pass_until(world, lambda: world.engine_wall.error_ns == 0, limit_s=31)
+
+
+def test_the_end_of_all_faults_spares_an_engine_that_was_to_be_killed(tmp_path: Path) -> None:
+    world = world_of(tmp_path)
+    suffers(world, FaultKind.CLOCK_BACK, size=500)
+    world.misfortune.end()
+    before_ns = world.judge.placed_ns
+    pass_until(world, lambda: world.judge.placed_ns > before_ns)
+    world.time.run(SECOND)
+    assert engine_of(world).session == 1 and world.engine_wall.error_ns == 0

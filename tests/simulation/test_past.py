@@ -26,6 +26,7 @@ def test_settings_name_all_and_need_not() -> None:
     }
     assert read_settings("amends=true, half_spread_bp=5") == dataclasses.replace(DEFAULT, amends=True, half_spread_bp=5)
     assert read_settings("default") == DEFAULT
+    assert read_settings("paces=0.5/0.25").paces == (0.5, 0.25)
 
 
 @pytest.mark.parametrize(
@@ -34,6 +35,7 @@ def test_settings_name_all_and_need_not() -> None:
         ("spread=1", "is no setting of a run: give NAME=VALUE; names are strategy, half_spread_bp"),
         ("amends", "'amends' is no setting of a run"),
         ("amends=perhaps", "settings of a run: Expected `bool`"),
+        ("paces=0.5/fast", "settings of a run: Expected `float`"),
         ("account_usdc=much", "settings of a run: Expected `int`"),
         ("strategy=luck", "'luck' is no strategy that is simulated: there are two_sided"),
     ],

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from hlhft.hyperliquid.watchdog_table import State
-from hlhft.simulation.judge import CLEARED_NS_MAX
 from hlhft.simulation.time import SECOND
 from hlhft.simulation.world import World
 from tests.simulation.worlds import engine_of, pass_until, world_of
@@ -28,7 +27,7 @@ def test_it_cancels_what_a_dead_engine_left_and_proves_it(tmp_path: Path) -> Non
     ran_ns = world.time.now_ns
     world.kill_engine(loses=False)
     assert world.judge.own_orders()
-    pass_until(world, lambda: not world.judge.own_orders(), limit_s=CLEARED_NS_MAX // SECOND)
+    pass_until(world, lambda: not world.judge.own_orders(), limit_s=world.judge.cleared_ns_max // SECOND)
     pass_until(world, lambda: state(world) is State.EMPTY)
     assert world.watchdog is not None and world.watchdog.knows(ran_ns)
 
@@ -39,7 +38,7 @@ def test_one_that_begins_after_the_death_finds_them_too(tmp_path: Path) -> None:
     world.kill_engine(loses=False)
     world.time.run(SECOND)
     world.start_watchdog()
-    pass_until(world, lambda: not world.judge.own_orders(), limit_s=CLEARED_NS_MAX // SECOND)
+    pass_until(world, lambda: not world.judge.own_orders(), limit_s=world.judge.cleared_ns_max // SECOND)
 
 
 def test_one_that_stood_still_reads_beats_before_it_judges(tmp_path: Path) -> None:

@@ -168,9 +168,8 @@ class Emulated:
                 raise EmulationError(f"{self.name}: for {timeout} s it did not succeed: {command}\n{output}")
             time.sleep(0.5)
 
-    def wait_for_unit(self, unit: str, user: str | None = None, timeout: int = COMMAND_S_MAX) -> None:
+    def wait_for_unit(self, unit: str, *, timeout: int = COMMAND_S_MAX) -> None:
         """Returns when the unit is active; fails when it failed."""
-        assert user is None, "the managers of users are not asked here"
         state = self.wait_until_succeeds(
             f"state=$(systemctl show -P ActiveState {unit}); echo $state; test $state = active -o $state = failed",
             timeout,

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.nixos.emulated import laid
+from tests.nixos.emulated.tree import network_commands
 
 SETTINGS: dict[str, Any] = {
     "networking.firewall.allowPing": False,
@@ -42,57 +40,25 @@ def test_wireguard_is_told_peers_and_never_a_key() -> None:
     assert "ListenPort" not in laid.wireguard_text({"listenPort": None, "peers": []})
 
 
-def test_a_file_that_others_share_is_not_written_into(tmp_path: Path) -> None:
-    kept = tmp_path / "kept"
-    kept.write_text("kept")
-    mine = tmp_path / "mine"
-    mine.hardlink_to(kept)
-    laid.write(mine, "mine", 0o600)
-    assert (kept.read_text(), mine.read_text(), mine.stat().st_mode & 0o777) == ("kept", "mine", 0o600)
+def test_the_managers_settings_are_a_file_of_its_own() -> None:
+    assert laid.manager_text({"CPUAffinity": "0"}) == "[Manager]\nCPUAffinity=0\n"
 
 
-@pytest.fixture
-def manifest(tmp_path: Path) -> dict[str, Any]:
-    """A small host: one unit, whose program the flake brought and whose interpreter nixpkgs would build."""
-    python = f"/nix/store/{'0' * 32}-python3"
-    etc = {"target": None, "text": "said", "source": None}
-    user = {"group": "hlhft", "description": "the engine", "home": None, "isSystemUser": True}
-    return {
-        "units": {
-            "one.service": f"[Service]\nExecStart={python}/bin/python3 x\n\n[Install]\nWantedBy=multi-user.target\n"
-        },
-        "files": {"sysctl.d/60-nixos.conf": "vm.swappiness=0\n"},
-        "storeFiles": {f"/nix/store/{'0' * 32}-script": "#!/bin/sh\n"},
-        "settings": {
-            "networking.hostName": "trader",
-            "environment.etc": {"hlhft/one": etc},
-            "systemd.settings.Manager": {"CPUAffinity": "0"},
-            "users.users": {"hlhft-engine": user},
-            "users.groups": {"hlhft": {}},
-        },
-    }
+def manifest(**settings: Any) -> dict[str, Any]:
+    return {"settings": {"networking.wireguard.interfaces": settings}}
 
 
-def test_a_host_is_laid_as_it_was_evaluated(tmp_path: Path, manifest: dict[str, Any]) -> None:
-    root, made = tmp_path / "root", tmp_path / "made"
-    made.write_text("a program")
-    laid.lay(root, manifest, provided={"visor": made})
-    assert (root / "etc/systemd/system/multi-user.target.wants/one.service").resolve().read_text() == manifest["units"][
-        "one.service"
-    ]
-    assert (root / "etc/hlhft/one").read_text() == "said"
-    assert (root / "etc/sysctl.d/60-nixos.conf").read_text() == "vm.swappiness=0\n"
-    assert (root / "etc/systemd/system.conf.d/nixos.conf").read_text() == "[Manager]\nCPUAffinity=0\n"
-    assert (root / "etc/sysusers.d/nixos.conf").read_text().splitlines() == [
-        "g hlhft",
-        'u hlhft-engine -:hlhft "the engine" -',
-    ]
-    store = root / "nix/store"
-    assert str((store / f"{'0' * 32}-python3").readlink()) == "/usr"
-    assert (store / f"{'0' * 32}-visor").read_text() == "a program"
-    assert (store / f"{'0' * 32}-script").stat().st_mode & 0o111
-
-
-def test_a_unit_can_be_left_out(tmp_path: Path, manifest: dict[str, Any]) -> None:
-    laid.lay(tmp_path, manifest, without=("one.service",))
-    assert not (tmp_path / "etc/systemd/system/one.service").exists()
+def test_the_firewall_is_there_before_anything_that_could_be_reached() -> None:
+    wg0 = {"privateKeyFile": "/key", "ips": ["10.0.0.1/24"]}
+    commands = network_commands(
+        "trader",
+        {"trader": manifest(wg0=wg0), "operator": manifest()},
+        {"trader": "192.0.2.1", "operator": "192.0.2.2"},
+    )
+    words = [" ".join(command) for command in commands]
+    assert words[0] == "nft -f /etc/nftables.conf"
+    assert "ip link add to-operator type veth peer name eth1 netns operator" in words
+    assert "ip -n operator address add 192.0.2.2/24 dev eth1" in words
+    assert words[-3:] == [
+        "wg set wg0 private-key /key", "ip address add 10.0.0.1/24 dev wg0", "ip link set wg0 up",
+    ]  # fmt: skip

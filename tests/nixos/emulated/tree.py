@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from tests.nix.tree import LEFT_OUT, SUITE, layered, mirror, nix_home
 from tests.nixos.emulated import laid
 from tests.nixos.emulated.laid import Manifest, write
 
-SUITE = "trixie"
 PACKAGES = (
     "curl", "dbus", "ethtool", "gnupg", "initramfs-tools", "iproute2", "kmod", "linux-image-cloud-amd64", "nftables",
     "procps", "prometheus", "python3", "systemd", "systemd-sysv", "udev", "wireguard-tools",
 )  # fmt: skip
-LEFT_OUT = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*")
 MAKING_S = 900.0
 IMAGE_MIB = 1536
 OPT = "opt/hlhft-test"
@@ -35,7 +32,7 @@ NETWORK = "192.168.1"
 
 def kept_tree() -> Path:
     """The tree that is kept; it is made where there is none, which takes a minute or two. Nobody may write into it."""
-    home = Path(os.environ.get("HLHFT_NIX_HOME") or Path.home() / ".cache" / "hlhft-nix").parent / "hlhft-vm-trees"
+    home = nix_home().parent / "hlhft-kernel-trees"
     home.mkdir(parents=True, exist_ok=True)
     wanted = home / hashlib.sha256(" ".join((SUITE, *PACKAGES, *LEFT_OUT)).encode()).hexdigest()[:16]
     if not wanted.is_dir():
@@ -45,7 +42,7 @@ def kept_tree() -> Path:
         options = [f"--dpkgopt=path-exclude={pattern}" for pattern in LEFT_OUT]
         _run(
             "mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(PACKAGES)}", *options,
-            '--aptopt=Acquire::Check-Valid-Until "false"', SUITE, str(made), f"deb {_mirror()} {SUITE} main",
+            '--aptopt=Acquire::Check-Valid-Until "false"', SUITE, str(made), f"deb {mirror()} {SUITE} main",
         )  # fmt: skip
         made.rename(wanted)
     return wanted
@@ -56,24 +53,27 @@ def image_of(
 ) -> Path:
     """An image of the tree with machine `name` in it, and a namespace for each other machine of `manifests`. `provided`
     are files in place of what nixpkgs would build, by their names."""
-    root = folder / "root"
-    _run("cp", "--archive", "--link", str(tree), str(root))  # links: what is written below is written anew
-    laid.lay(root, manifests[name], provided=provided, without=("grafana.service",))
-    others = {other: manifest for other, manifest in manifests.items() if other != name}
-    for other, manifest in others.items():
-        write(root / f"etc/tmpfiles.d/{other}.conf", manifest["files"].get("tmpfiles.d/00-nixos.conf", ""))
-    addresses = {one: f"{NETWORK}.{number}" for number, one in enumerate((name, *others), 1)}
-    write(root / "etc/hosts", "127.0.0.1 localhost\n" + "".join(f"{at} {one}\n" for one, at in addresses.items()))
-    write(root / "etc/nftables.conf", laid.firewall_text(manifests[name]["settings"]))
-    commands = network_commands(name, manifests, addresses)
+    image = folder / "image"
+    with layered(tree, folder / "layer") as root:
+        laid.lay(root, manifests[name], provided=provided, without=("grafana.service",))
+        others = {other: manifest for other, manifest in manifests.items() if other != name}
+        for other, manifest in others.items():
+            write(root / f"etc/tmpfiles.d/{other}.conf", manifest["files"].get("tmpfiles.d/00-nixos.conf", ""))
+        addresses = {one: f"{NETWORK}.{number}" for number, one in enumerate((name, *others), 1)}
+        write(root / "etc/hosts", "127.0.0.1 localhost\n" + "".join(f"{at} {one}\n" for one, at in addresses.items()))
+        write(root / "etc/nftables.conf", laid.firewall_text(manifests[name]["settings"]))
+        for one, interface, settings in interfaces(manifests):
+            write(root / OPT / f"{one}-{interface}.conf", laid.wireguard_text(settings))
+        _stand_in(root, network_commands(name, manifests, addresses), manifests[name]["settings"])
+        _run("mkfs.ext4", "-q", "-d", str(root), str(image), f"{IMAGE_MIB}M")
+    return image
+
+
+def interfaces(manifests: Mapping[str, Manifest]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """Each machine's WireGuard interfaces: the machine, the interface, and its settings."""
     for one, manifest in manifests.items():
         for interface, settings in (manifest["settings"].get("networking.wireguard.interfaces") or {}).items():
-            write(root / OPT / f"{one}-{interface}.conf", laid.wireguard_text(settings))
-    _stand_in(root, commands, manifests[name]["settings"])
-    image = folder / "image"
-    _run("mkfs.ext4", "-q", "-d", str(root), str(image), f"{IMAGE_MIB}M")
-    shutil.rmtree(root)
-    return image
+            yield one, interface, settings
 
 
 def network_commands(name: str, manifests: Mapping[str, Manifest], addresses: Mapping[str, str]) -> list[list[str]]:
@@ -89,16 +89,15 @@ def network_commands(name: str, manifests: Mapping[str, Manifest], addresses: Ma
             commands += [["ip", *namespace, "address", "add", f"{address}/24", "dev", device]]
             commands += [["ip", *namespace, "link", "set", device, "up"]]
         commands += [["ip", "-n", other, "link", "set", "lo", "up"]]
-    for one, manifest in manifests.items():
+    for one, interface, settings in interfaces(manifests):
         within, inside = ([], []) if one == name else (["-n", one], ["ip", "netns", "exec", one])
-        for interface, settings in (manifest["settings"].get("networking.wireguard.interfaces") or {}).items():
-            commands += [
-                ["ip", *within, "link", "add", interface, "type", "wireguard"],
-                [*inside, "wg", "setconf", interface, f"/{OPT}/{one}-{interface}.conf"],
-                [*inside, "wg", "set", interface, "private-key", settings["privateKeyFile"]],
-                *(["ip", *within, "address", "add", ip, "dev", interface] for ip in settings["ips"]),
-                ["ip", *within, "link", "set", interface, "up"],
-            ]
+        commands += [
+            ["ip", *within, "link", "add", interface, "type", "wireguard"],
+            [*inside, "wg", "setconf", interface, f"/{OPT}/{one}-{interface}.conf"],
+            [*inside, "wg", "set", interface, "private-key", settings["privateKeyFile"]],
+            *(["ip", *within, "address", "add", ip, "dev", interface] for ip in settings["ips"]),
+            ["ip", *within, "link", "set", interface, "up"],
+        ]
     return commands
 
 
@@ -119,19 +118,12 @@ def _stand_in(root: Path, commands: list[list[str]], settings: Mapping[str, Any]
         units["grafana"] = ("", f"ExecStart=/usr/bin/python3 -m http.server --directory /var/empty {port}\n")
         (root / "var/empty").mkdir(exist_ok=True)
     for name in CHORES:
-        laid.link(root / f"etc/systemd/system/{name}", "/dev/null")
+        (root / f"etc/systemd/system/{name}").symlink_to("/dev/null")
     for name, (unit, service) in units.items():
         write(root / f"etc/systemd/system/{name}.service", f"[Unit]\n{unit}[Service]\n{service}")
-        laid.link(root / f"etc/systemd/system/multi-user.target.wants/{name}.service", f"../{name}.service")
-
-
-def _mirror() -> str:
-    """The Debian mirror that this system is configured with."""
-    sources = [Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt/sources.list.d").glob("*"))]
-    text = "\n".join(path.read_text() for path in sources if path.is_file())
-    found: list[str] = re.findall(r"^(?:URIs:|deb(?: \[[^]]*\])?)\s+(\S+/debian)/?(?:\s|$)", text, re.MULTILINE)
-    assert found, "no Debian mirror is configured on this system"
-    return found[0]
+        wanted = root / f"etc/systemd/system/multi-user.target.wants/{name}.service"
+        wanted.parent.mkdir(parents=True, exist_ok=True)
+        wanted.symlink_to(f"../{name}.service")
 
 
 def _run(*command: str) -> None:
