@@ -168,9 +168,11 @@ def _packed_fold(fold: Fold) -> bytes:
 
 def _unpacked_fold(content: bytes) -> Fold:
     train, stop, calibrate, rows = unpacked(content)
-    blocks = [Block(name, (), own) for name, own in (("train", train), ("stop", stop), ("calibrate", calibrate))]
-    test = Block("test", (), rows)
-    return Fold(Split(*blocks, test, embargo_ns=0, length=0, horizon=None, key=""), rows)
+    split = Split(
+        train=Block("train", (), train), stop=Block("stop", (), stop), calibrate=Block("calibrate", (), calibrate),
+        test=Block("test", (), rows), embargo_ns=0, length=0, horizon=None, key="",
+    )  # fmt: skip
+    return Fold(split, rows)
 
 
 def packed_said(said: RivalsSaid) -> bytes:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -77,7 +78,7 @@ def task_of(wanted: Object, markets: Mapping[str, Market], endpoint_url: str | N
     """The task of an object and the parts to make of it. Raises TaskError for more than a task may hold."""
     listed = wanted.listed
     told = Told(
-        bucket=tuple(listed.bucket),
+        bucket=(listed.bucket.name, listed.bucket.region),
         key=listed.key,
         size_bytes=listed.size_bytes,
         etag=listed.etag,
@@ -158,7 +159,7 @@ def placed(storage: Storage, root: Path, content: bytes) -> list[Manifest]:
     for made in msgspec.msgpack.decode(content, type=list[Made]):
         manifest = decoded(made.manifest)
         try:
-            adopt(root, key_of(manifest), manifest, lambda stream, blob=made.blob: storage.fetch(blob, stream))
+            adopt(root, key_of(manifest), manifest, partial(storage.fetch, made.blob))
         except DataError as error:
             raise MiningError(f"{error}; what was finished is kept") from None
         manifests.append(manifest)

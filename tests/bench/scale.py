@@ -30,7 +30,8 @@ from tests.scale.clusters import processes, until  # noqa: E402
 from tests.scale.made import busy  # noqa: E402
 
 SHARDS, SETS = 8, 64
-SHARD_S = 1200.0  # of each simulated day that a shard is
+ROUNDS = 3  # the best of them counts: others that run beside it only slow it down
+SHARD_S = 600.0  # of each simulated day that a shard is
 DAY_NS = 86_400_000_000_000
 BEGIN_NS = 1_756_944_000_000_000_000
 TASK_S, TASKS = 1.0, 24
@@ -144,18 +145,21 @@ def speed(folder: Path) -> list[Figure]:
     tasks, store = swept(folder)
     # Once before it counts: every process loads what is compiled from the cache that the first one fills.
     on_workers(1, folder / "warm", tasks[:1], store)
-    results = []
-    for count in (1, 2):
-        target = folder / f"store-{count}"
-        target.mkdir()
-        (target / "blobs").symlink_to(store / "blobs")
-        results.append(on_workers(count, folder / f"cluster-{count}", tasks, target))
-    (one_s, one), (two_s, two) = results
+    taken_s: dict[int, float] = {}
+    digests = set()
+    for number in range(ROUNDS):
+        for count in (1, 2):
+            target = folder / f"store-{number}-{count}"
+            target.mkdir()
+            (target / "blobs").symlink_to(store / "blobs")
+            seconds, digest = on_workers(count, folder / f"cluster-{number}-{count}", tasks, target)
+            taken_s[count] = min(seconds, taken_s.get(count, seconds))
+            digests.add(digest)
     return [
-        Figure(TITLE, f"sweep of {SETS} sets x {SHARDS} shards, one worker", one_s, "s"),
-        Figure(TITLE, f"sweep of {SETS} sets x {SHARDS} shards, two workers", two_s, "s"),
-        Figure(TITLE, "two workers against one", one_s / two_s, "x", minimum=1.8),
-        Figure(TITLE, "two workers against one: the same bytes", float(one == two), "of 1", minimum=1),
+        Figure(TITLE, f"sweep of {SETS} sets x {SHARDS} shards, one worker", taken_s[1], "s"),
+        Figure(TITLE, f"sweep of {SETS} sets x {SHARDS} shards, two workers", taken_s[2], "s"),
+        Figure(TITLE, "two workers against one", taken_s[1] / taken_s[2], "x", minimum=1.8),
+        Figure(TITLE, "two workers against one: the same bytes", float(len(digests) == 1), "of 1", minimum=1),
     ]
 
 

@@ -13,6 +13,8 @@ from hlhft.alpha.fleet import Task as PolicyTask
 from hlhft.alpha.paths import World, simulate, write_path
 from hlhft.alpha.policy_run import write_result
 from hlhft.alpha.policy_training import Schedule
+from hlhft.cli import invoke
+from hlhft.cli.errors import ExitCode
 from hlhft.scale.backends import InProcess
 from hlhft.scale.learning import (
     Learning,
@@ -137,3 +139,27 @@ def test_what_only_this_machine_has_is_refused(recordings: Path, tmp_path: Path)
     (tmp_path / "nested" / "csv").mkdir(parents=True)
     with pytest.raises(LearningError, match="a file each"):
         learning(where, tmp_path / "nested")
+
+
+def test_the_command_trains_in_tasks_what_it_trains_without(
+    recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = [
+        "policy",
+        "train",
+        "--paths",
+        str(recordings),
+        "--feed-profile",
+        "recorded",
+        "--steps",
+        "100",
+        "--seeds",
+        "2",
+    ]
+    line += ["--lanes", "2", "--latency", "constant:5", "--output"]
+    assert invoke([*line, str(tmp_path / "here")]) == ExitCode.OK
+    where = ["--on", "threads", "--store", str(tmp_path / "store"), "--jobs", "1"]
+    assert invoke([*line, str(tmp_path / "there"), *where]) == ExitCode.OK
+    capsys.readouterr()
+    here, there = ({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("here", "there"))
+    assert there == here
