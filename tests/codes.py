@@ -75,6 +75,7 @@ ELSEWHERE: dict[str, str] = {
     "alpha.evaluation.result.Code": "a verdict in a sentence: docs/evaluation.md",
     "backtest.selection.Verdict": "a verdict in a sentence: docs/sweeps.md",
     "report.scan_results.Verdict": "a verdict in a sentence: docs/scan.md",
+    "deploy.confirming.Verdict": "what follows of an answer of the host: not a refusal",
 }
 
 
