@@ -208,9 +208,10 @@ def test_a_calm_market_without_a_book_is_left_soon(world: World, monkeypatch: py
     world.time.run(7 * SECOND)
     assert not world.judge.own_orders() and world.misfortune.has_only(FaultKind.MUTE, world.misfortune.muted_ns)
     mark = Cloid(OWNER, engine_of(world).session, 1025, 0)
-    monkeypatch.setattr(world.judge, "_look_at_count", lambda process, orders: None)
+    for name in ("_look_at_count", "_look_at_proofs"):
+        monkeypatch.setattr(world.judge, name, lambda process, orders: None)
     place(world, mark)
-    assert "no book came for" in breaks(world, Promise.STALE, seconds=1)
+    assert "no book came for" in breaks(world, Promise.STALE, seconds=5)
     world.misfortune._active[FaultKind.TEARS] = 1
     assert not world.misfortune.has_only(FaultKind.MUTE, world.time.now_ns)
 
