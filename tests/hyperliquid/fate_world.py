@@ -340,7 +340,7 @@ class World:
             assert market == ETH
             core.apply(
                 self.lane.lane[0], self.position, self.lane.orders[ETH], self.lane.active[ETH], kind, order_id, side,
-                ticks, lots, aux0, aux1, int(bool(flags & 8)), ts_local,
+                ticks, lots, int(aux0), aux1, int(bool(flags & 8)), ts_local,
             )  # fmt: skip
             assert self.lane.lane[0]["illegal_transitions"] == 0, (row, self.state_of(order_id))
         self.reports += self.fates.take_reports()
