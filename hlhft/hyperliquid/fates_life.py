@@ -56,6 +56,8 @@ class Life:
             if was is State.UNKNOWN and following is State.LIVE:
                 self._ledger.calm(placement)
             placement.state = following
+            if following is State.ENDING:
+                placement.over_ns = telling.now_ns
             if following in DONE:
                 self._ledger.finish(placement)
         if told is Told.LATE:
@@ -79,8 +81,8 @@ class Life:
         if placement.ended_ms and time_ms > placement.ended_ms:
             self._ledger.report(FateCode.CONTRADICTION, placement, f"it rests at {time_ms}, after its end")
         elif evidence is Evidence.SEEN and placement.state is State.ENDING and not placement.ended_ms:
-            # A reading may be older than an end that names no block, but not one after the other.
-            placement.denials += 1
+            # A reading may be older than an end that names no block, as long as its question may have been.
+            placement.denials += telling.now_ns - placement.over_ns > self._ledger.settings.answer_ns
             if placement.denials == DENIALS_MAX:
                 self._ledger.report(FateCode.CONTRADICTION, placement, "its end was told, and readings show it")
         placement.lived_ms = max(placement.lived_ms, time_ms)

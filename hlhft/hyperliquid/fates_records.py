@@ -33,6 +33,7 @@ class FateSettings:
     margin_ms: int = 1000  # how much later than an action's expiry a reading must be to prove that it never came
     skew_ms: int = 10_000  # how far our clock may be from the venue's
     settle_ns: int = SECOND_NS  # how long fills and updates may lag behind what refers to them before anybody asks
+    answer_ns: int = 10 * SECOND_NS  # how long the answer to a question may take: later ones nobody waits for any more
     live_max: int = 16_384  # placements that are not over: refused beyond
     finished_max: int = 8192  # placements that are over and still told apart from strangers: the oldest are forgotten
     flights_max: int = 4096  # actions without an answer: the oldest is given up, its orders are asked about
@@ -220,7 +221,7 @@ class Placement:
     __slots__ = (
         "absent_ms", "acknowledged", "ask_ns", "chain", "code", "denials", "end_lots", "ended_ms", "expires_ms",
         "filled_lots", "from_ms", "is_exact", "is_immediate", "key", "lived_ms", "lots", "market", "oid", "order_id",
-        "previous", "price_ticks", "reason", "reduce_only", "revision", "revision_last", "sent_ns", "session", "side",
+        "over_ns", "previous", "price_ticks", "reason", "reduce_only", "revision", "revision_last", "sent_ns", "session", "side",
         "state", "told_lots",
     )  # fmt: skip
 
@@ -262,10 +263,11 @@ class Placement:
         self.acknowledged = False
         self.lived_ms = 0  # block time of the newest news that it rests
         self.ended_ms = 0  # block time of its end
+        self.over_ns = 0  # when its end was told
         self.absent_ms = 0  # block time of the first listing that would have had to show it
         self.from_ms = 0  # fills up to this block were taken off before it was adopted
         self.chain = Chain.PENDING
-        self.denials = 0  # readings that showed it resting when it was over
+        self.denials = 0  # readings, asked for after its end was told, that showed it resting
         self.reason = Reason.NONE
         self.ask_ns = 0
 

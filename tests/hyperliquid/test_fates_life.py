@@ -206,14 +206,20 @@ def test_missing_fills_are_asked_for_until_they_come() -> None:
 
 
 def test_readings_may_lag_behind_an_end_but_not_for_ever() -> None:
+    """Any number of answers to questions that were asked before the end may come after it, as late as answers may be."""
     books = Books(State.LIVE)
     books.life.end(books.one, Code.REQUESTED, -1, books.telling())
+    late, too_late = (
+        books.telling()._replace(now_ns=books.telling().now_ns + DEFAULTS.answer_ns + more) for more in (0, 1)
+    )
+    for _ in range(DENIALS_MAX + 1):
+        books.life.rests(books.one, Evidence.SEEN, T0, 0, late)
     for _ in range(DENIALS_MAX - 1):
-        books.life.rests(books.one, Evidence.SEEN, T0, 0, books.telling())
-    books.life.rests(books.one, Evidence.RESTS, T0, 0, books.telling())
+        books.life.rests(books.one, Evidence.SEEN, T0, 0, too_late)
+    books.life.rests(books.one, Evidence.RESTS, T0, 0, too_late)
     assert books.codes == []
     for _ in range(2):
-        books.life.rests(books.one, Evidence.SEEN, T0, 0, books.telling())
+        books.life.rests(books.one, Evidence.SEEN, T0, 0, too_late)
     assert books.codes == [FateCode.CONTRADICTION]
     assert books.one.state is State.ENDING
 
