@@ -14,7 +14,7 @@ from hlhft.core.risk import BREAKERS, REFUSAL_MEANING, Breaker, RiskRefusal, bre
 from hlhft.core.state import REFUSALS, MarketState, Mode
 from hlhft.events import EventKind as Kind
 from hlhft.strategies import failures
-from hlhft.units import Market
+from hlhft.units import Market, MarketKind
 from hlhft.venue.refusals import Refusal
 from tests.core.worlds import (
     BUY,
@@ -548,6 +548,10 @@ def grid_of_five(world: World) -> None:
     world.data.markets["grid_step_ticks"] = 5
 
 
+def spot(world: World) -> None:
+    world.data.markets["kind"] = int(MarketKind.SPOT)
+
+
 def nothing(world: World) -> None:
     """Leaves the world as it is."""
 
@@ -564,6 +568,8 @@ def nothing(world: World) -> None:
         (RiskRefusal.PRICE_BAND, {"price_band_e6": 9_999}, nothing, Quote(BUY, 990)),
         (RiskRefusal.POSITION_LIMIT, {"position_notional_micro_max": 999}, nothing, Quote(BUY, 1000)),
         (RiskRefusal.POSITION_LIMIT, {"order_notional_micro_max": 999}, nothing, Quote(BUY, 1000)),
+        (RiskRefusal.POSITION_LIMIT, {"spot_held_only": 1}, spot, Quote(SELL, 1000)),
+        (RiskRefusal.NONE, {"spot_held_only": 1}, spot, Quote(BUY, 1000)),
         (RiskRefusal.EXPOSURE_LIMIT, {"exposure_micro_max": USDC}, nothing, Quote(BUY, 1000)),
         (RiskRefusal.MINIMUM_NOTIONAL, {}, ten_dollars, Quote(BUY, 1000)),
         (RiskRefusal.OPEN_ORDERS, {"open_orders_max": 1}, one_open, Quote(BUY, 1000)),
