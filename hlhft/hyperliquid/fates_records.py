@@ -221,8 +221,8 @@ class Placement:
     __slots__ = (
         "absent_ms", "acknowledged", "ask_ns", "chain", "code", "denials", "end_lots", "ended_ms", "expires_ms",
         "filled_lots", "from_ms", "is_exact", "is_immediate", "key", "lived_ms", "lots", "market", "oid", "order_id",
-        "over_ns", "previous", "price_ticks", "reason", "reduce_only", "revision", "revision_last", "sent_ns", "session", "side",
-        "state", "told_lots",
+        "over_ns", "previous", "price_ticks", "reason", "reduce_only", "revision", "revision_last", "sent_ns",
+        "session", "side", "state", "told_lots",
     )  # fmt: skip
 
     def __init__(

@@ -206,7 +206,7 @@ def test_missing_fills_are_asked_for_until_they_come() -> None:
 
 
 def test_readings_may_lag_behind_an_end_but_not_for_ever() -> None:
-    """Any number of answers to questions that were asked before the end may come after it, as late as answers may be."""
+    """Any number of answers to questions that were asked before the end may come after it, as late as they may be."""
     books = Books(State.LIVE)
     books.life.end(books.one, Code.REQUESTED, -1, books.telling())
     late, too_late = (
