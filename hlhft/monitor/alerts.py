@@ -183,7 +183,7 @@ def _of_processes(times: _Times) -> tuple[Alert, ...]:
 
 
 def _of_trading(times: _Times) -> tuple[Alert, ...]:
-    latched = 'printf "hlhft_breaker_latched{account=%q} == 1" $labels.account | query'
+    latched = 'printf "hlhft_breaker_latched{account=%q} == 1" $labels.account | query | sortByLabel "breaker"'
     return (
         Alert(
             name="Halted",
