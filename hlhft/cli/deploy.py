@@ -118,13 +118,16 @@ def install(
     acting.install(_order(places, identity, client, to, options, dry_run))
 
 
-@command.command()
-@_common
-@_reaching
-@click.option(
+_confirming = click.option(
     "--seconds", type=click.IntRange(SECONDS_MIN, SECONDS_MAX), default=300, show_default=True,
     help="The time to confirm in.",
 )  # fmt: skip
+
+
+@command.command()
+@_common
+@_reaching
+@_confirming
 def switch(
     host: str, flake: Path, identity: Path | None, to: str | None, options: tuple[str, ...], dry_run: bool, seconds: int
 ) -> None:
@@ -137,10 +140,7 @@ def switch(
 @command.command()
 @_common
 @_reaching
-@click.option(
-    "--seconds", type=click.IntRange(SECONDS_MIN, SECONDS_MAX), default=300, show_default=True,
-    help="The time to confirm in.",
-)  # fmt: skip
+@_confirming
 def rollback(
     host: str, flake: Path, identity: Path | None, to: str | None, options: tuple[str, ...], dry_run: bool, seconds: int
 ) -> None:

@@ -10,7 +10,6 @@ import base64
 import os
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -161,11 +160,13 @@ def rules_text(vaults: Path) -> str:
 
 
 def show_to_nix(places: Places) -> None:
-    """A flake in a git repository has only the files that git knows: tells git of the new ones, and commits nothing."""
+    """A flake in a git repository has only the files that git knows: tells git of the new ones, and commits nothing.
+
+    Raises StepError."""
     if shutil.which("git") is None or not (places.root / ".git").exists():
         return
-    line = ["git", "-C", str(places.root), "add", "--intent-to-add", "--", str(places.folder), str(places.vaults)]
-    subprocess.run(line, check=False, capture_output=True, timeout=programs.SECONDS_MAX)  # noqa: S603
+    folders = (str(places.folder), str(places.vaults))
+    programs.run(["git", "-C", str(places.root), "add", "--intent-to-add", "--", *folders])
 
 
 def _add(places: Places, identity: Path, given: Mapping[str, Secret]) -> None:

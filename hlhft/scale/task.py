@@ -46,7 +46,11 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     revision: str
 
     def encoded(self) -> bytes:
-        """The canonical bytes: JSON with sorted names. Raises TaskError for what JSON does not hold or is too much."""
+        """The canonical bytes: JSON with sorted names.
+
+        Raises TaskError for what JSON does not hold or is too much, and for an input that no content hash names.
+        """
+        named_inputs(self.inputs)
         try:
             text = msgspec.json.encode(self, order="deterministic")
         except (TypeError, OverflowError) as error:

@@ -24,9 +24,8 @@ CONVERGES_NS_MAX = 180 * SECOND  # connects are few in a minute, and a watchdog 
 AGREES_NS_MAX = 60 * SECOND
 PAID_NS_MAX = 75 * SECOND  # two comparisons with the account, and what they take
 RESUME_NS = 5 * SECOND  # an operator looks at a halted engine so often
-RESTART_NS = (
-    45 * SECOND
-)  # and restarts so seldom one whose account disagrees: a restart reads a minute's worth of weight
+# And restarts so seldom one whose account disagrees: a restart reads a minute's worth of weight.
+RESTART_NS = 45 * SECOND
 REASON = "the simulation's operator"
 DISAGREES = "does not agree"  # why a resume is refused once somebody else has traded
 MEMORY = Path("/dev/shm")  # noqa: S108 - where it is there, files are made in memory
