@@ -49,6 +49,20 @@ class Wall:
         self._error_ns, self._since_ns, self.drift_ppm = 0, self._time.now_ns, 0
 
 
+class HostCall(Call):
+    """A call of a process: it waits where that stands still, and can be cancelled until it really happens."""
+
+    __slots__ = ("host",)
+
+    def __init__(self, host: Host, work: Callable[..., object], values: tuple[Any, ...]) -> None:
+        super().__init__(work, values)
+        self.host = host
+
+    def happen(self) -> None:
+        """Its time has come: now, or once the process goes on, or never."""
+        self.host.due(self)
+
+
 class Host:
     """A loop and a clock (`hlhft.live.loop`). Nothing happens in it once it is killed."""
 
@@ -56,7 +70,7 @@ class Host:
         self.time = time
         self.is_dead = self.is_frozen = False
         self.after: Callable[[], None] = lambda: None  # what happened here; called after each of it
-        self._waiting: list[tuple[Callable[..., object], tuple[Any, ...]]] = []
+        self._waiting: list[HostCall] = []
         self._wall = wall
         self._clock = Clock(wall_ns=wall.now_ns, monotonic_ns=lambda: time.now_ns)
         self._beats: Beats | None = None
@@ -82,17 +96,18 @@ class Host:
         """What waits is done, and all goes on."""
         self.is_frozen = False
         waiting, self._waiting = self._waiting, []
-        for work, values in waiting:
-            self._do(work, values)
+        for call in waiting:
+            self.due(call)
 
-    def _do(self, work: Callable[..., object], values: tuple[Any, ...]) -> None:
-        if self.is_dead:
+    def due(self, call: HostCall) -> None:
+        """The call's time has come."""
+        if self.is_dead or call.work is None:
             return
         if self.is_frozen:
-            self._waiting.append((work, values))
+            self._waiting.append(call)
             assert len(self._waiting) < WAITING_MAX, "a frozen process has more and more to do"
             return
-        self.does(work, *values)
+        self.does(call.work, *call.values)
 
     def does(self, work: Callable[..., Result], *values: Any) -> Result:
         """Happens here now, in a process that lives and does not stand still."""
@@ -120,15 +135,17 @@ class Host:
 
     def at(self, at_ns: int, work: Callable[..., object], *values: Any) -> Call:
         """Happens here at this true time."""
-        return self.time.at(at_ns, self._do, work, values)
+        call = HostCall(self, work, values)
+        self.time.put(at_ns, call)
+        return call
 
     def call_soon(self, callback: Callable[..., object], *args: Any) -> Call:
         """In the next turn."""
-        return self.time.at(self.time.now_ns, self._do, callback, args)
+        return self.at(self.time.now_ns, callback, *args)
 
     def call_later(self, delay: float, callback: Callable[..., object], *args: Any) -> Call:
         """After so many seconds."""
-        return self.time.at(self.time.now_ns + round(delay * SECOND), self._do, callback, args)
+        return self.at(self.time.now_ns + round(delay * SECOND), callback, *args)
 
     def set_exception_handler(self, handler: object) -> None:
         """None is needed: what raises ends the run."""

@@ -19,13 +19,18 @@ class Call:
 
     __slots__ = ("values", "work")
 
-    def __init__(self, work: Callable[..., None], values: tuple[Any, ...]) -> None:
-        self.work: Callable[..., None] | None = work
+    def __init__(self, work: Callable[..., object], values: tuple[Any, ...]) -> None:
+        self.work: Callable[..., object] | None = work
         self.values = values
 
     def cancel(self) -> None:
         """It does not happen."""
         self.work = None
+
+    def happen(self) -> None:
+        """Its time has come, and nobody cancelled it."""
+        assert self.work is not None
+        self.work(*self.values)
 
 
 class Time:
@@ -43,10 +48,14 @@ class Time:
 
     def at(self, at_ns: int, work: Callable[..., None], *values: Any) -> Call:
         """Happens at this time, or as soon as possible."""
-        self._count += 1
         call = Call(work, values)
-        heapq.heappush(self._calls, (at_ns if at_ns > self.now_ns else self.now_ns, self._count, call))
+        self.put(at_ns, call)
         return call
+
+    def put(self, at_ns: int, call: Call) -> None:
+        """As `at`, for a call that is made already."""
+        self._count += 1
+        heapq.heappush(self._calls, (at_ns if at_ns > self.now_ns else self.now_ns, self._count, call))
 
     def run(self, wait_ns: int) -> None:
         """Lets time pass, and happen what is due in it."""
@@ -54,5 +63,5 @@ class Time:
         while calls and calls[0][0] <= until_ns:
             self.now_ns, _, call = heapq.heappop(calls)
             if call.work is not None:
-                call.work(*call.values)
+                call.happen()
         self.now_ns = until_ns

@@ -48,6 +48,24 @@ def test_a_frozen_process_catches_up() -> None:
     assert happened == [100, 200, 600]
 
 
+def test_what_is_cancelled_while_a_process_catches_up_does_not_happen() -> None:
+    """As in a loop of asyncio, where a timer that is due can still be cancelled."""
+    time, _, one = host()
+    happened: list[str] = []
+    second = one.call_later(0.2, happened.append, "second")
+
+    def first() -> None:
+        happened.append("first")
+        second.cancel()
+
+    one.call_later(0.1, first)
+    one.freeze()
+    time.run(SECOND)
+    one.thaw()
+    time.run(SECOND)
+    assert happened == ["first"]
+
+
 def test_its_clock_follows_a_wall_clock_that_drifts_and_leaps() -> None:
     time, wall, one = host()
     wall.drift(100)
