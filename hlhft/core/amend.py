@@ -7,7 +7,7 @@ from hlhft.core.budgets import check as check_budget
 from hlhft.core.commands import write_command
 from hlhft.core.orders import may_amend, request_amend
 from hlhft.core.quotes import free_quote
-from hlhft.core.risk import approve, market_exposure_micro
+from hlhft.core.risk import approve, is_below_minimum, market_exposure_micro
 
 _ALO, _CLASS_ALO, _MODIFY = 0, 1, 3
 _URGENCY_PLACEMENT = 0
@@ -36,7 +36,7 @@ def amend_order(data, lane, limits, market, slot, count, now_ns, out, commands):
         lane_row, position, book, row, limits, order["side"], ticks, quotes[place]["size_lots"], _ALO,
         order["reduce_only"],
     )  # fmt: skip
-    if code != 0:
+    if code != 0 or (order["reduce_only"] == 0 and is_below_minimum(row, ticks, lots)):
         return commands
     if limits["address_enforced"] != 0:
         if check_budget(lane_row, limits, lane_row["waiting_count"] + commands + 1, _URGENCY_PLACEMENT) != 0:

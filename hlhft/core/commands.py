@@ -5,7 +5,7 @@ from __future__ import annotations
 from hlhft.compiled import compiled
 from hlhft.core.budgets import check as check_budget
 from hlhft.core.orders import create, may_cancel, request_cancel
-from hlhft.core.risk import approve, market_exposure_micro
+from hlhft.core.risk import approve, is_below_minimum, market_exposure_micro
 from hlhft.core.state import SLOT_BITS
 from hlhft.units import MarketKind
 
@@ -59,6 +59,9 @@ def place_order(data, lane, limits, market, side, ticks, lots, time_in_force, re
     if code != 0:
         refuse(lane_row, code)
         return count
+    if is_below_minimum(row, ticks, lots):
+        # The gate lets it pass as it closes a position. That may be gone when it arrives, and then nothing is opened.
+        reduce_only = 1
     before = market_exposure_micro(position, book, row, 0, 0) if limits["exposure_micro_max"] > 0 else 0
     expires_ns = now_ns + limits["expires_after_ns"] if limits["expires_after_ns"] > 0 else 0
     order_id = create(

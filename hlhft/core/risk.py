@@ -458,6 +458,12 @@ def _largest_order(limits, market, ticks):
 
 
 @compiled
+def is_below_minimum(market, ticks, lots):
+    """Whether an order is worth less than the venue takes of one that does not only close (venue reference section 2)."""
+    return ticks * lots * market["micro_numerator"] // market["micro_denominator"] < market["minimum_notional_micro"]
+
+
+@compiled
 def approve(lane, position, book, market, limits, side, ticks, lots, time_in_force, reduce_only):
     """The lots of a quote that may become an order, and the code of the refusal (0 approved).
 
@@ -500,8 +506,7 @@ def approve(lane, position, book, market, limits, side, ticks, lots, time_in_for
         after = market_exposure_micro(position, book, market, side, lots)
         if after > before and lane["exposure_micro"] + after - before > limits["exposure_micro_max"]:
             return 0, 7
-    notional = ticks * lots * market["micro_numerator"] // market["micro_denominator"]
-    if notional < market["minimum_notional_micro"] and lots > closable:
+    if lots > closable and is_below_minimum(market, ticks, lots):
         return 0, 8
     if lane["orders_open"] >= limits["open_orders_max"]:
         return 0, 9

@@ -53,6 +53,14 @@ def test_what_a_modification_cannot_be_is_a_cancel_and_a_placement(quote):
     assert kinds == (["CANCEL"] if quote.get("reduce_only") else ["CANCEL", "PLACE"])
 
 
+def test_what_is_too_small_to_open_a_position_is_placed_anew_as_reduce_only():
+    world = resting(Quote(BUY, 999), amend=1)
+    world.position()["position_lots"] = -30_000
+    world.data.markets["minimum_notional_micro"] = 10 * USDC
+    assert [command.kind for command in moved(world)] == ["CANCEL", "PLACE"]
+    assert world.raw[1]["reduce_only"] == 1
+
+
 def test_an_order_that_was_filled_in_part_is_amended_to_what_is_left_at_most():
     world = resting(Quote(BUY, 999), amend=1, decide_on_fill=0)
     world.fill(world.active()[0], 400)

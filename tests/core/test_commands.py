@@ -6,7 +6,7 @@ from hlhft.core.risk import RiskRefusal
 from hlhft.core.state import ORDERS_PER_MARKET, CommandClass, OrderState
 from hlhft.events import EventKind as Kind
 from hlhft.units import MarketKind
-from tests.core.worlds import ALO, BUY, GTC, SECOND, SELL, Command, Quote, World, resting
+from tests.core.worlds import ALO, BUY, GTC, SECOND, SELL, USDC, Command, Quote, World, resting
 
 
 def test_commands_carry_what_the_wire_needs():
@@ -93,6 +93,22 @@ def test_reduce_only_quotes_become_reduce_only_orders():
     world.quotes(Quote(SELL, 1001, 80, reduce_only=1))
     assert world.decide() == [Command("PLACE", SELL, 1001, 50)]
     assert (world.raw[0]["reduce_only"], world.active()[0]["reduce_only"]) == (1, 1)
+
+
+def test_what_is_too_small_to_open_a_position_is_reduce_only():
+    """What it closes may be gone when it arrives: then the venue would refuse it, or it would open one."""
+    world = World()
+    world.data.markets["minimum_notional_micro"] = 10 * USDC
+    world.position()["position_lots"] = 50
+    world.quotes(Quote(SELL, 1001, 50))
+    assert world.decide() == [Command("PLACE", SELL, 1001, 50)]
+    assert (world.raw[0]["reduce_only"], world.active()[0]["reduce_only"]) == (1, 1)
+    world = World()
+    world.data.markets["minimum_notional_micro"] = 10 * USDC
+    world.position()["position_lots"] = 10_000
+    world.quotes(Quote(SELL, 1001, 10_000))
+    assert world.decide() == [Command("PLACE", SELL, 1001, 10_000)]
+    assert (world.raw[0]["reduce_only"], world.active()[0]["reduce_only"]) == (0, 0)
 
 
 def test_on_spot_no_order_is_reduce_only_at_the_venue():
