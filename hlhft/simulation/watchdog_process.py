@@ -63,7 +63,7 @@ class WatchdogProcess:
         self._http = SimulatedHttp(world.network, self.host, LABEL)
         self.transport = SimulatedTransport(self, world.network, self.host, LABEL)
         self._sockets = 0
-        self._beats: list[bytes] = []  # that came while it stood still
+        self._beats: list[tuple[bytes, int]] = []  # that came while it stood still
         self._began_ns = world.time.now_ns
         self._beat_ns = 0  # when the newest beat was carried
         self._makes_orders = False  # whether it said so
@@ -91,20 +91,20 @@ class WatchdogProcess:
             return
         self.host.is_frozen = False
         waiting, self._beats = self._beats, []
-        for message in waiting:
-            self.hear(message)
+        for message, carried_ns in waiting:
+            self.hear(message, carried_ns)
         if self.transport.connection is not None:
             self.transport.connection.go_on()
         self.host.thaw()
 
-    def hear(self, message: bytes) -> None:
-        """A beat came."""
+    def hear(self, message: bytes, carried_ns: int) -> None:
+        """A beat came that was carried at this true time, which is not what the engine's clock says."""
         if self.host.is_frozen:
-            self._beats = [*self._beats[-BEATS_MAX:], message]
+            self._beats = [*self._beats[-BEATS_MAX:], (message, carried_ns)]
             return
         beat = self._gate.read(message, self.host.now_ns() // MS)
         if isinstance(beat, Beat) and not self.host.is_dead:
-            self._beat_ns, self._makes_orders = beat.time_ms * MS, beat.state in MAKES_ORDERS
+            self._beat_ns, self._makes_orders = carried_ns, beat.state in MAKES_ORDERS
             self._feed(Heard(beat))
 
     def knows(self, ran_ns: int, placed_ns: int = 0) -> bool:

@@ -105,11 +105,11 @@ class World:
     def carry(self, message: bytes) -> None:
         """A beat on its way."""
         if self._beats.random() >= self.beat_loss:
-            self.time.at(self.time.now_ns + self._beats.randrange(1, 3) * MS, self._hear, message)
+            self.time.at(self.time.now_ns + self._beats.randrange(1, 3) * MS, self._hear, message, self.time.now_ns)
 
-    def _hear(self, message: bytes) -> None:
+    def _hear(self, message: bytes, carried_ns: int) -> None:
         if self.watchdog is not None:
-            self.watchdog.hear(message)
+            self.watchdog.hear(message, carried_ns)
 
     def agrees(self) -> bool:
         """Whether engine and exchange name the same orders and positions."""
