@@ -397,7 +397,7 @@ class Watchdog:
         if beat is None or self._cause is Event.FOUND:
             silent_ms = self.settings.expires_after_ms + self.settings.clock_skew_ms
             return self._requests.block_ms(self._now_ns) + silent_ms
-        if self._cause is Event.SILENT:
+        if self._cause is Event.SILENT or beat.state in MAKES_ORDERS:
             return self._bound_of_living_ms(beat)
         return beat.last_expiry_ms
 
@@ -409,9 +409,10 @@ class Watchdog:
     def _extend(self) -> None:
         beat = self._beat
         assert beat is not None, "proof takes longer for a beat"
-        # While it starts it sends nothing; what it may send once it trades is its own, and it is back then.
-        is_making = beat.state in MAKES_ORDERS and not (self._has_waited and beat.state is EngineState.STARTING)
-        self._sweep.extend(self._bound_of_living_ms(beat) if is_making else beat.last_expiry_ms)
+        # One that starts may come to trade and die before its next beat: while it lives, nothing is proven.
+        is_making = beat.state in MAKES_ORDERS
+        bound_ms = self._bound_of_living_ms(beat) if is_making else beat.last_expiry_ms
+        self._sweep.extend(bound_ms, look_by_ns=self._now_ns + self.settings.look_first_ns)
 
     def _hold_switch(self) -> None:
         self._switch.hold(self._now_ns)

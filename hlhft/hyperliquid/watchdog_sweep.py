@@ -93,6 +93,8 @@ class Sweep:
         self._flatten = False
         self._is_urgent = True
         self._rounds = 0  # begun in this sweep
+        self._paced_ns = 0  # when the next one begins, were nothing heard
+        self._look_by_ns = 0  # when one comes in any case
         self._failures = 0  # in a row
         self._state: AccountState | None = None
         self._positions: list[Position] = []
@@ -112,7 +114,7 @@ class Sweep:
         self.cease()
         self._is_urgent = is_urgent
         self.mode, self._bound_ms, self._flatten = mode, bound_ms, flatten
-        self.cancelled = self._rounds = self._failures = 0
+        self.cancelled = self._rounds = self._failures = self._look_by_ns = 0
         self._tried.clear()
         self._begin_round(now_ns)
 
@@ -122,9 +124,14 @@ class Sweep:
         self._number += 1
         self._plan.clear()
 
-    def extend(self, bound_ms: int) -> None:
-        """The engine may have sent more: proof takes until this block time at least."""
+    def extend(self, bound_ms: int, *, look_by_ns: int = 0) -> None:
+        """More may have been sent: proof takes until this block time at least. However patient the rounds have become,
+        one comes by `look_by_ns` (0: none), unless another beat is heard before: what a dead engine sent last is found
+        soon."""
         self._bound_ms = max(self._bound_ms, bound_ms)
+        self._look_by_ns = max(self._look_by_ns, look_by_ns)
+        if look_by_ns and self.next_ns is not None:
+            self.next_ns = min(self._paced_ns, look_by_ns)
 
     def forget_assets(self) -> None:
         """Reads anew how markets are numbered: one may have been listed since."""
@@ -143,7 +150,7 @@ class Sweep:
         wait_ns = self._requests.wait_ns(weight, now_ns, is_urgent=self._is_urgent)
         if wait_ns:
             self._report(ReportCode.NO_WEIGHT, f"the next reading waits {wait_ns // MILLISECOND_NS} ms")
-            self.next_ns = now_ns + wait_ns
+            self._wait(wait_ns, now_ns)
             return
         self.next_ns = None
         self._number += 1
@@ -276,17 +283,27 @@ class Sweep:
         wait_ns = backoff.wait_ns(self._failures, draw, self._settings.backoff)
         until_proof_ns = (self._proof_ms() - self._requests.block_ms(now_ns)) * MILLISECOND_NS
         if until_proof_ns > 0:
+            # An engine that lives and has nothing there needs the rate limit itself; a round follows its last beat.
+            is_heard = self._look_by_ns > now_ns and not self._own
+            longest_ns = self._settings.look_ns if is_heard else self._settings.backoff.longest_ns
             doublings = min(max(self._rounds - PATIENT_ROUNDS, 0), DOUBLINGS_MAX)
-            pace_ns = min(self._settings.round_ns << doublings, self._settings.backoff.longest_ns)
-            wait_ns = min(max(wait_ns, pace_ns), until_proof_ns)
-        self.next_ns = now_ns + wait_ns
+            wait_ns = max(wait_ns, min(self._settings.round_ns << doublings, longest_ns))
+            if not is_heard:
+                wait_ns = min(wait_ns, until_proof_ns)
+        self._wait(wait_ns, now_ns)
 
     def _fail(self, draw: int, now_ns: int) -> None:
         """The round has failed; the next comes later than the one before."""
         self._number += 1
         self._plan.clear()
-        self.next_ns = now_ns + backoff.wait_ns(self._failures, draw, self._settings.backoff)
+        self._wait(backoff.wait_ns(self._failures, draw, self._settings.backoff), now_ns)
         self._failures += 1
+
+    def _wait(self, wait_ns: int, now_ns: int) -> None:
+        """Before the next round; less where it is to come soon after the last beat."""
+        self.next_ns = self._paced_ns = now_ns + wait_ns
+        if self._look_by_ns > now_ns:
+            self.next_ns = min(self.next_ns, self._look_by_ns)
 
     # Actions.
 

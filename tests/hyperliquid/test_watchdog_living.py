@@ -34,15 +34,37 @@ def test_an_engine_that_lives_and_does_not_agree_with_the_venue_is_cancelled_for
     bench.live(5 * SECOND)
     for session in (2, 3, 4):
         bench.live(4 * SECOND, STARTING, session=session)
-    assert bench.machine.state is State.CANCELLING or bench.machine.state is State.EMPTY
+    assert bench.machine.state is State.CANCELLING
     bench.live(10 * SECOND, STARTING, session=4)
     assert not bench.venue.orders
-    assert bench.machine.state is State.EMPTY, "beats of an engine that starts do not bring it back"
+    assert bench.machine.state is State.CANCELLING, "beats of an engine that starts do not bring it back"
     assert bench.venue.positions == {"ETH": "1.5"}, "it is not lost"
     bench.venue.place(2)
     bench.live(10 * SECOND, session=4, reconciliation=1)
     assert bench.machine.state is State.ARMED
     assert bench.venue.orders, "what it places once it trades is its own"
+
+
+def test_nothing_is_proven_for_an_engine_that_starts_before_what_it_may_have_sent_last_has_expired() -> None:
+    """It may come to trade and die before its next beat: its orders are found, and may be executed until they expire."""
+    bench = Bench()
+    bench.feed(Start())
+    bench.live(5 * SECOND)
+    bench.live(120 * SECOND, STARTING, session=2)
+    assert bench.machine.state is State.CANCELLING, "as long as it lives"
+    asked = len(bench.venue.asked)
+    bench.live(60 * SECOND, STARTING, session=2)
+    assert len(bench.venue.asked) - asked <= 4, "rounds that bring nothing are patient"
+    bench.venue.place(60)
+    executed_ns = bench.now_ns + (bench.settings.expires_after_ms - 1) * MS
+    bench.venue.late.append((executed_ns // MS, 61))
+    bench.run(bench.settings.look_first_ns + 2 * SECOND)
+    assert 60 not in bench.venue.orders, "a round follows the last beat"
+    bench.run(60 * SECOND)
+    assert bench.machine.state is State.EMPTY
+    assert bench.machine.proven is not None
+    assert bench.machine.proven.block_ms > executed_ns // MS
+    assert not bench.venue.orders
 
 
 def test_what_an_earlier_session_left_is_cancelled_for_an_engine_that_starts_halted_and_cannot() -> None:
