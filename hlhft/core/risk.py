@@ -459,7 +459,7 @@ def _largest_order(limits, market, ticks):
 
 @compiled
 def is_below_minimum(market, ticks, lots):
-    """Whether an order is worth less than the venue takes of one that does not only close (venue reference section 2)."""
+    """Whether an order is worth less than the venue takes, unless it only closes (venue reference section 2)."""
     return ticks * lots * market["micro_numerator"] // market["micro_denominator"] < market["minimum_notional_micro"]
 
 

@@ -46,7 +46,7 @@ def test_an_engine_that_lives_and_does_not_agree_with_the_venue_is_cancelled_for
 
 
 def test_nothing_is_proven_for_an_engine_that_starts_before_what_it_may_have_sent_last_has_expired() -> None:
-    """It may come to trade and die before its next beat: its orders are found, and may be executed until they expire."""
+    """It may trade and die before its next beat: its orders are found, and may be executed until they expire."""
     bench = Bench()
     bench.feed(Start())
     bench.live(5 * SECOND)
