@@ -39,6 +39,7 @@ from hlhft.hyperliquid import (
 from hlhft.simulation.faults import faults_table
 from hlhft.simulation.judge import promises_table
 from hlhft.simulation.scenarios import scenarios_table
+from hlhft.simulation.tally import read, tally_table
 from hlhft.strategies import BUILT_IN, load, parameter_table
 from hlhft.venue import refusals
 from hlhft.venue.chain import LEG_FIELDS
@@ -49,6 +50,7 @@ from tests.nix_schema import NIX_SCHEMA, nix_schema
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 SIMULATION = DOCS / "simulation.md"
+SIMULATED = DOCS / "simulated.jsonl"
 PAGE, CONFIGURATION, METRICS = DOCS / "reference.md", DOCS / "configuration.md", DOCS / "metrics.md"
 README, BENCHMARKS = DOCS.parent / "README.md", DOCS / "benchmarks.json"
 GENERATED = {
@@ -125,9 +127,10 @@ def readme_with_figures(text: str) -> str:
 
 
 def simulation_with_tables(text: str) -> str:
-    """docs/simulation.md with the present promises and faults between their marks."""
+    """docs/simulation.md with the present promises, faults, scenarios and tally between their marks."""
     for name, table in (
         ("promises", promises_table()), ("faults", faults_table()), ("scenarios", scenarios_table()),
+        ("tally", tally_table(read(SIMULATED))),
     ):  # fmt: skip
         begin, end = f"<!-- {name}: written by make docs -->\n", f"<!-- end of {name} -->\n"
         before, _, rest = text.partition(begin)

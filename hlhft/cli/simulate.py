@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 SEEDS_MAX = 1_000_000
 HOURS_MAX = 24.0 * 365
+NOT_SIMULATED = frozenset({"backtest", "cli", "deploy", "scale"})  # packages that no run is made of
 
 
 @click.command()
@@ -74,6 +75,7 @@ def command(
     found: list[Outcome] = []
     is_interrupted = False
     began = datetime.now(UTC)
+    revision = _revision()  # before anybody edits what runs
     given = None if told is None else read_plan(told)
     settings = None if told_settings is None else read_settings(told_settings)
     with progress("Simulating", hidden=as_json) as show:
@@ -94,7 +96,7 @@ def command(
             click.echo("Interrupted; what is finished counts", err=True)
     if not found:
         raise CommandError("interrupted before one run was finished", ExitCode.INTERRUPTED)
-    entry = tallies.entry_of(found, at=f"{began:%Y-%m-%dT%H:%M:%SZ}", revision=_revision())
+    entry = tallies.entry_of(found, at=f"{began:%Y-%m-%dT%H:%M:%SZ}", revision=revision)
     if tally is not None:
         tallies.add(tally, entry)
     if as_json:
@@ -166,7 +168,8 @@ def _sentence(outcome: Outcome, hours: float, settings: RunSettings, faults: tup
 
 
 def _revision() -> str:
+    """The version, and a hash of every source that a run reaches."""
     from hlhft import __version__
-    from hlhft.compiled import running_key
+    from hlhft.scale.revision import sources_key
 
-    return f"{__version__} {running_key()}"
+    return f"{__version__} {sources_key(Path(__file__).resolve().parents[1], NOT_SIMULATED)}"

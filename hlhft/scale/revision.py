@@ -68,11 +68,11 @@ def revision(*, models: bool = False) -> str:
 
 
 @functools.cache
-def sources_key(package: Path) -> str:
-    """32 hexadecimal digits over every source under the package's folder that a task can reach."""
+def sources_key(package: Path, out_of_reach: frozenset[str] = _OUT_OF_REACH) -> str:
+    """32 hexadecimal digits over every source under the package's folder, but for some of its folders."""
     digest = hashlib.blake2b(digest_size=16)
     for path in sorted(package.rglob("*.py")):
         place = path.relative_to(package)
-        if place.parts[0] not in _OUT_OF_REACH:
+        if place.parts[0] not in out_of_reach:
             digest.update(place.as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()

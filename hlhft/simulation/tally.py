@@ -88,3 +88,42 @@ def hours_without_violation(entries: Iterable[Entry]) -> dict[str, float]:
         if entry.violations:
             broken.add(entry.revision)
     return {revision: total for revision, total in hours.items() if revision not in broken}
+
+
+def joined(entries: Iterable[Entry]) -> list[Entry]:
+    """The same in fewer entries: of one revision, what goes on with the seed after another's last is one with it."""
+    found: list[Entry] = []
+    for entry in sorted(entries, key=lambda entry: (entry.revision, entry.first_seed)):
+        last = found[-1] if found else None
+        if last is None or last.revision != entry.revision or last.first_seed + last.seeds != entry.first_seed:
+            found.append(entry)
+            continue
+        faults = Counter(last.faults)
+        faults.update(entry.faults)
+        found[-1] = msgspec.structs.replace(
+            last,
+            at=max(last.at, entry.at),
+            seeds=last.seeds + entry.seeds,
+            hours=last.hours + entry.hours,
+            events=last.events + entry.events,
+            actions=last.actions + entry.actions,
+            sessions=last.sessions + entry.sessions,
+            faults=dict(sorted(faults.items())),
+            violations=[*last.violations, *entry.violations],
+        )
+    return sorted(found, key=lambda entry: entry.at)
+
+
+def tally_table(entries: Iterable[Entry]) -> str:
+    """What was simulated as a Markdown table, for the documentation."""
+    rows = [
+        "| until | revision | seeds | virtual hours | sessions | actions | faults | promises broken |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for entry in joined(entries):
+        seeds = f"{entry.first_seed} to {entry.first_seed + entry.seeds - 1}"
+        rows.append(
+            f"| {entry.at} | {entry.revision.split()[-1][:12]} | {seeds} | {entry.hours:.1f} | {entry.sessions:,} | "
+            f"{entry.actions:,} | {sum(entry.faults.values()):,} | {len(entry.violations)} |"
+        )
+    return "\n".join(rows)

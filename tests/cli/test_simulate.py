@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import pytest
 
 from hlhft.cli import invoke
 from hlhft.cli.errors import ExitCode
+from hlhft.cli.simulate import NOT_SIMULATED
 from hlhft.simulation import running
 from hlhft.simulation.judge import Judge, Promise, Violation
 from hlhft.simulation.past import settings_text
@@ -126,3 +129,10 @@ def test_the_whole_plan_is_printed_on_request(monkeypatch: pytest.MonkeyPatch, c
 def test_wrong_use(arguments: list[str], capsys: Output) -> None:
     assert invoke([*COMMON, *arguments]) == ExitCode.USAGE
     assert capsys.readouterr().err
+
+
+def test_a_revision_is_that_of_the_sources_that_a_run_is_made_of() -> None:
+    """Else a tally would count hours of other code."""
+    script = "import sys, hlhft.simulation.running; print(*[name for name in sys.modules if name.startswith('hlhft.')])"
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
+    assert ran and not {name.split(".")[1] for name in ran} & NOT_SIMULATED

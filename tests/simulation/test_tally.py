@@ -10,7 +10,7 @@ import pytest
 from hlhft.simulation.faults import FaultKind
 from hlhft.simulation.judge import Promise, Violation
 from hlhft.simulation.run import Outcome
-from hlhft.simulation.tally import HOUR_NS, TallyError, add, entry_of, hours_without_violation, read
+from hlhft.simulation.tally import HOUR_NS, TallyError, add, entry_of, hours_without_violation, joined, read, tally_table
 
 
 def outcome(seed: int, violation: Violation | None = None) -> Outcome:
@@ -37,6 +37,19 @@ def test_what_was_added_is_read(tmp_path: Path) -> None:
     assert hours_without_violation(entries) == {"a": 1.0, "b": 0.5}
     broken = entry_of([outcome(4, Violation(Promise.SLOT, "two"))], at="4", revision="a")
     assert hours_without_violation([*entries, broken]) == {"b": 0.5}
+
+
+def test_runs_that_go_on_from_others_are_one_entry() -> None:
+    entries = [entry_of([outcome(seed)], at=str(seed), revision="a") for seed in (3, 1, 2, 5)]
+    other = entry_of([outcome(6, Violation(Promise.SLOT, "two"))], at="6", revision="b")
+    one, apart, last = joined([*entries, other])
+    assert one == entry_of([outcome(1), outcome(2), outcome(3)], at="3", revision="a")
+    assert (apart, last) == (entries[3], other), "a seed lacks, and what another revision did is apart"
+    lines = tally_table([*entries, other]).splitlines()
+    assert lines[2:] == [
+        "| 3 | a | 1 to 3 | 1.5 | 6 | 9 | 6 | 0 |", "| 5 | a | 5 to 5 | 0.5 | 2 | 3 | 5 | 0 |",
+        "| 6 | b | 6 to 6 | 0.5 | 2 | 3 | 6 | 1 |",
+    ]  # fmt: skip
 
 
 def test_a_file_that_is_no_tally_is_refused(tmp_path: Path) -> None:
