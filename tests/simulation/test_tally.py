@@ -10,7 +10,16 @@ import pytest
 from hlhft.simulation.faults import FaultKind
 from hlhft.simulation.judge import Promise, Violation
 from hlhft.simulation.run import Outcome
-from hlhft.simulation.tally import HOUR_NS, TallyError, add, entry_of, hours_without_violation, joined, read, tally_table
+from hlhft.simulation.tally import (
+    HOUR_NS,
+    TallyError,
+    add,
+    entry_of,
+    hours_without_violation,
+    joined,
+    read,
+    tally_table,
+)
 
 
 def outcome(seed: int, violation: Violation | None = None) -> Outcome:
