@@ -328,8 +328,16 @@ class Sender:
         assert flight.state is State.FLYING, "a cancel whose fate is unknown is settled, and not repeated"
         flight.repeat_ns = NEVER_NS
         resting = {order.order_id for order in self.fates.live_orders() if order.state is not FateState.ENDING}
+        # A later cancel that went the other way is what this one would be: each with repeats of its own, they add up.
+        repeated = {
+            row[ORDER_ID]
+            for other in self.flights
+            if other.nonce > flight.nonce and other.lane != flight.lane and other.signed.kind in CANCELS
+            and other.state is State.FLYING
+            for row in other.rows
+        }  # fmt: skip
         # The core counts its own action only: what is repeated has no batch of it.
-        again = [(*row[:BATCH], 0, *row[BATCH + 1 :]) for row in flight.rows if row[ORDER_ID] in resting]
+        again = [(*row[:BATCH], 0, *row[BATCH + 1 :]) for row in flight.rows if row[ORDER_ID] in resting - repeated]
         if again:
             self.report(ReportCode.CANCEL_REPEATED, f"{len(again)} orders")
             legs = np.array(again, LEG_DTYPE)

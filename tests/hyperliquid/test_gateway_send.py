@@ -334,6 +334,18 @@ def test_a_cancel_of_what_has_ended_meanwhile_is_not_repeated() -> None:
     assert every(made.run(300 * MS), Post) == []
 
 
+def test_repeats_of_several_cancels_of_one_order_do_not_add_up() -> None:
+    """Where the venue is slow, the core cancels again what it hears still rests; a storm would take nonces away."""
+    made = shell(repeats_max=3)
+    resting(made, 1025)
+    lanes = [only(made.send(cancel(1025)), Post).lane]
+    made.run(100 * MS)
+    lanes += [only(made.send(cancel(1025, batch_id=3)), Post).lane]
+    for _ in range(20):
+        lanes += [post.lane for post in every(made.run(50 * MS), Post)]
+    assert lanes == [0, 0, 1, 0, 1], "the first one's repeats serve both"
+
+
 def test_a_cancel_that_is_being_settled_is_not_repeated() -> None:
     made = shell()
     resting(made, 1025)
