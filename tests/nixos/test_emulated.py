@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 
 from tests.nix.evaluator import evaluated
-from tests.nixos.emulated.machine import Emulated, Emulator
-from tests.nixos.emulated.tree import image_of, kept_tree
+from tests.nixos.emulated.machine import Emulated, Emulator, unpacked
+from tests.nixos.emulated.tree import image_of, kept_emulator, kept_tree, kernel_of
 
 pytestmark = pytest.mark.vm
 
-PROGRAMS = ("qemu-system-x86_64", "mmdebstrap", "mkfs.ext4", "cc")
+PROGRAMS = ("mmdebstrap", "mkfs.ext4", "cc")
 
 
 def require_programs() -> None:
@@ -39,7 +39,8 @@ def run(folder: Path, test: str, name: str, provided: Mapping[str, Path] | None 
     virtual = manifests[name]["settings"]["virtualisation"]
     image = image_of(kept_tree(), folder, name, manifests, provided=provided or {})
     emulator = Emulator(
-        tree=kept_tree(), image=image, parameters=manifests[name]["files"]["kernel-params"], cpus=virtual["cores"],
+        program=unpacked(kept_emulator()), kernel=kernel_of(kept_tree()), image=image,
+        parameters=manifests[name]["files"]["kernel-params"], cpus=virtual["cores"],
         memory_mib=virtual["memorySize"], folder=folder,
     )  # fmt: skip
     with emulator.booted():
