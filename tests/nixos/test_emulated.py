@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,9 @@ def run(folder: Path, test: str, name: str, provided: Mapping[str, Path] | None 
         parameters=manifests[name]["files"]["kernel-params"], cpus=virtual["cores"],
         memory_mib=virtual["memorySize"], folder=folder,
     )  # fmt: skip
+    began = time.monotonic()
     with emulator.booted():
+        print(f"{name} of {test}: booted in {time.monotonic() - began:.0f} s", flush=True)
         machines = {one: Emulated(one, emulator, namespace="" if one == name else one) for one in manifests}
         exec(compile(evaluated(f"{place}.testScript"), f"{test}'s script", "exec"), dict(machines))
 

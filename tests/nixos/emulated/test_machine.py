@@ -1,5 +1,5 @@
-"""A boot whose kernel stumbles is tried again, a few times; a kernel that stumbles later is an error, and nothing waits
-for a machine that is gone. In place of QEMU stands a program that says and does what each case wants."""
+"""A boot whose kernel stumbles or stands still is tried again, a few times; a kernel that stumbles later is an error,
+and nothing waits for a machine that is gone. In place of QEMU stands a program that does what each case wants."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.nixos.emulated import machine
-from tests.nixos.emulated.machine import BOOTS_MAX, EmulationError, Emulator, KernelError
+from tests.nixos.emulated.machine import BOOTS_MAX, EmulationError, Emulator, KernelError, LateError
 
 OOPS = "[    7.1] Oops: int3: 0000 [#1] PREEMPT SMP NOPTI"
 # PLAN holds a line for each boot: words that are done one after the other.
@@ -79,7 +79,7 @@ def test_a_boot_that_stumbles_is_tried_again_and_told(
 
 def test_a_kernel_that_always_stumbles_is_given_up(emulator: Emulator) -> None:
     plan(emulator, *["oops ends"] * 5)
-    with pytest.raises(KernelError, match=r"(?s)in each of 3 boots.*boot 3 has begun.*int3"), emulator.booted():
+    with pytest.raises(KernelError, match=r"(?s)none of 3 boots.*boot 3 has begun.*int3"), emulator.booted():
         pytest.fail("it never booted")
     assert boots(emulator) == BOOTS_MAX == 3
 
@@ -103,9 +103,24 @@ def test_an_emulator_that_ends_by_itself_is_not_started_again(emulator: Emulator
 
 def test_what_stands_still_is_waited_for_only_so_long(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "BOOTING_S", 0.5)
-    plan(emulator, "hangs")
-    with pytest.raises(EmulationError, match="did not answer in time"), emulator.booted():
+    plan(emulator, "hangs", "ready hangs")
+    with emulator.booted():
+        assert boots(emulator) == 2
+        with pytest.raises(LateError, match="did not answer in time"):
+            emulator._line(0.1)
+    (emulator.folder / "boots").unlink()
+    plan(emulator, *["hangs"] * 5)
+    with pytest.raises(LateError, match=r"none of 3 boots.* did not answer in time"), emulator.booted():
         pytest.fail("it never booted")
+    assert boots(emulator) == 3
+
+
+def test_who_interrupts_is_told_what_was_going_on(emulator: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
+    plan(emulator, "ready asked answers hangs")
+    with pytest.raises(KeyboardInterrupt), emulator.booted():
+        emulator.ask("uptime", "operator", 5)
+        raise KeyboardInterrupt
+    assert "interrupted while this ran in operator: uptime" in capsys.readouterr().out
 
 
 def test_the_hosts_own_parameters_are_the_last(emulator: Emulator) -> None:

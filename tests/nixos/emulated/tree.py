@@ -60,6 +60,7 @@ def _kept(kind: str, *options: str) -> Path:
     if not wanted.is_dir():
         for old in home.iterdir():
             shutil.rmtree(old)
+        print(f"making {wanted}", flush=True)
         made = Path(tempfile.mkdtemp(prefix="making-", dir=home))
         made.chmod(0o755)
         _run(
@@ -138,6 +139,8 @@ def _stand_in(root: Path, commands: list[list[str]], settings: Mapping[str, Any]
         # On every address, which Grafana itself would not do: the firewall alone has to keep it.
         units["grafana"] = ("", f"ExecStart=/usr/bin/python3 -m http.server --directory /var/empty {port}\n")
         (root / "var/empty").mkdir(exist_ok=True)
+    # Disks and interfaces are there before any service, as NixOS's initial ramdisk sees to.
+    write(root / "etc/modules-load.d/hlhft-test.conf", "virtio_blk\nvirtio_net\n")
     for name in CHORES:
         (root / f"etc/systemd/system/{name}").symlink_to("/dev/null")
     for name, (unit, service) in units.items():
