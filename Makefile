@@ -76,7 +76,7 @@ test-nix: $(READY) ## Evaluate the NixOS modules and what they must refuse (HLHF
 test-systemd: $(READY) ## Boot the evaluated units under systemd and trade on them (root, mmdebstrap, systemd-container, HLHFT_NIX_CHECK)
 	@$(RUN) -m pytest -m systemd tests/nix tests/nixos $(ARGUMENTS)
 
-test-vm: $(READY) ## Boot a Debian kernel under emulation with the evaluated host (root, qemu-system-x86, mmdebstrap, HLHFT_NIX_CHECK)
+test-vm: $(READY) ## Boot a Debian kernel under emulation with the evaluated host (root, mmdebstrap, e2fsprogs, gcc, HLHFT_NIX_CHECK)
 	@$(RUN) -m pytest -m vm tests/nixos $(ARGUMENTS)
 
 test-alpha: $(READY_ALPHA) ## Run the tests of models and policies: training, truth test, inference

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,12 @@ from typing import Any
 import pytest
 
 from tests.nix.evaluator import evaluated
-from tests.nixos.emulated.machine import Emulated, Emulator
-from tests.nixos.emulated.tree import image_of, kept_tree
+from tests.nixos.emulated.machine import Emulated, Emulator, unpacked
+from tests.nixos.emulated.tree import image_of, kept_emulator, kept_tree, kernel_of
 
 pytestmark = pytest.mark.vm
 
-PROGRAMS = ("qemu-system-x86_64", "mmdebstrap", "mkfs.ext4", "cc")
+PROGRAMS = ("mmdebstrap", "mkfs.ext4", "cc")
 
 
 def require_programs() -> None:
@@ -39,10 +40,13 @@ def run(folder: Path, test: str, name: str, provided: Mapping[str, Path] | None 
     virtual = manifests[name]["settings"]["virtualisation"]
     image = image_of(kept_tree(), folder, name, manifests, provided=provided or {})
     emulator = Emulator(
-        tree=kept_tree(), image=image, parameters=manifests[name]["files"]["kernel-params"], cpus=virtual["cores"],
+        program=unpacked(kept_emulator()), kernel=kernel_of(kept_tree()), image=image,
+        parameters=manifests[name]["files"]["kernel-params"], cpus=virtual["cores"],
         memory_mib=virtual["memorySize"], folder=folder,
     )  # fmt: skip
+    began = time.monotonic()
     with emulator.booted():
+        print(f"{name} of {test}: booted in {time.monotonic() - began:.0f} s", flush=True)
         machines = {one: Emulated(one, emulator, namespace="" if one == name else one) for one in manifests}
         exec(compile(evaluated(f"{place}.testScript"), f"{test}'s script", "exec"), dict(machines))
 

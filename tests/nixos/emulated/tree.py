@@ -1,9 +1,11 @@
-"""The Debian tree with a kernel in which the emulated machine boots: made once and kept, and its image for one run."""
+"""The Debian tree with a kernel in which the emulated machine boots, and the emulator: made once and kept; and the
+tree's image for one run."""
 
 from __future__ import annotations
 
 import hashlib
-import json
+import os
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -19,30 +21,51 @@ PACKAGES = (
     "curl", "dbus", "ethtool", "gnupg", "initramfs-tools", "iproute2", "kmod", "linux-image-cloud-amd64", "nftables",
     "procps", "prometheus", "python3", "systemd", "systemd-sysv", "udev", "wireguard-tools",
 )  # fmt: skip
-MAKING_S = 900.0
+EMULATOR = "qemu-system-x86"
+MAKING_S = 600.0
 IMAGE_MIB = 1536
 OPT = "opt/hlhft-test"
 # Debian's own chores, which would only take time.
 CHORES = (
     "apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer", "e2scrub_reap.service",
-    "fstrim.timer", "serial-getty@ttyS0.service", "getty@tty1.service",
+    "fstrim.timer", "getty@tty1.service", "getty-static.service", "modprobe@drm.service", "modprobe@efi_pstore.service",
+    "serial-getty@ttyS0.service", "sys-kernel-debug.mount", "sys-kernel-tracing.mount", "systemd-binfmt.service",
+    "systemd-logind.service", "systemd-pstore.service",
 )  # fmt: skip
 NETWORK = "192.168.1"
 
 
 def kept_tree() -> Path:
-    """The tree that is kept; it is made where there is none, which takes a minute or two. Nobody may write into it."""
-    home = nix_home().parent / "hlhft-kernel-trees"
+    """The tree to boot; it is made where none is kept, which takes a minute or two. Nobody may write into it."""
+    left_out = [f"--dpkgopt=path-exclude={pattern}" for pattern in LEFT_OUT]
+    return _kept("hlhft-kernel-trees", "--variant=minbase", f"--include={','.join(PACKAGES)}", *left_out)
+
+
+def kept_emulator() -> Path:
+    """QEMU of the tree's own suite, unpacked beside the system; it is fetched where none is kept. QEMU before 8.1 is of
+    no use: its threads trip over code that the kernel changes while it runs (`Oops: int3`)."""
+    return _kept("hlhft-emulators", "--variant=extract", f"--include={EMULATOR}")
+
+
+def kernel_of(tree: Path) -> Path:
+    """The newest kernel of a tree."""
+    return sorted((tree / "boot").glob("vmlinuz-*"))[-1]
+
+
+def _kept(kind: str, *options: str) -> Path:
+    """What mmdebstrap makes with these options, kept under a name that says so; another that was kept before goes."""
+    home = nix_home().parent / kind
     home.mkdir(parents=True, exist_ok=True)
-    wanted = home / hashlib.sha256(" ".join((SUITE, *PACKAGES, *LEFT_OUT)).encode()).hexdigest()[:16]
+    wanted = home / hashlib.sha256(" ".join((SUITE, *options)).encode()).hexdigest()[:16]
     if not wanted.is_dir():
         for old in home.iterdir():
             shutil.rmtree(old)
+        print(f"making {wanted}", flush=True)
         made = Path(tempfile.mkdtemp(prefix="making-", dir=home))
-        options = [f"--dpkgopt=path-exclude={pattern}" for pattern in LEFT_OUT]
+        made.chmod(0o755)
         _run(
-            "mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(PACKAGES)}", *options,
-            '--aptopt=Acquire::Check-Valid-Until "false"', SUITE, str(made), f"deb {mirror()} {SUITE} main",
+            "mmdebstrap", "--quiet", *options, '--aptopt=Acquire::Check-Valid-Until "false"', SUITE, str(made),
+            f"deb {mirror()} {SUITE} main",
         )  # fmt: skip
         made.rename(wanted)
     return wanted
@@ -103,20 +126,21 @@ def network_commands(name: str, manifests: Mapping[str, Manifest], addresses: Ma
 
 def _stand_in(root: Path, commands: list[list[str]], settings: Mapping[str, Any]) -> None:
     """Units in place of those that NixOS brings: the network, and a server where Grafana would be."""
-    here = Path(__file__).parent
-    for program in ("agent.py", "network.py"):
-        write(root / OPT / program, (here / program).read_text())
-    write(root / OPT / "network.json", json.dumps(commands))
+    write(root / OPT / "agent.py", Path(__file__).with_name("agent.py").read_text())
+    write(root / OPT / "network", "set -eu\n" + "".join(f"{shlex.join(command)}\n" for command in commands))
     early = "Type=oneshot\nRemainAfterExit=true\n"
     units = {
-        "hlhft-test-agent": ("", f"ExecStart=/usr/bin/python3 /{OPT}/agent.py\n"),
-        "hlhft-test-network": ("Before=network.target\n", f"{early}ExecStart=/usr/bin/python3 /{OPT}/network.py\n"),
+        # Last: who hears from it knows that the machine has booted.
+        "hlhft-test-agent": ("After=multi-user.target\n", f"ExecStart=/usr/bin/python3 /{OPT}/agent.py\n"),
+        "hlhft-test-network": ("Before=network.target\n", f"{early}ExecStart=/bin/sh /{OPT}/network\n"),
     }
     if settings.get("services.grafana.enable"):
         port = settings["services.grafana.settings"]["server"]["http_port"]
         # On every address, which Grafana itself would not do: the firewall alone has to keep it.
         units["grafana"] = ("", f"ExecStart=/usr/bin/python3 -m http.server --directory /var/empty {port}\n")
         (root / "var/empty").mkdir(exist_ok=True)
+    # Disks and interfaces are there before any service, as NixOS's initial ramdisk sees to.
+    write(root / "etc/modules-load.d/hlhft-test.conf", "virtio_blk\nvirtio_net\n")
     for name in CHORES:
         (root / f"etc/systemd/system/{name}").symlink_to("/dev/null")
     for name, (unit, service) in units.items():
@@ -124,10 +148,15 @@ def _stand_in(root: Path, commands: list[list[str]], settings: Mapping[str, Any]
         wanted = root / f"etc/systemd/system/multi-user.target.wants/{name}.service"
         wanted.parent.mkdir(parents=True, exist_ok=True)
         wanted.symlink_to(f"../{name}.service")
+    # All of /usr is as Debian's packages left it: no index of it needs to be made anew.
+    for name in ("etc/.updated", "var/.updated"):
+        write(root / name, "")
 
 
 def _run(*command: str) -> None:
+    # The machine boots without an initial ramdisk.
     done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=MAKING_S, check=False
-    )
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=MAKING_S, check=False,
+        env=os.environ | {"INITRD": "No"},
+    )  # fmt: skip
     assert done.returncode == 0, f"{' '.join(command[:2])} ended with {done.returncode}: {done.stderr[-2000:]}"
