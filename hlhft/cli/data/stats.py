@@ -30,7 +30,7 @@ def stats(
     source = opened(paths, market, specification, catalogue)
     with progress(f"measuring {source.name}", hidden=as_json) as shown:
         found = measure(source, progress=shown)
-    size = sum(path.stat().st_size for path in source.files)
+    size = source.bytes_kept
     rows = sum(one.rows for one in found)
     bytes_a_row = size / rows if rows else None
     if as_json:
