@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @CATALOGUE
 @AS_JSON
 def stats(
-    paths: tuple[Path, ...], market: str | None, specification: Path | None, catalogue: Path | None, as_json: bool
+    paths: tuple[Path, ...], market: str | None, specification: Path | None, catalogue: Path | str | None, as_json: bool
 ) -> None:
     """Measure rows by kind, spread, trades a minute, feed latency by channel, and bytes a row on disk."""
     from hlhft.data.measures import measure

@@ -111,21 +111,23 @@ class Catalogue:
         if self._known is not None:
             places = {group: place for place, group in enumerate(groups)}
             held = [one for one in self._known if (one.kind, one.coin) in places]
-            known: Iterable[Manifest | None] = sorted(
-                held, key=lambda one: (places[one.kind, one.coin], one.date, one.name)
-            )
+            known = sorted(held, key=lambda one: (places[one.kind, one.coin], one.date, one.name))
         else:
-            dates = self._each(lambda group: dates_in(self.root, *group), groups)
-            days = [
-                PartKey(kind, coin, date, "any")
-                for (kind, coin), found in zip(groups, dates, strict=True)
-                for date in found
-                if _near(date, begin_ns, end_ns)
-            ]
-            names = self._each(lambda day: names_in(folder_of(self.root, day)), days)
-            keys = [day._replace(name=name) for day, found in zip(days, names, strict=True) for name in found]
-            known = self._each(lambda key: read_manifest(self.root, key), keys)
-        return [one for one in known if one is not None and _touches(one, begin_ns, end_ns)]
+            known = self._read(groups, begin_ns, end_ns)
+        return [one for one in known if _touches(one, begin_ns, end_ns)]
+
+    def _read(self, groups: Sequence[tuple[str, str]], begin_ns: int | None, end_ns: int | None) -> list[Manifest]:
+        """The manifests of each kind and coin, of the days that may have rows in the range."""
+        dates = self._each(lambda group: dates_in(self.root, *group), groups)
+        days = [
+            PartKey(kind, coin, date, "any")
+            for (kind, coin), found in zip(groups, dates, strict=True)
+            for date in found
+            if _near(date, begin_ns, end_ns)
+        ]
+        names = self._each(lambda day: names_in(folder_of(self.root, day)), days)
+        keys = [day._replace(name=name) for day, found in zip(days, names, strict=True) for name in found]
+        return [one for one in self._each(lambda key: read_manifest(self.root, key), keys) if one is not None]
 
     def _each(self, ask: Callable[[Asked], Answer], of: Sequence[Asked]) -> list[Answer]:
         """The answers in order; of a storage far away several are asked for at once."""
@@ -339,7 +341,8 @@ def _read_groups(file: pq.ParquetFile, indexes: Sequence[int]) -> list[pa.Record
     ]
     table, batches, first = file.read_row_groups(list(indexes), columns=names, use_threads=False), [], 0
     for group in groups:
-        batches.append(_whole(table.slice(first, group.num_rows), names))
+        rows = table if len(groups) == 1 else table.slice(first, group.num_rows)
+        batches.append(_whole(rows, names))
         first += group.num_rows
     return batches
 

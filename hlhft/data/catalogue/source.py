@@ -57,9 +57,10 @@ class CatalogueSource(Source):
         name: str | None = None,
     ) -> None:
         self.catalogue = catalogue
-        self._begin_ns, self._end_ns = begin_ns, end_ns
+        self.begin_ns, self.end_ns = begin_ns, end_ns
         names = [_coin_named(catalogue, coin) for coin in coins]
         self._pieces = [{kind: _pieces(catalogue, kind, coin, begin_ns, end_ns) for kind in _KINDS} for coin in names]
+        self.coins = tuple(names)
         for coin, pieces in zip(names, self._pieces, strict=True):
             if not any(pieces[kind] for kind in _KINDS if kind != "context"):
                 raise _nothing_of(catalogue, coin, begin_ns, end_ns)

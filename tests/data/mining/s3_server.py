@@ -65,6 +65,7 @@ class Gate:
         request = f"{environ['REQUEST_METHOD']} {path}" + (f"?{query}" if query else "")
         with self.lock:
             self.counts[f"{environ['REQUEST_METHOD']} {'LIST' if 'list-type' in query else path}"] += 1
+            self.counts[f"SENT {reader(environ)} {path}"] += sent_bytes(environ)
             order = self.order_for(request)
         bucket = path.split("/")[1]
         if bucket in BUCKETS and environ.get("HTTP_X_AMZ_REQUEST_PAYER") != "requester":
@@ -90,6 +91,7 @@ class Gate:
         for chunk in self.app(environ, start):
             with self.lock:
                 self.counts[f"BYTES {path}"] += len(chunk)
+                self.counts[f"READ {reader(environ)} {path}"] += len(chunk)
             yield chunk
 
     def order_for(self, request: str) -> Order | None:
@@ -124,6 +126,17 @@ class Gate:
             text = json.dumps(self.counts).encode()
         start("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(text)))])
         return [text]
+
+
+def reader(environ: Environ) -> str:
+    """Whose key the request is signed with; nothing where nobody signed."""
+    found = re.search(r"Credential=([^/]+)/", environ.get("HTTP_AUTHORIZATION", ""))
+    return found[1] if found else ""
+
+
+def sent_bytes(environ: Environ) -> int:
+    """The bytes of the request's content; one that is sent in chunks says elsewhere how long it is."""
+    return int(environ.get("HTTP_X_AMZ_DECODED_CONTENT_LENGTH") or environ.get("CONTENT_LENGTH") or 0)
 
 
 def refusal(start: Callable[..., Any], status: int, code: str) -> list[bytes]:
@@ -193,6 +206,18 @@ class Server:
             for name, count in self.counts().items()
             if name.startswith(f"BYTES /{bucket}/") and name.endswith(ending)
         )
+
+    def bytes_for(self, reader: str, within: str) -> tuple[int, int]:
+        """(bytes read, bytes sent) so far by whoever signs with that key, of objects whose names hold `within`."""
+        read, sent = (
+            sum(
+                count
+                for name, count in self.counts().items()
+                if name.startswith(f"{what} {reader} /") and within in name
+            )
+            for what in ("READ", "SENT")
+        )
+        return read, sent
 
     def upload(self, folder: Path, bucket: str, prefix: str) -> str:
         """Every file of a folder as an object under the prefix; gives the address, for pyarrow."""
