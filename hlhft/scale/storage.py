@@ -71,6 +71,11 @@ class Storage:
     def __repr__(self) -> str:
         return f"Storage({self.url!r})"
 
+    @property
+    def is_local(self) -> bool:
+        """Whether it is a folder, on NFS perhaps, whose blobs are files here."""
+        return self._is_local
+
     def has(self, key: str) -> bool:
         """Whether the task is done and its result intact, which is read to see it."""
         return self.get(key) is not None
