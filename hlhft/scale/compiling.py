@@ -104,17 +104,15 @@ def compile_on(where: Where, sources: Sequence[CatalogueSource], *, profile: str
 def task_of(source: CatalogueSource, profile: str, storage: Storage) -> Task:
     """The task that compiles the stretch. The manifests are put into the storage. Raises StorageError and DataError."""
     root = source.catalogue.root
-    begin_ns, end_ns = source.begin_ns, source.end_ns
-    manifests = source.catalogue.manifests(coins=source.coins, begin_ns=begin_ns, end_ns=end_ns)
     told = Told(
         catalogue=root.address if isinstance(root, RemotePath) else str(root.absolute()),
         coins=source.coins,
-        begin_ns=begin_ns,
-        end_ns=end_ns,
+        begin_ns=source.begin_ns,
+        end_ns=source.end_ns,
         profile=profile,
     )
     params: dict[str, Any] = msgspec.to_builtins(told)
-    content = msgspec.json.encode(manifests, order="deterministic")
+    content = msgspec.json.encode(source.described, order="deterministic")
     return Task(
         function="hlhft.scale.compiling:compile_rows",
         params=params,

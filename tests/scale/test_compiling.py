@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -114,6 +115,20 @@ def test_from_s3_they_are_the_same_and_the_client_reads_manifests_only(
     assert shards == compile_on(Here(local), sources(root), profile="2026")
     assert contents(storage, shards[0], tmp_path) == contents(local, shards[0], tmp_path)
     assert [storage.has(task.key) for task in tasks] == [True] * 3
+
+
+def test_a_part_without_rows_still_says_whose_the_others_are(root: Path, tmp_path: Path) -> None:
+    """A recorder saw no trade for five seconds: what the fills have there is not told, by a task neither."""
+    folder = tmp_path / "catalog"
+    shutil.copytree(root, folder)
+    (plain,) = sources(folder, DAYS[:1])
+    begin = plain.manifests[-1].first_exch_ns
+    put(folder, "trade", "recorder-00", [], source="recorder", date=DAYS[0], covers=(begin, begin + 5_000_000_000))
+    (quiet,) = sources(folder, DAYS[:1])
+    storage = Storage(tmp_path / "store")
+    shards = compile_on(Here(storage), [plain, quiet], profile="2026")
+    assert shards[1] == put_here(compile_recording(quiet, profile="2026"), storage)
+    assert shards[0].told.events == shards[1].told.events + 5
 
 
 def test_a_rerun_compiles_nothing_and_a_grown_catalogue_the_new_day(root: Path, tmp_path: Path) -> None:

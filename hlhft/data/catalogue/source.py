@@ -59,7 +59,15 @@ class CatalogueSource(Source):
         self.catalogue = catalogue
         self.begin_ns, self.end_ns = begin_ns, end_ns
         names = [_coin_named(catalogue, coin) for coin in coins]
-        self._pieces = [{kind: _pieces(catalogue, kind, coin, begin_ns, end_ns) for kind in _KINDS} for coin in names]
+        found = [
+            {kind: catalogue.manifests(kinds=[kind], coins=[coin], begin_ns=begin_ns, end_ns=end_ns) for kind in _KINDS}
+            for coin in names
+        ]
+        # Also those of which no row is given: they say whose the rows of others are.
+        self.described = tuple(one for by_kind in found for parts in by_kind.values() for one in parts)
+        self._pieces = [
+            {kind: _pieces(parts, begin_ns, end_ns) for kind, parts in by_kind.items()} for by_kind in found
+        ]
         self.coins = tuple(names)
         for coin, pieces in zip(names, self._pieces, strict=True):
             if not any(pieces[kind] for kind in _KINDS if kind != "context"):
@@ -168,9 +176,8 @@ def open_named(name: str, catalogue: Path | RemotePath | Catalogue | None) -> Ca
     return CatalogueSource(catalogue, asked.coins, begin_ns=asked.begin_ns, end_ns=asked.end_ns, name=name)
 
 
-def _pieces(catalogue: Catalogue, kind: str, coin: str, begin_ns: int | None, end_ns: int | None) -> list[_Piece]:
-    """The parts of which rows are given, by their first arrival."""
-    found = catalogue.manifests(kinds=[kind], coins=[coin], begin_ns=begin_ns, end_ns=end_ns)
+def _pieces(found: Sequence[Manifest], begin_ns: int | None, end_ns: int | None) -> list[_Piece]:
+    """The parts, of one coin and kind, of which rows are given, by their first arrival."""
     pieces = []
     for manifest, ranges in zip(found, owned(found), strict=True):
         cut = clipped(ranges, begin_ns, end_ns)
