@@ -192,6 +192,7 @@ def written_rows(source: Source, *, profile: str, progress: Progress | None = No
     root = cache_root() / "rows"
     root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=root, prefix=_WRITING) as writing:
+        _evict(root, keep=Path(writing))  # what others of these left that were killed
         _write(source, profile, Path(writing), progress)
         recording = _read(source, source.fingerprint(), profile, Path(writing))
         if recording is None:
