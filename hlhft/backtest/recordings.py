@@ -15,7 +15,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,6 +113,38 @@ class Recording:
         """When the first row happens and when the last one reaches us."""
         return span_of(self.files)
 
+    def outline(self) -> Outline:
+        """What is told of it."""
+        first_ns, last_ns = self.span_ns()
+        return Outline(
+            name=self.name,
+            fingerprint=self.fingerprint,
+            profile=self.profile,
+            markets=self.markets,
+            events=self.events,
+            counts=self.counts,
+            first_ns=first_ns,
+            last_ns=last_ns,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outline:
+    """What is told of a recording, wherever its rows are."""
+
+    name: str
+    fingerprint: str
+    profile: str
+    markets: tuple[Market, ...]
+    events: int
+    counts: dict[str, int]
+    first_ns: int
+    last_ns: int
+
+    def span_ns(self) -> tuple[int, int]:
+        """When the first row happens and when the last one reaches us."""
+        return self.first_ns, self.last_ns
+
 
 def span_of(files: Sequence[RowFile]) -> tuple[int, int]:
     """When the first row of a recording happens and the last one reaches us."""
@@ -149,6 +181,23 @@ def compile_recording(source: Source, *, profile: str, progress: Progress | None
             raise DataError(str(folder), None, "the cached rows are gone or cut right after writing, run it again")
     os.utime(folder)
     return recording
+
+
+@contextlib.contextmanager
+def written_rows(source: Source, *, profile: str, progress: Progress | None = None) -> Iterator[Recording]:
+    """The source's rows in files of their own, for one who takes them elsewhere: gone when the block ends.
+
+    `progress` may raise to end it. Raises as `compile_recording`.
+    """
+    root = cache_root() / "rows"
+    root.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=root, prefix=_WRITING) as writing:
+        _evict(root, keep=Path(writing))  # what others of these left that were killed
+        _write(source, profile, Path(writing), progress)
+        recording = _read(source, source.fingerprint(), profile, Path(writing))
+        if recording is None:
+            raise DataError(writing, None, "the rows are gone or cut right after writing, run it again")
+        yield recording
 
 
 def _key(fingerprint: str, profile: str) -> str:

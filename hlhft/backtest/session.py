@@ -14,7 +14,7 @@ import numpy as np
 
 from hlhft import __version__
 from hlhft.backtest.models import FeeScenario, ModelError, parse_fees, parse_latency, parse_queue
-from hlhft.backtest.recordings import Recording
+from hlhft.backtest.recordings import Outline, Recording
 from hlhft.backtest.replay import Replay, ReplayOutput, ReplayPlan, RowStream, prepare, run
 from hlhft.backtest.signals import SignalTrack
 from hlhft.compiled import JIT_DISABLED, running_key
@@ -262,7 +262,7 @@ class Backtest:
         return identity_of(self.settings, self.recording)
 
 
-def identity_of(settings: Settings, recording: Recording) -> dict[str, object]:
+def identity_of(settings: Settings, recording: Recording | Outline) -> dict[str, object]:
     """What decides the outcome: the code, the data and the settings."""
     return {
         "version": __version__,

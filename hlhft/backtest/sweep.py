@@ -21,7 +21,7 @@ import numpy as np
 from hlhft.backtest.loop import RECORD_DTYPE
 from hlhft.backtest.models import FeeScenario, parse_fees
 from hlhft.backtest.parameter_sets import ParameterSets
-from hlhft.backtest.recordings import Recording, RowFile, span_of
+from hlhft.backtest.recordings import Outline, Recording, RowFile, span_of
 from hlhft.backtest.replay import Replay, ReplayOutput, prepare, run
 from hlhft.backtest.session import Settings, identity_of, plan_of
 from hlhft.core.risk import Breaker
@@ -64,7 +64,7 @@ class SweepResult:
     """The sets that were finished, K of them, under C fee scenarios; T samples of profit."""
 
     settings: Settings
-    recording: Recording
+    recording: Recording | Outline
     parameters: ParameterSets
     scenarios: Sequence[FeeScenario]
     finished: np.ndarray  # int64[K]: their places in `parameters.sets`, ascending

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from hlhft.cli.catalogues import CatalogueType, read_from
 from hlhft.cli.config import loaded_settings
 from hlhft.cli.errors import CommandError, ExitCode
 from hlhft.cli.journals import is_journal, journal_source
@@ -22,6 +23,7 @@ from hlhft.cli.progress import progress, say_if_it_compiles
 if TYPE_CHECKING:
     from hlhft.backtest.session import Settings
     from hlhft.config.settings import Config
+    from hlhft.data.catalogue.reading import Catalogue
     from hlhft.data.sources import Source
     from hlhft.report.results import Results
     from hlhft.strategies import Strategy
@@ -86,9 +88,10 @@ class _Command(click.Command):
 )
 @click.option(
     "--catalogue",
-    type=click.Path(path_type=Path),
+    type=CatalogueType(),
     metavar="FOLDER",
-    help="Where DATE/COIN is looked up. Default: data.catalogue of the settings, catalog.",
+    help="Where DATE/COIN is looked up: a folder or s3://BUCKET/PREFIX. Default: data.catalogue of the settings, "
+    "catalog.",
 )
 @click.option(
     "--signals",
@@ -269,8 +272,13 @@ def _micro(text: str) -> int:
     return whole
 
 
-def open_recording(paths: list[Path], options: Mapping[str, Any], config: Config) -> Source:
-    """The recording that the command's arguments name, the bundled one without any. Raises CommandError, DataError."""
+def open_recording(
+    paths: list[Path], options: Mapping[str, Any], config: Config, catalogue: Catalogue | None = None
+) -> Source:
+    """The recording that the command's arguments name, the bundled one without any; `catalogue` in place of the named.
+
+    Raises CommandError and DataError.
+    """
     from hlhft.data.markets import find, load
     from hlhft.data.samples import bundled
     from hlhft.data.sources import open_source
@@ -281,11 +289,11 @@ def open_recording(paths: list[Path], options: Mapping[str, Any], config: Config
         chosen = find(market, table) if market is not None else None
     except LookupError as error:
         raise CommandError(str(error.args[0]), ExitCode.USAGE) from None
-    catalogue = options["catalogue"] or Path(config.data.catalogue)
     journal = journal_source(paths)
     if journal is not None:
         return journal
-    return open_source(paths or [bundled()], market=chosen, specification=table, catalogue=catalogue)
+    held = catalogue or read_from(options["catalogue"], config)
+    return open_source(paths or [bundled()], market=chosen, specification=table, catalogue=held)
 
 
 def say_what_is_missing(source: Source) -> None:

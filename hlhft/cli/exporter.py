@@ -62,11 +62,14 @@ def command(*, config: Path | None, ready_file: Path | None) -> int:
 def _collector(settings: Config) -> Collector:
     """What is shown with these settings. Raises ConfigError."""
     from hlhft.config.folders import folders_of, metrics_folder_of
+    from hlhft.data.addresses import is_address
     from hlhft.monitor.collecting import Collector
     from hlhft.monitor.host import Host, Places
 
     folders = folders_of(settings, os.environ)
-    disks = {"state": folders.state, "journal": folders.journal, "catalogue": Path(settings.data.catalogue).absolute()}
+    disks = {"state": folders.state, "journal": folders.journal}
+    if not is_address(settings.data.catalogue):
+        disks["catalogue"] = Path(settings.data.catalogue).absolute()
     folder = metrics_folder_of(settings, os.environ)
     click.echo(f"Numbers of    {', '.join(settings.metrics.processes) or 'nobody in particular'}, in {folder}")
     return Collector(folder, expected=settings.metrics.processes, host=Host(Places(folders=disks)), now_ns=time.time_ns)

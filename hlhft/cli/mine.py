@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hlhft.cli.catalogues import written_to
 from hlhft.cli.cluster import cluster_options
 from hlhft.cli.config import loaded_settings
 from hlhft.cli.errors import CommandError, ExitCode
@@ -103,7 +104,7 @@ def command(*, plan_only: bool, yes: bool, as_json: bool, endpoint_url: str | No
 
     markets, wish = _wished(options)
     usd_per_gb = _usd(options["usd_per_gb"])
-    root = options["catalogue"] or Path(loaded_settings(options["config"]).config.data.catalogue)
+    root = written_to(options["catalogue"], loaded_settings(options["config"]).config)
     stop = threading.Event()
     with _held(root, hold=not plan_only):
         store, plan = _planned(wish, markets, root, endpoint_url, stop, hidden=as_json)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hlhft.cli.catalogues import written_to
 from hlhft.cli.config import loaded_settings
 from hlhft.cli.errors import CommandError, ExitCode
 
@@ -140,7 +141,7 @@ def _place(
     recorder = settings.recorder
     if not coins:
         raise CommandError("no coin is named: give --coins BTC ETH, or set recorder.coins", ExitCode.USAGE)
-    folder = (catalogue or Path(settings.data.catalogue)).absolute()
+    folder = written_to(catalogue, settings).absolute()
     raw = (raw_folder or Path(recorder.raw_folder or folder.parent / "raw")).absolute()
     if raw_folder is not None and keeps_raw is False:
         raise CommandError("--raw-folder says where and --no-raw says nowhere, give one of them", ExitCode.USAGE)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hlhft.cli.backtest import is_given
+from hlhft.cli.catalogues import CatalogueType, read_from
 from hlhft.cli.config import loaded_settings
 from hlhft.cli.errors import CommandError, ExitCode
 from hlhft.cli.progress import progress
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from hlhft.config.settings import Config
+    from hlhft.data.addresses import RemotePath
     from hlhft.data.sources import Source
     from hlhft.live.scan import LiveScan
     from hlhft.report.market_scan import MarketScan
@@ -36,9 +38,9 @@ STOPPING = (signal.SIGINT, signal.SIGTERM)
 @click.option("--coins", metavar="COIN,...", help="Markets to look at. Default: all there are.")
 @click.option(
     "--catalogue",
-    type=click.Path(path_type=Path),
+    type=CatalogueType(),
     metavar="FOLDER",
-    help="The catalogue. Default: data.catalogue of the settings, catalog.",
+    help="The catalogue, a folder or s3://BUCKET/PREFIX. Default: data.catalogue of the settings, catalog.",
 )
 @click.option("--live", is_flag=True, help="Watch the venue instead of reading what was recorded.")
 @click.option(
@@ -87,7 +89,7 @@ def command(data: tuple[str, ...], *, live: bool, output: Path | None, as_json: 
     if live:
         scans, interrupted, about = _watch(options, url, config, coins, settings, as_json=as_json)
     else:
-        root = options["catalogue"] or Path(config.data.catalogue)
+        root = read_from(options["catalogue"], config)
         scans, interrupted, about = _read(data, root, coins, settings, as_json=as_json)
     from hlhft.report.market_scan import ranking
 
@@ -174,7 +176,7 @@ def _url(text: str | None) -> str:
 
 
 def _read(
-    data: Sequence[str], root: Path, coins: tuple[str, ...], settings: ScanSettings, *, as_json: bool
+    data: Sequence[str], root: Path | RemotePath, coins: tuple[str, ...], settings: ScanSettings, *, as_json: bool
 ) -> tuple[list[MarketScan], bool, str]:
     """The scans of what was recorded, whether they were ended early, and what that is in a line."""
     from hlhft.data.sources import open_source
@@ -191,7 +193,7 @@ def _read(
 
 
 def _read_catalogue(
-    stretch: str, root: Path, coins: tuple[str, ...], settings: ScanSettings, *, as_json: bool
+    stretch: str, root: Path | RemotePath, coins: tuple[str, ...], settings: ScanSettings, *, as_json: bool
 ) -> tuple[list[MarketScan], bool, str]:
     """As `_read`, of the stretch that a text as 2026-04-01..2026-04-30 names, or of all that there is."""
     from hlhft.data.catalogue.names import wanted

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hlhft.cli.catalogues import CatalogueType
 from hlhft.cli.config import loaded_settings
 from hlhft.cli.errors import CommandError, ExitCode
 
@@ -45,7 +46,7 @@ LATENCY_US = 1000.0  # what an alpha process is to keep
     help="Market specification.  [default: the shipped table]",
 )  # fmt: skip
 @click.option(
-    "--catalogue", type=click.Path(path_type=Path), metavar="FOLDER",
+    "--catalogue", type=CatalogueType(), metavar="FOLDER",
     help="Where DATE/COIN is looked up.  [default: data.catalogue, catalog]",
 )  # fmt: skip
 @click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="The settings: time to live, bounds.")

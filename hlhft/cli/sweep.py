@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from hlhft.backtest.selection import Selection
     from hlhft.backtest.session import Settings
     from hlhft.backtest.sweep import SweepResult
-    from hlhft.data.sources import Source
     from hlhft.report.sweep_page import SweepView
 
 SHOWN = 5  # best and worst sets on the terminal
@@ -81,6 +80,11 @@ _SHARED = frozenset(
 )
 @cluster.cluster_options
 @click.option(
+    "--shared-catalogue",
+    is_flag=True,
+    help="The catalogue's folder is on every host under the same path: workers read it, as they do one in S3.",
+)
+@click.option(
     "--folds", type=click.IntRange(1, 100), default=3, show_default=True, help="Steps forward of the selection."
 )
 @click.option(
@@ -123,6 +127,7 @@ def command(arguments: tuple[str, ...], *, output: Path | None, as_json: bool, *
     if not options["no_selection"]:
         _need_research()
     cluster.check(options)
+    sweep_cut.refuse(options)
     config = loaded_settings(options["config"]).config
     strategy = load(options["strategy"] if backtest.is_given("strategy") else config.strategy.name)
     usual = {} if backtest.is_given("strategy") else config.strategy.params
@@ -137,14 +142,14 @@ def command(arguments: tuple[str, ...], *, output: Path | None, as_json: bool, *
     say_if_it_compiles(cache_folder(), hidden=as_json)
     strategy.address()  # a file that does not compile is refused before minutes of reading
     profile = backtest.profile_for(sources[0], options, config)
-    recordings = [_read(source, profile, as_json=as_json) for source in sources]
     jobs = options["jobs"] or cores()
     if sweep_cut.is_cut(options):
         study = options["study"] or folder.with_name(f"{folder.name}.study")
-        result = sweep_cut.run(settings, recordings, asked, options, jobs=jobs, study=study, as_json=as_json)
+        result = sweep_cut.run(settings, sources, profile, asked, options, jobs=jobs, study=study, as_json=as_json)
     else:
         assert not isinstance(asked, sweep_cut.Search)
-        result = _run(settings, recordings[0], asked, jobs=jobs, as_json=as_json)
+        recording = sweep_cut.read(sources[0], profile, as_json=as_json)
+        result = _run(settings, recording, asked, jobs=jobs, as_json=as_json)
     if not len(result.finished):
         raise CommandError("interrupted before any set was finished, so nothing was written", ExitCode.INTERRUPTED)
     selections, note = _selected(result, options)
@@ -170,14 +175,6 @@ def _need_research() -> None:
 def cores() -> int:
     """How many processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _read(source: Source, profile: str, *, as_json: bool) -> Recording:
-    from hlhft.backtest.recordings import compile_recording
-    from hlhft.report.numbers import recording_title
-
-    with progress(f"Reading {recording_title(source.name)}", hidden=as_json) as reading:
-        return compile_recording(source, profile=profile, progress=reading)
 
 
 def _run(settings: Settings, recording: Recording, sets: ParameterSets, *, jobs: int, as_json: bool) -> SweepResult:

@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import click
 
 from hlhft.cli import backtest, cluster
+from hlhft.cli.catalogues import read_from
 from hlhft.cli.progress import progress
+from hlhft.cli.spreading import Spread
 
 if TYPE_CHECKING:
     from hlhft.backtest.parameter_sets import Axis, ParameterSets
@@ -19,7 +21,12 @@ if TYPE_CHECKING:
     from hlhft.backtest.session import Settings
     from hlhft.backtest.sweep import SweepResult
     from hlhft.config.settings import Config
+    from hlhft.data.addresses import RemotePath
+    from hlhft.data.catalogue.reading import Catalogue
+    from hlhft.data.catalogue.source import CatalogueSource
     from hlhft.data.sources import Source
+    from hlhft.scale.compiling import Shard
+    from hlhft.scale.running import Where
     from hlhft.strategies import Strategy
 
 
@@ -36,6 +43,12 @@ class Search:
 def is_cut(options: Mapping[str, Any]) -> bool:
     """Whether the sweep is run as tasks: in one pass in this process, it has none of these options."""
     return any(options[name] for name in ("on", "store", "optuna", "by_day"))
+
+
+def refuse(options: Mapping[str, Any]) -> None:
+    """Raises UsageError for what means nothing in one pass, before any work."""
+    if options["shared_catalogue"] and not is_cut(options):
+        raise click.UsageError("--shared-catalogue is for workers: give it with --on, --store or --by-day")
 
 
 def asked_sets(strategy: Strategy, options: Mapping[str, Any], usual: Mapping[str, float]) -> ParameterSets | Search:
@@ -74,46 +87,90 @@ def sources_of(paths: Sequence[Path], options: Mapping[str, Any], config: Config
         return [backtest.open_recording(list(paths), options, config)]
     found: list[Source] = []
     for path in paths:
-        names = [path] if path.exists() else _days(str(path), options["catalogue"] or Path(config.data.catalogue))
-        found += [backtest.open_recording([one], options, config) for one in names]
+        if path.exists():
+            found.append(backtest.open_recording([path], options, config))
+            continue
+        catalogue, names = _days(str(path), read_from(options["catalogue"], config))
+        found += [backtest.open_recording([one], options, config, catalogue) for one in names]
     return found or [backtest.open_recording(list(paths), options, config)]
 
 
-def _days(name: str, root: Path) -> list[Path]:
-    """The days of the name that the catalogue has something of; the name itself where it has nothing, or is none."""
+def _days(name: str, root: Path | RemotePath) -> tuple[Catalogue | None, list[Path]]:
+    """The days of the name of which there is something, and the catalogue as it is now, of these.
+
+    Where there is nothing, or it is no such name, the name itself: whoever opens it says what is wrong with it.
+    """
     from hlhft.data.catalogue.names import days, wanted
     from hlhft.data.catalogue.reading import Catalogue
 
     try:
-        named = days(name)
+        asked, named = wanted(name), days(name)
     except ValueError:
-        return [Path(name)]  # whoever opens it says what is wrong with it
+        return None, [Path(name)]
+    assert asked is not None
+    catalogue = Catalogue(root)
+    # Read once for all days.
+    held = catalogue.within(_as_written(catalogue, asked.coins), begin_ns=asked.begin_ns, end_ns=asked.end_ns)
     kept = []
     for day in named:
-        asked = wanted(day)
-        assert asked is not None
-        coins = _as_written(root, asked.coins)
-        if Catalogue(root).manifests(coins=coins, begin_ns=asked.begin_ns, end_ns=asked.end_ns):
+        part = wanted(day)
+        assert part is not None
+        if held.manifests(begin_ns=part.begin_ns, end_ns=part.end_ns):
             kept.append(Path(day))
     if not kept:
-        return [Path(name)]
+        return None, [Path(name)]
     if len(kept) < len(named):
         left_out = [day for day in named if Path(day) not in kept]
         click.echo(f"hlhft: nothing of {', '.join(left_out)} is in the catalogue: left out", err=True)
-    return kept
+    return held, kept
 
 
-def _as_written(root: Path, coins: Sequence[str]) -> list[str]:
+def _as_written(catalogue: Catalogue, coins: Sequence[str]) -> list[str]:
     """The coins as the catalogue writes them, whatever the case they are said in."""
-    from hlhft.data.catalogue.layout import KINDS, coins_in
+    from hlhft.data.catalogue.layout import KINDS
 
-    known = {coin.lower(): coin for kind in KINDS for coin in coins_in(root, kind)}
+    known = {coin.lower(): coin for kind in KINDS for coin in catalogue.coins(kind)}
     return [known.get(coin.lower(), coin) for coin in coins]
+
+
+def read(source: Source, profile: str, *, as_json: bool) -> Recording:
+    """The recording as rows of this machine, told of meanwhile. Raises as `compile_recording`."""
+    from hlhft.backtest.recordings import compile_recording
+    from hlhft.report.numbers import recording_title
+
+    with progress(f"Reading {recording_title(source.name)}", hidden=as_json) as reading:
+        return compile_recording(source, profile=profile, progress=reading)
+
+
+def shards_of(
+    sources: Sequence[Source], profile: str, where: Where, options: Mapping[str, Any], *, as_json: bool
+) -> list[Shard]:
+    """The rows of every source in the storage: by tasks where workers reach its catalogue, else put there from here."""
+    from hlhft.scale.compiling import compile_on, put_here
+
+    reached, here = [], []
+    for source in sources:
+        if _is_reached(source, options):
+            reached.append(source)
+        else:
+            here.append(put_here(read(source, profile, as_json=as_json), where.storage))
+    return here + (compile_on(where, reached, profile=profile) if reached else [])
+
+
+def _is_reached(source: Source, options: Mapping[str, Any]) -> TypeGuard[CatalogueSource]:
+    """Whether workers can read the source themselves: in S3, or in a folder that they have too."""
+    from hlhft.data.addresses import RemotePath
+    from hlhft.data.catalogue.source import CatalogueSource
+
+    if not isinstance(source, CatalogueSource):
+        return False
+    return bool(options["shared_catalogue"]) or isinstance(source.catalogue.root, RemotePath)
 
 
 def run(
     settings: Settings,
-    recordings: Sequence[Recording],
+    sources: Sequence[Source],
+    profile: str,
     asked: ParameterSets | Search,
     options: Mapping[str, Any],
     *,
@@ -127,9 +184,11 @@ def run(
     from hlhft.strategies import failures
 
     with cluster.opened(options, jobs=jobs) as (backend, storage), failures():
-        sweeper = Sweeper(settings, recordings, backend, storage)
-        title = recording_title(recordings[0].name)
-        title = title if len(recordings) == 1 else f"{len(recordings)} stretches from {title} on"
+        spread = Spread(backend, storage, hidden=as_json)
+        shards = shards_of(sources, profile, spread, options, as_json=as_json)
+        sweeper = Sweeper(settings, shards, backend, storage)
+        title = recording_title(sources[0].name)
+        title = title if len(sources) == 1 else f"{len(sources)} stretches from {title} on"
         run_sets = partial(sweeper.run, on_remark=cluster.say_remark, on_failure=cluster.say_failure)
         if not isinstance(asked, Search):
             what = f"Running {counted(len(asked.sets), 'set')} over {title}"

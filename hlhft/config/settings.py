@@ -343,7 +343,11 @@ class Data(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     catalogue: Annotated[
         str,
-        _setting("folder of the catalogue, its path absolute or from the working folder", min_length=1),
+        _setting(
+            "folder of the catalogue, its path absolute or from the working folder; for commands that only read it, "
+            "s3://BUCKET/PREFIX as well",
+            min_length=1,
+        ),
     ] = "catalog"
 
 

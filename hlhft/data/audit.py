@@ -55,17 +55,22 @@ class Audit:
 
 
 def audit(catalogue: Catalogue, *, progress: Progress | None = None) -> Audit:
-    """Reads every part once. Raises DataError only for a folder that cannot be read; everything else is a fault."""
-    found = Audit(folder=str(catalogue.root))
-    keys = list(_keys(catalogue.root))
-    sizes = [_size(part_path(catalogue.root, key)) for key in keys]
+    """Reads every part of a catalogue in a folder once.
+
+    Raises DataError only for a folder that cannot be read; everything else is a fault.
+    """
+    root = catalogue.root
+    assert isinstance(root, Path), "what lies at an address is read, not looked after"
+    found = Audit(folder=str(root))
+    keys = list(_keys(root))
+    sizes = [_size(part_path(root, key)) for key in keys]
     done = 0
     for key, size in zip(keys, sizes, strict=True):
-        _audit_part(catalogue, key, found)
+        _audit_part(catalogue, part_path(root, key), key, found)
         done += size
         if progress is not None:
             progress(done, sum(sizes))
-    found.faults.extend(_leftovers(catalogue.root))
+    found.faults.extend(_leftovers(root))
     return found
 
 
@@ -81,9 +86,8 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.is_file() else 0
 
 
-def _audit_part(catalogue: Catalogue, key: PartKey, found: Audit) -> None:
+def _audit_part(catalogue: Catalogue, path: Path, key: PartKey, found: Audit) -> None:
     found.parts += 1
-    path = part_path(catalogue.root, key)
     try:
         manifest = read_manifest(catalogue.root, key)
         if manifest is None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hlhft.data.addresses import Place
 
 
 def printable(text: str) -> str:
@@ -13,7 +16,7 @@ def printable(text: str) -> str:
 class DataError(Exception):
     """A recording that cannot be used as it is: names file, line or field, what was expected, what to do."""
 
-    def __init__(self, path: Path | str, line: int | str | None, message: str) -> None:
+    def __init__(self, path: Place | str, line: int | str | None, message: str) -> None:
         """`line` is a line number, a named place ("row 12", "member data.npy"), or None for the whole file."""
         self.path = str(path)
         self.line = line

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from hlhft.data.catalogue.layout import DAY_NS, KINDS, coins_in, date_of, day_ns
+from hlhft.data.addresses import RemotePath
+from hlhft.data.catalogue.layout import DAY_NS, KINDS, date_of, day_ns
 from hlhft.data.catalogue.manifest import Manifest
 from hlhft.data.catalogue.merging import Range, clipped, owned
 from hlhft.data.catalogue.names import Wanted, wanted
@@ -60,8 +61,12 @@ def is_catalogue(folder: Path) -> bool:
     return any(os.path.isdir(folder / f"kind={kind}") for kind in KINDS)
 
 
-def catalogue_at(folder: Path) -> Catalogue:
-    """The catalogue in that folder. Raises DataError when the folder is missing or holds none."""
+def catalogue_at(folder: Path | RemotePath) -> Catalogue:
+    """The catalogue in that folder or at that address. Raises DataError when it is missing or holds none."""
+    if isinstance(folder, RemotePath):
+        if not folder.is_dir():
+            raise DataError(folder, None, "there is nothing at this address, name a catalogue with --catalogue")
+        return Catalogue(folder)
     if not folder.is_dir():
         raise DataError(folder, None, "there is no such folder, name a catalogue with --catalogue")
     if not is_catalogue(folder):
@@ -83,7 +88,7 @@ def chosen(catalogue: Catalogue, names: Sequence[str]) -> list[tuple[Wanted | No
     """
     if not names:
         return [(None, catalogue.manifests())]
-    held = sorted({coin for kind in KINDS for coin in coins_in(catalogue.root, kind)})
+    held = sorted({coin for kind in KINDS for coin in catalogue.coins(kind)})
     found = []
     for name in names:
         try:
@@ -103,7 +108,7 @@ def chosen(catalogue: Catalogue, names: Sequence[str]) -> list[tuple[Wanted | No
 
 def held_kinds(catalogue: Catalogue, coins: Sequence[str]) -> list[tuple[str, str]]:
     """(coin, kind) of what the catalogue holds of these coins at any time."""
-    return [(coin, kind) for kind in KINDS for coin in coins_in(catalogue.root, kind) if coin in coins]
+    return [(coin, kind) for kind in KINDS for coin in catalogue.coins(kind) if coin in coins]
 
 
 def missing(

@@ -10,17 +10,21 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import msgspec
 import numpy as np
 
+from hlhft.data.addresses import Place, RemotePath
 from hlhft.data.errors import DataError
 from hlhft.data.files import Progress, ProgressMeter, fingerprint
 from hlhft.data.markets import find
 from hlhft.data.merge import Events, Numbered, by_arrival, copied, rechunk
 from hlhft.data.tally import Tally
 from hlhft.units import Market
+
+if TYPE_CHECKING:
+    from hlhft.data.catalogue.reading import Catalogue
 
 ROWS_MAX = 65_536
 
@@ -57,6 +61,11 @@ class Source(ABC):
     @property
     def bytes_total(self) -> int:
         """Bytes that one reading takes from disk, over all passes."""
+        return self.bytes_kept
+
+    @property
+    def bytes_kept(self) -> int:
+        """Bytes of its files."""
         return sum(path.stat().st_size for path in self.files)
 
     def fingerprint(self) -> str:
@@ -78,7 +87,7 @@ class Source(ABC):
         return rechunk(self._arrays(ProgressMeter(progress, self.bytes_total)), rows_max)
 
     @abstractmethod
-    def numbered(self, meter: ProgressMeter) -> Iterator[tuple[Path, Numbered]]:
+    def numbered(self, meter: ProgressMeter) -> Iterator[tuple[Place, Numbered]]:
         """Yields events as they stand in each file, with their places: nothing sorted, marked or left out as repeated.
 
         Raises DataError for what cannot be read.
@@ -165,6 +174,11 @@ class MergedSource(Source):
         """Bytes that one reading takes from disk, over all parts and passes."""
         return sum(part.bytes_total for part in self.parts)
 
+    @property
+    def bytes_kept(self) -> int:
+        """Bytes of all files."""
+        return sum(part.bytes_kept for part in self.parts)
+
     def fingerprint(self) -> str:
         """As every source's, over the fingerprints of the parts."""
         return fingerprint((), self.reader, ",".join(part.fingerprint() for part in self.parts))
@@ -180,7 +194,7 @@ class MergedSource(Source):
                 first = {name: _moved(event, places) for name, event in part.counts.first.items()}
                 self.counts.absorb(part.counts, first)
 
-    def numbered(self, meter: ProgressMeter) -> Iterator[tuple[Path, Numbered]]:
+    def numbered(self, meter: ProgressMeter) -> Iterator[tuple[Place, Numbered]]:
         """As every source's, part after part."""
         for part, places in zip(self.parts, self._places, strict=True):
             for path, (events, lines) in part.numbered(meter):
@@ -204,12 +218,12 @@ def open_source(
     *,
     market: Market | str | None = None,
     specification: Mapping[str, Market] | None = None,
-    catalogue: Path | None = None,
+    catalogue: Path | RemotePath | Catalogue | None = None,
     **options: Any,
 ) -> Source:
     """The recording at `paths` (a file, a folder of Hyperliquid CSV files, or several that become one source).
 
-    Where there is no file of the name, one as `2026-04-01/BTC` is looked up in the folder `catalogue` (default:
+    Where there is no file of the name, one as `2026-04-01/BTC` is looked up in `catalogue` (default: the folder
     `catalog` here; see hlhft.data.catalogue.names). `market` says what the file holds where its content cannot; a name
     is looked up in `specification` (default: the shipped table). `options` go to the reader. Raises DataError for
     content that no reader knows.

@@ -7,6 +7,7 @@ goes first, and one that a task is reading never. What a killed process left hal
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
@@ -49,6 +50,27 @@ def held(
             _fetch(storage, digest, path)
         os.utime(path)
         yield path
+
+
+def keep(path: Path, digest: str, *, folder: Path | None = None, bytes_max: int = CACHE_BYTES_MAX) -> None:
+    """Takes a file of that hash, which nobody ever writes again, as this host's copy, so that it is never fetched here.
+
+    Without effect where there is one, or where the file is not on the cache's disk. Raises OSError when there is no
+    room for a name.
+    """
+    folder = cache_folder() if folder is None else folder
+    copy = folder / digest
+    with (folder / f"{digest}{_LOCK}").open("ab") as lock:
+        if copy.is_file() or not _is_free(lock):
+            return
+        _make_room(folder, bytes_max)
+        with path.open("rb") as stream:
+            os.fsync(stream.fileno())  # what has its name is whole, also after a power cut
+        try:
+            copy.hardlink_to(path)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
 
 
 def _fetch(storage: Storage, digest: str, path: Path) -> None:

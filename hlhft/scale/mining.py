@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
@@ -28,31 +28,13 @@ from hlhft.data.mining.miner import Report
 from hlhft.data.mining.plan import Task as Object
 from hlhft.data.mining.store import Changed, Store
 from hlhft.scale.revision import revision
-from hlhft.scale.running import Failure, Ran
+from hlhft.scale.running import Failure, Ran, Where
 from hlhft.scale.storage import Storage
 from hlhft.scale.task import Task
 from hlhft.scale.worker import Job
 from hlhft.units import Market
 
 TASKS = ("mine_object",)
-
-
-class Where(Protocol):
-    """Where tasks are run, and told of while they are."""
-
-    storage: Storage
-
-    def run(
-        self,
-        what: str,
-        tasks: Sequence[Task],
-        *,
-        retries_max: int | None = None,
-        on_failure: Callable[[Failure], None] | None = None,
-        may_fail: bool = False,
-        keep: Callable[[Ran], None] | None = None,
-    ) -> Ran:
-        """The tasks, run; `keep` is given what was done also where the run is interrupted."""
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):

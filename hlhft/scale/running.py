@@ -10,6 +10,7 @@ import itertools
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from hlhft.scale.backends import Backend, Finished
 from hlhft.scale.storage import Record, Storage, StorageError
@@ -90,6 +91,24 @@ class Ran:
             f"{len(self.failures)} of {len(self.tasks)} tasks failed ({shown}{more}); what was finished is kept in "
             f"{self.storage.url}, so mend the reason and run the same command again"
         )
+
+
+class Where(Protocol):
+    """Where the tasks of one piece of work are run, and told of while they are."""
+
+    storage: Storage
+
+    def run(
+        self,
+        what: str,
+        tasks: Sequence[Task],
+        *,
+        retries_max: int | None = None,
+        on_failure: Callable[[Failure], None] | None = None,
+        may_fail: bool = False,
+        keep: Callable[[Ran], None] | None = None,
+    ) -> Ran:
+        """The tasks, run; `keep` is given what was done also where the run is interrupted."""
 
 
 def run(

@@ -168,7 +168,7 @@ def _name(sweeper: Sweeper, axes: Sequence[Axis], usual: Mapping[str, float], se
     """A study's name: a hash of everything that decides the search."""
     said = [
         {name: value for name, value in sweeper.settings.record().items() if name != "params"},
-        [(shard.first_ns, shard.last_ns, list(shard.rows)) for shard in sweeper.shards],
+        [(*shard.told.span_ns(), [rows.blob for rows in shard.rows]) for shard in sweeper.shards],
         msgspec.to_builtins(list(sweeper.scenarios)),
         msgspec.to_builtins(list(axes)),
         dict(usual),

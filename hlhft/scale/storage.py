@@ -22,10 +22,10 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
-from urllib.parse import urlsplit
 
 import msgspec
 
+from hlhft.data.addresses import S3, AddressError, opened_s3, without_secret
 from hlhft.data.writing import sync_folder
 from hlhft.scale.task import HASH_BYTES, content_hash, is_hash
 
@@ -70,6 +70,11 @@ class Storage:
 
     def __repr__(self) -> str:
         return f"Storage({self.url!r})"
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is a folder, on NFS perhaps, whose blobs are files here."""
+        return self._is_local
 
     def has(self, key: str) -> bool:
         """Whether the task is done and its result intact, which is read to see it."""
@@ -135,6 +140,15 @@ class Storage:
         with path.open("rb") as source:
             self._write_stream(place, source)
         return digest
+
+    def has_blob(self, digest: str, size: int) -> bool:
+        """Whether there is a blob of that hash and size; its content is not looked at."""
+        return self._size(self._blob(digest)) == size
+
+    def forget(self, key: str) -> None:
+        """Takes back that a task is done, as where a blob that its result names is gone, so that it is run again."""
+        with contextlib.suppress(FileNotFoundError):
+            self._files.rm_file(self._place("results", key))
 
     def local(self, digest: str) -> Path | None:
         """Where the blob lies as a file on this machine, read through once a process; None where the storage is none.
@@ -289,14 +303,14 @@ def prune(folder: Path, bytes_max: int) -> None:
 
 def _opened(url: str) -> tuple[AbstractFileSystem, str]:
     """The file system of an address, and the root within it."""
-    parts = urlsplit(url)
-    if parts.password or "secret" in parts.query:
-        raise StorageError(
-            f"the address of the storage at {parts.hostname} holds a secret: leave it out, and give the credentials as "
-            "AWS's tools read them, in the environment or in ~/.aws/credentials"
-        )
-    if parts.scheme == "s3":
-        return _opened_s3(url)
+    try:
+        if without_secret(url).startswith(S3):
+            from fsspec.implementations.arrow import ArrowFSWrapper
+
+            opened, root = opened_s3(url)
+            return ArrowFSWrapper(opened), root
+    except AddressError as error:
+        raise StorageError(str(error)) from None
     import fsspec
 
     try:
@@ -306,16 +320,3 @@ def _opened(url: str) -> tuple[AbstractFileSystem, str]:
             f"{url}: no storage can be opened there ({error}): give a folder or s3://BUCKET/PREFIX"
         ) from None
     return files, str(root).rstrip("/")
-
-
-def _opened_s3(url: str) -> tuple[AbstractFileSystem, str]:
-    """S3 by pyarrow's client, which needs none of the packages that would be at odds with ours (s3fs pins botocore)."""
-    import pyarrow as pa
-    from fsspec.implementations.arrow import ArrowFSWrapper
-    from pyarrow import fs
-
-    try:
-        files, root = fs.FileSystem.from_uri(url)
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise StorageError(f"{url}: no storage can be opened there ({error}): give s3://BUCKET/PREFIX") from None
-    return ArrowFSWrapper(files), root.rstrip("/")

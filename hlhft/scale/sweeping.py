@@ -25,7 +25,7 @@ import numpy as np
 
 from hlhft.backtest.models import FeeScenario, parse_fees
 from hlhft.backtest.parameter_sets import ParameterSets, SweepError
-from hlhft.backtest.recordings import Recording, RowFile, span_of
+from hlhft.backtest.recordings import Outline, Recording, RowFile
 from hlhft.backtest.session import Settings
 from hlhft.backtest.sweep import (
     FIGURE_DTYPE,
@@ -36,6 +36,7 @@ from hlhft.backtest.sweep import (
     run_pass,
 )
 from hlhft.scale.backends import Backend
+from hlhft.scale.compiling import Shard
 from hlhft.scale.revision import revision
 from hlhft.scale.running import RETRIES_MAX, Failure, Ran, run
 from hlhft.scale.storage import Storage
@@ -55,20 +56,6 @@ _LOADING = threading.Lock()  # loading a strategy sets where compiled code goes,
 
 Set = Mapping[str, float]
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shard:
-    """A recording that every set runs over by itself, and the hashes of its rows in the storage, a market each."""
-
-    recording: Recording
-    rows: tuple[str, ...]
-    first_ns: int
-    last_ns: int
-
-    def times_ns(self, interval_ns: int) -> np.ndarray:
-        """The ends of its samples, int64[T]; the last may lie beyond its end."""
-        return self.first_ns + interval_ns * np.arange(1, max(-(-(self.last_ns - self.first_ns) // interval_ns), 1) + 1)
 
 
 def key_of(values: Set) -> str:
@@ -132,23 +119,26 @@ def sets_per_task(sets: int, scenarios: int, shards: int) -> int:
 
 
 class Sweeper:
-    """Runs sets over shards on a back-end. What is needed there is put into the storage when it is made."""
+    """Runs sets over shards on a back-end. What is needed there is put into the storage when it is made.
+
+    The rows are there already, however they came there (`hlhft.scale.compiling`).
+    """
 
     def __init__(
         self,
         settings: Settings,
-        recordings: Sequence[Recording],
+        shards: Sequence[Shard],
         backend: Backend,
         storage: Storage,
         *,
         scenarios: Sequence[FeeScenario] | None = None,
     ) -> None:
-        """Raises SweepError for recordings that overlap or are of different markets, StorageError and OSError."""
-        assert settings.signals is None and recordings
+        """Raises SweepError for shards that overlap or are of different markets, StorageError and OSError."""
+        assert settings.signals is None and shards
         self.backend, self.storage = backend, storage
         self.scenarios = parse_fees(settings.fees) if scenarios is None else scenarios
-        self.shards = _shards(recordings, storage)
-        spans = sum(shard.last_ns - shard.first_ns for shard in self.shards)
+        self.shards = _in_order(shards)
+        spans = sum(shard.told.last_ns - shard.told.first_ns for shard in self.shards)
         interval_ns = max(-(-spans // (SAMPLES_MAX * SAMPLE_NS_MIN)), 1) * SAMPLE_NS_MIN
         self.settings = replace(settings, params={}, record_interval_ns=interval_ns)
         self.settings.strategy.address()  # a file that does not compile is refused here, and once
@@ -161,18 +151,17 @@ class Sweeper:
         return [(self._task(shard, block), place, block) for place, shard in enumerate(self.shards) for block in blocks]
 
     def _task(self, shard: Shard, block: Sequence[Set]) -> Task:
-        files = shard.recording.files
         return Task(
             function="hlhft.scale.sweeping:run_block",
             params={
                 **self._params,
                 "scenarios": msgspec.to_builtins(list(self.scenarios)),
-                "markets": msgspec.to_builtins(list(shard.recording.markets)),
-                "files": [[file.rows_total, file.low_ticks, file.high_ticks] for file in files],
+                "markets": msgspec.to_builtins(list(shard.told.markets)),
+                "files": [[rows.total, rows.low_ticks, rows.high_ticks] for rows in shard.rows],
                 "times_ns": shard.times_ns(self.settings.record_interval_ns)[[0, -1]].tolist(),
                 "sets": [dict(values) for values in block],
             },
-            inputs={**self._inputs, **{f"rows{index}": digest for index, digest in enumerate(shard.rows)}},
+            inputs={**self._inputs, **{f"rows{index}": rows.blob for index, rows in enumerate(shard.rows)}},
             seed=self.settings.seed,
             revision=revision(),
         )
@@ -216,10 +205,10 @@ class Sweeper:
             np.zeros((0, len(self.scenarios)), FIGURE_DTYPE),
             np.zeros((0, len(self.scenarios), len(times)), np.int64),
         )
-        recordings = [shard.recording for shard in self.shards]
+        told = [shard.told for shard in self.shards]
         return SweepResult(
             settings=self.settings,
-            recording=joined(recordings),
+            recording=joined(told),
             parameters=parameters,
             scenarios=self.scenarios,
             finished=np.flatnonzero([one is not None for one in known]),
@@ -227,50 +216,41 @@ class Sweeper:
             times_ns=times,
             profit_micro=np.stack([one[1] for one in done]) if done else empty[1],
             interrupted=interrupted and len(done) < len(parameters.sets),
-            shards=tuple(one.name for one in recordings) if len(recordings) > 1 else (),
+            shards=tuple(one.name for one in told) if len(told) > 1 else (),
         )
 
 
-def _shards(recordings: Sequence[Recording], storage: Storage) -> list[Shard]:
-    """The recordings in order of time, their rows in the storage."""
-    if len(recordings) > SHARDS_MAX:
-        raise SweepError(f"{len(recordings)} shards are more than {SHARDS_MAX}: sweep over a part at a time")
-    spans = sorted(((*span_of(one.files), place) for place, one in enumerate(recordings)))
-    for (_, before_ns, first), (after_ns, _, second) in itertools.pairwise(spans):
-        if after_ns < before_ns - SAMPLE_NS_MIN:
-            names = f"{recordings[first].name} and {recordings[second].name}"
-            raise SweepError(f"{names} overlap in time: name each stretch of time once")
-        if recordings[first].markets != recordings[second].markets:
-            names = f"{recordings[first].name} and {recordings[second].name}"
-            raise SweepError(f"{names} are of different markets: sweep over each by itself")
-    return [
-        Shard(
-            recording=recordings[place],
-            rows=tuple(storage.put_file(file.path, is_final=True) for file in recordings[place].files),
-            first_ns=first_ns,
-            last_ns=last_ns,
-        )
-        for first_ns, last_ns, place in spans
-    ]
+def _in_order(shards: Sequence[Shard]) -> list[Shard]:
+    """The shards in order of time."""
+    if len(shards) > SHARDS_MAX:
+        raise SweepError(f"{len(shards)} shards are more than {SHARDS_MAX}: sweep over a part at a time")
+    ordered = sorted(shards, key=lambda shard: shard.told.span_ns())
+    for one, other in itertools.pairwise(shard.told for shard in ordered):
+        if other.first_ns < one.last_ns - SAMPLE_NS_MIN:
+            raise SweepError(f"{one.name} and {other.name} overlap in time: name each stretch of time once")
+        if one.markets != other.markets:
+            raise SweepError(f"{one.name} and {other.name} are of different markets: sweep over each by itself")
+    return ordered
 
 
-def joined(recordings: Sequence[Recording]) -> Recording:
+def joined(told: Sequence[Outline]) -> Outline:
     """Several recordings under one name, for what is told of a sweep over them; one stays as it is."""
-    if len(recordings) == 1:
-        return recordings[0]
-    digest = hashlib.blake2b(" ".join(one.fingerprint for one in recordings).encode(), digest_size=16)
+    if len(told) == 1:
+        return told[0]
+    digest = hashlib.blake2b(" ".join(one.fingerprint for one in told).encode(), digest_size=16)
     counts: dict[str, int] = {}
-    for one in recordings:
+    for one in told:
         for name, count in one.counts.items():
             counts[name] = counts.get(name, 0) + count
-    return Recording(
-        name=f"{recordings[0].name}+{recordings[-1].name}",
+    return Outline(
+        name=f"{told[0].name}+{told[-1].name}",
         fingerprint=digest.hexdigest(),
-        profile=recordings[0].profile,
-        markets=recordings[0].markets,
-        files=tuple(file for one in recordings for file in one.files),
-        events=sum(one.events for one in recordings),
+        profile=told[0].profile,
+        markets=told[0].markets,
+        events=sum(one.events for one in told),
         counts=counts,
+        first_ns=min(one.first_ns for one in told),
+        last_ns=max(one.last_ns for one in told),
     )
 
 

@@ -64,9 +64,15 @@ class Job:
         path = self._storage.local(digest)
         return self._holds.enter_context(host_cache.held(self._storage, digest)) if path is None else path
 
-    def put_file(self, path: Path) -> str:
-        """Keeps a file as a blob and gives its hash, for a result that names it. Raises StorageError and OSError."""
-        return self._storage.put_file(path)
+    def put_file(self, path: Path, *, is_final: bool = False) -> str:
+        """Keeps a file as a blob and gives its hash, for a result that names it; `is_final` as `Storage.put_file`.
+
+        One that is final is this host's copy as well, for the tasks that need it next. Raises StorageError and OSError.
+        """
+        digest = self._storage.put_file(path, is_final=is_final)
+        if is_final and not self._storage.is_local:
+            host_cache.keep(path, digest)
+        return digest
 
     def check(self) -> None:
         """To be called now and then by a function that takes long. Raises Stopped when the run was cancelled."""

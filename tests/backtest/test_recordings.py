@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from hlhft.backtest import recordings
-from hlhft.backtest.recordings import ABANDONED_S, Recording, compile_recording
+from hlhft.backtest.recordings import ABANDONED_S, Recording, compile_recording, written_rows
 from hlhft.backtest.rows import ROW_DTYPE
 from hlhft.data.errors import DataError
 from hlhft.data.files import ProgressMeter
@@ -366,3 +366,30 @@ def test_recorded_order_flow_becomes_rows(opening, isolated_home):
     assert file.read(10_000).tobytes() == rows_of(events[:1500]).tobytes()
     assert 600_000 < file.low_ticks < file.high_ticks < 630_000
     assert file.path.stat().st_size == file.rows_total * 24
+
+
+# For one who takes the rows elsewhere.
+
+
+def test_written_rows_are_those_of_the_cache_and_go_with_the_block(source, cache):
+    kept = compiled(source)
+    with written_rows(source, profile="recorded") as written:
+        assert written.outline() == kept.outline() and written.outline().span_ns() == kept.span_ns()
+        assert [file.path.read_bytes() for file in written.files] == [file.path.read_bytes() for file in kept.files]
+    assert entries(cache) == {kept.files[0].path.parent.name}
+
+
+def test_whoever_asks_for_them_may_end_the_writing_and_nothing_stays(source, cache):
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), written_rows(source, profile="recorded", progress=stop):
+        pass
+    assert entries(cache) == set()
+
+
+def test_what_a_killed_writer_left_goes_with_the_next(source, cache):
+    (cache / ".writing-old").mkdir(parents=True)
+    os.utime(cache / ".writing-old", (time.time() - ABANDONED_S - 60,) * 2)
+    with written_rows(source, profile="recorded"):
+        assert not (cache / ".writing-old").exists()

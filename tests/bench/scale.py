@@ -169,6 +169,7 @@ def swept(folder: Path) -> tuple[list[Task], Path]:
     from hlhft.backtest.recordings import compile_recording
     from hlhft.backtest.session import Settings
     from hlhft.data.sources import open_source
+    from hlhft.scale.compiling import put_here
     from hlhft.scale.sweeping import Sweeper
     from hlhft.strategies import load
 
@@ -180,7 +181,8 @@ def swept(folder: Path) -> tuple[list[Task], Path]:
     sets = [{"gamma": 0.01 * (1 + number % 8), "half_spread_bp_min": 0.2 * (number // 8)} for number in range(SETS)]
     storage = Storage(folder / "store")
     with InProcess(storage) as backend:
-        cut = Sweeper(Settings(strategy=load("glft")), recordings, backend, storage).tasks(sets)
+        shards = [put_here(recording, storage) for recording in recordings]
+        cut = Sweeper(Settings(strategy=load("glft")), shards, backend, storage).tasks(sets)
     return [task for task, _, _ in cut], folder / "store"
 
 

@@ -23,7 +23,9 @@ from hlhft.scale import dask_backend, searching
 from tests.backtest.sweep_recording import wandering
 from tests.data.catalogue.coin_day import books
 from tests.data.catalogue.making import put
-from tests.data.making import trade
+from tests.data.making import joined, trade
+from tests.data.mining.conftest import payer, s3, s3_process  # noqa: F401 - fixtures
+from tests.data.mining.s3_server import PRIVATE, Server
 from tests.scale.clusters import DEADLINE_S, ROOT, processes, until
 
 QUOTER = str(Path("tests", "bench", "strategies", "mirror.py").resolve())
@@ -100,18 +102,26 @@ def test_every_file_by_itself_is_added_up_and_is_not_run_twice(
     capsys.readouterr()
 
 
-def test_days_of_a_catalogue_are_run_by_themselves_and_a_missing_one_is_told(tmp_path: Path, capsys: Captured) -> None:
-    root = tmp_path / "catalog"
-    for day in (0, 2):
+def catalogue(root: Path, days: Sequence[int]) -> Path:
+    """Two minutes of some days of April 2026."""
+    for day in days:
         rows = [one.copy() for one in books(200, seed=3)]
         for one in rows:
             for clock in ("ts_exch_ns", "ts_local_ns"):
                 one[clock] += day * 86_400_000_000_000
         date = f"2026-04-0{1 + day}"
         put(root, "book", "archive-00", rows, date=date)
-        put(
-            root, "trade", "fills-00", [trade(int(rows[0]["ts_exch_ns"][-1]), 1, 680_010, 5)], source="fills", date=date
-        )
+        begin = int(rows[0]["ts_exch_ns"][0])
+        trades = [
+            trade(begin + step * 500_000_000, side, 680_000 + side * 300, 50, step + 1)
+            for step, side in enumerate([1, -1] * 100)
+        ]
+        put(root, "trade", "fills-00", [joined(trades)], source="fills", date=date)
+    return root
+
+
+def test_days_of_a_catalogue_are_run_by_themselves_and_a_missing_one_is_told(tmp_path: Path, capsys: Captured) -> None:
+    catalogue(tmp_path / "catalog", [0, 2])
     arguments = ["sweep", "2026-04-01..2026-04-03/btc", "--strategy", "two_sided", "--by-day", "--no-selection"]
     assert invoke([*arguments, "--latency", "15", "--json"]) == ExitCode.OK
     said = capsys.readouterr()
@@ -120,6 +130,57 @@ def test_days_of_a_catalogue_are_run_by_themselves_and_a_missing_one_is_told(tmp
     assert len(json.loads((folder / "run.json").read_text())["shards"]) == 2
     assert invoke(["sweep", "2027-04-01..2027-04-03/BTC", "--by-day", "--no-selection"]) == ExitCode.DATA
     assert "2027-04-01..2027-04-03" in capsys.readouterr().err
+
+
+DAYS = ["2026-04-01..2026-04-03/btc", "--by-day", "--no-selection", "--json", "--param", "gamma=0.05,0.1,0.2"]
+
+
+def test_days_compiled_by_tasks_make_the_same_folder(tmp_path: Path, capsys: Captured) -> None:
+    catalogue(tmp_path / "catalog", [0, 2])
+    assert invoke(["sweep", *DAYS, "--store", "here-store", "--output", "here"]) == ExitCode.OK
+    shared = [*DAYS, "--shared-catalogue", "--store", "store"]
+    assert invoke(["sweep", *shared, "--output", "tasks"]) == ExitCode.OK
+    assert content("here") == content("tasks")
+    assert max(parquet.read_table(Path("here", "results.parquet"))["fills"].to_pylist()) > 0
+    functions = [json.loads(path.read_text())["function"] for path in Path("store", "results").glob("*/*")]
+    assert functions.count("hlhft.scale.compiling:compile_rows") == 2
+    before = {path: path.stat().st_mtime_ns for path in Path("store").rglob("*") if path.is_file()}
+    assert invoke(["sweep", *shared, "--output", "again"]) == ExitCode.OK
+    assert content("again") == content("here")
+    assert before == {path: path.stat().st_mtime_ns for path in Path("store").rglob("*") if path.is_file()}
+    assert "nothing of 2026-04-02/btc is in the catalogue: left out" in capsys.readouterr().err
+
+
+@pytest.mark.processes
+def test_from_s3_two_workers_make_the_same_folder_and_no_row_passes_through_the_client(
+    tmp_path: Path,
+    s3: Server,  # noqa: F811
+    capsys: Captured,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Catalogue and store in S3: by the keys that requests are signed with, workers alone fetch parts and rows."""
+    root = catalogue(tmp_path / "catalog", [0, 1, 2])
+    assert invoke(["sweep", *DAYS, "--output", "here"]) == ExitCode.OK
+    there = ["--catalogue", s3.upload(root, PRIVATE, "catalog"), "--store", s3.address(PRIVATE, "store")]
+    s3.forget()
+    with processes(tmp_path) as made:
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "worker")
+        for _ in range(2):
+            made.worker()
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "client")
+        given = ["sweep", *DAYS, *there, "--on", made.address, "--output", "there"]
+        command = [sys.executable, "-m", "hlhft", *given]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(command, env=environment, capture_output=True, timeout=DEADLINE_S, check=False)
+        assert done.returncode == ExitCode.OK, done.stderr
+    assert content("here") == content("there")
+    parts = sum(path.stat().st_size for path in root.rglob("*.parquet"))
+    assert s3.bytes_for("worker", ".parquet")[0] >= parts and s3.bytes_for("client", ".parquet") == (0, 0)
+    rows = 500_000  # bytes of them, at least
+    read, sent = s3.bytes_for("worker", "/store/blobs/")
+    assert sent > rows > 10 * sum(s3.bytes_for("client", "/store/blobs/"))
+    assert read < rows / 20, "what was made on this host was fetched again"
+    capsys.readouterr()
 
 
 def test_a_search_goes_on_where_it_was(data: list[Path], capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,6 +224,7 @@ class _Shown:
         (["--optuna", "0", "--param", "half=0:1"], "0 sets cannot be searched"),
         (["--study", "x"], "give it with --optuna N"),
         (["--on", "tcp://127.0.0.1:1"], "needs --store"),
+        (["--shared-catalogue"], "--shared-catalogue is for workers"),
         (["--on", "nowhere"], "--on nowhere is nowhere"),
         (["--on", "tls://127.0.0.1:1", "--store", "x"], "--tls-cert and --tls-key go together"),
         (["--tls-ca", "ca.pem"], "--tls-cert and --tls-key go together"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import BinaryIO
 
 import pytest
 
-from hlhft.scale.host_cache import cache_folder, held
+from hlhft.scale.host_cache import cache_folder, held, keep
 from hlhft.scale.storage import Storage, StorageError
 from hlhft.scale.task import content_hash
 
@@ -55,6 +56,41 @@ def test_many_that_ask_at_once_share_one_fetch(store: Counting, folder: Path) ->
     for thread in threads:
         thread.join()
     assert store.fetched == 1 and len(seen) == 8 and set(seen) == {(folder / digest, b"rows" * 100_000)}
+
+
+def test_what_was_made_here_is_not_fetched(store: Counting, folder: Path, tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    made.write_bytes(b"rows")
+    digest = store.put_bytes(b"rows")
+    keep(made, digest, folder=folder)
+    keep(made, digest, folder=folder)
+    made.unlink()
+    with held(store, digest, folder=folder) as path:
+        assert path.read_bytes() == b"rows" and store.fetched == 0
+    assert copies(folder) == {digest}
+
+
+def test_what_was_made_on_another_disk_is_fetched(
+    store: Counting, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = tmp_path / "made"
+    made.write_bytes(b"rows")
+
+    def refused(path: Path, target: Path) -> None:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    monkeypatch.setattr(Path, "hardlink_to", refused)
+    keep(made, content_hash(b"rows"), folder=folder)
+    assert copies(folder) == set()
+
+
+def test_what_is_made_here_stays_within_the_bound(store: Counting, folder: Path, tmp_path: Path) -> None:
+    old, made = tmp_path / "old", tmp_path / "made"
+    old.write_bytes(b"old" * 100)
+    made.write_bytes(b"rows")
+    keep(old, content_hash(b"old" * 100), folder=folder)
+    keep(made, content_hash(b"rows"), folder=folder, bytes_max=10)
+    assert copies(folder) == {content_hash(b"rows")}
 
 
 def test_a_wrong_input_leaves_no_copy(store: Counting, folder: Path) -> None:

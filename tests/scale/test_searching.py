@@ -16,6 +16,7 @@ from hlhft.backtest.parameter_sets import SweepError, parse_axis
 from hlhft.backtest.recordings import Recording
 from hlhft.scale import searching
 from hlhft.scale.backends import InProcess
+from hlhft.scale.compiling import put_here
 from hlhft.scale.running import Ran
 from hlhft.scale.searching import Found, SearchError, opened, search
 from hlhft.scale.storage import Storage
@@ -41,7 +42,7 @@ def _short_batches(monkeypatch: pytest.MonkeyPatch) -> None:
 @contextlib.contextmanager
 def sweeper(small: Recording, storage: Storage) -> Iterator[Sweeper]:
     with InProcess(storage, 2) as backend:
-        yield Sweeper(settings(), [small], backend, storage)
+        yield Sweeper(settings(), [put_here(small, storage)], backend, storage)
 
 
 def asked(found: Found) -> list[tuple[tuple[str, float], ...]]:

@@ -34,7 +34,7 @@ def check(
     paths: tuple[Path, ...],
     market: str | None,
     specification: Path | None,
-    catalogue: Path | None,
+    catalogue: Path | str | None,
     together: bool,
     as_json: bool,
     repair: Path | None,

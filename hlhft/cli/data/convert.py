@@ -28,7 +28,7 @@ def convert(
     out: Path,
     market: str | None,
     specification: Path | None,
-    catalogue: Path | None,
+    catalogue: Path | str | None,
     no_book_ticker: bool,
     as_json: bool,
 ) -> None:

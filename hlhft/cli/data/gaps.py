@@ -13,9 +13,9 @@ from hlhft.cli.data.shared import (
     MARKET,
     SPECIFICATION,
     aligned,
-    folder_of,
     json_of,
     opened,
+    place_of,
     progress,
 )
 
@@ -42,7 +42,7 @@ _NANOSECONDS = 1_000_000_000
 @AS_JSON
 def gaps(
     names: tuple[str, ...],
-    catalogue: Path | None,
+    catalogue: Path | str | None,
     market: str | None,
     specification: Path | None,
     least_s: float,
@@ -60,7 +60,7 @@ def gaps(
     asked = [name for name in names if not Path(name).exists()]
     found: list[Missing] = []
     if asked or not files:
-        held = catalogue_at(folder_of(catalogue))
+        held = catalogue_at(place_of(catalogue))
         for wanted, parts in chosen(held, asked):
             bounds = None if wanted is None else (wanted.begin_ns, wanted.end_ns)
             kinds = [] if wanted is None else held_kinds(held, wanted.coins)

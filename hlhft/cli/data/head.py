@@ -32,7 +32,7 @@ def head(
     paths: tuple[Path, ...],
     market: str | None,
     specification: Path | None,
-    catalogue: Path | None,
+    catalogue: Path | str | None,
     count: int,
     as_json: bool,
 ) -> None:

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
-from hlhft.cli.data.shared import AS_JSON, CATALOGUE, MARKET, SPECIFICATION, folder_of, json_of, opened, progress
+from hlhft.cli.data.shared import AS_JSON, FOLDER, MARKET, SPECIFICATION, folder_of, json_of, opened, progress
 from hlhft.cli.errors import CommandError, ExitCode
 
 
 @click.command("import")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH...")
-@CATALOGUE
+@FOLDER
 @MARKET
 @SPECIFICATION
 @AS_JSON

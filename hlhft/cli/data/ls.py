@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hlhft.cli.data.shared import AS_JSON, CATALOGUE, aligned, folder_of, json_of
+from hlhft.cli.data.shared import AS_JSON, CATALOGUE, aligned, json_of, place_of
 
 if TYPE_CHECKING:
     from hlhft.data.holdings import Holding
@@ -21,11 +21,11 @@ _NUMBERS = (4, 5, 6, 7, 8, 9)
 @CATALOGUE
 @click.option("--calendar/--no-calendar", default=True, help="Show a letter a day: # whole, + part, . nothing.")
 @AS_JSON
-def ls(names: tuple[str, ...], catalogue: Path | None, calendar: bool, as_json: bool) -> None:
+def ls(names: tuple[str, ...], catalogue: Path | str | None, calendar: bool, as_json: bool) -> None:
     """List what a catalogue holds, by coin and kind: dates, rows, bytes, sources, gaps."""
     from hlhft.data.holdings import catalogue_at, chosen, holdings
 
-    found = holdings(manifest for _, parts in chosen(catalogue_at(folder_of(catalogue)), names) for manifest in parts)
+    found = holdings(manifest for _, parts in chosen(catalogue_at(place_of(catalogue)), names) for manifest in parts)
     if as_json:
         click.echo(json_of(found))
         return

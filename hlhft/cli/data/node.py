@@ -7,13 +7,13 @@ from typing import Any
 
 import click
 
-from hlhft.cli.data.shared import AS_JSON, CATALOGUE, SPECIFICATION, folder_of, json_of, opened, progress
+from hlhft.cli.data.shared import AS_JSON, FOLDER, SPECIFICATION, folder_of, json_of, opened, progress
 from hlhft.cli.errors import CommandError, ExitCode
 
 
 @click.command("node")
 @click.argument("folder", type=click.Path(path_type=Path), metavar="FOLDER")
-@CATALOGUE
+@FOLDER
 @SPECIFICATION
 @click.option(
     "--coins", multiple=True, metavar="COIN", help="A coin to take; several times. Default: all that are known."

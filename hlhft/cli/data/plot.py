@@ -32,7 +32,7 @@ def plot(
     output: Path,
     market: str | None,
     specification: Path | None,
-    catalogue: Path | None,
+    catalogue: Path | str | None,
     as_json: bool,
 ) -> None:
     """Draw the book as a heat map with touch and trades: one HTML file that opens without a network.

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hlhft.cli.catalogues import CatalogueType, read_from, written_to
 from hlhft.cli.errors import CommandError, ExitCode
 from hlhft.cli.journals import journal_source
 
 if TYPE_CHECKING:
+    from hlhft.data.addresses import RemotePath
     from hlhft.data.files import Progress
     from hlhft.data.sources import Source
     from hlhft.units import Market
@@ -30,6 +32,12 @@ SPECIFICATION = click.option(
 )
 CATALOGUE = click.option(
     "--catalogue",
+    type=CatalogueType(),
+    metavar="FOLDER",
+    help="The catalogue, a folder or s3://BUCKET/PREFIX. Default: the setting data.catalogue.",
+)
+FOLDER = click.option(
+    "--catalogue",
     type=click.Path(path_type=Path),
     metavar="FOLDER",
     help="The catalogue. Default: the setting data.catalogue.",
@@ -42,7 +50,7 @@ def opened(
     paths: Sequence[Path],
     market: str | None,
     specification: Path | None,
-    catalogue: Path | None,
+    catalogue: Path | str | None,
     options: Mapping[str, Any] | None = None,
 ) -> Source:
     """What the names stand for as one source. Raises CommandError for an unknown market, DataError for the rest."""
@@ -58,15 +66,22 @@ def opened(
     if journal is not None:
         return journal
     return open_source(
-        list(paths), market=chosen, specification=table, catalogue=folder_of(catalogue), **(options or {})
+        list(paths), market=chosen, specification=table, catalogue=place_of(catalogue), **(options or {})
     )
 
 
-def folder_of(catalogue: Path | None) -> Path:
-    """The catalogue's folder: said here, or by the settings in the environment, or by default."""
+def place_of(catalogue: Path | str | None) -> Path | RemotePath:
+    """Where the catalogue is: said here, or by the settings in the environment, or by default. Raises DataError."""
     from hlhft.config.load import load
 
-    return Path(load(None, os.environ).config.data.catalogue) if catalogue is None else catalogue
+    return read_from(catalogue, load(None, os.environ).config)
+
+
+def folder_of(catalogue: Path | None) -> Path:
+    """The catalogue's folder, to write in: said as `place_of`. Raises UsageError where that is no folder."""
+    from hlhft.config.load import load
+
+    return written_to(catalogue, load(None, os.environ).config)
 
 
 def json_of(content: object) -> str:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @CATALOGUE
 @AS_JSON
 def stats(
-    paths: tuple[Path, ...], market: str | None, specification: Path | None, catalogue: Path | None, as_json: bool
+    paths: tuple[Path, ...], market: str | None, specification: Path | None, catalogue: Path | str | None, as_json: bool
 ) -> None:
     """Measure rows by kind, spread, trades a minute, feed latency by channel, and bytes a row on disk."""
     from hlhft.data.measures import measure
@@ -30,7 +30,7 @@ def stats(
     source = opened(paths, market, specification, catalogue)
     with progress(f"measuring {source.name}", hidden=as_json) as shown:
         found = measure(source, progress=shown)
-    size = sum(path.stat().st_size for path in source.files)
+    size = source.bytes_kept
     rows = sum(one.rows for one in found)
     bytes_a_row = size / rows if rows else None
     if as_json:

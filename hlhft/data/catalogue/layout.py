@@ -9,10 +9,10 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Iterator
-from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 from urllib.parse import quote, unquote
 
+from hlhft.data.addresses import Place
 from hlhft.data.errors import DataError
 from hlhft.events import EventKind
 
@@ -32,6 +32,8 @@ DAY_NS = 86_400_000_000_000
 WRITING_SUFFIX = ".writing"
 _NAME = re.compile(r"[A-Za-z0-9-]+")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+APlace = TypeVar("APlace", bound=Place)
 
 
 class PartKey(NamedTuple):
@@ -77,54 +79,54 @@ def date_of(time_ns: int) -> str:
     return (dt.date(1970, 1, 1) + dt.timedelta(days=time_ns // DAY_NS)).isoformat()
 
 
-def coin_folder(root: Path, kind: str, coin: str) -> Path:
+def coin_folder(root: APlace, kind: str, coin: str) -> APlace:
     """Where all dates of one coin and kind are."""
     return root / f"kind={kind}" / f"coin={quote(coin, safe='')}"
 
 
-def folder_of(root: Path, key: PartKey) -> Path:
+def folder_of(root: APlace, key: PartKey) -> APlace:
     """Where the part and its manifest are. Raises ValueError for a key that names no part."""
     checked(key)
     return coin_folder(root, key.kind, key.coin) / f"date={key.date}"
 
 
-def part_path(root: Path, key: PartKey) -> Path:
+def part_path(root: APlace, key: PartKey) -> APlace:
     """The part's Parquet file. Raises ValueError for a key that names no part."""
     return folder_of(root, key) / f"{key.name}.parquet"
 
 
-def manifest_path(root: Path, key: PartKey) -> Path:
+def manifest_path(root: APlace, key: PartKey) -> APlace:
     """The part's manifest. Raises ValueError for a key that names no part."""
     return folder_of(root, key) / f"_{key.name}.json"
 
 
-def coins_in(root: Path, kind: str) -> list[str]:
+def coins_in(root: Place, kind: str) -> list[str]:
     """The coins that have a folder of this kind, sorted. Raises DataError when the folder cannot be read."""
     return sorted(unquote(name) for name in _values(root / f"kind={kind}", "coin="))
 
 
-def dates_in(root: Path, kind: str, coin: str) -> list[str]:
+def dates_in(root: Place, kind: str, coin: str) -> list[str]:
     """The dates that have a folder of this kind and coin, sorted. Raises DataError when the folder cannot be read."""
     return sorted(date for date in _values(coin_folder(root, kind, coin), "date=") if is_date(date))
 
 
-def names_in(folder: Path) -> list[str]:
+def names_in(folder: Place) -> list[str]:
     """The names of the parts of a date's folder that have a manifest, sorted. Raises DataError when it cannot be
     read."""
     found = (_manifest_name(path) for path in _entries(folder))
     return sorted(name for name in found if name is not None)
 
 
-def _manifest_name(path: Path) -> str | None:
+def _manifest_name(path: Place) -> str | None:
     name = path.name[1:].removesuffix(".json")
     return name if path.name == f"_{name}.json" and _NAME.fullmatch(name) else None
 
 
-def _values(folder: Path, prefix: str) -> Iterator[str]:
+def _values(folder: Place, prefix: str) -> Iterator[str]:
     return (path.name.removeprefix(prefix) for path in _entries(folder) if path.name.startswith(prefix))
 
 
-def _entries(folder: Path) -> list[Path]:
+def _entries(folder: APlace) -> list[APlace]:
     try:
         return list(folder.iterdir())
     except (FileNotFoundError, NotADirectoryError):

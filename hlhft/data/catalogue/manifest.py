@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import msgspec
 
+from hlhft.data.addresses import Place, read
 from hlhft.data.catalogue.layout import PartKey, checked, manifest_path
 from hlhft.data.errors import DataError
 from hlhft.units import Market, UnitsError
@@ -77,15 +77,14 @@ def decoded(content: bytes) -> Manifest:
     return msgspec.json.decode(content, type=Manifest)
 
 
-def read_manifest(root: Path, key: PartKey) -> Manifest | None:
+def read_manifest(root: Place, key: PartKey) -> Manifest | None:
     """The manifest of that part, None when there is none. Raises DataError for one that is damaged or of another part.
 
     Whether the Parquet file is as it says is not looked at.
     """
     path = manifest_path(root, key)
     try:
-        with path.open("rb") as stream:
-            text = stream.read(MANIFEST_BYTES_MAX + 1)
+        text = read(path, MANIFEST_BYTES_MAX + 1)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:

@@ -1,17 +1,24 @@
-"""Reading a catalogue: which parts there are, and their rows in bounded pieces."""
+"""Reading a catalogue: which parts there are, and their rows in bounded pieces.
+
+It lies in a folder, whose files are mapped, or at an address as s3://BUCKET/PREFIX: then of a part only its end is
+fetched, which says what is where, and of the row groups that a range touches the columns that hold anything.
+"""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from hlhft.data.addresses import RemotePath, place_at, size_of, version_of
 from hlhft.data.catalogue.columns import EVENTS_SCHEMA, events_of
 from hlhft.data.catalogue.layout import (
     FILL,
@@ -41,10 +48,15 @@ _FRAME_END = int(EventFlag.FRAME_END)
 _LOOK_BACK_ROWS = 256
 ROWS_AT_ONCE = 16_384  # a row group's records are made in pieces that stay in the processor's cache
 _OFTEN_ZERO = ("order_id", "aux0", "aux1")
+ASKED_AT_ONCE = 16  # of a storage far away, which answers in tens of milliseconds
+GROUPS_AT_ONCE = 4  # row groups that one request to such a storage brings: 15 MB as columns
 _TIME_COLUMN = EVENTS_SCHEMA.get_field_index("ts_exch_ns")
 _FIRST_NS, _LAST_NS = -(2**63), 2**63 - 1
 # What pyarrow raises for a file of any content.
 _DAMAGED = (pa.ArrowException, OSError, EOFError)
+
+Asked = TypeVar("Asked")
+Answer = TypeVar("Answer")
 
 
 class _Group(NamedTuple):
@@ -57,10 +69,26 @@ class _Group(NamedTuple):
 
 
 class Catalogue:
-    """The parts under one folder. Nothing is kept between calls; raises DataError for what cannot be read."""
+    """The parts under one folder or address. Nothing is kept between calls; raises DataError for what cannot be read.
 
-    def __init__(self, root: Path) -> None:
-        self.root = Path(root)
+    With `known` it is the catalogue as these manifests describe it: no other parts are in it, and nothing is listed.
+    """
+
+    def __init__(self, root: Path | str | RemotePath, *, known: Iterable[Manifest] | None = None) -> None:
+        self.root = place_at(root)
+        self._known = None if known is None else list(known)
+
+    def within(
+        self, coins: Sequence[str] | None = None, *, begin_ns: int | None = None, end_ns: int | None = None
+    ) -> Catalogue:
+        """What there is of these coins (None: all) and of [begin_ns, end_ns), as its manifests are now."""
+        return Catalogue(self.root, known=self.manifests(coins=coins, begin_ns=begin_ns, end_ns=end_ns))
+
+    def coins(self, kind: str) -> list[str]:
+        """The coins of which there is something of this kind, sorted."""
+        if self._known is None:
+            return coins_in(self.root, kind)
+        return sorted({manifest.coin for manifest in self._known if manifest.kind == kind})
 
     def manifests(
         self,
@@ -75,18 +103,38 @@ class Catalogue:
         A part touches it by its rows or by what it covers. Sorted by kind, coin, date and name. Raises DataError for a
         damaged manifest.
         """
-        found = []
-        for kind in KINDS if kinds is None else kinds:
-            for coin in coins_in(self.root, kind) if coins is None else coins:
-                for date in dates_in(self.root, kind, coin):
-                    if not _near(date, begin_ns, end_ns):
-                        continue
-                    key = PartKey(kind, coin, date, "any")
-                    for name in names_in(folder_of(self.root, key)):
-                        manifest = read_manifest(self.root, key._replace(name=name))
-                        if manifest is not None and _touches(manifest, begin_ns, end_ns):
-                            found.append(manifest)
-        return found
+        groups = [
+            (kind, coin)
+            for kind in (KINDS if kinds is None else kinds)
+            for coin in (self.coins(kind) if coins is None else coins)
+        ]
+        if self._known is not None:
+            places = {group: place for place, group in enumerate(groups)}
+            held = [one for one in self._known if (one.kind, one.coin) in places]
+            known = sorted(held, key=lambda one: (places[one.kind, one.coin], one.date, one.name))
+        else:
+            known = self._read(groups, begin_ns, end_ns)
+        return [one for one in known if _touches(one, begin_ns, end_ns)]
+
+    def _read(self, groups: Sequence[tuple[str, str]], begin_ns: int | None, end_ns: int | None) -> list[Manifest]:
+        """The manifests of each kind and coin, of the days that may have rows in the range."""
+        dates = self._each(lambda group: dates_in(self.root, *group), groups)
+        days = [
+            PartKey(kind, coin, date, "any")
+            for (kind, coin), found in zip(groups, dates, strict=True)
+            for date in found
+            if _near(date, begin_ns, end_ns)
+        ]
+        names = self._each(lambda day: names_in(folder_of(self.root, day)), days)
+        keys = [day._replace(name=name) for day, found in zip(days, names, strict=True) for name in found]
+        return [one for one in self._each(lambda key: read_manifest(self.root, key), keys) if one is not None]
+
+    def _each(self, ask: Callable[[Asked], Answer], of: Sequence[Asked]) -> list[Answer]:
+        """The answers in order; of a storage far away several are asked for at once."""
+        if not isinstance(self.root, RemotePath):
+            return [ask(one) for one in of]
+        with ThreadPoolExecutor(ASKED_AT_ONCE, thread_name_prefix="catalogue") as pool:
+            return list(pool.map(ask, of))
 
     def manifest(self, key: PartKey) -> Manifest | None:
         """The manifest of that part; None when the part is not there or not whole, so that it should be written again.
@@ -100,7 +148,7 @@ class Catalogue:
         if manifest is None:
             return None
         try:
-            size = part_path(self.root, key).stat().st_size
+            size = size_of(part_path(self.root, key))
         except (FileNotFoundError, NotADirectoryError):
             return None
         return manifest if size == manifest.bytes else None
@@ -144,7 +192,7 @@ class Catalogue:
                 keep = np.flatnonzero(within(array["ts_exch_ns"], ranges))
                 yield Numbered(array[keep], keep + group.first)
 
-    def path_of(self, manifest: Manifest) -> Path:
+    def path_of(self, manifest: Manifest) -> Path | RemotePath:
         """The Parquet file of that part."""
         return part_path(self.root, manifest.key)
 
@@ -170,36 +218,36 @@ class Catalogue:
             raise ValueError("fills are no events, read them with `fills`")
         first = 0
         with self._opened(manifest, EVENTS_SCHEMA) as file:
-            for index in range(file.num_row_groups):
-                known = file.metadata.row_group(index)
-                times = known.column(_TIME_COLUMN).statistics
-                has_times = times is not None and times.has_min_max
-                is_wanted = not has_times or touches(ranges, times.min, times.max)
+            groups = [file.metadata.row_group(index) for index in range(file.num_row_groups)]
+            times = [_times_of(group) for group in groups]
+            is_wanted = [known is None or touches(ranges, *known) for known in times]
+            reader = _Groups(file, is_wanted, GROUPS_AT_ONCE if isinstance(self.root, RemotePath) else 1)
+            for index, (group, known) in enumerate(zip(groups, times, strict=True)):
                 yield _Group(
-                    _read_group(file, index, known) if is_wanted else None,
-                    has_times and any(begin <= times.min and times.max < end for begin, end in ranges),
-                    manifest.bytes * (first + known.num_rows) // manifest.rows,
+                    reader.batch(index) if is_wanted[index] else None,
+                    known is not None and any(begin <= known[0] and known[1] < end for begin, end in ranges),
+                    manifest.bytes * (first + group.num_rows) // manifest.rows,
                     first,
                 )
-                first += known.num_rows
+                first += group.num_rows
 
     @contextlib.contextmanager
     def _opened(self, manifest: Manifest, schema: pa.Schema) -> Iterator[pq.ParquetFile]:
         """The part's file, which is what the manifest says. Raises DataError, also for what fails while it is read."""
         path = self.path_of(manifest)
         try:
-            with pq.ParquetFile(path, memory_map=True, page_checksum_verification=True) as file:
+            with _parquet(path) as (file, size):
                 if file.schema_arrow.names != schema.names or file.schema_arrow.types != schema.types:
                     raise DataError(
                         path,
                         None,
                         f"its columns are {', '.join(file.schema_arrow.names)}, delete it and run what wrote it again",
                     )
-                if file.metadata.num_rows != manifest.rows or path.stat().st_size != manifest.bytes:
+                if file.metadata.num_rows != manifest.rows or size != manifest.bytes:
                     raise DataError(
                         path,
                         None,
-                        f"it has {file.metadata.num_rows} rows in {path.stat().st_size} bytes where the manifest says "
+                        f"it has {file.metadata.num_rows} rows in {size} bytes where the manifest says "
                         f"{manifest.rows} in {manifest.bytes}, delete it and run what wrote it again",
                     )
                 fault = _times_fault(file.metadata, manifest)
@@ -210,6 +258,59 @@ class Catalogue:
             raise DataError(
                 path, None, f"the part is damaged or gone ({error}), delete it and run what wrote it again"
             ) from None
+
+
+@contextlib.contextmanager
+def _parquet(path: Path | RemotePath) -> Iterator[tuple[pq.ParquetFile, int]]:
+    """The file, opened, and its bytes. A file of this machine is mapped; of another's, what is read is fetched.
+
+    Raises DataError for an object that is not there, is refused, or was replaced while it was read.
+    """
+    if not isinstance(path, RemotePath):
+        with pq.ParquetFile(path, memory_map=True, page_checksum_verification=True) as file:
+            yield file, path.stat().st_size
+        return
+    try:
+        content = path.opened()
+    except FileNotFoundError:
+        raise DataError(path, None, "the part is gone, run what wrote it again") from None
+    replaced = DataError(path, None, "the part was replaced or removed while it was read, run it again")
+    with content:
+        version = version_of(content)
+        try:
+            # What of a row group is fetched is asked for at once, neighbouring columns in one request.
+            with pq.ParquetFile(content, pre_buffer=True, page_checksum_verification=True) as file:
+                yield file, int(content.size())
+        except _DAMAGED as error:
+            if path.version() != version:
+                raise replaced from None
+            if isinstance(error, OSError) and "AWS Error" in str(error):
+                raise path.refused(error) from None
+            raise
+        if path.version() != version:
+            raise replaced
+
+
+def _times_of(group: pq.RowGroupMetaData) -> tuple[int, int] | None:
+    """The first and last exchange time of a row group; None where it does not say."""
+    known = group.column(_TIME_COLUMN).statistics
+    return (known.min, known.max) if known is not None and known.has_min_max else None
+
+
+class _Groups:
+    """Reads the wanted row groups of a file one after the other, `at_once` of them in one go."""
+
+    def __init__(self, file: pq.ParquetFile, is_wanted: Sequence[bool], at_once: int) -> None:
+        self._file, self._is_wanted, self._at_once = file, is_wanted, at_once
+        self._held: dict[int, pa.RecordBatch] = {}
+
+    def batch(self, index: int) -> pa.RecordBatch:
+        """A wanted row group as EVENTS_SCHEMA; they are asked for in order."""
+        if index not in self._held:
+            following = (place for place in range(index, len(self._is_wanted)) if self._is_wanted[place])
+            chosen = list(itertools.islice(following, self._at_once))
+            self._held = dict(zip(chosen, _read_groups(self._file, chosen), strict=True))
+        return self._held.pop(index)
 
 
 def _times_fault(metadata: pq.FileMetaData, manifest: Manifest) -> str:
@@ -230,14 +331,30 @@ def _times_fault(metadata: pq.FileMetaData, manifest: Manifest) -> str:
     return ""
 
 
-def _read_group(file: pq.ParquetFile, index: int, group: pq.RowGroupMetaData) -> pa.RecordBatch:
-    """One row group as EVENTS_SCHEMA. A column that is zero throughout, as its statistics say, is not unpacked."""
-    names = []
-    for place, name in enumerate(EVENTS_SCHEMA.names):
-        known = group.column(place).statistics
-        if name not in _OFTEN_ZERO or known is None or not known.has_min_max or known.min or known.max:
-            names.append(name)
-    table = file.read_row_group(index, columns=names, use_threads=False).combine_chunks()
+def _read_groups(file: pq.ParquetFile, indexes: Sequence[int]) -> list[pa.RecordBatch]:
+    """Row groups as EVENTS_SCHEMA each. A column that is zero throughout, as the statistics say, is not read."""
+    groups = [file.metadata.row_group(index) for index in indexes]
+    names = [
+        name
+        for place, name in enumerate(EVENTS_SCHEMA.names)
+        if name not in _OFTEN_ZERO or not all(_is_zero(group.column(place)) for group in groups)
+    ]
+    table, batches, first = file.read_row_groups(list(indexes), columns=names, use_threads=False), [], 0
+    for group in groups:
+        rows = table if len(groups) == 1 else table.slice(first, group.num_rows)
+        batches.append(_whole(rows, names))
+        first += group.num_rows
+    return batches
+
+
+def _is_zero(column: pq.ColumnChunkMetaData) -> bool:
+    known = column.statistics
+    return known is not None and known.has_min_max and not known.min and not known.max
+
+
+def _whole(table: pa.Table, names: Sequence[str]) -> pa.RecordBatch:
+    """The rows as one batch of EVENTS_SCHEMA, with zeros for what is not among the names."""
+    table = table.combine_chunks()
     batch = table.to_batches()[0] if table.num_rows else pa.RecordBatch.from_pylist([], schema=EVENTS_SCHEMA)
     zeros = pa.array(np.zeros(batch.num_rows, dtype=np.int64))
     return pa.RecordBatch.from_arrays(

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from hlhft.data.catalogue.layout import BOOK, EVENT_KINDS, FILL, TRADE, coins_in, date_of, day_ns
+from hlhft.data.addresses import Place, RemotePath, place_at
+from hlhft.data.catalogue.layout import BOOK, EVENT_KINDS, FILL, TRADE, date_of, day_ns
 from hlhft.data.catalogue.manifest import Manifest
 from hlhft.data.catalogue.merging import Range, clipped, owned, touches
 from hlhft.data.catalogue.names import wanted
@@ -56,16 +57,26 @@ class CatalogueSource(Source):
         name: str | None = None,
     ) -> None:
         self.catalogue = catalogue
-        self._begin_ns, self._end_ns = begin_ns, end_ns
+        self.begin_ns, self.end_ns = begin_ns, end_ns
         names = [_coin_named(catalogue, coin) for coin in coins]
-        self._pieces = [{kind: _pieces(catalogue, kind, coin, begin_ns, end_ns) for kind in _KINDS} for coin in names]
+        found = [
+            {kind: catalogue.manifests(kinds=[kind], coins=[coin], begin_ns=begin_ns, end_ns=end_ns) for kind in _KINDS}
+            for coin in names
+        ]
+        # Also those of which no row is given: they say whose the rows of others are.
+        self.described = tuple(one for by_kind in found for parts in by_kind.values() for one in parts)
+        self._pieces = [
+            {kind: _pieces(parts, begin_ns, end_ns) for kind, parts in by_kind.items()} for by_kind in found
+        ]
+        self.coins = tuple(names)
         for coin, pieces in zip(names, self._pieces, strict=True):
             if not any(pieces[kind] for kind in _KINDS if kind != "context"):
                 raise _nothing_of(catalogue, coin, begin_ns, end_ns)
         markets = [
             _market_of(catalogue, coin, pieces.values()) for coin, pieces in zip(names, self._pieces, strict=True)
         ]
-        files = [catalogue.path_of(piece.manifest) for piece in self._all_pieces()]
+        paths = [catalogue.path_of(piece.manifest) for piece in self._all_pieces()]
+        files = [path for path in paths if isinstance(path, Path)]
         super().__init__(name or _named(names, begin_ns, end_ns), files, markets, {})
         self._snapshot_markets = tuple(_comes_as_pictures(pieces) for pieces in self._pieces)
 
@@ -89,6 +100,11 @@ class CatalogueSource(Source):
     @property
     def bytes_total(self) -> int:
         """Bytes of all parts that are read from."""
+        return self.bytes_kept
+
+    @property
+    def bytes_kept(self) -> int:
+        """The same, as their manifests say."""
         return sum(piece.manifest.bytes for piece in self._all_pieces())
 
     def fingerprint(self) -> str:
@@ -97,7 +113,7 @@ class CatalogueSource(Source):
         text = msgspec.json.encode([self.reader, parts, [repr(market) for market in self.markets]])
         return hashlib.blake2b(text, digest_size=16).hexdigest()
 
-    def numbered(self, meter: ProgressMeter) -> Iterator[tuple[Path, Numbered]]:
+    def numbered(self, meter: ProgressMeter) -> Iterator[tuple[Place, Numbered]]:
         """The rows of each part that are given, by their number there."""
         for index, pieces in enumerate(self._pieces):
             for piece in (piece for kind in _KINDS for piece in pieces[kind]):
@@ -140,11 +156,11 @@ class CatalogueSource(Source):
         return (piece for by_kind in self._pieces for pieces in by_kind.values() for piece in pieces)
 
 
-def open_named(name: str, folder: Path | None) -> CatalogueSource | None:
+def open_named(name: str, catalogue: Path | RemotePath | Catalogue | None) -> CatalogueSource | None:
     """The source that a name as `2026-04-01/BTC` stands for (hlhft.data.catalogue.names), None when it is none.
 
-    `folder` is the catalogue; None: the default folder. Raises DataError when the folder, the coin or the date is not
-    there.
+    `catalogue` may be where it is; None: the default folder. Raises DataError when the folder, the coin or the date is
+    not there.
     """
     try:
         asked = wanted(name)
@@ -152,15 +168,16 @@ def open_named(name: str, folder: Path | None) -> CatalogueSource | None:
         raise DataError(name, None, str(error)) from None
     if asked is None:
         return None
-    root = Path(DEFAULT_FOLDER) if folder is None else folder
-    if not root.is_dir():
-        raise DataError(root, None, f"there is no catalogue for {name}, name its folder with --catalogue")
-    return CatalogueSource(Catalogue(root), asked.coins, begin_ns=asked.begin_ns, end_ns=asked.end_ns, name=name)
+    if not isinstance(catalogue, Catalogue):
+        root = place_at(DEFAULT_FOLDER) if catalogue is None else catalogue
+        if not root.is_dir():
+            raise DataError(root, None, f"there is no catalogue for {name}, name its folder with --catalogue")
+        catalogue = Catalogue(root)
+    return CatalogueSource(catalogue, asked.coins, begin_ns=asked.begin_ns, end_ns=asked.end_ns, name=name)
 
 
-def _pieces(catalogue: Catalogue, kind: str, coin: str, begin_ns: int | None, end_ns: int | None) -> list[_Piece]:
-    """The parts of which rows are given, by their first arrival."""
-    found = catalogue.manifests(kinds=[kind], coins=[coin], begin_ns=begin_ns, end_ns=end_ns)
+def _pieces(found: Sequence[Manifest], begin_ns: int | None, end_ns: int | None) -> list[_Piece]:
+    """The parts, of one coin and kind, of which rows are given, by their first arrival."""
     pieces = []
     for manifest, ranges in zip(found, owned(found), strict=True):
         cut = clipped(ranges, begin_ns, end_ns)
@@ -202,7 +219,7 @@ def _market_of(catalogue: Catalogue, coin: str, by_kind: Iterable[list[_Piece]])
 
 def _coin_named(catalogue: Catalogue, coin: str) -> str:
     """The coin as the catalogue spells it. Raises DataError naming what is there."""
-    there = sorted({known for kind in _KINDS for known in coins_in(catalogue.root, kind)})
+    there = sorted({known for kind in _KINDS for known in catalogue.coins(kind)})
     if coin in there:
         return coin
     alike = [known for known in there if known.casefold() == coin.casefold()]

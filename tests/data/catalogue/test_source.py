@@ -162,13 +162,13 @@ def test_only_what_a_range_needs_is_read(tmp_path: Path, monkeypatch: pytest.Mon
         put(tmp_path, "trade", f"fills-{12 + hour}", rows, source="fills")
     put(tmp_path, "trade", "fills-12", [trade(NOON, 1, 5, 1, 1)], market=ETH)
     read: list[int] = []
-    original = pq.ParquetFile.read_row_group
+    original = pq.ParquetFile.read_row_groups
 
-    def counted(file: pq.ParquetFile, index: int, **more: object) -> object:
-        read.append(index)
-        return original(file, index, **more)
+    def counted(file: pq.ParquetFile, indexes: list[int], **more: object) -> object:
+        read.extend(indexes)
+        return original(file, indexes, **more)
 
-    monkeypatch.setattr(pq.ParquetFile, "read_row_group", counted)
+    monkeypatch.setattr(pq.ParquetFile, "read_row_groups", counted)
     begin = NOON + 60 * MINUTE + 15 * SECOND
     source = Catalogue(tmp_path).source(["BTC"], begin_ns=begin, end_ns=begin + 20 * SECOND)
     assert [manifest.name for manifest in source.manifests] == ["fills-13"]

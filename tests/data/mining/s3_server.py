@@ -2,8 +2,9 @@
 
 python -m tests.data.mining.s3_server      serves on a free port of the loopback and prints its number
 
-The gate answers a request to a bucket of the archives without `x-amz-request-payer: requester` as S3 does, counts
-requests, and obeys orders given to /_gate: see `Order`. It ends when its standard input does, so it outlives nobody.
+The gate answers a request to a bucket of the archives without `x-amz-request-payer: requester`, and one to PRIVATE that
+nobody signed, as S3 does; it counts requests and the bytes of bodies, and obeys orders given to /_gate: see `Order`. It
+ends when its standard input does, so it outlives nobody.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ import boto3
 from botocore.config import Config
 
 BUCKETS = ("hyperliquid-archive", "hl-mainnet-node-data")
+PRIVATE = "private"  # no archive: whoever signs may read it
 ROOT = Path(__file__).resolve().parents[3]
 Environ = dict[str, Any]
 
@@ -63,12 +65,15 @@ class Gate:
         request = f"{environ['REQUEST_METHOD']} {path}" + (f"?{query}" if query else "")
         with self.lock:
             self.counts[f"{environ['REQUEST_METHOD']} {'LIST' if 'list-type' in query else path}"] += 1
+            self.counts[f"SENT {reader(environ)} {path}"] += sent_bytes(environ)
             order = self.order_for(request)
         bucket = path.split("/")[1]
         if bucket in BUCKETS and environ.get("HTTP_X_AMZ_REQUEST_PAYER") != "requester":
             return refusal(start, 403, "AccessDenied")
+        if bucket == PRIVATE and "HTTP_AUTHORIZATION" not in environ:
+            return refusal(start, 403, "AccessDenied")
         if order is None:
-            return self.app(environ, start)
+            return self.counted(path, environ, start)
         if order.status:
             return refusal(start, order.status, order.code)
         if order.replace:
@@ -81,6 +86,13 @@ class Gate:
         if order.kill and order.cut_bytes < 0:
             os.kill(order.kill, signal.SIGKILL)
         return self.cut(order, environ, start) if order.cut_bytes >= 0 else self.app(environ, start)
+
+    def counted(self, path: str, environ: Environ, start: Callable[..., Any]) -> Iterable[bytes]:
+        for chunk in self.app(environ, start):
+            with self.lock:
+                self.counts[f"BYTES {path}"] += len(chunk)
+                self.counts[f"READ {reader(environ)} {path}"] += len(chunk)
+            yield chunk
 
     def order_for(self, request: str) -> Order | None:
         for order in self.orders:
@@ -114,6 +126,17 @@ class Gate:
             text = json.dumps(self.counts).encode()
         start("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(text)))])
         return [text]
+
+
+def reader(environ: Environ) -> str:
+    """Whose key the request is signed with; nothing where nobody signed."""
+    found = re.search(r"Credential=([^/]+)/", environ.get("HTTP_AUTHORIZATION", ""))
+    return found[1] if found else ""
+
+
+def sent_bytes(environ: Environ) -> int:
+    """The bytes of the request's content; one that is sent in chunks says elsewhere how long it is."""
+    return int(environ.get("HTTP_X_AMZ_DECODED_CONTENT_LENGTH") or environ.get("CONTENT_LENGTH") or 0)
 
 
 def refusal(start: Callable[..., Any], status: int, code: str) -> list[bytes]:
@@ -157,7 +180,7 @@ class Server:
     def empty(self) -> None:
         """Removes every object, order and count."""
         self.orders()
-        for bucket in BUCKETS:
+        for bucket in (*BUCKETS, PRIVATE):
             pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, RequestPayer="requester")
             keys = [{"Key": one["Key"]} for page in pages for one in page.get("Contents", [])]
             if keys:
@@ -175,6 +198,43 @@ class Server:
     def counts(self) -> Counter[str]:
         """Requests so far, by "METHOD /bucket/key"; listings are "GET LIST"."""
         return Counter(json.loads(self._post("counts", b"")))
+
+    def bytes_of(self, bucket: str, ending: str) -> int:
+        """Bytes of objects sent so far whose keys end so."""
+        return sum(
+            count
+            for name, count in self.counts().items()
+            if name.startswith(f"BYTES /{bucket}/") and name.endswith(ending)
+        )
+
+    def bytes_for(self, reader: str, within: str) -> tuple[int, int]:
+        """(bytes read, bytes sent) so far by whoever signs with that key, of objects whose names hold `within`."""
+        read, sent = (
+            sum(
+                count
+                for name, count in self.counts().items()
+                if name.startswith(f"{what} {reader} /") and within in name
+            )
+            for what in ("READ", "SENT")
+        )
+        return read, sent
+
+    def upload(self, folder: Path, bucket: str, prefix: str) -> str:
+        """Every file of a folder as an object under the prefix; gives the address, for pyarrow."""
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                key = f"{prefix}/{path.relative_to(folder).as_posix()}"
+                self._client.put_object(Bucket=bucket, Key=key, Body=path.read_bytes())
+        return self.address(bucket, prefix)
+
+    def address(self, bucket: str, prefix: str) -> str:
+        """The address of what is under the prefix, as pyarrow reads it."""
+        host = self.url.removeprefix("http://")
+        return f"s3://{bucket}/{prefix}?endpoint_override={host}&scheme=http&region=us-east-1"
+
+    def remove(self, bucket: str, key: str) -> None:
+        """Removes one object."""
+        self._client.delete_object(Bucket=bucket, Key=key)
 
     def gets(self) -> int:
         """Objects asked for so far."""
@@ -210,7 +270,7 @@ def main() -> None:
     from moto.server import DomainDispatcherApplication, create_backend_app
     from werkzeug.serving import WSGIRequestHandler, make_server
 
-    for name in BUCKETS:
+    for name in (*BUCKETS, PRIVATE):
         get_backend("s3")["123456789012"]["aws"].create_bucket(name, "us-east-1")
     WSGIRequestHandler.protocol_version = "HTTP/1.1"
     gate = Gate(DomainDispatcherApplication(create_backend_app))
