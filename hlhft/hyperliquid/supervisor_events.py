@@ -37,7 +37,7 @@ HALT_MEANING: dict[HaltCause, str] = {
     HaltCause.DISAGREEMENT: "the account at the venue is not what the engine's own records say",
     HaltCause.JOURNAL: "the journal cannot be written: what cannot be replayed is not traded",
     HaltCause.NONCES: "the venue knows nonces of this key that we did not give out: an old backup, or another user",
-    HaltCause.STATE: "what the state folder holds does not fit its journal: an old copy, or parts of two",
+    HaltCause.STATE: "the state folder is not as the last session left it: an old copy, or parts of two",
 }
 
 

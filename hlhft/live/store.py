@@ -5,8 +5,10 @@ survive a power cut, when the call returns: both come before the first order tha
 Equity peaks and fills survive a kill at once and a power cut after the next of those: reconciliation covers the rest.
 The object may be handed from thread to thread and is used by one at a time.
 
-A store that comes from a backup would give out numbers a second time. So each start is compared with the journal beside
-it, which is never restored with it; what does not agree latches the halt, and the engine starts HALTED.
+A store that comes from a backup would give out numbers a second time. So each start is held against two witnesses: the
+journal, which must not know more, and a file beside the store, whose time of making no copy has, however it was made.
+What does not agree latches the halt, the engine starts HALTED, and its session numbers go on far above all that the
+lost one can have used. A disk that is set back as a whole, as by a snapshot of a virtual machine, has both with it.
 """
 
 from __future__ import annotations
@@ -23,8 +25,9 @@ from pathlib import Path
 import msgspec
 
 FILE, LOCK = "store.sqlite3", "lock"
+ORIGIN = "origin"  # empty, and never touched again: the kernel alone says when it was made
 FOLDER_MODE, FILE_MODE = 0o700, 0o600
-VERSION = 2  # raise it together with a migration
+VERSION = 3  # raise it together with a migration
 SESSION_MAX = 2**32 - 1  # a client order id has room for no more (hlhft.hyperliquid.cloids)
 MARK_MAX = 2**63 - 1
 MINUTE_NS = 60_000_000_000
@@ -32,8 +35,10 @@ PEAK_MINUTES = 61  # as the core keeps them; older ones are dropped
 TIDS_MAX = 4096  # trade ids remembered behind the watermark; older ones lie before it
 REASON_LENGTH_MAX = 1000
 SESSIONS_KEPT = 1000
+SESSIONS_UNSEEN_MAX = 1_000_000  # that an engine began after a copy was made: one each second, for eleven days
 BUSY_MS = 2000
 DOUBT_CODE = 13  # hlhft.core.risk.Breaker.OPERATOR: only a resume clears it
+_LOOK = "look at the account, then resume with a reason"
 _SESSION_RUNNING, _SESSION_ENDED = 0, 1
 # What becomes of a store of an older version, one script a step; the first makes one.
 MIGRATIONS: tuple[str, ...] = (
@@ -57,6 +62,10 @@ MIGRATIONS: tuple[str, ...] = (
         only INTEGER PRIMARY KEY CHECK (only = 0), amount_micro INTEGER NOT NULL, time_ms INTEGER NOT NULL
     ) STRICT;
     INSERT INTO moved SELECT 0, 0, time_ms FROM watermark;
+    """,
+    """
+    CREATE TABLE origin (only INTEGER PRIMARY KEY CHECK (only = 0), made_ns INTEGER NOT NULL) STRICT;
+    INSERT INTO origin VALUES (0, 0);
     """,
 )
 assert len(MIGRATIONS) == VERSION
@@ -106,36 +115,51 @@ class Store:
     def begin_session(self, code_key: str, *, newest_elsewhere: int = 0) -> int:
         """A session number that was never given out, above `newest_elsewhere`, the newest that the journal knows.
 
-        A journal that knows a newer one than the store puts the store in doubt: the halt is latched with it. Raises
-        StoreError when numbers are used up, or the disk refuses.
+        A journal that knows a newer one than the store, and a store that is not where it was made, put it in doubt: the
+        halt is latched with it, and the number lies SESSIONS_UNSEEN_MAX higher. Raises StoreError when numbers are used
+        up, or the disk refuses.
         """
         assert self.session == 0, "a process is one session"
         newest = self._number("SELECT max(number) FROM session")
-        following = max(newest, newest_elsewhere) + 1
+        made_ns = _made_ns(self.folder)
+        doubts = self._doubts(newest, newest_elsewhere, made_ns)
+        following = max(newest, newest_elsewhere) + 1 + (SESSIONS_UNSEEN_MAX if doubts else 0)
         if following > SESSION_MAX:
             raise StoreError(f"{self.folder}: all session numbers are used up; give the engine another owner number")
-        doubt = (
-            f"the store knows of {newest} sessions and the journal of {newest_elsewhere}, so the store is an old copy;"
-            " look at the account, then resume with a reason"
-        )
         with self._writing() as connection:
             connection.execute(
                 "INSERT INTO session VALUES (?, ?, ?, ?)", (following, self.clock_ns(), _SESSION_RUNNING, code_key)
             )
             connection.execute("DELETE FROM session WHERE number <= ?", (following - SESSIONS_KEPT,))
-            if newest_elsewhere > newest:
+            connection.execute("UPDATE origin SET made_ns = ?", (made_ns,))
+            if doubts:
                 # In the same transaction: a process killed after it must not let the next one trust the store.
                 connection.execute(
                     "UPDATE halt SET latches = latches | ?, code = iif(code = 0, ?, code), reason = ?, at_ns = ?",
-                    (1 << DOUBT_CODE, DOUBT_CODE, doubt, self.clock_ns()),
+                    (1 << DOUBT_CODE, DOUBT_CODE, "; ".join((*doubts, _LOOK))[:REASON_LENGTH_MAX], self.clock_ns()),
                 )
-                self.doubts.append(doubt)
+        self.doubts += doubts
         self.session = following
         return following
 
+    def _doubts(self, newest: int, newest_elsewhere: int, made_ns: int) -> list[str]:
+        """Sentences why the store may not be what it was. One that nobody has held against its origin takes it."""
+        doubts = []
+        if newest_elsewhere > newest:
+            doubts.append(
+                f"the store knows of {newest} sessions and the journal of {newest_elsewhere},"
+                " so the store is an old copy"
+            )
+        if self._number("SELECT made_ns FROM origin") not in (0, made_ns):
+            doubts.append("the state folder was restored or copied, and is not the one that the last session wrote")
+        return doubts
+
     @property
     def has_ended_well(self) -> bool:
-        """Whether the session before this one said that it ended; true when there was none."""
+        """Whether the session before this one said that it ended; true when there was none, false of a store in doubt,
+        which need not know of it."""
+        if self.doubts:
+            return False
         row = self.connection.execute(
             "SELECT ended FROM session WHERE number < ? ORDER BY number DESC LIMIT 1", (self.session or SESSION_MAX,)
         ).fetchone()
@@ -294,6 +318,28 @@ def open_store(folder: Path, *, clock_ns: Callable[[], int] = time.time_ns) -> S
         connection = _connect(folder / FILE)
         undone.pop_all()
     return Store(folder=folder, clock_ns=clock_ns, connection=connection, lock=lock)
+
+
+def _made_ns(folder: Path) -> int:
+    """When the file beside the store was made, which it is if it is not there. Its status never changes, so that its
+    time of change is that; a copy has the copy's, and nobody can set it. Raises StoreError."""
+    path = folder / ORIGIN
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+        try:
+            os.fsync(descriptor)
+            made_ns = os.fstat(descriptor).st_ctime_ns
+        finally:
+            os.close(descriptor)
+        # Its name must outlive a power cut as well: the store will soon say when it was made.
+        entries = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(entries)
+        finally:
+            os.close(entries)
+        return made_ns
+    except OSError as error:
+        raise StoreError(f"{path}: the state folder cannot be used ({error.strerror})") from None
 
 
 def _take(lock: int, folder: Path) -> None:

@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from hlhft.compiled import cache_root
 from hlhft.scale.storage import Storage
 
 CACHE_BYTES_MAX = 32 * 1024**3
@@ -24,6 +23,9 @@ _LOCK = ".lock"
 
 def cache_folder() -> Path:
     """Where the copies lie; it exists. Raises CacheError."""
+    # Here, as numba comes with it: a scheduler reads the names of this package, and may map no memory to execute.
+    from hlhft.compiled import cache_root
+
     folder = cache_root() / "inputs"
     folder.mkdir(exist_ok=True)
     return folder

@@ -16,7 +16,6 @@ from pathlib import Path
 import msgspec
 
 from hlhft import __version__
-from hlhft.compiled import running_key
 
 PACKAGES = ("numpy", "numba", "llvmlite", "pyarrow", "msgspec", "dask", "distributed")
 PACKAGES_OF_MODELS = ("torch", "lightgbm", "lightning", "onnxruntime", "scikit-learn", "scipy", "stable-baselines3")
@@ -52,6 +51,9 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
 @functools.cache
 def identity(*, models: bool = False) -> Identity:
     """This process's; with `models` what trains and asks models belongs to it."""
+    # Here, as in host_cache: numba comes with it.
+    from hlhft.compiled import running_key
+
     packages = {"python": platform.python_version()}
     for name in PACKAGES + (PACKAGES_OF_MODELS if models else ()):
         try:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import signal
 import sqlite3
 import stat
@@ -21,10 +23,12 @@ from hlhft.live.store import (
     FILE,
     MARK_MAX,
     MINUTE_NS,
+    ORIGIN,
     PEAK_MINUTES,
     REASON_LENGTH_MAX,
     SESSION_MAX,
     SESSIONS_KEPT,
+    SESSIONS_UNSEEN_MAX,
     TIDS_MAX,
     VERSION,
     Halt,
@@ -63,10 +67,10 @@ def test_each_session_has_the_next_number(opened: Opener) -> None:
 def test_a_session_number_above_what_the_journal_knows_and_a_halt_that_stays(opened: Opener) -> None:
     opened().begin_session("key")
     store = opened()
-    assert store.begin_session("key", newest_elsewhere=7) == 8
+    assert store.begin_session("key", newest_elsewhere=7) == SESSIONS_UNSEEN_MAX + 8, "beyond what the lost one used"
     assert "2 sessions" not in store.doubts[0] and "1 sessions and the journal of 7" in store.doubts[0]
     again = opened()
-    assert again.begin_session("key", newest_elsewhere=8) == 9
+    assert again.begin_session("key", newest_elsewhere=SESSIONS_UNSEEN_MAX + 8) == SESSIONS_UNSEEN_MAX + 9
     assert again.doubts == [], "the doubt is told once"
     halt = again.halt()
     assert (halt.latches, halt.code, halt.at_ns) == (1 << Breaker.OPERATOR, Breaker.OPERATOR, NOW)
@@ -111,7 +115,54 @@ def test_old_sessions_are_forgotten_but_not_the_number(opened: Opener) -> None:
     store.begin_session("key", newest_elsewhere=10 * SESSIONS_KEPT)
     (count,) = store.connection.execute("SELECT count(*) FROM session").fetchone()
     assert count == 1
-    assert opened().begin_session("key") == 10 * SESSIONS_KEPT + 2
+    assert opened().begin_session("key") == SESSIONS_UNSEEN_MAX + 10 * SESSIONS_KEPT + 2
+
+
+class TestOrigin:
+    """A state that was restored with its journal, both of one past, agrees with itself and is known all the same."""
+
+    @staticmethod
+    def copied(folder: Path, *, without: tuple[str, ...] = ()) -> Path:
+        """As a backup brings it back: contents and times as they were."""
+        copy = folder.with_name("restored")
+        shutil.copytree(folder, copy, ignore=shutil.ignore_patterns(*without), copy_function=shutil.copy2)
+        return copy
+
+    @pytest.mark.parametrize("without", [(), (ORIGIN,)])
+    def test_a_copy_is_halted_and_its_numbers_are_none_that_the_other_used(
+        self, opened: Opener, tmp_path: Path, without: tuple[str, ...]
+    ) -> None:
+        opened().begin_session("key")
+        copy = self.copied(tmp_path / "state", without=without)
+        opened().begin_session("key")  # which the copy knows nothing of
+        with contextlib.closing(open_store(copy, clock_ns=lambda: NOW)) as store:
+            assert store.begin_session("key", newest_elsewhere=1) == SESSIONS_UNSEEN_MAX + 2
+            assert "restored or copied" in store.halt().reason
+            assert (store.halt().latches, store.halt().code) == (1 << DOUBT_CODE, DOUBT_CODE)
+            assert not store.has_ended_well, "another may have run since"
+        with contextlib.closing(open_store(copy, clock_ns=lambda: NOW)) as again:
+            again.begin_session("key", newest_elsewhere=SESSIONS_UNSEEN_MAX + 2)
+            assert again.doubts == [], "the doubt is told once, and the halt stays"
+            assert "restored or copied" in again.halt().reason
+
+    def test_a_folder_that_is_moved_where_it_lies_is_the_same(self, opened: Opener, tmp_path: Path) -> None:
+        opened().begin_session("key")
+        opened().close()
+        moved = (tmp_path / "state").rename(tmp_path / "moved")
+        with contextlib.closing(open_store(moved, clock_ns=lambda: NOW)) as store:
+            assert store.begin_session("key", newest_elsewhere=1) == 2
+            assert not store.doubts and store.halt() == Halt()
+
+    def test_a_store_of_before_there_were_origins_takes_its_own(self, opened: Opener, tmp_path: Path) -> None:
+        store = opened()
+        store.begin_session("key")
+        store.connection.executescript("DROP TABLE origin; PRAGMA user_version = 2;")
+        (tmp_path / "state" / ORIGIN).unlink()
+        assert opened().begin_session("key", newest_elsewhere=1) == 2
+        (tmp_path / "state" / ORIGIN).unlink()
+        store = opened()
+        store.begin_session("key", newest_elsewhere=2)
+        assert "restored or copied" in store.halt().reason
 
 
 def test_marks_are_kept_by_signer_and_only_rise(opened: Opener) -> None:
@@ -188,7 +239,7 @@ def test_a_store_of_the_first_version_goes_on(opened: Opener, tmp_path: Path) ->
     store.begin_session("key")
     store.write_peak(1000, NOW)
     store.write_watermark(50)
-    store.connection.executescript("DROP TABLE moved; PRAGMA user_version = 1;")
+    store.connection.executescript("DROP TABLE origin; DROP TABLE moved; PRAGMA user_version = 1;")
     store = opened()
     assert (store.peak(NOW), store.moved(), store.begin_session("key")) == (1000, Moved(time_ms=50), 2)
 
@@ -263,7 +314,7 @@ def test_a_damaged_store_is_refused(opened: Opener, tmp_path: Path) -> None:
         open_store(tmp_path / "state")
     path.unlink()
     store = open_store(tmp_path / "state")
-    assert store.begin_session("key", newest_elsewhere=3) == 4
+    assert store.begin_session("key", newest_elsewhere=3) > 3
     assert store.doubts and store.halt().latches
     store.close()
 

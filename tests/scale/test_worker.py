@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -143,3 +145,9 @@ def test_what_is_done_is_not_run_again(tmp_path: Path) -> None:
         (tmp_path / "blobs" / first.record.blob[:2] / first.record.blob).write_bytes(b"torn")
         run_task(task("notes"), storage)
         assert len(ran) == 2
+
+
+def test_a_scheduler_that_reads_its_name_gets_no_numba_with_it() -> None:
+    """It unpickles what it passes on, and its unit may not map memory that is written and executed."""
+    code = "import sys, hlhft.scale.worker, hlhft.scale.joining; assert not {'numba', 'llvmlite'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
