@@ -74,7 +74,7 @@ test-nix: $(READY) ## Evaluate the NixOS modules and what they must refuse (HLHF
 	@$(RUN) -m pytest -m nix tests/nix $(ARGUMENTS)
 
 test-systemd: $(READY) ## Boot the evaluated units under systemd and trade on them (root, mmdebstrap, systemd-container, HLHFT_NIX_CHECK)
-	@$(RUN) -m pytest -m systemd tests/nix tests/nixos $(ARGUMENTS)
+	@$(RUN) -m pytest --numprocesses=2 --dist=loadfile -m systemd tests/nix tests/nixos $(ARGUMENTS)
 
 test-vm: $(READY) ## Boot a Debian kernel under emulation with the evaluated host (root, mmdebstrap, e2fsprogs, gcc, HLHFT_NIX_CHECK)
 	@$(RUN) -m pytest -m vm tests/nixos $(ARGUMENTS)

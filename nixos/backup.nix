@@ -1,5 +1,6 @@
-# A backup, each night, of what cannot be made again: journal, manifests of the catalogue, models. Whoever restores a
-# state finds the engine HALTED, as the venue has moved on since.
+# A backup, each night, of what cannot be made again: journal, manifests of the catalogue, models. The engine's state is
+# none of it, as it is true of one moment only. An engine that finds a journal that knows more than its state, or a state
+# that somebody copied, starts HALTED: the venue has moved on since.
 { config, lib, ... }:
 let
   cfg = config.services.hlhft;
@@ -45,10 +46,13 @@ in
       inherit (cfg.backup) repository;
       passwordFile = "${cfg.secrets.folder}/restic-password";
       initialize = true;
+      # The command restic-hlhft, with which root looks into it and restores.
+      createWrapper = true;
       paths = [
         cfg.settings.engine.journal_folder
-        cfg.settings.data.catalogue
       ]
+      # Nobody else makes that folder, and restic minds what is not there.
+      ++ lib.optional (cfg.recorder.enable or false || cfg.miner.enable or false) cfg.settings.data.catalogue
       ++ cfg.backup.models;
       # Of the catalogue the manifests, by which what they name can be fetched again; not the data.
       exclude = [

@@ -26,7 +26,8 @@ rec {
     ];
   };
 
-  # Paper trading that is also watched: what is booted and traded on, with Prometheus where it would be reached.
+  # Paper trading that is also watched and backed up: what is booted and traded on, with Prometheus where it would be
+  # reached.
   rehearsal = paper.extendModules {
     modules = [
       {
@@ -38,12 +39,22 @@ rec {
               "ETH"
               "SOL"
             ];
+            recorder = {
+              coins = [ "BTC" ];
+              base_url = paper.config.services.hlhft.settings.account.base_url;
+            };
             strategy = {
               name = "two_sided";
               params.half_spread_bp = 0.5;
             };
           };
           prometheus.enable = true;
+          alertmanager.enable = true;
+          recorder.enable = true;
+          backup = {
+            enable = true;
+            repository = "sftp:backup@203.0.113.9:/hlhft";
+          };
           wireguard = {
             enable = true;
             peers.operator = {

@@ -78,7 +78,9 @@ class Machine:
             "KILL",
             *NSPAWN,
             net,
-            f"--machine={self.name}",
+            # Unlike the name of the host, that of the container is of nobody else on this system.
+            f"--machine={self.name}-{os.getpid()}",
+            f"--hostname={self.name}",
             "--directory",
             str(self.root),
         ]

@@ -18,11 +18,15 @@ from hlhft.exchange.known_account import SEED, test_signer
 from tests.nix.evaluator import evaluated
 from tests.nix.laying import lay
 from tests.nix.machine import Machine
-from tests.nix.tree import install_project, layered, require_machines, tree
+from tests.nix.shared import COMPILING, Shared
+from tests.nix.tree import layered, require_machines
 
 MANIFEST = "checks.x86_64-linux.refusals.manifests.rehearsal"
 SECRETS = "/var/lib/hlhft-secrets"
+UNITS = "/etc/systemd/system"
 KEYS = ("agent-key", "watchdog-key", "heartbeat-secret")
+CALLED = {"page-url": "/page", "ticket-url": "/ticket", "heartbeat-url": "/heartbeat"}
+CALLED_PORT = 9998
 ACCOUNT = test_signer(SEED).address
 CONTROL = "/run/hlhft-engine/control.sock"
 INSIDE = "10.100.0.1"
@@ -39,6 +43,18 @@ answer = client.getresponse()
 print(answer.read().decode())
 sys.exit(answer.status != 200)
 """
+# Stands for whoever is called with alerts: keeps what it is told, a line each, the path first.
+_CALLED = """
+import http.server
+class Called(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        with open("/run/called", "a") as told:
+            print(self.path, body, file=told)
+        self.send_response(204)
+        self.end_headers()
+http.server.HTTPServer(("127.0.0.1", PORT), Called).serve_forever()
+""".replace("PORT", str(CALLED_PORT))
 
 
 class Host(Machine):
@@ -103,14 +119,24 @@ class Host(Machine):
 
 
 @contextlib.contextmanager
-def rehearsing(folder: Path) -> Iterator[Host]:
-    """The host, booted; its units may still be starting. `folder` is used up."""
+def rehearsing(folder: Path, shared: Shared) -> Iterator[Host]:
+    """The host, booted: what compiles is up, other units may still be starting. `folder` is used up."""
     require_machines()
     manifest = evaluated(MANIFEST)
-    with layered(tree(), folder / "layer") as root, Host("rehearsal", root) as host:
-        install_project(root)
+    with layered(shared.trees(), folder / "layer") as root, Host("rehearsal", root) as host:
         lay(root, manifest)
         for name in KEYS:
             host.write(f"{SECRETS}/{name}", f"{secrets.token_hex(32)}\n", mode=0o600)
-        host.start()
+        for name, path in CALLED.items():
+            host.write(f"{SECRETS}/{name}", f"http://127.0.0.1:{CALLED_PORT}{path}\n", mode=0o600)
+        host.write("/usr/lib/called.py", _CALLED)
+        host.write(f"{UNITS}/called.service", "[Service]\nExecStart=/usr/bin/python3 /usr/lib/called.py\n")
+        # As soon as Alertmanager is, which calls at once; and the recorder when a test asks for it.
+        (root / f"{UNITS}/alertmanager.service.wants".lstrip("/")).mkdir()
+        (root / f"{UNITS}/alertmanager.service.wants/called.service".lstrip("/")).symlink_to("../called.service")
+        (root / f"{UNITS}/multi-user.target.wants/hlhft-recorder.service".lstrip("/")).unlink()
+        with shared.compiled(root):
+            host.start()
+            for unit in COMPILING:
+                host.wait_for_unit(unit, timeout=COMPILED_S)
         yield host

@@ -7,13 +7,15 @@ is in tests/nix/machine.py.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from hlhft.config import ports
-from tests.nix.rehearsed import ACCOUNT, COMPILED_S, INSIDE, KEYS, SECRETS, TRADING_S, Host, rehearsing
+from tests.nix.rehearsed import ACCOUNT, CALLED_PORT, COMPILED_S, INSIDE, KEYS, SECRETS, TRADING_S, Host, rehearsing
+from tests.nix.shared import shared_by
 
 pytestmark = pytest.mark.systemd
 
@@ -26,7 +28,8 @@ OURS = (
     "hlhft-watchdog-renewal",
 )
 RUNNING = ("hlhft-exchange", "hlhft-watchdog", "hlhft-engine", "hlhft-exporter", "prometheus")
-COMPILING = {"hlhft-exchange", "hlhft-engine"}
+COMPILING = {"hlhft-exchange", "hlhft-engine", "hlhft-recorder"}
+SHOWING = ("hlhft-engine", "hlhft-watchdog", "hlhft-recorder")
 # A venue refuses whoever asks too much in a minute, and several starts do: the next one is then a minute later.
 PATIENT_S = 180.0
 DEAD_S = 20.0  # the watchdog's patience, its looks and its proof
@@ -34,7 +37,7 @@ DEAD_S = 20.0  # the watchdog's patience, its looks and its proof
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    with rehearsing(tmp_path_factory.mktemp("r")) as booted:
+    with rehearsing(tmp_path_factory.mktemp("r"), shared_by(tmp_path_factory)) as booted:
         yield booted
 
 
@@ -51,7 +54,7 @@ def restarts(host: Host) -> dict[str, str]:
 
 
 def test_every_unit_comes_up_at_the_first_try(host: Host) -> None:
-    for unit in (*OURS, "prometheus"):
+    for unit in (*OURS, "prometheus", "alertmanager"):
         host.wait_for_unit(unit, timeout=COMPILED_S)
     assert host.succeed("systemctl --failed --no-legend --plain") == ""
     assert set(restarts(host).values()) == {"0"}
@@ -85,14 +88,40 @@ def test_prometheus_sees_all_of_it_and_answers_inside_only(host: Host) -> None:
     listening = {line.split()[3] for line in host.succeed("ss --no-header --listening --tcp --numeric").splitlines()}
     assert listening == {
         f"{INSIDE}:{ports.PROMETHEUS}", f"127.0.0.1:{ports.PAPER_EXCHANGE}", f"127.0.0.1:{ports.EXPORTER}",
+        f"127.0.0.1:{ports.ALERTMANAGER}", f"127.0.0.1:{CALLED_PORT}",
     }  # fmt: skip
+
+
+def test_whoever_is_called_hears_alerts_where_a_secret_says(host: Host) -> None:
+    until(lambda: "/heartbeat " in host.execute("cat /run/called")[1], TRADING_S, lambda: host.journal("alertmanager"))
+    (told,) = host.succeed("grep --max-count=1 '^/heartbeat ' /run/called").splitlines()
+    (alert,) = json.loads(told.partition(" ")[2])["alerts"]
+    assert (alert["status"], alert["labels"]["alertname"]) == ("firing", "Heartbeat")
+    # Who knows the addresses can call, too.
+    host.fail("setpriv --reuid=hlhft-exporter --regid=hlhft --clear-groups cat /run/credentials/alertmanager.service/*")
+    assert f"127.0.0.1:{CALLED_PORT}" not in host.journal("alertmanager", 1000)
+
+
+def test_the_recorder_writes_what_it_hears_and_the_group_reads_it(host: Host) -> None:
+    host.succeed("systemctl start hlhft-recorder")
+    unit, catalogue = "hlhft-recorder", "/var/lib/hlhft-catalogue"
+    grown = f"find {catalogue}/raw -type f -size +8k | grep -F . > /dev/null"
+    until(lambda: host.execute(grown)[0] == 0, COMPILED_S, lambda: host.journal(unit))
+    host.succeed(f"systemctl stop {unit}", timeout=TRADING_S)
+    ended = [host.get_unit_property(unit, name) for name in ("Result", "ExecMainStatus")]
+    assert ended == ["success", "0"], host.journal(unit)
+    parts = host.succeed(f"find {catalogue} -name '*.parquet'").split()
+    assert {part.removeprefix(f"{catalogue}/").partition("/")[0] for part in parts} >= {"kind=bbo", "kind=book"}, parts
+    assert host.succeed(f"stat --format=%U:%G {' '.join(parts)} | sort --unique").split() == [f"{unit}:hlhft"]
+    host.succeed(f"setpriv --reuid=hlhft-exporter --regid=hlhft --clear-groups cat {' '.join(parts)} > /dev/null")
+    host.fail(f"setpriv --reuid=nobody --regid=nogroup --clear-groups ls {catalogue}")
 
 
 def test_numbers_are_shown_between_users_and_removed_by_nobody_else(host: Host) -> None:
     assert host.succeed("stat --format='%U %G %a' /run/hlhft-metrics").split() == ["root", "hlhft", "3770"]
     shown = host.succeed("cd /run/hlhft-metrics && stat --format='%U %G %n' *").splitlines()
     users = {line.split()[0] for line in shown}
-    assert users == {"hlhft-engine", "hlhft-watchdog"}
+    assert users == set(SHOWING)
     assert all(line.split()[1] == "hlhft" for line in shown), "the folder's group, not the maker's"
     asked = "cd /run/hlhft-metrics && rm -f *"
     host.fail(f"setpriv --reuid=hlhft-exporter --regid=hlhft --clear-groups sh -c '{asked}'")
@@ -125,7 +154,7 @@ def test_what_systemd_applied_to_the_process_that_runs(host: Host, unit: str) ->
 
 
 @pytest.mark.parametrize(
-    "unit", ["hlhft-exchange", "hlhft-watchdog", "hlhft-engine", "hlhft-exporter", "hlhft-approval"]
+    "unit", ["hlhft-exchange", "hlhft-watchdog", "hlhft-engine", "hlhft-exporter", "hlhft-approval", "hlhft-recorder"]
 )
 def test_what_a_unit_may_not_do_it_cannot(host: Host, unit: str) -> None:
     other = host.pid("hlhft-engine" if unit != "hlhft-engine" else "hlhft-watchdog")
@@ -133,7 +162,7 @@ def test_what_a_unit_may_not_do_it_cannot(host: Host, unit: str) -> None:
     possible = {name for name, is_possible in told["can"].items() if is_possible}
     allowed = {"write where states are its own", "open a socket of the internet"}
     allowed |= {"map memory that was written as executable"} if unit in COMPILING else set()
-    allowed |= {"write where numbers are shown"} if unit in ("hlhft-engine", "hlhft-watchdog") else set()
+    allowed |= {"write where numbers are shown"} if unit in SHOWING else set()
     allowed |= {"choose its processor"} if unit == "hlhft-engine" else set()
     allowed |= {"see processors"} if unit in ("hlhft-engine", "hlhft-exporter") else set()
     assert possible == allowed
@@ -198,10 +227,12 @@ def test_the_watchdog_is_renewed_by_another_generation_and_not_by_its_own(host: 
 
 
 def test_the_watchdog_cancels_for_an_engine_that_was_killed_and_systemd_brings_it_back(host: Host) -> None:
-    # Later than it does by itself, so that the watchdog is seen to act.
+    # It comes back by itself, but waits for a word, so that the watchdog is seen to act.
+    held = "ExecStartPre=/bin/sh -c 'until test -e /run/may-go-on; do sleep 0.1; done'"
+    drop_in = "/run/systemd/system/hlhft-engine.service.d"
     host.succeed(
-        "mkdir -p /run/systemd/system/hlhft-engine.service.d",
-        "printf '[Service]\\nRestartSec=20\\n' > /run/systemd/system/hlhft-engine.service.d/later.conf",
+        f"mkdir -p {drop_in}",
+        f'printf "[Service]\\n{held}\\n" > {drop_in}/held.conf',
         "systemctl daemon-reload",
     )
     until(host.quotes, TRADING_S)
@@ -210,6 +241,8 @@ def test_the_watchdog_cancels_for_an_engine_that_was_killed_and_systemd_brings_i
     until(lambda: host.sides() == set(), DEAD_S, lambda: host.journal("hlhft-watchdog"))
     until(lambda: "proven: no own order is left" in host.journal("hlhft-watchdog"), DEAD_S)
     assert host.pid("hlhft-engine") == 0, "nobody but the watchdog can have done it"
+    assert host.get_unit_property("hlhft-engine", "ActiveState") == "activating"
+    host.succeed("touch /run/may-go-on")
     until(host.quotes, PATIENT_S, lambda: host.journal("hlhft-engine"))
     assert host.pid("hlhft-engine") != was
 

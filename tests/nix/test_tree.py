@@ -16,7 +16,8 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     done: list[Path] = []
     monkeypatch.setenv("HLHFT_NIX_HOME", str(tmp_path / "nix"))
     monkeypatch.setattr(trees, "_debian", done.append)
-    monkeypatch.setattr(trees, "_python_packages", lambda root: (root / "packages").touch())
+    monkeypatch.setattr(trees, "_fetch", lambda wheels: (wheels / "fetched").touch())
+    monkeypatch.setattr(trees, "_python_packages", lambda root, wheels: (wheels / "fetched").rename(root / "packages"))
     return done
 
 
@@ -51,10 +52,10 @@ def test_only_what_it_runs_with_is_of_its_name() -> None:
 
 
 def test_one_that_was_not_finished_is_not_used(made: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    def break_off(root: Path) -> None:
+    def break_off(wheels: Path) -> None:
         raise AssertionError("no network")
 
     with monkeypatch.context() as broken, pytest.raises(AssertionError, match="no network"):
-        broken.setattr(trees, "_python_packages", break_off)
+        broken.setattr(trees, "_fetch", break_off)
         trees.tree()
     assert (trees.tree() / "packages").exists()

@@ -2,13 +2,14 @@
 
 What is kept holds Debian's packages and the Python packages that hlhft runs with, at the versions of constraints.txt;
 its name is the hash of what makes it, and the two used last are kept. The project itself is installed from this
-checkout anew for each run, as a layer above, so that what is kept stays as it was made. Needs root, mmdebstrap and
-systemd-nspawn.
+checkout anew for each run, as a layer above (tests/nix/shared.py), so that what is kept stays as it was made. Needs
+root, mmdebstrap and systemd-nspawn.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import re
@@ -18,7 +19,8 @@ import sys
 import tempfile
 import time
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
 
@@ -28,11 +30,16 @@ from tests.nix.evaluator import ROOT
 
 SUITE = "trixie"
 PACKAGES = (
-    "dbus", "iproute2", "procps", "prometheus", "python3", "python3-venv", "systemd", "systemd-sysv", "util-linux",
+    "dbus", "iproute2", "procps", "prometheus", "prometheus-alertmanager", "python3", "python3-venv", "systemd",
+    "systemd-sysv", "util-linux",
 )  # fmt: skip
 LEFT_OUT = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*")
 # Units are the appliance's own, with users and folders of theirs: what Debian's packages bring of them is not wanted.
-CLEANED = 'chroot "$1" userdel prometheus; rm -r "$1/var/lib/prometheus"'
+CLEANED = (
+    'chroot "$1" userdel prometheus; rm -r "$1/var/lib/prometheus";'
+    ' rm "$1"/usr/lib/systemd/system/prometheus* "$1"/etc/init.d/*;'
+    ' ln -s prometheus-alertmanager "$1/usr/bin/alertmanager"'  # as nixpkgs names it
+)
 PYTHON = "3.13"  # of that suite
 PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
 VENV = "/opt/hlhft"
@@ -64,18 +71,31 @@ def tree() -> Path:
     kept = nix_home().parent / "hlhft-trees"
     kept.mkdir(parents=True, exist_ok=True)
     wanted = kept / _key()
-    if wanted.is_dir():
-        os.utime(wanted)
-        return wanted
-    _forget(kept)
-    made = Path(tempfile.mkdtemp(prefix="making-", dir=kept))
-    _debian(made)
-    _python_packages(made)
-    if wanted.is_dir():  # somebody else was faster
-        shutil.rmtree(made)
-    else:
-        made.rename(wanted)
+    if not wanted.is_dir():
+        with alone(kept / "lock"):
+            if not wanted.is_dir():  # or somebody else was making it
+                _make(wanted)
+    os.utime(wanted)
     return wanted
+
+
+@contextlib.contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Whoever else asks for the same file, of this process or another, waits until this one is done."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _make(wanted: Path) -> None:
+    _forget(wanted.parent)
+    made = Path(tempfile.mkdtemp(prefix="making-", dir=wanted.parent))
+    with tempfile.TemporaryDirectory(dir=wanted.parent) as wheels, ThreadPoolExecutor(1) as beside:
+        fetched = beside.submit(_fetch, Path(wheels))
+        _debian(made)
+        fetched.result()
+        _python_packages(made, Path(wheels))
+    made.rename(wanted)
 
 
 def _forget(kept: Path) -> None:
@@ -91,18 +111,21 @@ def _forget(kept: Path) -> None:
 
 
 @contextlib.contextmanager
-def layered(lower: Path, folder: Path) -> Iterator[Path]:
-    """`lower` with a layer of its own above it, in `folder`: what is written stays in that layer."""
+def layered(lower: Path | Sequence[Path], folder: Path, *, is_kept: bool = False) -> Iterator[Path]:
+    """`lower`, or several of which the first is uppermost, with a layer above: what is written stays in that layer,
+    which is `folder`/upper and goes in the end, unless it is kept."""
     parts = {name: folder / name for name in ("upper", "work", "root")}
     for part in parts.values():
         part.mkdir(parents=True)
-    options = f"lowerdir={lower},upperdir={parts['upper']},workdir={parts['work']}"
+    lowers = ":".join(map(str, [lower] if isinstance(lower, Path) else lower))
+    options = f"lowerdir={lowers},upperdir={parts['upper']},workdir={parts['work']}"
     subprocess.run(["mount", "-t", "overlay", "overlay", "-o", options, parts["root"]], check=True)
     try:
         yield parts["root"]
     finally:
         subprocess.run(["umount", "--lazy", parts["root"]], check=True)
-        shutil.rmtree(folder)
+        if not is_kept:
+            shutil.rmtree(folder)
 
 
 def install_project(root: Path) -> None:
@@ -144,8 +167,9 @@ def _pins() -> list[str]:
 
 
 def _dependencies() -> list[str]:
-    dependencies: list[str] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
-    return dependencies
+    """What hlhft runs with, also where it works for a cluster."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return [*project["dependencies"], *project["optional-dependencies"]["scale"]]
 
 
 def mirror() -> str:
@@ -167,14 +191,17 @@ def _debian(root: Path) -> None:
     )
 
 
-def _python_packages(root: Path) -> None:
-    """Fetches the packages outside, where the package index is known, and installs them inside, with no network."""
-    with tempfile.TemporaryDirectory(dir=root.parent) as wheels:
-        platforms = [word for name in PLATFORMS for word in ("--platform", name)]
-        wanted = ["--only-binary=:all:", "--python-version", PYTHON, "--implementation", "cp", *platforms]
-        _pip("download", "--dest", wheels, *wanted, "-c", str(ROOT / "constraints.txt"), *_dependencies())
-        install = f"{VENV}/bin/pip install --quiet --no-index --no-deps --no-warn-script-location /mnt/*.whl"
-        _inside(root, Path(wheels), f"python3 -m venv {VENV} && {install} && {VENV}/bin/pip check")
+def _fetch(wheels: Path) -> None:
+    """Fetches the packages outside, where the package index is known."""
+    platforms = [word for name in PLATFORMS for word in ("--platform", name)]
+    wanted = ["--only-binary=:all:", "--python-version", PYTHON, "--implementation", "cp", *platforms]
+    _pip("download", "--dest", str(wheels), *wanted, "-c", str(ROOT / "constraints.txt"), *_dependencies())
+
+
+def _python_packages(root: Path, wheels: Path) -> None:
+    """Installs the packages inside, with no network."""
+    install = f"{VENV}/bin/pip install --quiet --no-index --no-deps --no-warn-script-location /mnt/*.whl"
+    _inside(root, wheels, f"python3 -m venv {VENV} && {install} && {VENV}/bin/pip check")
 
 
 def _pip(*arguments: str) -> None:

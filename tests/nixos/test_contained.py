@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,13 +21,13 @@ import pytest
 from tests.nix.evaluator import evaluated
 from tests.nix.laying import lay
 from tests.nix.machine import Machine
-from tests.nix.tree import install_project, layered, require_machines, tree
+from tests.nix.shared import Shared, shared_by
+from tests.nix.tree import layered, require_machines
 from tests.nixos import appliance, host_loss, kills, secrets
 
 pytestmark = pytest.mark.systemd
 
-NAMESPACE = "hlhft-test"
-COMPILING = ("hlhft-exchange", "hlhft-engine")
+NAMESPACE = f"hlhft-test-{os.getpid()}"
 LEFT_OUT = {
     "appliance": "what is reached over WireGuard and refused otherwise, which test_emulated.py has but for Grafana",
     "switch": "all of it, as NixOS's own program switches; what units see of it is in tests/nix/test_rehearsal.py",
@@ -56,43 +56,34 @@ def network() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder for what units compile, which takes a minute and is the same for all hosts."""
-    return tmp_path_factory.mktemp("compiled")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Shared:
+    return shared_by(tmp_path_factory)
 
 
 @contextlib.contextmanager
-def booted(folder: Path, compiled: Path, test: str, network: Path | None = None) -> Iterator[dict[str, Machine]]:
-    """The machines of a test, each a container, by their names. `compiled` keeps what units compile for the next."""
+def booted(folder: Path, shared: Shared, test: str, network: Path | None = None) -> Iterator[dict[str, Machine]]:
+    """The machines of a test, each a container, by their names."""
     require_machines()
     with contextlib.ExitStack() as open_until:
         machines = {}
         for name, manifest in evaluated(f"checks.x86_64-linux.{test}.manifests").items():
             if not manifest["settings"].get("services.hlhft.enable"):
                 continue  # an operator's machine, which only reaches for the others
-            root = open_until.enter_context(layered(tree(), folder / name))
-            install_project(root)
+            root = open_until.enter_context(layered(shared.trees(), folder / name))
             lay(root, manifest, without=("grafana.service", "alertmanager.service"))
             (root / "etc/hosts").write_text("127.0.0.1 localhost venue trader watchtower\n")
-            for unit in COMPILING:
-                if (compiled / unit).is_dir():
-                    shutil.copytree(compiled / unit, root / "var/cache" / unit)
             machines[name] = open_until.enter_context(Machine(name, root, network=network))
-        for machine in machines.values():
-            machine.start()
-        if test in LEFT_OUT:
-            print(f"NOT RUN HERE of {test}: {LEFT_OUT[test]}")
-        yield machines
-        for machine in machines.values():
-            for unit in COMPILING:
-                made = machine.root / "var/cache" / unit
-                if made.is_dir() and not (compiled / unit).exists():
-                    shutil.copytree(made, compiled / unit)
+        with shared.compiled(*(machine.root for machine in machines.values())):
+            for machine in machines.values():
+                machine.start()
+            if test in LEFT_OUT:
+                print(f"NOT RUN HERE of {test}: {LEFT_OUT[test]}")
+            yield machines
 
 
-def test_the_appliance_trades_and_its_secrets_are_its_units_alone(tmp_path: Path, compiled: Path) -> None:
+def test_the_appliance_trades_and_its_secrets_are_its_units_alone(tmp_path: Path, shared: Shared) -> None:
     facts, told = facts_of("appliance"), facts_of("secrets")
-    with booted(tmp_path, compiled, "appliance") as machines:
+    with booted(tmp_path, shared, "appliance") as machines:
         machine = machines["trader"]
         machine.succeed("useradd --create-home somebody")
         appliance.check_trading(machine, ports=facts["ports"], account=facts["account"])
@@ -100,7 +91,7 @@ def test_the_appliance_trades_and_its_secrets_are_its_units_alone(tmp_path: Path
         kills.check(machine, **facts_of("kills"))
 
 
-def test_the_watchtower_cancels_for_a_host_that_is_lost(tmp_path: Path, compiled: Path, network: Path) -> None:
-    with booted(tmp_path, compiled, "host-loss", network) as machines:
+def test_the_watchtower_cancels_for_a_host_that_is_lost(tmp_path: Path, shared: Shared, network: Path) -> None:
+    with booted(tmp_path, shared, "host-loss", network) as machines:
         facts = facts_of("host-loss")
         host_loss.check(machines["venue"], machines["trader"], machines["watchtower"], **facts)
