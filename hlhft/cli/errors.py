@@ -66,6 +66,7 @@ DECLARED: Mapping[str, ExitCode] = {
     "hlhft.backtest.runs.RunError": ExitCode.USAGE,
     "hlhft.compiled.CacheError": ExitCode.FAILURE,
     "hlhft.config.load.ConfigError": ExitCode.USAGE,
+    "hlhft.data.addresses.AddressError": ExitCode.USAGE,
     "hlhft.data.decimals.DecimalError": ExitCode.DATA,
     "hlhft.data.errors.DataError": ExitCode.DATA,
     "hlhft.data.mining.errors.MiningError": ExitCode.FAILURE,
