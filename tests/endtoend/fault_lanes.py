@@ -250,9 +250,10 @@ def go_on_with_room(stage: Stage) -> None:
 
 
 def become_poor(stage: Stage) -> None:
-    """The owner takes the money away while nothing rests: the venue refuses what would have to be paid for."""
-    operate(stage.small, "halt", "--reason", "the owner takes money")
-    eventually(lambda: not stage.poor.open_orders(), within_s=WAIT_S)
+    """The owner takes the money away while nothing rests and nothing is held, whose margin he could not take: the venue
+    refuses what would have to be paid for."""
+    operate(stage.small, "flatten", "--reason", "the owner takes money")
+    eventually(lambda: not stage.poor.open_orders() and stage.poor.position(SMALL_COIN) is None, within_s=WAIT_S)
     told = stage.poor.exchange.usd_transfer(round(float(stage.poor.value()) - LEFT_USDC, 2), stage.crowd.taker.address)
     assert told["status"] == "ok", told
     operate(stage.small, "resume", "--reason", "money was taken")
