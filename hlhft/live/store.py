@@ -36,6 +36,9 @@ TIDS_MAX = 4096  # trade ids remembered behind the watermark; older ones lie bef
 REASON_LENGTH_MAX = 1000
 SESSIONS_KEPT = 1000
 SESSIONS_UNSEEN_MAX = 1_000_000  # that an engine began after a copy was made: one each second, for eleven days
+NONCES_UNSEEN_MS = 120_000  # how far its nonces may be ahead of the clock: a mark of 10 s, a dozen restarts in a row
+ANYBODY = ""  # the signer of a mark that holds for all
+MS = 1_000_000
 BUSY_MS = 2000
 DOUBT_CODE = 13  # hlhft.core.risk.Breaker.OPERATOR: only a resume clears it
 _LOOK = "look at the account, then resume with a reason"
@@ -116,7 +119,8 @@ class Store:
         """A session number that was never given out, above `newest_elsewhere`, the newest that the journal knows.
 
         A journal that knows a newer one than the store, and a store that is not where it was made, put it in doubt: the
-        halt is latched with it, and the number lies SESSIONS_UNSEEN_MAX higher. Raises StoreError when numbers are used
+        halt is latched with it, the number lies SESSIONS_UNSEEN_MAX higher, and nonces go on NONCES_UNSEEN_MS from now.
+        Raises StoreError when numbers are used
         up, or the disk refuses.
         """
         assert self.session == 0, "a process is one session"
@@ -134,6 +138,11 @@ class Store:
             connection.execute("UPDATE origin SET made_ns = ?", (made_ns,))
             if doubts:
                 # In the same transaction: a process killed after it must not let the next one trust the store.
+                connection.execute(
+                    "INSERT INTO nonce_mark SELECT ?, max(?, coalesce(max(mark), 0)) + ? FROM nonce_mark"
+                    " WHERE true ON CONFLICT (signer) DO UPDATE SET mark = excluded.mark",
+                    (ANYBODY, self.clock_ns() // MS, NONCES_UNSEEN_MS),
+                )
                 connection.execute(
                     "UPDATE halt SET latches = latches | ?, code = iif(code = 0, ?, code), reason = ?, at_ns = ?",
                     (1 << DOUBT_CODE, DOUBT_CODE, "; ".join((*doubts, _LOOK))[:REASON_LENGTH_MAX], self.clock_ns()),
@@ -171,8 +180,8 @@ class Store:
             connection.execute("UPDATE session SET ended = ? WHERE number = ?", (_SESSION_ENDED, self.session))
 
     def mark(self, signer: str) -> int:
-        """The nonce mark of this signer's address, 0 when it never signed here."""
-        return self._number("SELECT mark FROM nonce_mark WHERE signer = ?", _address(signer))
+        """The nonce mark of this signer's address, 0 when it never signed here and the store was never in doubt."""
+        return self._number("SELECT max(mark) FROM nonce_mark WHERE signer IN (?, ?)", _address(signer), ANYBODY)
 
     def write_mark(self, signer: str, mark: int) -> None:
         """The mark survives a power cut. Raises StoreError when it does not rise, or the disk refuses."""

@@ -28,6 +28,8 @@ from hlhft.live.store import (
     REASON_LENGTH_MAX,
     SESSION_MAX,
     SESSIONS_KEPT,
+    MS,
+    NONCES_UNSEEN_MS,
     SESSIONS_UNSEEN_MAX,
     TIDS_MAX,
     VERSION,
@@ -76,6 +78,23 @@ def test_a_session_number_above_what_the_journal_knows_and_a_halt_that_stays(ope
     assert (halt.latches, halt.code, halt.at_ns) == (1 << Breaker.OPERATOR, Breaker.OPERATOR, NOW)
     assert "old copy" in halt.reason
     assert DOUBT_CODE == Breaker.OPERATOR
+
+
+def test_nonces_go_on_above_what_the_lost_engine_can_have_used(opened: Opener) -> None:
+    """Right after a restart they are ahead of the clock, so that the clock alone would give some out twice."""
+    store, other = opened(), "0x" + "cd" * 20
+    store.begin_session("key")
+    store.write_mark(SIGNER, NOW // MS + 8_000)
+    assert store.mark(other) == 0
+    store = opened()
+    store.begin_session("key", newest_elsewhere=7)
+    least = NOW // MS + 8_000 + NONCES_UNSEEN_MS
+    assert (store.mark(SIGNER), store.mark(other)) == (least, least)
+    again = opened()
+    again.begin_session("key", newest_elsewhere=SESSIONS_UNSEEN_MAX + 8)
+    assert again.mark(SIGNER) == least, "also where one was killed before it wrote a mark of its own"
+    again.write_mark(SIGNER, least + 1)
+    assert (again.mark(SIGNER), again.mark(other)) == (least + 1, least)
 
 
 def test_a_doubt_keeps_the_first_cause_of_a_halt(opened: Opener) -> None:
