@@ -120,8 +120,7 @@ class Store:
 
         A journal that knows a newer one than the store, and a store that is not where it was made, put it in doubt: the
         halt is latched with it, the number lies SESSIONS_UNSEEN_MAX higher, and nonces go on NONCES_UNSEEN_MS from now.
-        Raises StoreError when numbers are used
-        up, or the disk refuses.
+        Raises StoreError when numbers are used up, or the disk refuses.
         """
         assert self.session == 0, "a process is one session"
         newest = self._number("SELECT max(number) FROM session")
