@@ -20,7 +20,9 @@ class CatalogueType(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """As click's for a path."""
-        return value if isinstance(value, str) and "://" in value else super().convert(value, param, ctx)
+        from hlhft.data.addresses import is_address
+
+        return value if is_address(value) else super().convert(value, param, ctx)
 
 
 def read_from(said: Path | str | None, config: Config) -> Path | RemotePath:
@@ -32,9 +34,11 @@ def read_from(said: Path | str | None, config: Config) -> Path | RemotePath:
 
 def written_to(said: Path | None, config: Config) -> Path:
     """The folder that a command writes the catalogue in. Raises UsageError where the settings name an address."""
+    from hlhft.data.addresses import is_address
+
     if said is not None:
         return said
-    if "://" in config.data.catalogue:
+    if is_address(config.data.catalogue):
         raise click.UsageError(
             f"data.catalogue is {config.data.catalogue}, which is only read: name a folder with --catalogue"
         )

@@ -24,6 +24,8 @@ from pathlib import Path
 
 import msgspec
 
+from hlhft.data.writing import sync_folder
+
 FILE, LOCK = "store.sqlite3", "lock"
 ORIGIN = "origin"  # empty, and never touched again: the kernel alone says when it was made
 FOLDER_MODE, FILE_MODE = 0o700, 0o600
@@ -340,11 +342,7 @@ def _made_ns(folder: Path) -> int:
         finally:
             os.close(descriptor)
         # Its name must outlive a power cut as well: the store will soon say when it was made.
-        entries = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(entries)
-        finally:
-            os.close(entries)
+        sync_folder(folder)
         return made_ns
     except OSError as error:
         raise StoreError(f"{path}: the state folder cannot be used ({error.strerror})") from None
