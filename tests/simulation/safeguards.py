@@ -35,7 +35,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     _one(
         "nonce-mark", "the high-water mark of nonces on disk", {Promise.NONCE},
         "live/store.py",
-        'return self._number("SELECT mark FROM nonce_mark WHERE signer = ?", _address(signer))',
+        'return self._number("SELECT max(mark) FROM nonce_mark WHERE signer IN (?, ?)", _address(signer), ANYBODY)',
         "return 0",
     ),
     _one(
