@@ -28,6 +28,7 @@ from hlhft.units import MICRO
 
 BODY_BYTES_MAX = 1 << 20  # a request's body and a frame
 READ_SECONDS_MAX = 10.0  # a body that takes longer is given up
+TAKE_SECONDS_MAX = 5.0  # until a reader takes a frame, and the last of what it is sent
 SLEEP_SECONDS_MAX = 0.25  # the machine may have something to do earlier than it thought
 CLIENT_LABEL = "client"  # query parameter and header that tell clients on one address apart
 LABEL_CHARACTERS_MAX = 64
@@ -299,21 +300,38 @@ class Server:
 
 
 async def _write(socket: _Socket) -> None:
-    """Writes what waits, as fast as the reader takes it, until the connection is closed."""
-    while True:
-        await socket.wake.wait()
-        socket.wake.clear()
-        while socket.waiting:
-            frame = socket.waiting.popleft()
-            socket.waiting_bytes -= len(frame)
-            try:
-                await socket.response.send_frame(frame, WSMsgType.TEXT)
-            except ConnectionError:
-                return
-        if socket.closing is not None:
-            code, reason = socket.closing
-            await socket.response.close(code=code, message=reason.encode())
-            return
+    """Writes what waits, as fast as the reader takes it, until the connection is closed.
+
+    What is not taken soon after that is dropped. Who breaks the protocol and does not read would otherwise hold its
+    connection for ever: not even the frame that says so can be written.
+    """
+    transport = socket.request.transport
+    try:
+        while not socket.response.closed:
+            await _write_waiting(socket)
+    except (ConnectionError, TimeoutError):
+        pass
+    finally:
+        if transport is not None:
+            asyncio.get_running_loop().call_later(TAKE_SECONDS_MAX, transport.abort)
+
+
+async def _write_waiting(socket: _Socket) -> None:
+    """Waits for frames, but not for ever, and writes them; ConnectionError or TimeoutError when nobody takes them."""
+    try:
+        async with asyncio.timeout(TAKE_SECONDS_MAX):
+            await socket.wake.wait()
+    except TimeoutError:
+        return
+    socket.wake.clear()
+    while socket.waiting:
+        frame = socket.waiting.popleft()
+        socket.waiting_bytes -= len(frame)
+        async with asyncio.timeout(TAKE_SECONDS_MAX):
+            await socket.response.send_frame(frame, WSMsgType.TEXT)
+    if socket.closing is not None:
+        code, reason = socket.closing
+        await socket.response.close(code=code, message=reason.encode())
 
 
 async def _body_of(request: web.Request) -> bytes | Answer:
