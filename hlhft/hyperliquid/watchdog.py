@@ -23,6 +23,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
+from hlhft.hyperliquid.backoff import MILLISECOND_NS
 from hlhft.hyperliquid.signing import Signer
 from hlhft.hyperliquid.watchdog_beats import MAKES_ORDERS, Beat, EngineState, Hearing
 from hlhft.hyperliquid.watchdog_events import (
@@ -175,6 +176,8 @@ class Watchdog:
 
     def _hear(self, beat: Beat) -> None:
         self.counters["beats"] += 1
+        if self._beat is not None and beat.session != self._beat.session:
+            self._begin_session(beat)
         # One that was swept because it did not agree is back once it does.
         is_back = beat.state in MAKES_ORDERS and not (self._has_waited and beat.state is EngineState.STARTING)
         is_in_row = is_back and self._now_ns - self.heard_ns <= self.settings.silence_ns
@@ -192,6 +195,16 @@ class Watchdog:
             self._run(Event.UNFINISHED)
         else:
             self._run(Event.WELL)
+
+    def _begin_session(self, beat: Beat) -> None:
+        """Another engine was heard. The one before is over, and may have come to trade after its last beat: however
+        long this one takes to start, what that one left is looked for once nothing of it can appear any more."""
+        if self.state is State.EMPTY:
+            self._has_waited = False  # this one has a grace of its own, and is cancelled for after it
+        expires_after_ms = beat.expires_after_ms or self.settings.expires_after_ms
+        by_ns = self._now_ns + expires_after_ms * MILLISECOND_NS + self.settings.look_first_ns
+        self._look_by_ns = min(self._look_by_ns, by_ns)
+        self._sweep.look_once_by(by_ns)
 
     def _fire(self, name: TimerName) -> None:
         self._armed.pop(name, None)

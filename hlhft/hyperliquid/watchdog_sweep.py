@@ -94,7 +94,8 @@ class Sweep:
         self._is_urgent = True
         self._rounds = 0  # begun in this sweep
         self._paced_ns = 0  # when the next one begins, were nothing heard
-        self._look_by_ns = 0  # when one comes in any case
+        self._look_by_ns = 0  # when one comes in any case, unless more is heard
+        self._once_by_ns = 0  # and when one does whatever is heard
         self._failures = 0  # in a row
         self._state: AccountState | None = None
         self._positions: list[Position] = []
@@ -114,7 +115,7 @@ class Sweep:
         self.cease()
         self._is_urgent = is_urgent
         self.mode, self._bound_ms, self._flatten = mode, bound_ms, flatten
-        self.cancelled = self._rounds = self._failures = self._look_by_ns = 0
+        self.cancelled = self._rounds = self._failures = self._look_by_ns = self._once_by_ns = 0
         self._tried.clear()
         self._begin_round(now_ns)
 
@@ -131,7 +132,13 @@ class Sweep:
         self._bound_ms = max(self._bound_ms, bound_ms)
         self._look_by_ns = max(self._look_by_ns, look_by_ns)
         if look_by_ns and self.next_ns is not None:
-            self.next_ns = min(self._paced_ns, look_by_ns)
+            self.next_ns = min(self._paced_ns, look_by_ns, self._once_by_ns or look_by_ns)
+
+    def look_once_by(self, by_ns: int) -> None:
+        """However patient the rounds have become, one begins by then, whatever is heard before."""
+        self._once_by_ns = min(self._once_by_ns or by_ns, by_ns)
+        if self.next_ns is not None:
+            self.next_ns = min(self.next_ns, self._once_by_ns)
 
     def forget_assets(self) -> None:
         """Reads anew how markets are numbered: one may have been listed since."""
@@ -145,6 +152,8 @@ class Sweep:
             self._begin_round(now_ns)
 
     def _begin_round(self, now_ns: int) -> None:
+        if self._once_by_ns <= now_ns:
+            self._once_by_ns = 0
         plan = self._round_plan()
         weight = sum(STATE_WEIGHT if purpose is Purpose.STATE else LIST_WEIGHT for purpose, _ in plan)
         wait_ns = self._requests.wait_ns(weight, now_ns, is_urgent=self._is_urgent)
@@ -302,8 +311,9 @@ class Sweep:
     def _wait(self, wait_ns: int, now_ns: int) -> None:
         """Before the next round; less where it is to come soon after the last beat."""
         self.next_ns = self._paced_ns = now_ns + wait_ns
-        if self._look_by_ns > now_ns:
-            self.next_ns = min(self.next_ns, self._look_by_ns)
+        for by_ns in (self._look_by_ns, self._once_by_ns):
+            if by_ns > now_ns:
+                self.next_ns = min(self.next_ns, by_ns)
 
     # Actions.
 

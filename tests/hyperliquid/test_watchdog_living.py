@@ -67,6 +67,31 @@ def test_nothing_is_proven_for_an_engine_that_starts_before_what_it_may_have_sen
     assert not bench.venue.orders
 
 
+def test_what_one_left_that_was_proven_empty_before_is_cancelled_beside_the_next_that_starts() -> None:
+    """It came to trade and died between two beats, and the next has no more luck: its beats do not put off the look."""
+    bench = Bench(flatten_coins=("ETH",))
+    bench.venue.positions["ETH"] = "1.5"
+    bench.feed(Start())
+    bench.live(12 * SECOND, STARTING)
+    bench.run(30 * SECOND)
+    assert bench.machine.state is State.EMPTY
+    bench.live(9 * SECOND, STARTING, session=2)
+    bench.venue.place(60)
+    bench.live(bench.settings.waiting_grace_ns + 5 * SECOND, STARTING, session=3)
+    assert not bench.venue.orders
+    assert bench.venue.positions == {"ETH": "1.5"}, "the next is not lost"
+
+
+def test_what_one_left_that_starts_is_found_soon_beside_the_next_that_starts_however_patient_the_rounds() -> None:
+    bench = Bench()
+    bench.feed(Start())
+    bench.live(120 * SECOND, STARTING)
+    assert bench.machine.state is State.CANCELLING
+    bench.venue.place(60)
+    bench.live(bench.settings.expires_after_ms * MS + bench.settings.look_first_ns + 2 * SECOND, STARTING, session=2)
+    assert not bench.venue.orders
+
+
 def test_what_an_earlier_session_left_is_cancelled_for_an_engine_that_starts_halted_and_cannot() -> None:
     """It says that it has no order, as it has not seen the venue's; its key may be gone."""
     bench = Bench(flatten_coins=("ETH",))
@@ -127,6 +152,16 @@ def test_beats_of_a_halted_engine_do_not_put_off_a_look_for_ever() -> None:
     assert bench.machine.state is State.EMPTY
     bench.venue.place(60)
     bench.live(bench.settings.look_ns + 2 * SECOND, HALTED, orders=0, reconciliation=1)
+    assert 60 not in bench.venue.orders
+
+
+def test_what_a_halted_engine_left_is_found_soon_beside_the_next_that_starts_halted_and_cannot() -> None:
+    bench = lost()
+    bench.run(100 * SECOND)
+    bench.live(100 * SECOND, HALTED, orders=0, reconciliation=1)
+    bench.venue.place(60)
+    wait_ns = bench.settings.expires_after_ms * MS + bench.settings.look_first_ns + 2 * SECOND
+    bench.live(wait_ns, HALTED, orders=0, session=6)
     assert 60 not in bench.venue.orders
 
 
