@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections import deque
 from collections.abc import Iterable
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,7 @@ CLEARED_NS_MAX = 5 * SECOND + 2 * SECOND
 WAITING_NS = 10 * SECOND  # what the watchdog gives an engine that lives and does not agree with the venue
 EXPOSURE_TOLERANCE = 10  # hlhft.core.risk.NOTIONAL_TOLERANCE: the price alone may do as much
 MARK_MEMORY_NS = 120 * SECOND  # a limit in money was checked at a mark no older than this
+CANCELS_MAX = 1024  # within a batch's window, by far
 LABEL = "engine"  # of its connections
 MARKS_MAX = 1024  # client order ids that are remembered
 CANCEL_NS_MAX = 1_500 * MS  # from a cancel to its arrival over whichever connection stands
@@ -116,6 +118,7 @@ class Judge:
         self._key = ENGINE
         self._ran_ns = 0  # when something happened in an engine last
         self._cancels: dict[int, int] = {}  # orders that are being cancelled, since when, or ARRIVED
+        self._left_cancels: deque[tuple[int, int]] = deque(maxlen=CANCELS_MAX)  # when, and how many in an action
         self._unowned_ns = 0  # since when own orders are nobody's
         self._halted_ns = 0
         self._failures = 0  # of the disk before the halt
@@ -213,6 +216,7 @@ class Judge:
             self._key, self._newest_nonce = process.key, 0  # another key has nonces of its own
         self._earlier_nonce = self._newest_nonce
         self._cancels.clear()
+        self._left_cancels.clear()
         self.money.begins()
         if self._is_latched and process.engine.supervisor.halt is None:
             raise Violation(Promise.LATCH, f"session {process.session} knows of no halt, and the one before was halted")
@@ -226,6 +230,7 @@ class Judge:
             )
         self._newest_nonce = max(self._newest_nonce, action.nonce)
         if ActionKind(action.kind) in _ALWAYS:
+            self._left_cancels.append((self._world.time.now_ns, len(action.order_ids)))
             for order_id in action.order_ids if ActionKind(action.kind) is not ActionKind.NOOP else ():
                 self._cancels.setdefault(order_id, self._world.time.now_ns)
             return
@@ -388,11 +393,17 @@ class Judge:
         lane, limits = process.lane[0], process.engine.parts.brain.limits[0]
         part = 1000 // budgets.RESERVE_PART
         posts_max = int(limits["posts_in_flight_max"])
+        # Checked was the placement when it was made; cancels that were made while it waited left before it, and may.
+        waited_ns = max(int(limits["batch_window_ns"]), int(limits["batch_busy_ns_max"]))
+        while self._left_cancels and self._left_cancels[0][0] < self._world.time.now_ns - waited_ns:
+            self._left_cancels.popleft()
+        cancels = sum(legs for _, legs in self._left_cancels)
+        actions = int(lane["address_allowance"]) - int(limits["address_reserve"]) - int(lane["address_actions"])
         left = {
             "weight": int(lane["ip_weight_e3"]) - part * int(limits["ip_weight_per_minute"]),
             "messages": int(lane["messages_e3"]) - part * int(limits["messages_per_minute"]),
             "posts": posts_max - posts_max // budgets.RESERVE_PART - int(lane["posts_in_flight"]),
-            "actions": int(lane["address_allowance"]) - int(limits["address_reserve"]) - int(lane["address_actions"]),
+            "actions": actions + cancels,
         }
         for name, room in left.items():
             if room < 0:

@@ -182,6 +182,22 @@ def test_a_budget_below_zero_and_one_below_what_is_kept(world: World) -> None:
     world.judge.look_at_engine(process)
 
 
+def test_cancels_that_left_while_a_placement_waited_may_use_the_reserve(world: World) -> None:
+    judge, process, placed = world.judge, engine_of(world), placement(world)
+    cancel = placed._replace(kind=int(ActionKind.CANCEL_BY_CLOID), order_ids=(10_001,))
+    lane, limits = process.lane[0], process.engine.parts.brain.limits[0]
+    judge._left_cancels.clear()
+    lane["address_actions"] = lane["address_allowance"] - limits["address_reserve"] + 1
+    raised(Promise.BUDGETS, judge.signs, process, placed)
+    judge.signs(process, cancel)
+    judge.signs(process, placed)
+    lane["address_actions"] += 1
+    raised(Promise.BUDGETS, judge.signs, process, placed)
+    lane["address_actions"] -= 1
+    judge._left_cancels[0] = (world.time.now_ns - int(limits["batch_busy_ns_max"]) - 1, 1)
+    raised(Promise.BUDGETS, judge.signs, process, placed)
+
+
 def test_an_order_that_is_over_by_our_books_only(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_of(world).engine.parts.fates, "is_done", lambda order_id: True)
     breaks(world, Promise.PROOF)
