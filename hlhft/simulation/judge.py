@@ -112,6 +112,8 @@ class Judge:
         self._world = world
         self.cleared_ns_max = world.settings.expires_after_ms * MS + CLEARED_NS_MAX
         self._signed: dict[tuple[str, int], Any] = {}
+        self._signers: dict[int, int] = {}  # the key of the engine that signed a nonce first
+        self._shared: set[int] = set()  # nonces that two of its keys have signed, each its own
         self._again: set[int] = set()  # nonces of what was sent more than once
         self._recorded = self._left = 0  # actions of the engine
         self._newest_nonce = self._earlier_nonce = 0  # of all that was signed, and of earlier sessions
@@ -143,7 +145,7 @@ class Judge:
         if (label, request["nonce"]) in self._signed:
             self._again.add(request["nonce"])
         known = self._signed.setdefault((label, request["nonce"]), request["signature"])
-        if known != request["signature"]:
+        if known != request["signature"] and not (label == LABEL and request["nonce"] in self._shared):
             raise Violation(Promise.NONCE, f"{label} signed two actions with the nonce {request['nonce']}")
 
     def answered(self, label: str, body: bytes) -> None:
@@ -229,6 +231,8 @@ class Judge:
                 Promise.NONCE, f"an earlier session had {self._earlier_nonce}, and {action.nonce} is not above it"
             )
         self._newest_nonce = max(self._newest_nonce, action.nonce)
+        if self._signers.setdefault(action.nonce, process.key) != process.key:
+            self._shared.add(action.nonce)
         if ActionKind(action.kind) in _ALWAYS:
             self._left_cancels.append((self._world.time.now_ns, len(action.order_ids)))
             for order_id in action.order_ids if ActionKind(action.kind) is not ActionKind.NOOP else ():

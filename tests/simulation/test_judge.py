@@ -52,6 +52,16 @@ def test_what_a_known_rule_refuses_and_a_second_action_on_a_nonce(world: World) 
     judge.posted("watchdog", {**request, "signature": "b"})
 
 
+def test_two_keys_of_an_engine_have_nonces_of_their_own(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    judge, process, placed = world.judge, engine_of(world), placement(world)
+    request = {"action": {"type": "order"}, "nonce": placed.nonce, "signature": "a"}
+    judge.signs(process, placed)
+    judge.posted("engine", request)
+    monkeypatch.setattr(process, "key", process.key + 100)
+    judge.signs(process, placed)
+    judge.posted("engine", {**request, "signature": "b"})
+
+
 def test_a_nonce_that_an_earlier_session_was_beyond(world: World) -> None:
     world.judge._newest_nonce += 60_000
     world.kill_engine(loses=False)
