@@ -37,5 +37,5 @@ def unpack(content: Sequence[Any], array: np.ndarray, name: str) -> None:
     if array.size <= SPARSE_FROM:
         flat[:] = values
     else:
-        flat[:] = np.zeros((), array.dtype)
+        flat.view(np.uint8)[:] = 0  # records one by one take twenty times as long
         flat[np.frombuffer(places, np.int64)] = values

@@ -73,9 +73,11 @@ class ShockedFlow:
         if not self.ended:
             return count
         written = legs[first : first + count]
-        is_price = np.isin(written["kind"], (ActionKind.ORACLE_PRICE, ActionKind.EXTERNAL_MARK))
-        kept = written[is_price | ~np.isin(written["market"], sorted(self.ended))]
-        written[len(kept) :] = np.zeros(1, legs.dtype)
+        # A few comparisons: np.isin sorts, and takes most of a block's time.
+        is_kept = (written["kind"] == ActionKind.ORACLE_PRICE) | (written["kind"] == ActionKind.EXTERNAL_MARK)
+        is_kept |= np.logical_and.reduce([written["market"] != market for market in self.ended])
+        kept = written[is_kept]
+        written.view(np.uint8)[:] = 0
         written[: len(kept)] = kept
         return len(kept)
 
