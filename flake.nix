@@ -80,7 +80,9 @@
             self.nixosModules.default
             ./nixos/hosts/${name}
             {
-              services.hlhft.secrets.sopsFile = lib.mkIf (builtins.pathExists encrypted) (lib.mkDefault encrypted);
+              services.hlhft.secrets.sopsFile = lib.mkIf (builtins.pathExists encrypted) (
+                lib.mkDefault encrypted
+              );
             }
           ];
         };
@@ -96,12 +98,18 @@
 
       apps.${system} = {
         default = app pkgs.hlhft "hlhft" "The command line";
-        deploy = app pkgs.hlhft-deploy "hlhft-deploy" "Make a server's keys, install it, change it, take a change back";
+        deploy =
+          app pkgs.hlhft-deploy "hlhft-deploy"
+            "Make a server's keys, install it, change it, take a change back";
         demo = app pkgs.hlhft "hlhft-demo" "Rehearse live trading on this machine, and report what it made";
-        backtest = app pkgs.hlhft "hlhft-backtest" "Backtest the bundled recording, or what the arguments name";
+        backtest =
+          app pkgs.hlhft "hlhft-backtest"
+            "Backtest the bundled recording, or what the arguments name";
         mine = app pkgs.hlhft "hlhft-mine" "Fetch the venue's archives into the catalogue, after asking";
         exchange = app pkgs.hlhft "hlhft-exchange" "Serve a Hyperliquid on this machine";
-        train = app pkgs.hlhft-research "hlhft-train" "Train a model on recorded data and say what it is worth";
+        train =
+          app pkgs.hlhft-research "hlhft-train"
+            "Train a model on recorded data and say what it is worth";
       };
 
       devShells.${system}.default = pkgs.callPackage ./pkgs/shell.nix { };
@@ -118,6 +126,10 @@
 
       checks.${system} = {
         inherit (pkgs) hlhft hlhft-research;
+        formatting = pkgs.runCommand "hlhft-formatting" { nativeBuildInputs = [ pkgs.nixfmt ]; } ''
+          find ${self} -name '*.nix' -exec nixfmt --check {} +
+          touch $out
+        '';
         library = import ./tests/nix/library.nix { inherit lib pkgs; };
         refusals = import ./tests/nix/refusals.nix {
           inherit lib pkgs;

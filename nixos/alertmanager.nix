@@ -31,7 +31,8 @@ in
       "ticket-url"
       "heartbeat-url"
     ];
-    environment.etc."hlhft/alertmanager.json".text = builtins.readFile ./files/prometheus/alertmanager.json;
+    environment.etc."hlhft/alertmanager.json".text =
+      builtins.readFile ./files/prometheus/alertmanager.json;
 
     systemd.services.alertmanager = {
       description = "Alertmanager, with what hlhft alerts writes";

@@ -59,7 +59,8 @@ in
             message = "services.hlhft.alpha: the public keys are missing; make two pairs with hlhft alpha --make-key and set settings.alpha.peer_key and alpha.enginePublicKey.";
           }
           {
-            assertion = cfg.settings.alpha.peer_key == "" || cfg.settings.alpha.peer_key != cfg.alpha.enginePublicKey;
+            assertion =
+              cfg.settings.alpha.peer_key == "" || cfg.settings.alpha.peer_key != cfg.alpha.enginePublicKey;
             message = "services.hlhft.alpha: engine and alpha process have the same key; each needs its own.";
           }
         ];

@@ -52,7 +52,9 @@ in
         cfg.settings.engine.journal_folder
       ]
       # Nobody else makes that folder, and restic minds what is not there.
-      ++ lib.optional (cfg.recorder.enable or false || cfg.miner.enable or false) cfg.settings.data.catalogue
+      ++ lib.optional (
+        cfg.recorder.enable or false || cfg.miner.enable or false
+      ) cfg.settings.data.catalogue
       ++ cfg.backup.models;
       # Of the catalogue the manifests, by which what they name can be fetched again; not the data.
       exclude = [

@@ -14,7 +14,9 @@ let
     "watchtower"
   ];
   isWorthless = key: lib.any (keys: key == keys.wireguard || key == keys.operator.wireguard) examples;
-  worthless = lib.attrNames (lib.filterAttrs (_: peer: isWorthless peer.publicKey) cfg.wireguard.peers);
+  worthless = lib.attrNames (
+    lib.filterAttrs (_: peer: isWorthless peer.publicKey) cfg.wireguard.peers
+  );
   # A key is its kind and itself; what follows is a comment.
   sshKey = text: lib.take 2 (lib.splitString " " text);
   authorized = map sshKey (config.users.users.root.openssh.authorizedKeys.keys or [ ]);
@@ -80,7 +82,8 @@ in
           message = "services.hlhft.wireguard.peers: ${lib.concatStringsSep ", " worthless} has a public key of the examples; make keys with hlhft deploy keys, and read them from the host's keys.json.";
         }
         {
-          assertion = deployment.example || !(lib.any (keys: lib.elem (sshKey keys.operator.ssh) authorized) examples);
+          assertion =
+            deployment.example || !(lib.any (keys: lib.elem (sshKey keys.operator.ssh) authorized) examples);
           message = "users.users.root.openssh.authorizedKeys.keys has the placeholder of the examples; put your own there.";
         }
         {

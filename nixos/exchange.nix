@@ -50,7 +50,8 @@ in
           }
         ];
         services.hlhft.settings.account.address = lib.mkDefault rehearsal.address;
-        services.hlhft.settings.account.base_url = lib.mkDefault "http://127.0.0.1:${toString cfg.ports.PAPER_EXCHANGE}";
+        services.hlhft.settings.account.base_url =
+          lib.mkDefault "http://127.0.0.1:${toString cfg.ports.PAPER_EXCHANGE}";
       }
       (service {
         name = "exchange";

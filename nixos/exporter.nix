@@ -49,7 +49,10 @@ in
         unit.restartTriggers = [ cfg.settingsFile ];
         serviceConfig = {
           # Loopback, and over WireGuard whoever is a peer, where it shows itself there.
-          IPAddressAllow = [ "localhost" ] ++ lib.optional (cfg.wireguard.enable or false) cfg.wireguard.network;
+          IPAddressAllow = [
+            "localhost"
+          ]
+          ++ lib.optional (cfg.wireguard.enable or false) cfg.wireguard.network;
           Restart = "always";
         };
       })

@@ -10,8 +10,9 @@ let
   isIpv6 = lib.hasInfix ":";
   accept =
     family: addresses:
-    lib.optionalString (addresses != [ ])
-      "${family} saddr { ${lib.concatStringsSep ", " addresses} } tcp dport 22 accept\n";
+    lib.optionalString (
+      addresses != [ ]
+    ) "${family} saddr { ${lib.concatStringsSep ", " addresses} } tcp dport 22 accept\n";
 in
 {
   imports = [ ./wireguard.nix ];
@@ -58,7 +59,8 @@ in
       logRefusedConnections = false;
       allowedUDPPorts = lib.optional cfg.wireguard.enable cfg.ports.WIREGUARD;
       interfaces.wg0.allowedTCPPorts = [ 22 ];
-      extraInputRules = accept "ip" (lib.filter (a: !(isIpv6 a)) ssh) + accept "ip6" (lib.filter isIpv6 ssh);
+      extraInputRules =
+        accept "ip" (lib.filter (a: !(isIpv6 a)) ssh) + accept "ip6" (lib.filter isIpv6 ssh);
     };
 
     services.openssh = {

@@ -11,7 +11,8 @@ in
     ./wireguard.nix
   ];
 
-  options.services.hlhft.grafana.enable = lib.mkEnableOption "Grafana, which shows the dashboards over WireGuard";
+  options.services.hlhft.grafana.enable =
+    lib.mkEnableOption "Grafana, which shows the dashboards over WireGuard";
 
   config = lib.mkIf (cfg.enable && cfg.grafana.enable) {
     assertions = [

@@ -107,7 +107,9 @@ in
         message = "services.hlhft.host.cpus: CPU 0 keeps house, the kernel boots on it; leave it out of exclusive and quiet.";
       }
       {
-        assertion = lib.all (cpu: cpu < cfg.cpus.count) (taken ++ lib.concatLists (lib.attrValues assigned));
+        assertion = lib.all (cpu: cpu < cfg.cpus.count) (
+          taken ++ lib.concatLists (lib.attrValues assigned)
+        );
         message = "services.hlhft.host.cpus names a CPU that is not there: the host has ${toString cfg.cpus.count}, counted from 0.";
       }
       {
@@ -150,12 +152,15 @@ in
       }
       {
         assertion =
-          config.services.hlhft.settings.engine.cpu == -1 || [ config.services.hlhft.settings.engine.cpu ] == engine;
+          config.services.hlhft.settings.engine.cpu == -1
+          || [ config.services.hlhft.settings.engine.cpu ] == engine;
         message = "services.hlhft.settings.engine.cpu is not the CPU of host.cpus.assigned.hlhft-engine; leave it out, it follows.";
       }
     ];
 
-    services.hlhft.settings.engine.cpu = lib.mkIf (isExclusive engine) (lib.mkDefault (lib.head engine));
+    services.hlhft.settings.engine.cpu = lib.mkIf (isExclusive engine) (
+      lib.mkDefault (lib.head engine)
+    );
 
     boot.kernelParams =
       lib.optional (!cfg.cpus.smt) "nosmt"

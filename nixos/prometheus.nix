@@ -13,7 +13,11 @@ let
   hardening = import ./lib/hardening.nix { inherit lib; };
   written = lib.importJSON ./files/prometheus/prometheus.json;
   toTargets =
-    job: job // lib.optionalAttrs (cfg.prometheus.targets != [ ]) { static_configs = [ { inherit (cfg.prometheus) targets; } ]; };
+    job:
+    job
+    // lib.optionalAttrs (cfg.prometheus.targets != [ ]) {
+      static_configs = [ { inherit (cfg.prometheus) targets; } ];
+    };
   configuration =
     if cfg.prometheus.targets == [ ] && cfg.prometheus.host == null then
       builtins.readFile ./files/prometheus/prometheus.json
@@ -99,9 +103,7 @@ in
       {
         assertion =
           cfg.prometheus.targets != [ ]
-          || (
-            cfg.settings.metrics.address == "127.0.0.1" && cfg.settings.metrics.port == cfg.ports.EXPORTER
-          );
+          || (cfg.settings.metrics.address == "127.0.0.1" && cfg.settings.metrics.port == cfg.ports.EXPORTER);
         message = "services.hlhft.settings.metrics is not where the written configuration scrapes: name the exporter in prometheus.targets.";
       }
     ];

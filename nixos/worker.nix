@@ -181,17 +181,15 @@ in
               "host"
               "jit"
             ];
-            serviceConfig =
-              (if worker.internet then removeAttrs inside [ "IPAddressAllow" ] else inside)
-              // {
-                CacheDirectory = "hlhft-worker";
-                CacheDirectoryMode = "0700";
-                # Who asked reads what they wrote, by the group.
-                UMask = "0007";
-                TasksMax = 256 + 64 * worker.processes;
-                CPUWeight = 10;
-                IOWeight = 10;
-              };
+            serviceConfig = (if worker.internet then removeAttrs inside [ "IPAddressAllow" ] else inside) // {
+              CacheDirectory = "hlhft-worker";
+              CacheDirectoryMode = "0700";
+              # Who asked reads what they wrote, by the group.
+              UMask = "0007";
+              TasksMax = 256 + 64 * worker.processes;
+              CPUWeight = 10;
+              IOWeight = 10;
+            };
           })
         ]
       ))

@@ -61,7 +61,9 @@ let
   digits = lib.stringToCharacters "0123456789abcdef";
   nibble =
     list: at:
-    foldl' (sum: bit: sum + (if elem (4 * at + bit) list then builtins.elemAt [ 1 2 4 8 ] bit else 0)) 0 (range 0 3);
+    foldl' (
+      sum: bit: sum + (if elem (4 * at + bit) list then builtins.elemAt [ 1 2 4 8 ] bit else 0)
+    ) 0 (range 0 3);
 in
 rec {
   # "0,2-5" to [ 0 2 3 4 5 ]; "" to [ ].
@@ -71,7 +73,11 @@ rec {
   show =
     list:
     lib.concatMapStringsSep "," (
-      run: if head run == last run then toString (head run) else "${toString (head run)}-${toString (last run)}"
+      run:
+      if head run == last run then
+        toString (head run)
+      else
+        "${toString (head run)}-${toString (last run)}"
     ) (runs (sorted list));
 
   # [ 0 1 8 ] to "103": the mask that files below /sys and /proc/irq take, in groups of 32 CPUs.
@@ -80,7 +86,9 @@ rec {
     let
       nibbles = if list == [ ] then 1 else foldl' lib.max 0 list / 4 + 1;
       digit = at: builtins.elemAt digits (nibble list at);
-      group = at: lib.concatMapStrings digit (lib.reverseList (range (8 * at) (lib.min (8 * at + 7) (nibbles - 1))));
+      group =
+        at:
+        lib.concatMapStrings digit (lib.reverseList (range (8 * at) (lib.min (8 * at + 7) (nibbles - 1))));
     in
     lib.concatMapStringsSep "," group (lib.reverseList (range 0 ((nibbles - 1) / 8)));
 
@@ -89,12 +97,15 @@ rec {
 
   # Whether every group of threads of one core lies wholly inside or wholly outside the class.
   closed =
-    siblings: class: all (group: all (cpu: elem cpu class) group || !(any (cpu: elem cpu class) group)) siblings;
+    siblings: class:
+    all (group: all (cpu: elem cpu class) group || !(any (cpu: elem cpu class) group)) siblings;
 
   # The other threads of the cores of these CPUs.
   others =
     siblings: cpus:
-    filter (cpu: !(elem cpu cpus)) (concatMap (group: if any (cpu: elem cpu cpus) group then group else [ ]) siblings);
+    filter (cpu: !(elem cpu cpus)) (
+      concatMap (group: if any (cpu: elem cpu cpus) group then group else [ ]) siblings
+    );
 
   # CPUs that two of these lists name.
   shared =

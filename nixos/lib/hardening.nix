@@ -112,5 +112,7 @@ in
   # The strict set with these relaxations, later ones before earlier ones. A list of both stays a list of the last one.
   of =
     relaxations:
-    lib.filterAttrs (_: value: value != null) (lib.foldl' (all: relaxation: all // relaxation) strict relaxations);
+    lib.filterAttrs (_: value: value != null) (
+      lib.foldl' (all: relaxation: all // relaxation) strict relaxations
+    );
 }

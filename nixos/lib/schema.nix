@@ -25,7 +25,9 @@ let
       || builtins.match property.pattern value != null
     );
 
-  many = property: value: lib.isList value && (!(property ? maxItems) || lib.length value <= property.maxItems);
+  many =
+    property: value:
+    lib.isList value && (!(property ? maxItems) || lib.length value <= property.maxItems);
 
   typeOf =
     property:

@@ -16,19 +16,21 @@ let
   ];
 
   cases = {
-    "a list is read" = cpus.parse "0,2-5" == [
-      0
-      2
-      3
-      4
-      5
-    ];
+    "a list is read" =
+      cpus.parse "0,2-5" == [
+        0
+        2
+        3
+        4
+        5
+      ];
     "no list is no CPU" = cpus.parse "" == [ ];
-    "repetitions are one" = cpus.parse "3,1-3,2" == [
-      1
-      2
-      3
-    ];
+    "repetitions are one" =
+      cpus.parse "3,1-3,2" == [
+        1
+        2
+        3
+      ];
     "a range that runs back is refused" = fails (cpus.parse "5-2");
     "words are refused" = fails (cpus.parse "two");
     "spaces are refused" = fails (cpus.parse "1, 2");
@@ -85,8 +87,10 @@ let
         ]
         [ 2 ]
       ] == [ ];
-    "strict is strict" = (hardening.of [ ]).MemoryDenyWriteExecute && (hardening.of [ ]).IPAddressDeny == "any";
-    "a relaxation changes what it names" = !(hardening.of [ hardening.relaxations.jit ]).MemoryDenyWriteExecute;
+    "strict is strict" =
+      (hardening.of [ ]).MemoryDenyWriteExecute && (hardening.of [ ]).IPAddressDeny == "any";
+    "a relaxation changes what it names" =
+      !(hardening.of [ hardening.relaxations.jit ]).MemoryDenyWriteExecute;
     "and nothing else" =
       removeAttrs (hardening.of [ hardening.relaxations.jit ]) [ "MemoryDenyWriteExecute" ]
       == removeAttrs hardening.strict [ "MemoryDenyWriteExecute" ];

@@ -6,7 +6,9 @@
   bases,
 }:
 let
-  names = map (lib.removeSuffix ".nix") (lib.filter (lib.hasSuffix ".nix") (lib.attrNames (builtins.readDir ./bad)));
+  names = map (lib.removeSuffix ".nix") (
+    lib.filter (lib.hasSuffix ".nix") (lib.attrNames (builtins.readDir ./bad))
+  );
   cases = lib.genAttrs names (name: import ./bad/${name}.nix);
 
   configOf = case: (bases.${case.base}.extendModules { modules = [ case.change ]; }).config;
@@ -41,16 +43,26 @@ let
     lib.attrNames (lib.filterAttrs (_: verdict: !verdict.refused) verdicts)
     ++ lib.attrNames (lib.filterAttrs (_: failed: failed != [ ]) accepted);
 in
-pkgs.runCommand "hlhft-refusals" {
-  passthru = {
-    inherit verdicts accepted;
-    # Of the bases that have every service of ours between them.
-    units = bases.paper.manifest.units // bases.worker.manifest.units // bases.full.manifest.units;
-    manifests = lib.mapAttrs (_: base: base.manifest) bases;
-    rules = lib.mapAttrs (_: base: base.config.environment.etc."hlhft/prometheus/hlhft.rules.json".source or null) {
-      inherit (bases) example tightened;
+pkgs.runCommand "hlhft-refusals"
+  {
+    passthru = {
+      inherit verdicts accepted;
+      # Of the bases that have every service of ours between them.
+      units = bases.paper.manifest.units // bases.worker.manifest.units // bases.full.manifest.units;
+      manifests = lib.mapAttrs (_: base: base.manifest) bases;
+      rules =
+        lib.mapAttrs
+          (_: base: base.config.environment.etc."hlhft/prometheus/hlhft.rules.json".source or null)
+          {
+            inherit (bases) example tightened;
+          };
+      # Evaluating one of these fails with the message.
+      thrown = lib.mapAttrs (_: forced) (lib.filterAttrs (_: case: case ? option) cases);
     };
-    # Evaluating one of these fails with the message.
-    thrown = lib.mapAttrs (_: forced) (lib.filterAttrs (_: case: case ? option) cases);
-  };
-} (if wrong == [ ] then "touch $out" else throw "not as they should be: ${lib.concatStringsSep ", " wrong}")
+  }
+  (
+    if wrong == [ ] then
+      "touch $out"
+    else
+      throw "not as they should be: ${lib.concatStringsSep ", " wrong}"
+  )

@@ -6,7 +6,10 @@ let
   names = lib.unique (cfg.host ++ lib.concatLists (lib.attrValues cfg.units));
   contentOf =
     name:
-    if name == "wireguard-key" then peers.trader.own else builtins.hashString "sha256" "hlhft, a test's ${name}";
+    if name == "wireguard-key" then
+      peers.trader.own
+    else
+      builtins.hashString "sha256" "hlhft, a test's ${name}";
 in
 {
   services.hlhft.secrets.folder = "/var/lib/hlhft-secrets";

@@ -4,6 +4,7 @@
   change =
     { lib, ... }:
     {
-      services.hlhft.wireguard.peers.operator.publicKey = lib.mkForce (lib.importJSON ../../../nixos/hosts/watchtower/keys.json).wireguard;
+      services.hlhft.wireguard.peers.operator.publicKey =
+        lib.mkForce (lib.importJSON ../../../nixos/hosts/watchtower/keys.json).wireguard;
     };
 }

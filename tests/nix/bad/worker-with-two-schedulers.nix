@@ -2,6 +2,6 @@
   base = "worker";
   message = "starts a second scheduler here";
   change = {
-      services.hlhft.worker.scheduler = "10.100.0.4";
-    };
+    services.hlhft.worker.scheduler = "10.100.0.4";
+  };
 }
