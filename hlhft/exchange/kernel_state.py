@@ -21,9 +21,8 @@ def packed(array: np.ndarray) -> list[Any]:
     flat = array.reshape(-1)
     if array.size <= SPARSE_FROM:
         return [list(array.shape), kind, b"", flat.tobytes()]
-    words = flat.view(np.uint8).reshape(flat.size, flat.dtype.itemsize)
-    places = np.flatnonzero(words.any(axis=1)) if flat.dtype.names else np.flatnonzero(flat)
-    return [list(array.shape), kind, places.astype(np.int64).tobytes(), flat[places].tobytes()]
+    places = _places(flat)
+    return [list(array.shape), kind, places.tobytes(), flat[places].tobytes()]
 
 
 def unpack(content: Sequence[Any], array: np.ndarray, name: str) -> None:
@@ -37,5 +36,19 @@ def unpack(content: Sequence[Any], array: np.ndarray, name: str) -> None:
     if array.size <= SPARSE_FROM:
         flat[:] = values
     else:
-        flat.view(np.uint8)[:] = 0  # records one by one take twenty times as long
+        words = flat.view(np.bool_)  # byte by byte: records take twenty times as long
+        if words.any():  # what is new is empty, and has no memory yet
+            words[:] = False
         flat[np.frombuffer(places, np.int64)] = values
+
+
+def _places(flat: np.ndarray) -> np.ndarray:
+    """Where elements are not zero, int64. Looked at closely are only those stretches that hold anything: a test of
+    bytes for any takes a fraction of the time."""
+    found = []
+    for first in range(0, flat.size, SPARSE_FROM):
+        stretch = flat[first : first + SPARSE_FROM]
+        words = stretch.view(np.bool_)
+        if words.any():
+            found.append(first + np.flatnonzero(words.reshape(stretch.size, -1).any(axis=1)))
+    return np.concatenate(found).astype(np.int64) if found else np.zeros(0, np.int64)
