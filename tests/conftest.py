@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+pytest_plugins = ("tests.data.mining.s3_fixtures",)
+
 # Tests with these marks need what a machine may lack; any other skip is a failure where HLHFT_STRICT_SKIPS is 1.
 MARKS_THAT_MAY_SKIP = frozenset({"gpu", "network", "nix"})
 

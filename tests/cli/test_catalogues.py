@@ -16,7 +16,6 @@ from hlhft.data.addresses import RemotePath
 from tests.data.catalogue.coin_day import books
 from tests.data.catalogue.making import put
 from tests.data.making import trade
-from tests.data.mining.conftest import payer, s3, s3_process  # noqa: F401 - fixtures
 from tests.data.mining.s3_server import PRIVATE, Server
 
 Captured = pytest.CaptureFixture[str]
@@ -64,7 +63,7 @@ def test_what_is_said_goes_before_the_settings() -> None:
 )
 def test_commands_say_of_s3_what_they_say_of_the_folder(
     root: Path,
-    s3: Server,  # noqa: F811
+    s3: Server,
     arguments: list[str],
     tmp_path: Path,
     capsys: Captured,
@@ -89,7 +88,7 @@ def without_place(text: str) -> object:
 
 def test_settings_may_name_an_address_and_what_writes_refuses_it(
     root: Path,
-    s3: Server,  # noqa: F811
+    s3: Server,
     tmp_path: Path,
     capsys: Captured,
     monkeypatch: pytest.MonkeyPatch,
@@ -104,7 +103,7 @@ def test_settings_may_name_an_address_and_what_writes_refuses_it(
 
 
 def test_what_s3_refuses_is_one_sentence(
-    s3: Server,  # noqa: F811
+    s3: Server,
     capsys: Captured,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,

@@ -19,7 +19,6 @@ from hlhft.cli.errors import ExitCode
 from hlhft.data.catalogue.reading import Catalogue
 from hlhft.data.mining.keys import ARCHIVE, books_key
 from hlhft.data.mining.lock import only_one
-from tests.data.mining.conftest import payer, s3, s3_process  # noqa: F401 - fixtures
 from tests.data.mining.objects import archive_day
 from tests.data.mining.s3_server import Order, Server
 
@@ -32,7 +31,7 @@ PARTS = MADE + 23 * 2  # of the hours that are not there too
 
 
 @pytest.fixture
-def filled(s3: Server) -> Server:  # noqa: F811
+def filled(s3: Server) -> Server:
     s3.put(archive_day(("BTC", "ETH"), DAY, hours=[0], every_ms=600_000))
     s3.forget()
     return s3

@@ -24,7 +24,6 @@ from tests.backtest.sweep_recording import wandering
 from tests.data.catalogue.coin_day import books
 from tests.data.catalogue.making import put
 from tests.data.making import joined, trade
-from tests.data.mining.conftest import payer, s3, s3_process  # noqa: F401 - fixtures
 from tests.data.mining.s3_server import PRIVATE, Server
 from tests.scale.clusters import DEADLINE_S, ROOT, processes, until
 
@@ -154,7 +153,7 @@ def test_days_compiled_by_tasks_make_the_same_folder(tmp_path: Path, capsys: Cap
 @pytest.mark.processes
 def test_from_s3_two_workers_make_the_same_folder_and_no_row_passes_through_the_client(
     tmp_path: Path,
-    s3: Server,  # noqa: F811
+    s3: Server,
     capsys: Captured,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

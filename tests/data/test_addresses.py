@@ -8,12 +8,11 @@ import pytest
 
 from hlhft.data.addresses import AddressError, RemotePath, is_address, opened_s3, place_at, read, size_of
 from hlhft.data.errors import DataError
-from tests.data.mining.conftest import payer, s3, s3_process  # noqa: F401 - fixtures
 from tests.data.mining.s3_server import PRIVATE, Order, Server
 
 
 @pytest.fixture
-def there(s3: Server) -> RemotePath:  # noqa: F811
+def there(s3: Server) -> RemotePath:
     s3.put({(PRIVATE, "of/mine/a/x"): b"0123456789", (PRIVATE, "of/mine/y"): b"y", (PRIVATE, "of/other"): b"z"})
     s3.forget()
     place = place_at(s3.address(PRIVATE, "of/mine"))
@@ -38,7 +37,7 @@ def test_a_place_at_an_address_is_read_as_a_folder_is(there: RemotePath, tmp_pat
     assert list((there / "nowhere").iterdir()) == []
 
 
-def test_a_replaced_object_has_another_version(there: RemotePath, s3: Server) -> None:  # noqa: F811
+def test_a_replaced_object_has_another_version(there: RemotePath, s3: Server) -> None:
     before = (there / "y").version()
     assert before and before == (there / "y").version()
     s3.put({(PRIVATE, "of/mine/y"): b"w"})
@@ -48,7 +47,7 @@ def test_a_replaced_object_has_another_version(there: RemotePath, s3: Server) ->
 
 
 def test_without_credentials_everything_is_refused_in_a_sentence(
-    s3: Server,  # noqa: F811
+    s3: Server,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
@@ -66,13 +65,13 @@ def test_without_credentials_everything_is_refused_in_a_sentence(
             ask()
 
 
-def test_a_bucket_that_is_not_there_is_said(s3: Server) -> None:  # noqa: F811
+def test_a_bucket_that_is_not_there_is_said(s3: Server) -> None:
     place = place_at(s3.address("nobody", "x"))
     with pytest.raises(DataError, match=r"s3://nobody/x: there is no bucket nobody there, correct the address"):
         place.is_dir()
 
 
-def test_a_storage_that_fails_is_said(there: RemotePath, s3: Server) -> None:  # noqa: F811
+def test_a_storage_that_fails_is_said(there: RemotePath, s3: Server) -> None:
     s3.orders(Order("list-type=2", times=-1, status=501, code="NotImplemented"))
     with pytest.raises(DataError, match=r"s3://private/of/mine: the storage does not give it \(.*see that it answers"):
         list(there.iterdir())

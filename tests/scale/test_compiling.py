@@ -23,7 +23,6 @@ from hlhft.scale.task import Task
 from tests.data.catalogue.coin_day import books
 from tests.data.catalogue.making import put
 from tests.data.making import trade
-from tests.data.mining.conftest import payer, s3, s3_process  # noqa: F401 - fixtures
 from tests.data.mining.s3_server import PRIVATE, Server
 
 DAY_NS = 86_400_000_000_000
@@ -98,7 +97,7 @@ def test_the_rows_are_those_that_are_compiled_here(root: Path, tmp_path: Path) -
 def test_from_s3_they_are_the_same_and_the_client_reads_manifests_only(
     root: Path,
     tmp_path: Path,
-    s3: Server,  # noqa: F811
+    s3: Server,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     address = s3.upload(root, PRIVATE, "catalog")
@@ -179,7 +178,7 @@ def test_a_host_without_the_catalogue_says_so(root: Path, tmp_path: Path) -> Non
 def test_a_part_that_was_replaced_since_is_refused_by_the_task(
     root: Path,
     tmp_path: Path,
-    s3: Server,  # noqa: F811
+    s3: Server,
 ) -> None:
     found = sources(s3.upload(root, PRIVATE, "catalog"), DAYS[:1])
     s3.put({(PRIVATE, f"catalog/kind=trade/coin=BTC/date={DAYS[0]}/fills-00.parquet"): b"another"})

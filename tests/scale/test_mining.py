@@ -26,7 +26,6 @@ from hlhft.scale.mining import mine_on, placed, task_of
 from hlhft.scale.running import Failure, Ran, run
 from hlhft.scale.storage import Storage
 from hlhft.scale.task import Task
-from tests.data.mining.conftest import payer, s3, s3_process  # noqa: F401 - fixtures
 from tests.data.mining.objects import archive_day, packed
 from tests.data.mining.s3_server import Server
 from tests.scale.clusters import Processes, processes
@@ -61,7 +60,7 @@ class Here:
 
 
 @pytest.fixture
-def filled(s3: Server) -> Server:  # noqa: F811
+def filled(s3: Server) -> Server:
     s3.put(archive_day(("BTC", "ETH"), DAY, hours=[0, 1], every_ms=600_000))
     s3.forget()
     return s3

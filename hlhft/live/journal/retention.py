@@ -24,6 +24,7 @@ from time import time_ns
 import msgspec
 import pyarrow as pa
 
+from hlhft.data.writing import sync_folder
 from hlhft.live.journal.reader import Reading, without_market_data
 from hlhft.live.journal.records import (
     EndReason,
@@ -36,7 +37,7 @@ from hlhft.live.journal.records import (
     read_inputs,
     read_start,
 )
-from hlhft.live.journal.segments import FILE_MODE, File, Form, JournalError, Name, files, sync_folder
+from hlhft.live.journal.segments import FILE_MODE, File, Form, JournalError, Name, files
 
 DAY_NS = 24 * 3_600_000_000_000
 NICENESS = 19

@@ -28,6 +28,8 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from hlhft.data.writing import sync_folder
+
 FOLDER_MODE, FILE_MODE = 0o700, 0o600
 PIECE_BYTES = 1 << 20
 PAGE_BYTES = mmap.PAGESIZE
@@ -101,15 +103,6 @@ def prepare_folder(folder: Path) -> None:
     """The folder is there, and its owner's only. Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
     folder.chmod(FOLDER_MODE)
-
-
-def sync_folder(folder: Path) -> None:
-    """The names in it survive a power cut. Raises OSError."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 class Segment:

@@ -21,7 +21,6 @@ from hlhft.data.merge import Events
 from tests.data.catalogue.coin_day import BEGIN_NS, books
 from tests.data.catalogue.making import NOON, put
 from tests.data.making import ETH, joined, trade
-from tests.data.mining.conftest import payer, s3, s3_process  # noqa: F401 - fixtures
 from tests.data.mining.s3_server import PRIVATE, Order, Server
 
 LINES = 20_000  # of a day; the file has 13 row groups
@@ -54,7 +53,7 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def address(day: Path, s3: Server) -> str:  # noqa: F811
+def address(day: Path, s3: Server) -> str:
     found = s3.upload(day, PRIVATE, "data/catalog")
     s3.forget()
     return found
@@ -73,7 +72,7 @@ def test_it_reads_as_the_folder_byte_for_byte(day: Path, address: str) -> None:
 
 
 @pytest.mark.parametrize("hours", [range(12, 13), range(3, 5), range(23, 24)])
-def test_an_hour_costs_what_it_holds(day: Path, address: str, s3: Server, hours: Sequence[int]) -> None:  # noqa: F811
+def test_an_hour_costs_what_it_holds(day: Path, address: str, s3: Server, hours: Sequence[int]) -> None:
     """Of the day's part its end, and the row groups that the hours touch, in a request for several."""
     begin, end = BEGIN_NS + hours[0] * HOUR_NS, BEGIN_NS + (hours[-1] + 1) * HOUR_NS
     (manifest,) = Catalogue(day).manifests(kinds=["book"])
@@ -84,7 +83,7 @@ def test_an_hour_costs_what_it_holds(day: Path, address: str, s3: Server, hours:
     assert s3.counts()[f"GET /{PRIVATE}/data/catalog/kind=book/coin=BTC/date=2026-04-01/day.parquet"] <= 2
 
 
-def test_parts_that_a_range_does_not_touch_are_not_asked_for(address: str, s3: Server) -> None:  # noqa: F811
+def test_parts_that_a_range_does_not_touch_are_not_asked_for(address: str, s3: Server) -> None:
     source = open_named("2026-04-01T13/BTC", place_at(address))
     assert source is not None and [one.name for one in source.manifests] == ["day", "fills-13"]
     assert not [name for name in s3.counts() if name.endswith(".parquet")], "it was fetched before it was read"
@@ -93,7 +92,7 @@ def test_parts_that_a_range_does_not_touch_are_not_asked_for(address: str, s3: S
     assert fetched == {"day.parquet", "fills-13.parquet"}
 
 
-def test_known_manifests_are_not_listed_and_read_again(day: Path, address: str, s3: Server) -> None:  # noqa: F811
+def test_known_manifests_are_not_listed_and_read_again(day: Path, address: str, s3: Server) -> None:
     known = Catalogue(address).within(["BTC"], begin_ns=NOON)
     s3.forget()
     source = known.source(["BTC"], begin_ns=NOON)
@@ -102,7 +101,7 @@ def test_known_manifests_are_not_listed_and_read_again(day: Path, address: str, 
     assert rows_of(source) == rows_of(Catalogue(day).source(["BTC"], begin_ns=NOON))
 
 
-def test_a_whole_part_takes_few_requests(day: Path, address: str, s3: Server) -> None:  # noqa: F811
+def test_a_whole_part_takes_few_requests(day: Path, address: str, s3: Server) -> None:
     (manifest,) = Catalogue(day).manifests(kinds=["book"])
     groups = pq.ParquetFile(part_path(day, manifest.key)).num_row_groups
     assert joined(Catalogue(address).batches(manifest)).tobytes() == joined(Catalogue(day).batches(manifest)).tobytes()
@@ -129,7 +128,7 @@ def plain(root: Path, rows: int) -> Manifest:
     return found
 
 
-def test_a_column_of_nothing_is_not_fetched(tmp_path: Path, s3: Server) -> None:  # noqa: F811
+def test_a_column_of_nothing_is_not_fetched(tmp_path: Path, s3: Server) -> None:
     manifest = plain(tmp_path, 60_000)
     address = s3.upload(tmp_path, PRIVATE, "plain")
     s3.forget()
@@ -153,7 +152,7 @@ def manifest(day: Path) -> Manifest:
 def test_a_part_that_vanished_since_its_manifest_was_read_is_said(
     address: str,
     manifest: Manifest,
-    s3: Server,  # noqa: F811
+    s3: Server,
 ) -> None:
     s3.remove(PRIVATE, OBJECT)
     with pytest.raises(DataError, match=r"s3://private/data/catalog/.*fills-13\.parquet: the part is gone"):
@@ -165,7 +164,7 @@ def test_a_part_that_was_replaced_since_its_manifest_was_read_is_said(
     day: Path,
     address: str,
     manifest: Manifest,
-    s3: Server,  # noqa: F811
+    s3: Server,
 ) -> None:
     other = part_path(day, KEY._replace(name="fills-14")).read_bytes()
     s3.put({(PRIVATE, OBJECT): other})
@@ -180,7 +179,7 @@ def test_a_part_that_was_replaced_since_its_manifest_was_read_is_said(
 def test_a_part_that_is_replaced_while_it_is_read_is_said(
     day: Path,
     address: str,
-    s3: Server,  # noqa: F811
+    s3: Server,
     change: str,
 ) -> None:
     (manifest,) = Catalogue(day).manifests(kinds=["book"])
@@ -197,14 +196,14 @@ def test_a_part_that_is_replaced_while_it_is_read_is_said(
         list(read)
 
 
-def test_a_storage_that_refuses_midway_is_said(day: Path, address: str, s3: Server) -> None:  # noqa: F811
+def test_a_storage_that_refuses_midway_is_said(day: Path, address: str, s3: Server) -> None:
     (manifest,) = Catalogue(day).manifests(kinds=["book"])
     s3.orders(Order(r"GET .*day\.parquet", times=-1, skip=1, status=403, code="AccessDenied"))
     with pytest.raises(DataError, match=r"day\.parquet: the storage refuses it \(.*give credentials"):
         list(Catalogue(address).batches(manifest))
 
 
-def test_a_damaged_page_is_not_believed(day: Path, address: str, manifest: Manifest, s3: Server) -> None:  # noqa: F811
+def test_a_damaged_page_is_not_believed(day: Path, address: str, manifest: Manifest, s3: Server) -> None:
     content = bytearray(part_path(day, KEY).read_bytes())
     content[len(content) // 4] ^= 255
     s3.put({(PRIVATE, OBJECT): bytes(content)})
@@ -212,7 +211,7 @@ def test_a_damaged_page_is_not_believed(day: Path, address: str, manifest: Manif
         list(Catalogue(address).batches(manifest))
 
 
-def test_an_address_with_nothing_is_said(s3: Server) -> None:  # noqa: F811
+def test_an_address_with_nothing_is_said(s3: Server) -> None:
     nothing = place_at(s3.address(PRIVATE, "nothing"))
     with pytest.raises(DataError, match="s3://private/nothing: there is no catalogue for 2026-04-01/BTC"):
         open_named("2026-04-01/BTC", nothing)

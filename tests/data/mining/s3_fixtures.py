@@ -1,16 +1,20 @@
-"""One S3 server for the tests of a module, emptied before each."""
+"""An S3 server for whatever test asks for it, one a session, emptied before each; `tests/conftest.py` names this."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.data.mining.s3_server import Server, serving
+if TYPE_CHECKING:
+    from tests.data.mining.s3_server import Server
 
 
 @pytest.fixture(scope="session")
 def s3_process() -> Iterator[Server]:
+    from tests.data.mining.s3_server import serving  # boto3 takes its time, and few tests need it
+
     with serving() as server:
         yield server
 
