@@ -20,6 +20,9 @@ def test_arrays_come_back(size: int, values: list[int], has_fields: bool) -> Non
     again = np.full_like(array, 7)
     unpack(content, again, "it")
     assert again.tobytes() == array.tobytes()
+    new = np.zeros_like(array)
+    unpack(content, new, "it")
+    assert new.tobytes() == array.tobytes()
 
 
 def test_what_is_mostly_empty_takes_no_room() -> None:

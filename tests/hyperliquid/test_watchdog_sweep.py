@@ -118,6 +118,50 @@ def test_an_extended_bound_counts() -> None:
     assert desk.results == []
 
 
+def patient() -> Desk:
+    """A desk whose rounds have become patient, as an engine that has nothing there beats all the time."""
+    desk = cancelling(bound_ms=NOW_MS + 10_000_000)
+    desk.sweep.extend(0, look_by_ns=desk.now_ns + 5 * SECOND)
+    desk.answer(listing())
+    for _ in range(10):
+        desk.next_round()
+        desk.sweep.extend(0, look_by_ns=desk.now_ns + 5 * SECOND)
+        desk.answer(state(desk.now_ns // MS), listing())
+    assert desk.sweep.next_ns == desk.now_ns + 5 * SECOND, "one follows the last beat"
+    return desk
+
+
+def test_patient_rounds_are_put_off_by_each_beat_and_only_that() -> None:
+    desk = patient()
+    desk.now_ns += 4 * SECOND
+    desk.sweep.extend(0, look_by_ns=desk.now_ns + 5 * SECOND)
+    assert desk.sweep.next_ns == desk.now_ns + 5 * SECOND
+
+
+def test_a_round_that_is_to_come_whatever_is_heard_is_not_put_off() -> None:
+    desk = patient()
+    by_ns = desk.now_ns + 7 * SECOND
+    desk.sweep.look_once_by(by_ns)
+    desk.sweep.look_once_by(by_ns + SECOND)
+    for _ in range(3):
+        desk.now_ns += 2 * SECOND
+        desk.sweep.extend(0, look_by_ns=desk.now_ns + 5 * SECOND)
+    assert desk.sweep.next_ns == by_ns
+    desk.next_round()
+    desk.sweep.extend(0, look_by_ns=desk.now_ns + 5 * SECOND)
+    desk.answer(state(desk.now_ns // MS), listing())
+    assert desk.sweep.next_ns == desk.now_ns + 5 * SECOND, "once"
+
+
+def test_a_round_that_is_to_come_follows_the_one_under_way() -> None:
+    desk = patient()
+    desk.next_round()
+    by_ns = desk.now_ns + 2 * SECOND
+    desk.sweep.look_once_by(by_ns)
+    desk.answer(state(desk.now_ns // MS), listing())
+    assert desk.sweep.next_ns == by_ns
+
+
 def test_own_orders_are_cancelled_and_the_count_of_others_told() -> None:
     desk = cancelling()
     mixed = json.dumps(json.loads(listing(1, 2)) + json.loads(listing(3, owner=OTHER)) + [{"coin": "X", "oid": 9}])
