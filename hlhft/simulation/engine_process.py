@@ -44,7 +44,7 @@ class EngineProcess:
         self.journal_folder = world.folder / "journal"
         self._world = world
         self._beats = 0
-        self._thawed_ns = 0
+        self._hindered_ns = 0
         config, signer, random = world.config, signer_of(world.exchange.shocks.engine_number), world.random
         self._store = store = open_store(world.folder / "state", clock_ns=host.now_ns)
         self.key = world.exchange.shocks.engine_number
@@ -129,15 +129,18 @@ class EngineProcess:
         return self.engine.stage is Stage.TRADING and self.engine.feed.line.is_live and all(is_fresh)
 
     def carries_ns(self, now_ns: int) -> int:
-        """Since when a connection for orders stands at both ends in a process that runs; now, where none does."""
-        if self.host.is_frozen:
-            self._thawed_ns = now_ns
+        """Since when a connection for orders stands at both ends in a process that runs, and the venue takes another
+        post; now, where none does."""
+        settings = self.engine.orders.gateway.settings
+        is_full = self.engine.orders.gateway.posts_in_flight >= settings.posts_max + settings.posts_kept
+        if self.host.is_frozen or is_full:
+            self._hindered_ns = now_ns
         stand = [
             line.transport.connection.up_ns  # type: ignore[attr-defined]
             for line in self.engine.orders.lines
             if line.transport.connection is not None and line.transport.connection.stands  # type: ignore[attr-defined]
         ]
-        return max(min(stand, default=now_ns), self._thawed_ns)
+        return max(min(stand, default=now_ns), self._hindered_ns)
 
     def orders(self) -> set[int]:
         """The client order ids of what may fill, as far as it knows."""

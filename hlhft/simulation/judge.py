@@ -72,7 +72,7 @@ class Promise(StrEnum):
     HALTED = "while halted nothing but cancels, noops and reducing orders is signed, and the gate is not open"
     LATCH = "what is halted is halted after a restart"
     REACTION = "once halted nothing of it rests"
-    CANCELS = "a cancel arrives in time where one of two connections stands"
+    CANCELS = "a cancel arrives in time where one of two connections stands and the venue takes another post"
     BUDGETS = "no budget falls below zero, and placements leave a part of each to cancels"
     RULES = "nothing is sent that a known rule refuses"
     PROOF = "no order that is over by our books lives at the exchange"

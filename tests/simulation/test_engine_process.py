@@ -30,6 +30,17 @@ def test_it_stands_still_and_catches_up(tmp_path: Path) -> None:
     pass_until(world, lambda: process.is_trading and world.agrees())
 
 
+def test_no_connection_carries_what_the_venue_would_not_take(tmp_path: Path) -> None:
+    world = world_of(tmp_path)
+    process = engine_of(world)
+    gateway = process.engine.orders.gateway
+    free = gateway.settings.posts_max + gateway.settings.posts_kept - gateway.posts_in_flight
+    gateway._flights.posts += free - 1
+    assert process.carries_ns(world.time.now_ns) < world.time.now_ns
+    gateway._flights.posts += 1
+    assert process.carries_ns(world.time.now_ns) == world.time.now_ns
+
+
 def test_a_dead_one_sends_nothing_and_cannot_go_on(tmp_path: Path) -> None:
     world = world_of(tmp_path)
     process = engine_of(world)
