@@ -199,8 +199,6 @@ class Watchdog:
     def _begin_session(self, beat: Beat) -> None:
         """Another engine was heard. The one before is over, and may have come to trade after its last beat: however
         long this one takes to start, what that one left is looked for once nothing of it can appear any more."""
-        if self.state is State.EMPTY:
-            self._has_waited = False  # this one has a grace of its own, and is cancelled for after it
         expires_after_ms = beat.expires_after_ms or self.settings.expires_after_ms
         by_ns = self._now_ns + expires_after_ms * MILLISECOND_NS + self.settings.look_first_ns
         self._look_by_ns = min(self._look_by_ns, by_ns)
@@ -355,8 +353,7 @@ class Watchdog:
         """An engine that makes orders, or may at any time, was heard: what was proven is of before. If it dies before
         it is back, its last orders are found by the look that follows the last beat."""
         self.proven = None
-        self._looks = 0
-        self._due[TimerName.LOOK] = self._now_ns + self.settings.look_first_ns
+        self._look_after_it()
 
     def _look_after_it(self) -> None:
         """A halted engine was heard: what was proven holds, but it may be resumed, place orders and die before its next
@@ -399,7 +396,9 @@ class Watchdog:
         self._back = self._looks = 0
         self.proven = None
         is_waiting = self._grace is EngineState.STARTING or (beat is not None and _is_new(beat))
-        self._has_waited = is_waiting and self._cause is Event.OVERDUE
+        # Found beside one that starts is what an earlier one left.
+        is_beside = self._cause is Event.FOUND and self._now_ns - self.heard_ns <= self.settings.silence_ns
+        self._has_waited = is_waiting and (self._cause is Event.OVERDUE or is_beside)
         # Whoever lives and is cut off from the venue is not lost: its positions stay.
         flatten = self._cause in _FLATTENING and not self._has_waited
         self._sweep.begin(Mode.CANCEL, self._now_ns, bound_ms=self._bound_ms(), flatten=flatten)

@@ -77,8 +77,10 @@ def test_what_one_left_that_was_proven_empty_before_is_cancelled_beside_the_next
     assert bench.machine.state is State.EMPTY
     bench.live(9 * SECOND, STARTING, session=2)
     bench.venue.place(60)
-    bench.live(bench.settings.waiting_grace_ns + 5 * SECOND, STARTING, session=3)
+    wait_ns = bench.settings.expires_after_ms * MS + bench.settings.look_first_ns + 2 * SECOND
+    bench.live(wait_ns, STARTING, session=3)
     assert not bench.venue.orders
+    assert bench.machine.state is State.CANCELLING, "beats of an engine that starts do not bring it back"
     assert bench.venue.positions == {"ETH": "1.5"}, "the next is not lost"
 
 
