@@ -490,10 +490,11 @@ class Reconciliation:
             told.append(rows.restored_peak(self._peak_micro + transferred, self.settings.peak_ns, block_ms, now_ns))
         told.append(self._equity_row(rows.START))
         self._tell(told)
-        self._effects.append(BeginSession(block_ms))
         if self._comparison.adoptable:
+            # Before the fills that were told since: some may be of these orders, and count for nobody's else.
             self._report(ReportCode.ADOPTED, f"{len(self._comparison.adoptable)} orders")
             self._effects.append(Adopt(self._comparison.adoptable, block_ms))
+        self._effects.append(BeginSession(block_ms))
 
     def _mark_ticks(self, row: int) -> int:
         """The mark that a position is valued at."""

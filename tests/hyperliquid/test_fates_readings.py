@@ -294,6 +294,20 @@ def test_fills_that_the_position_has_shrink_an_adopted_order_without_money() -> 
     assert (field(row, "kind"), field(row, "size_lots")) == (K.ORDER_ACKNOWLEDGED, 4)
 
 
+def test_what_filled_after_the_listing_and_was_told_before_the_session_began_is_the_adopted_orders() -> None:
+    fates = new_fates(begun_ms=None)
+    name = cloid(1024, session=2)
+    assert (
+        fates.filled(fills(fill(1024, 1, 3, time_ms=40, cloid=name), fill(1024, 2, 4, time_ms=60, cloid=name)), NOW)
+        == []
+    )
+    fates.adopted(open_order(1024, left=7, cloid=name), T0 + 50, NOW)
+    (row,) = fates.begun(T0 + 50, NOW)
+    assert (field(row, "order_id"), field(row, "size_lots"), field(row, "aux0")) == (1024, 4, 3), (
+        "once, and of this order"
+    )
+
+
 def test_an_adopted_order_is_modified_under_this_session() -> None:
     fates = adopting()
     fates.sent(modifies(2, command(1024)))

@@ -371,6 +371,8 @@ def test_leftovers_are_adopted_by_policy() -> None:
     assert isinstance(desk.answer(), Agreed)
     (adopted,) = desk.all(Adopt)
     assert [one.oid for one in adopted.orders] == [9, 10]
+    order = [type(effect) for _, effect in desk.history if isinstance(effect, Tell | Adopt | BeginSession)]
+    assert order == [Tell, Adopt, BeginSession], "held fills may be of what is adopted"
     desk.orders = tuple(OwnOrder(one.cloid or 0, 0, 1_000, True) for one in adopted.orders)
     assert isinstance(again(desk), Agreed) and len(desk.all(Adopt)) == 1
 
