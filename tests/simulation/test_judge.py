@@ -17,7 +17,7 @@ from hlhft.hyperliquid.wire import cloid_text
 from hlhft.live.journal.records import Action
 from hlhft.simulation.account import OWNER
 from hlhft.simulation.faults import Fault, FaultKind
-from hlhft.simulation.judge import ARRIVED, Promise, Violation, promises_table
+from hlhft.simulation.judge import ARRIVED, WAITING_NS, Promise, Violation, promises_table
 from hlhft.simulation.misfortune import BOOK, STREAMS, Misfortune
 from hlhft.simulation.time import MS, SECOND
 from hlhft.simulation.world import World
@@ -97,6 +97,18 @@ def test_orders_that_nobody_cancels_for_a_dead_engine(world: World) -> None:
     world.watchdog.freeze()
     world.kill_engine(loses=True)
     assert "nobody's" in breaks(world, Promise.OWNED)
+
+
+def test_orders_beside_an_engine_that_started_and_died_have_its_while_too(world: World) -> None:
+    judge = world.judge
+    world.kill_engine(loses=True)
+    unowned, now_ns = [mark for _, mark in judge.own_orders()], world.time.now_ns + 60 * SECOND
+    judge._unowned_ns = now_ns - judge.cleared_ns_max - SECOND
+    raised(Promise.OWNED, judge._look_at_unowned, unowned, now_ns)
+    judge._ran_ns = now_ns - SECOND
+    judge._look_at_unowned(unowned, now_ns)
+    judge._unowned_ns -= WAITING_NS
+    raised(Promise.OWNED, judge._look_at_unowned, unowned, now_ns)
 
 
 def test_an_order_after_it_was_said_that_none_is_left(world: World) -> None:
