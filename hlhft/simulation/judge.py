@@ -314,7 +314,7 @@ class Judge:
         """Whether what is nobody's has been there for too long, while a watchdog lives."""
         world = self._world
         calm_ns = now_ns - max(world.misfortune.changed_ns, self._unowned_ns)
-        # An engine that lives and waits for the venue has a while to do it by itself, and so had one that died meanwhile.
+        # An engine that lives and waits for the venue has a while to do it by itself; so had one that died meanwhile.
         waits = self._ran_ns > self._unowned_ns if world.engine is None else not world.engine.is_trading
         allowed_ns = self.cleared_ns_max + (WAITING_NS if waits else 0)
         is_calm = world.misfortune.is_calm
