@@ -1,6 +1,7 @@
 """Virtual time: everything that happens is a call at a time, in whole nanoseconds.
 
-The earliest is first, and of one time the first that was asked for. Whatever raises ends the run.
+The earliest is first, and of one time the first that was asked for. Whatever raises ends the run, and so does what goes
+on for ever while time does not: a timer that is due at once, does nothing and is set again keeps a real process busy.
 """
 
 from __future__ import annotations
@@ -12,6 +13,11 @@ from typing import Any
 START_NS = 1_790_002_620_000_000_000  # three minutes before a full hour, when funding is paid
 MS = 1_000_000
 SECOND = 1_000_000_000
+AT_ONCE_MAX = 100_000  # calls at one instant; a block, and all who hear of it, are some dozen
+
+
+class StandsStill(RuntimeError):
+    """Time does not go on."""
 
 
 class Call:
@@ -58,10 +64,14 @@ class Time:
         heapq.heappush(self._calls, (at_ns if at_ns > self.now_ns else self.now_ns, self._count, call))
 
     def run(self, wait_ns: int) -> None:
-        """Lets time pass, and happen what is due in it."""
-        until_ns, calls = self.now_ns + wait_ns, self._calls
+        """Lets time pass, and happen what is due in it. Raises StandsStill where that does not end."""
+        until_ns, calls, at_once = self.now_ns + wait_ns, self._calls, 0
         while calls and calls[0][0] <= until_ns:
-            self.now_ns, _, call = heapq.heappop(calls)
+            at_ns, _, call = heapq.heappop(calls)
+            at_once = at_once + 1 if at_ns == self.now_ns else 0
+            if at_once > AT_ONCE_MAX:
+                raise StandsStill(f"{AT_ONCE_MAX} calls at one instant, the last of {call.work}")
+            self.now_ns = at_ns
             if call.work is not None:
                 call.happen()
         self.now_ns = until_ns
