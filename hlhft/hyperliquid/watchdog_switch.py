@@ -33,10 +33,10 @@ class Switch:
     def __init__(self, settings: WatchdogSettings, requests: Requests) -> None:
         self.state = SwitchState.OFF
         self.until_ms = 0  # when it fires, as far as it is known to be armed
-        self.next_ns: int | None = None  # when it is pushed
         self.reports: list[Report] = []
         self._settings = settings
         self._requests = requests
+        self._push_ns: int | None = None  # when it is pushed
         self._asked_ms: int | None = None  # the time of the push under way, 0 for clearing
         self._is_to_clear = False
 
@@ -45,19 +45,24 @@ class Switch:
         """Whether nothing is under way or still to be done."""
         return self._asked_ms is None and not self._is_to_clear
 
+    @property
+    def next_ns(self) -> int | None:
+        """When there is something to do. While a request is under way that is its answer."""
+        return self._push_ns if self._asked_ms is None else None
+
     def hold(self, now_ns: int) -> None:
         """Arms it and pushes it on, from now on."""
         self._is_to_clear = False
         if self._settings.switch:
-            self.next_ns = now_ns
+            self._push_ns = now_ns
 
     def leave(self) -> None:
         """Pushes it no more: it will fire unless it is cleared or held again."""
-        self.next_ns = None
+        self._push_ns = None
 
     def clear(self, now_ns: int) -> None:
         """Clears it, unless it is known not to be armed."""
-        self.next_ns = None
+        self._push_ns = None
         if self._asked_ms is not None:
             # What is under way might be executed after a clearing sent now.
             self._is_to_clear = True
@@ -66,7 +71,7 @@ class Switch:
 
     def due(self, now_ns: int) -> None:
         """Time has come to push it, if it has."""
-        if self.next_ns is None or self.next_ns > now_ns or self._asked_ms is not None:
+        if self.next_ns is None or self.next_ns > now_ns:
             return
         self._ask(self._requests.block_ms(now_ns) + ms_of(self._settings.switch_ns), now_ns)
 
@@ -83,7 +88,7 @@ class Switch:
         action = {"type": "scheduleCancel", "time": time_ms} if time_ms else {"type": "scheduleCancel"}
         if not self._requests.is_full() and self._requests.act(Purpose.SWITCH, action, now_ns):
             self._asked_ms = time_ms
-            self.next_ns = None
+            self._push_ns = None
         else:
             self._become(SwitchState.UNKNOWN, ReportCode.SWITCH_UNKNOWN, "no room or nonce for an action")
             self._again(self._settings.push_ns, time_ms, now_ns)
@@ -111,7 +116,7 @@ class Switch:
     def _again(self, wait_ns: int, asked_ms: int, now_ns: int) -> None:
         """Pushes go on; clearing is asked for once, and what is not cleared fires, on nothing."""
         if asked_ms and not self._is_to_clear:
-            self.next_ns = now_ns + wait_ns
+            self._push_ns = now_ns + wait_ns
 
     def _become(self, state: SwitchState, code: ReportCode, detail: str) -> None:
         """Only what is new is told."""

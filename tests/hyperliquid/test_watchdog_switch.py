@@ -80,6 +80,19 @@ def test_only_one_push_is_under_way() -> None:
     assert not desk.switch.is_settled
 
 
+def test_one_that_is_held_while_it_is_cleared_is_pushed_after_the_answer() -> None:
+    """Nothing is due before it: a timer that is set for now, and finds nothing to do, would be set again at once."""
+    desk = held()
+    desk.push(OK)
+    desk.switch.clear(desk.now_ns)
+    desk.switch.hold(desk.now_ns)
+    assert desk.switch.next_ns is None
+    desk.answer(OK)
+    assert desk.switch.next_ns == desk.now_ns
+    desk.push(OK)
+    assert desk.switch.state is SwitchState.ARMED
+
+
 def test_an_account_without_volume_is_told_and_tried_again_later() -> None:
     desk = held()
     desk.push(NO_VOLUME)
