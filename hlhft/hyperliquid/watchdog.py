@@ -199,10 +199,10 @@ class Watchdog:
     def _begin_session(self, beat: Beat) -> None:
         """Another engine was heard. The one before is over, and may have come to trade after its last beat: however
         long this one takes to start, what that one left is looked for once nothing of it can appear any more."""
-        expires_after_ms = beat.expires_after_ms or self.settings.expires_after_ms
-        by_ns = self._now_ns + expires_after_ms * MILLISECOND_NS + self.settings.look_first_ns
-        self._look_by_ns = min(self._look_by_ns, by_ns)
-        self._sweep.look_once_by(by_ns)
+        if self.state is State.EMPTY or self.state is State.CANCELLING:
+            expires_after_ms = beat.expires_after_ms or self.settings.expires_after_ms
+            expired_ns = self._now_ns + expires_after_ms * MILLISECOND_NS
+            self._sweep.look_once_by(expired_ns + self.settings.look_first_ns)
 
     def _fire(self, name: TimerName) -> None:
         self._armed.pop(name, None)
@@ -347,7 +347,12 @@ class Watchdog:
             self._looks += 1
         elif self._now_ns < self._expected_by_ns:
             wait_ns = self._expected_by_ns - self._now_ns
-        self._due[TimerName.LOOK] = self._now_ns + wait_ns
+        self._set_look(self._now_ns + wait_ns)
+
+    def _set_look(self, at_ns: int) -> None:
+        """The next look comes then, or before for what an earlier engine left."""
+        once_by_ns = self._sweep.once_by_ns
+        self._due[TimerName.LOOK] = at_ns if once_by_ns is None else min(at_ns, once_by_ns)
 
     def _doubt(self) -> None:
         """An engine that makes orders, or may at any time, was heard: what was proven is of before. If it dies before
@@ -359,7 +364,7 @@ class Watchdog:
         """A halted engine was heard: what was proven holds, but it may be resumed, place orders and die before its next
         beat. The next look follows its last beat, and comes in any case when it would have."""
         self._looks = 0
-        self._due[TimerName.LOOK] = min(self._now_ns + self.settings.look_first_ns, self._look_by_ns)
+        self._set_look(min(self._now_ns + self.settings.look_first_ns, self._look_by_ns))
 
     def _note_beat(self) -> None:
         self._is_forgiven = False

@@ -49,6 +49,7 @@ from hlhft.hyperliquid.wire import cloid_text
 SURVIVORS_MAX = 10_000  # oids remembered of one round
 PATIENT_ROUNDS = 4  # until rounds slow down
 DOUBLINGS_MAX = 16
+ONCE_MAX = 8  # engines that start and die while what one sent has not expired
 FLATTEN_EXPIRES_AFTER_MS = 3000
 
 
@@ -95,7 +96,7 @@ class Sweep:
         self._rounds = 0  # begun in this sweep
         self._paced_ns = 0  # when the next one begins, were nothing heard
         self._look_by_ns = 0  # when one comes in any case, unless more is heard
-        self._once_by_ns = 0  # and when one does whatever is heard
+        self._once_by_ns: list[int] = []  # and when one does whatever is heard, each of these times
         self._failures = 0  # in a row
         self._state: AccountState | None = None
         self._positions: list[Position] = []
@@ -115,7 +116,7 @@ class Sweep:
         self.cease()
         self._is_urgent = is_urgent
         self.mode, self._bound_ms, self._flatten = mode, bound_ms, flatten
-        self.cancelled = self._rounds = self._failures = self._look_by_ns = self._once_by_ns = 0
+        self.cancelled = self._rounds = self._failures = self._look_by_ns = 0
         self._tried.clear()
         self._begin_round(now_ns)
 
@@ -132,13 +133,20 @@ class Sweep:
         self._bound_ms = max(self._bound_ms, bound_ms)
         self._look_by_ns = max(self._look_by_ns, look_by_ns)
         if look_by_ns and self.next_ns is not None:
-            self.next_ns = min(self._paced_ns, look_by_ns, self._once_by_ns or look_by_ns)
+            self.next_ns = min(self._paced_ns, look_by_ns, *self._once_by_ns)
+
+    @property
+    def once_by_ns(self) -> int | None:
+        """The first of the times at which a round or a look begins whatever is heard."""
+        return min(self._once_by_ns, default=None)
 
     def look_once_by(self, by_ns: int) -> None:
-        """However patient the rounds have become, one begins by then, whatever is heard before."""
-        self._once_by_ns = min(self._once_by_ns or by_ns, by_ns)
+        """However patient the rounds have become, one begins at that time, whatever is heard before. Of more than
+        ONCE_MAX times the last is put off."""
+        del self._once_by_ns[ONCE_MAX - 1 :]
+        self._once_by_ns.append(by_ns)
         if self.next_ns is not None:
-            self.next_ns = min(self.next_ns, self._once_by_ns)
+            self.next_ns = min(self.next_ns, by_ns)
 
     def forget_assets(self) -> None:
         """Reads anew how markets are numbered: one may have been listed since."""
@@ -152,8 +160,7 @@ class Sweep:
             self._begin_round(now_ns)
 
     def _begin_round(self, now_ns: int) -> None:
-        if self._once_by_ns <= now_ns:
-            self._once_by_ns = 0
+        self._once_by_ns = [by_ns for by_ns in self._once_by_ns if by_ns > now_ns]
         plan = self._round_plan()
         weight = sum(STATE_WEIGHT if purpose is Purpose.STATE else LIST_WEIGHT for purpose, _ in plan)
         wait_ns = self._requests.wait_ns(weight, now_ns, is_urgent=self._is_urgent)
@@ -311,7 +318,7 @@ class Sweep:
     def _wait(self, wait_ns: int, now_ns: int) -> None:
         """Before the next round; less where it is to come soon after the last beat."""
         self.next_ns = self._paced_ns = now_ns + wait_ns
-        for by_ns in (self._look_by_ns, self._once_by_ns):
+        for by_ns in (self._look_by_ns, *self._once_by_ns):
             if by_ns > now_ns:
                 self.next_ns = min(self.next_ns, by_ns)
 

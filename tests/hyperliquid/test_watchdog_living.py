@@ -94,6 +94,24 @@ def test_what_one_left_that_starts_is_found_soon_beside_the_next_that_starts_how
     assert not bench.venue.orders
 
 
+@pytest.mark.parametrize("is_proven", [True, False])
+def test_what_the_second_of_two_left_that_started_one_after_the_other_is_found_soon_too(is_proven: bool) -> None:
+    """The look for what the first left comes just when the second has sent its last, which rests a moment later."""
+    bench = Bench()
+    bench.feed(Start())
+    bench.live((12 if is_proven else 120) * SECOND, STARTING)
+    if is_proven:
+        bench.run(30 * SECOND)
+    assert bench.machine.state is (State.EMPTY if is_proven else State.CANCELLING)
+    wait_ns = bench.settings.expires_after_ms * MS + bench.settings.look_first_ns
+    bench.live(SECOND, STARTING, session=2)
+    bench.live(wait_ns - 2 * SECOND, STARTING, session=3)
+    bench.live(2 * SECOND, STARTING, session=4)
+    bench.venue.place(60)
+    bench.live(wait_ns, STARTING, session=4)
+    assert not bench.venue.orders
+
+
 def test_what_an_earlier_session_left_is_cancelled_for_an_engine_that_starts_halted_and_cannot() -> None:
     """It says that it has no order, as it has not seen the venue's; its key may be gone."""
     bench = Bench(flatten_coins=("ETH",))

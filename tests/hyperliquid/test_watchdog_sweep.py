@@ -12,7 +12,7 @@ from hlhft.hyperliquid.cloids import Cloid
 from hlhft.hyperliquid.signing import Signer
 from hlhft.hyperliquid.watchdog_events import ReportCode, RequestKind
 from hlhft.hyperliquid.watchdog_requests import PENDING_MAX, Purpose, Requests
-from hlhft.hyperliquid.watchdog_sweep import Found, Mode, Proven, Sweep
+from hlhft.hyperliquid.watchdog_sweep import ONCE_MAX, Found, Mode, Proven, Sweep
 from hlhft.hyperliquid.wire import cloid_text
 from tests.hyperliquid.watchdog_bench import KEY, MS, OTHER, OWNER, SECOND, START_NS, settings
 
@@ -142,7 +142,6 @@ def test_a_round_that_is_to_come_whatever_is_heard_is_not_put_off() -> None:
     desk = patient()
     by_ns = desk.now_ns + 7 * SECOND
     desk.sweep.look_once_by(by_ns)
-    desk.sweep.look_once_by(by_ns + SECOND)
     for _ in range(3):
         desk.now_ns += 2 * SECOND
         desk.sweep.extend(0, look_by_ns=desk.now_ns + 5 * SECOND)
@@ -151,6 +150,20 @@ def test_a_round_that_is_to_come_whatever_is_heard_is_not_put_off() -> None:
     desk.sweep.extend(0, look_by_ns=desk.now_ns + 5 * SECOND)
     desk.answer(state(desk.now_ns // MS), listing())
     assert desk.sweep.next_ns == desk.now_ns + 5 * SECOND, "once"
+
+
+def test_each_time_has_a_round_and_of_too_many_the_last_is_put_off() -> None:
+    desk = patient()
+    begun_ns = desk.now_ns
+    for number in range(1, ONCE_MAX + 3):
+        desk.sweep.look_once_by(begun_ns + number * SECOND)
+    rounds = []
+    while desk.now_ns < begun_ns + 20 * SECOND:
+        desk.next_round()
+        rounds.append((desk.now_ns - begun_ns) // SECOND)
+        desk.sweep.extend(0, look_by_ns=desk.now_ns + 30 * SECOND)
+        desk.answer(state(desk.now_ns // MS), listing())
+    assert rounds[:ONCE_MAX] == [*range(1, ONCE_MAX), ONCE_MAX + 2]
 
 
 def test_a_round_that_is_to_come_follows_the_one_under_way() -> None:
