@@ -16,10 +16,6 @@ SECOND = 1_000_000_000
 AT_ONCE_MAX = 100_000  # calls at one instant; a block, and all who hear of it, are some dozen
 
 
-class StandsStill(RuntimeError):
-    """Time does not go on."""
-
-
 class Call:
     """Something that is to happen, unless it is cancelled."""
 
@@ -64,13 +60,13 @@ class Time:
         heapq.heappush(self._calls, (at_ns if at_ns > self.now_ns else self.now_ns, self._count, call))
 
     def run(self, wait_ns: int) -> None:
-        """Lets time pass, and happen what is due in it. Raises StandsStill where that does not end."""
+        """Lets time pass, and happen what is due in it. Raises RuntimeError where that does not end."""
         until_ns, calls, at_once = self.now_ns + wait_ns, self._calls, 0
         while calls and calls[0][0] <= until_ns:
             at_ns, _, call = heapq.heappop(calls)
             at_once = at_once + 1 if at_ns == self.now_ns else 0
             if at_once > AT_ONCE_MAX:
-                raise StandsStill(f"{AT_ONCE_MAX} calls at one instant, the last of {call.work}")
+                raise RuntimeError(f"{AT_ONCE_MAX} calls at one instant, the last of {call.work}")
             self.now_ns = at_ns
             if call.work is not None:
                 call.happen()
