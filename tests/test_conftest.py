@@ -25,6 +25,7 @@ def run(folder: Path, repository: Path, source: str, *, strict: bool) -> subproc
     (folder / "test_example.py").write_text(source)
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("HLHFT_", "PYTEST_"))}
     environment["HLHFT_STRICT_SKIPS"] = str(int(strict))
+    environment["PYTHONPATH"] = str(repository)  # where the plugins are that it names
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "."]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
