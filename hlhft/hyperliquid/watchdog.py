@@ -177,7 +177,7 @@ class Watchdog:
     def _hear(self, beat: Beat) -> None:
         self.counters["beats"] += 1
         if self._beat is not None and beat.session != self._beat.session:
-            self._begin_session(beat)
+            self._look_after_session(self._beat)
         # One that was swept because it did not agree is back once it does.
         is_back = beat.state in MAKES_ORDERS and not (self._has_waited and beat.state is EngineState.STARTING)
         is_in_row = is_back and self._now_ns - self.heard_ns <= self.settings.silence_ns
@@ -196,12 +196,11 @@ class Watchdog:
         else:
             self._run(Event.WELL)
 
-    def _begin_session(self, beat: Beat) -> None:
-        """Another engine was heard. The one before is over, and may have come to trade after its last beat: however
-        long this one takes to start, what that one left is looked for once nothing of it can appear any more."""
+    def _look_after_session(self, last: Beat) -> None:
+        """Another engine was heard than the one whose last beat this was. That one is over, and may have come to trade
+        after it: however long the new one takes to start, what it left is looked for once nothing more can appear."""
         if self.state is State.EMPTY or self.state is State.CANCELLING:
-            expires_after_ms = beat.expires_after_ms or self.settings.expires_after_ms
-            expired_ns = self._now_ns + expires_after_ms * MILLISECOND_NS
+            expired_ns = self._now_ns + self._expires_after_ms(last) * MILLISECOND_NS
             self._sweep.look_once_by(expired_ns + self.settings.look_first_ns)
 
     def _fire(self, name: TimerName) -> None:
@@ -420,8 +419,12 @@ class Watchdog:
 
     def _bound_of_living_ms(self, beat: Beat) -> int:
         """The same of an engine that may have lived, and sent, until we noticed its silence."""
-        expires_after_ms = beat.expires_after_ms or self.settings.expires_after_ms
-        return max(beat.last_expiry_ms, beat.time_ms + ms_of(self.settings.silence_ns) + expires_after_ms)
+        silence_ms = ms_of(self.settings.silence_ns)
+        return max(beat.last_expiry_ms, beat.time_ms + silence_ms + self._expires_after_ms(beat))
+
+    def _expires_after_ms(self, beat: Beat) -> int:
+        """How long what an engine sends may be executed: as it says, or as is set."""
+        return beat.expires_after_ms or self.settings.expires_after_ms
 
     def _extend(self) -> None:
         beat = self._beat

@@ -112,6 +112,18 @@ def test_what_the_second_of_two_left_that_started_one_after_the_other_is_found_s
     assert not bench.venue.orders
 
 
+def test_what_one_sent_counts_as_long_as_that_one_said_and_not_as_the_next_says() -> None:
+    bench = Bench()
+    bench.feed(Start())
+    bench.live(120 * SECOND, STARTING, expires_after_ms=8_000)
+    bench.live(7 * SECOND, STARTING, session=2, expires_after_ms=1_000)
+    bench.venue.place(60)
+    bench.live(SECOND + bench.settings.look_first_ns, STARTING, session=2, expires_after_ms=1_000)
+    assert 60 in bench.venue.orders, "a round before it has expired might come too early"
+    bench.live(2 * SECOND, STARTING, session=2, expires_after_ms=1_000)
+    assert not bench.venue.orders
+
+
 def test_what_an_earlier_session_left_is_cancelled_for_an_engine_that_starts_halted_and_cannot() -> None:
     """It says that it has no order, as it has not seen the venue's; its key may be gone."""
     bench = Bench(flatten_coins=("ETH",))
