@@ -121,6 +121,7 @@ class Judge:
         self._ran_ns = 0  # when something happened in an engine last
         self._cancels: dict[int, int] = {}  # orders that are being cancelled, since when, or ARRIVED
         self._left_cancels: deque[tuple[int, int]] = deque(maxlen=CANCELS_MAX)  # when, and how many in an action
+        self._short_actions = 0  # by so many the placements of this turn went into the reserve
         self._unowned_ns = 0  # since when own orders are nobody's
         self._halted_ns = 0
         self._failures = 0  # of the disk before the halt
@@ -200,6 +201,8 @@ class Judge:
         if weight[0] < 0 or messages[0] < 0 or posts[0] < 0:
             spent = {"ip_weight_e3": int(weight[0]), "messages_e3": int(messages[0]), "posts_in_flight": int(posts[0])}
             raise Violation(Promise.BUDGETS, f"a budget is overdrawn: {spent}")
+        if self._short_actions:
+            self._look_at_actions(process)
         wrong = self.money.look(process)
         if wrong:
             raise Violation(Promise.PROFIT, wrong)
@@ -219,6 +222,7 @@ class Judge:
         self._earlier_nonce = self._newest_nonce
         self._cancels.clear()
         self._left_cancels.clear()
+        self._short_actions = 0
         self.money.begins()
         if self._is_latched and process.engine.supervisor.halt is None:
             raise Violation(Promise.LATCH, f"session {process.session} knows of no halt, and the one before was halted")
@@ -397,21 +401,27 @@ class Judge:
         lane, limits = process.lane[0], process.engine.parts.brain.limits[0]
         part = 1000 // budgets.RESERVE_PART
         posts_max = int(limits["posts_in_flight_max"])
-        # Checked was the placement when it was made; cancels that were made while it waited left before it, and may.
-        waited_ns = max(int(limits["batch_window_ns"]), int(limits["batch_busy_ns_max"]))
-        while self._left_cancels and self._left_cancels[0][0] < self._world.time.now_ns - waited_ns:
-            self._left_cancels.popleft()
-        cancels = sum(legs for _, legs in self._left_cancels)
         actions = int(lane["address_allowance"]) - int(limits["address_reserve"]) - int(lane["address_actions"])
+        self._short_actions = max(self._short_actions, -actions)
         left = {
             "weight": int(lane["ip_weight_e3"]) - part * int(limits["ip_weight_per_minute"]),
             "messages": int(lane["messages_e3"]) - part * int(limits["messages_per_minute"]),
             "posts": posts_max - posts_max // budgets.RESERVE_PART - int(lane["posts_in_flight"]),
-            "actions": actions + cancels,
         }
         for name, room in left.items():
             if room < 0:
                 raise Violation(Promise.BUDGETS, f"a placement takes {-room} {name} of what is kept for cancels")
+
+    def _look_at_actions(self, process: EngineProcess) -> None:
+        """Whether placements of this turn took of what is kept for cancels. Checked was each when it was made; cancels
+        that were made while it waited may use the reserve, and are signed before it or after it."""
+        limits = process.engine.parts.brain.limits[0]
+        waited_ns = max(int(limits["batch_window_ns"]), int(limits["batch_busy_ns_max"]))
+        while self._left_cancels and self._left_cancels[0][0] < self._world.time.now_ns - waited_ns:
+            self._left_cancels.popleft()
+        short, self._short_actions = self._short_actions - sum(legs for _, legs in self._left_cancels), 0
+        if short > 0:
+            raise Violation(Promise.BUDGETS, f"a placement takes {short} actions of what is kept for cancels")
 
     def _look_at_emptiness(self, orders: list[tuple[OrderRecord, Cloid]]) -> None:
         """No engine lives, and orders do."""

@@ -210,14 +210,20 @@ def test_cancels_that_left_while_a_placement_waited_may_use_the_reserve(world: W
     lane, limits = process.lane[0], process.engine.parts.brain.limits[0]
     judge._left_cancels.clear()
     lane["address_actions"] = lane["address_allowance"] - limits["address_reserve"] + 1
-    raised(Promise.BUDGETS, judge.signs, process, placed)
-    judge.signs(process, cancel)
     judge.signs(process, placed)
+    raised(Promise.BUDGETS, judge.look_at_engine, process)
+    for actions in ((cancel, placed), (placed, cancel)):
+        judge._left_cancels.clear()
+        for action in actions:
+            judge.signs(process, action)
+        judge.look_at_engine(process)
     lane["address_actions"] += 1
-    raised(Promise.BUDGETS, judge.signs, process, placed)
+    judge.signs(process, placed)
+    raised(Promise.BUDGETS, judge.look_at_engine, process)
     lane["address_actions"] -= 1
     judge._left_cancels[0] = (world.time.now_ns - int(limits["batch_busy_ns_max"]) - 1, 1)
-    raised(Promise.BUDGETS, judge.signs, process, placed)
+    judge.signs(process, placed)
+    raised(Promise.BUDGETS, judge.look_at_engine, process)
 
 
 def test_an_order_that_is_over_by_our_books_only(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
