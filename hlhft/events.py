@@ -74,6 +74,7 @@ class EventKind(IntEnum):
     ACTION_DONE = 53
     ACTION_REFUSED = 54
     LIQUIDATION = 55
+    ADDRESS_ACTIONS = 56
     # Everything else.
     SIGNAL = 64
     TIMER = 65
@@ -220,6 +221,10 @@ FIELDS: dict[EventKind, dict[str, str]] = {
         "aux0": "0 into the book, 1 taken over by the backstop, 2 this account was auto-deleveraged against another, 3"
         " against others because it was short",
         "aux1": "account value in micro-USDC before",
+    },
+    EventKind.ADDRESS_ACTIONS: {
+        "aux0": "actions of the address that count beside the core's own: what the gateway sent by itself, was charged"
+        " for an expiry, or had under way when the venue told its count",
     },
     EventKind.SIGNAL: {
         "price_ticks": "expected move in 1e-9 of the mid",

@@ -55,6 +55,7 @@ def test_kinds_fit_their_field_and_keep_their_numbers() -> None:
         "ACTION_DONE": 53,
         "ACTION_REFUSED": 54,
         "LIQUIDATION": 55,
+        "ADDRESS_ACTIONS": 56,
         "SIGNAL": 64,
         "TIMER": 65,
         "CONNECTION_UP": 66,

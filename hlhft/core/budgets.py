@@ -144,6 +144,13 @@ def spend(lane, limits, legs):
 
 
 @compiled
+def on_refused(lane, limits):
+    """The gateway let a command not leave: the venue never counted it. Its message and its weight come back by time."""
+    if limits["address_enforced"] != 0:
+        lane["address_actions"] -= 1
+
+
+@compiled
 def on_answer(lane, limits):
     """An action was answered: it is no longer in flight."""
     if limits["address_enforced"] != 0 and lane["posts_in_flight"] > 0:
@@ -155,6 +162,12 @@ def on_volume(lane, volume_micro):
     """Every USDC traded since the start buys one action; `volume_micro` is the whole of it, fractions wait."""
     lane["volume_micro"] = volume_micro
     lane["address_allowance"] = lane["address_initial"] + volume_micro // 1_000_000
+
+
+@compiled
+def on_actions(lane, actions):
+    """Actions of the address that this core did not make, or that `on_account` could not know of."""
+    lane["address_actions"] += actions
 
 
 @compiled

@@ -11,7 +11,7 @@ from hlhft.compiled import call_strategy, compiled
 from hlhft.core.amend import amend_order
 from hlhft.core.batch import collect, release_due, withdraw
 from hlhft.core.book import apply_event, read_levels, refresh_touch, without_own
-from hlhft.core.budgets import on_account, on_answer
+from hlhft.core.budgets import on_account, on_actions, on_answer, on_refused
 from hlhft.core.budgets import refresh as refresh_budgets
 from hlhft.core.closing import close_all
 from hlhft.core.commands import cancel_order, place_order, refuse
@@ -260,6 +260,8 @@ def apply_account_event(lane, limits, event):
     elif kind == 51:
         position["maker_rate_e9"] = event["aux0"]
         position["taker_rate_e9"] = event["aux1"]
+    elif kind == 56:
+        on_actions(lane_row, event["aux0"])
     elif kind == KIND_SIGNAL or kind == KIND_POLICY:
         hear(lane_row, position, event)
     elif kind == 66:
@@ -307,6 +309,8 @@ def apply_order_news(lane, limits, market, kind, order_id, side, ticks, lots, au
     )  # fmt: skip
     if kind == 17:
         on_rejection(lane_row, limits, aux0, ts_ns)
+    elif kind == 34:
+        on_refused(lane_row, limits)
 
 
 @compiled

@@ -27,6 +27,7 @@ from hlhft.events import EventFlag, EventKind
 from hlhft.hyperliquid import backoff
 from hlhft.hyperliquid.answers import ActionAnswer, ActionPosted, Outcome, action_answer
 from hlhft.hyperliquid.backoff import Budget
+from hlhft.hyperliquid.decode import Row
 from hlhft.hyperliquid.encode import Encoder
 from hlhft.hyperliquid.fates import Fates
 from hlhft.hyperliquid.gateway_asks import Questions
@@ -34,6 +35,7 @@ from hlhft.hyperliquid.gateway_events import (
     BlockTime,
     BudgetTold,
     CancelOwn,
+    Charged,
     Deadman,
     Effect,
     FillsRead,
@@ -64,7 +66,7 @@ from hlhft.hyperliquid.gateway_events import (
 )
 from hlhft.hyperliquid.gateway_flights import NEVER_NS, Flight, Request
 from hlhft.hyperliquid.gateway_mode import Mode
-from hlhft.hyperliquid.gateway_send import CANCELS, Sender
+from hlhft.hyperliquid.gateway_send import CANCELS, STALE_CHARGE, Sender, address_actions
 from hlhft.hyperliquid.gateway_settings import GatewaySettings
 from hlhft.hyperliquid.gateway_table import TRANSITIONS, Event, ImpossibleEvent, State, Step
 from hlhft.hyperliquid.gateway_verdict import POST_ONLY_WORDS, WITHOUT_NONCE, Verdict, budget_of, is_used, verdict
@@ -74,7 +76,6 @@ from hlhft.hyperliquid.packing import ActionKind
 from hlhft.hyperliquid.reading import Fault
 
 DETOURS_MAX = 3  # other ways of a cancel that does not leave
-STALE_CHARGE = 5  # what the venue counts for each leg of an expired action (venue reference section 5.4)
 HTTP_BUSY, HTTP_BROKEN = 429, 500
 _LOCAL = int(EventFlag.LOCAL_VISIBLE)
 _SENT, _VENUE_MODE = int(EventKind.COMMAND_SENT), int(EventKind.VENUE_MODE)
@@ -114,7 +115,7 @@ class Gateway:
             MarkWritten: self._mark_written, MarkFailed: self._mark_failed, NonceEvidence: self._evidence,
             Resume: self._resume, StatusRead: self._status_read, Listed: self._listed,
             FillsRead: self._fills_read, Gate: self._gate,
-            CancelOwn: self._cancel_own, Deadman: self._deadman, Timer: self._timer,
+            CancelOwn: self._cancel_own, Charged: self._charged, Deadman: self._deadman, Timer: self._timer,
         }  # fmt: skip
         self._timers: dict[TimerName, Callable[[], None]] = {
             TimerName.WATCH: self._watch, TimerName.ASK: self._ask, TimerName.MARK: self._mark,
@@ -171,6 +172,10 @@ class Gateway:
     def posts_in_flight(self) -> int:
         """Posts on sockets that nobody answered."""
         return self._flights.posts
+
+    def uncounted(self, since_ns: int, now_ns: int) -> list[Row]:
+        """Tells the core of actions that the venue may not have counted in what it told of that time, by our clock."""
+        return address_actions(self._flights.actions_since(since_ns), now_ns)
 
     def weight_used(self, now_ns: int) -> int:
         """What its questions of the last minute cost the IP address."""
@@ -316,6 +321,7 @@ class Gateway:
         sender.counters[f"actions refused: {reason.name}"] += 1
         if reason is Verdict.EXPIRED:
             sender.counters["actions charged for expiry"] += STALE_CHARGE * max(flight.signed.legs, 1)
+            sender.surcharge_expiry(flight)
             sender.report(ReportCode.EXPIRED, text)
         elif reason is Verdict.ADDRESS:
             budget = budget_of(text)
@@ -361,7 +367,7 @@ class Gateway:
         for step in steps:
             self._steps[step](flight, answer)
         if flight.state is State.SETTLED:
-            self._flights.remove(flight)
+            self._flights.settle(flight, self._sender.now_ns)
 
     def _look(self) -> None:
         """Does what is due, and has the rest looked at in time."""
@@ -425,6 +431,9 @@ class Gateway:
 
     def _do_void(self, flight: Flight, answer: ActionAnswer | None) -> None:
         self._sender.report(ReportCode.VOIDED, f"{flight.signed!r}")
+        if flight.signed.expires_after_ms is not None:
+            # It may have come too late, or will: nobody listens for that any more.
+            self._sender.surcharge_expiry(flight)
         if flight.rows:
             self._sender.rows += self._fates.voided(flight.nonce, self._sender.now_ns)
         else:
@@ -449,6 +458,7 @@ class Gateway:
         is_early = expires_ms is not None and sender.block_estimate_ms() + self.settings.resend_margin_ms <= expires_ms
         if signed.kind in _IDEMPOTENT or (is_early and flight.copies == 1 and flight.reduces):
             flight.copies += 1
+            sender.surcharge(flight, max(signed.legs, 1))
             self._fates.reposted(flight.nonce)
             sender.post(flight, signed, lane)
         else:
@@ -541,6 +551,10 @@ class Gateway:
 
     def _cancel_own(self, event: CancelOwn) -> None:
         self._sender.cancel_own(event.market)
+
+    def _charged(self, event: Charged) -> None:
+        self._flights.settled(event.actions, self._sender.now_ns)
+        self._sender.count(event.actions)
 
     def _deadman(self, event: Deadman) -> None:
         if not self._sender.schedule_cancel(event.time_ms):

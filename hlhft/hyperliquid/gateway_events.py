@@ -250,6 +250,12 @@ class CancelOwn(Struct, frozen=True, gc=False):
     market: int | None = None
 
 
+class Charged(Struct, frozen=True, gc=False):
+    """An action of ours that left by another way was answered: it counted for so many actions of the address."""
+
+    actions: int
+
+
 class Deadman(Struct, frozen=True, gc=False):
     """Let the venue cancel everything at this time, ms; None: not any more (venue reference section 4.2)."""
 
@@ -283,6 +289,7 @@ Input = (
     | Listed
     | Gate
     | CancelOwn
+    | Charged
     | Deadman
     | Timer
 )

@@ -6,6 +6,7 @@ more; at most REQUESTS_MAX requests of an action, of which the oldest is no more
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 
 from msgspec import Struct
@@ -17,6 +18,7 @@ from hlhft.hyperliquid.nonces import VENUE_KEEPS
 
 FLIGHTS_MAX = 2 * VENUE_KEEPS
 REQUESTS_MAX = 4
+SETTLED_MAX = 2048  # that are remembered for counting: 20 a second for as long as a reading of the account may take
 HTTP = -1  # the lane of what goes over HTTP
 NEVER_NS = 2**63 - 1
 ORDER_ID, BATCH, MARKET, KIND, REDUCE_ONLY = 1, 5, 6, 7, 11  # places in a command
@@ -35,6 +37,7 @@ class Flight(Struct):
     lane: int = HTTP  # of the newest request
     state: State = State.FLYING
     copies: int = 1  # how often the action itself was posted
+    surcharge: int = 0  # actions of the address that it may have cost beside its legs
     failures: int = 0
     requests: list[int] = []
 
@@ -42,6 +45,11 @@ class Flight(Struct):
     def nonce(self) -> int:
         """The nonce that names it."""
         return self.signed.nonce
+
+    @property
+    def actions(self) -> int:
+        """What it counts for with the address, at most (venue reference section 7)."""
+        return max(self.signed.legs, 1) + self.surcharge
 
     @property
     def next_ns(self) -> int:
@@ -71,6 +79,7 @@ class Flights:
         self._flights: dict[int, Flight] = {}
         self._requests: dict[int, Request] = {}
         self._number = 0
+        self._settled: deque[tuple[int, int]] = deque(maxlen=SETTLED_MAX)  # when, and for how many actions it counted
 
     def __len__(self) -> int:
         return len(self._flights)
@@ -93,8 +102,26 @@ class Flights:
         self._flights[nonce] = flight
         return pushed
 
+    def settle(self, flight: Flight, now_ns: int) -> None:
+        """Forgets an action whose fate is known, but for when that was."""
+        self.remove(flight)
+        self.settled(flight.actions, now_ns)
+
+    def settled(self, actions: int, now_ns: int) -> None:
+        """So many actions of the address are known to be over."""
+        self._settled.append((now_ns, actions))
+
+    def actions_since(self, since_ns: int) -> int:
+        """Actions whose fate was not known then, or that left since: what the venue told of that time may lack them."""
+        actions = sum(flight.actions for flight in self._flights.values())
+        for settled_ns, more in reversed(self._settled):
+            if settled_ns <= since_ns:
+                break
+            actions += more
+        return actions
+
     def remove(self, flight: Flight) -> None:
-        """Forgets a settled action and its requests."""
+        """Forgets an action and its requests."""
         del self._flights[flight.nonce]
         for request_id in flight.requests:
             self.close(request_id)

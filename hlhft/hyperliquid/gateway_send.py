@@ -48,10 +48,17 @@ from hlhft.hyperliquid.packing import LEG_DTYPE, ActionKind, EncodeFault
 
 DETAIL_CHARACTERS_MAX = 256  # of a report; the rest is cut off
 LEGS_PER_WEIGHT = 40  # venue reference section 7
+STALE_CHARGE = 5  # what the venue counts for each leg of an expired action (venue reference section 5.4)
 CANCELS = frozenset({ActionKind.CANCEL, ActionKind.CANCEL_BY_CLOID})
 _CANCEL, _MODIFY = 2, 3  # kinds of commands
 _NO_LEGS = np.zeros(0, LEG_DTYPE)
 _LOCAL, _REFUSED = int(EventFlag.LOCAL_VISIBLE), int(EventKind.COMMAND_REFUSED)
+_ACTIONS = int(EventKind.ADDRESS_ACTIONS)
+
+
+def address_actions(actions: int, now_ns: int) -> list[Row]:
+    """What tells the core of actions of the address that are none of its own."""
+    return [(0, now_ns, 0, 0, 0, actions, 0, _ACTIONS, _LOCAL, 0, 0, 0)] if actions else []
 
 
 class Sender:
@@ -103,6 +110,19 @@ class Sender:
     def report(self, code: ReportCode, detail: str = "") -> None:
         """Says something to log and count."""
         self.effects.append(Report(code, detail[:DETAIL_CHARACTERS_MAX]))
+
+    def count(self, actions: int) -> None:
+        """Tells the core of actions of the address that are none of its own."""
+        self.rows += address_actions(actions, self.now_ns)
+
+    def surcharge(self, flight: Flight, actions: int) -> None:
+        """An action may cost more of the address than its legs."""
+        flight.surcharge += actions
+        self.count(actions)
+
+    def surcharge_expiry(self, flight: Flight) -> None:
+        """An action came, or may have come, after its expiry."""
+        self.surcharge(flight, (STALE_CHARGE - 1) * max(flight.signed.legs, 1))
 
     def wake(self, at_ns: int) -> None:
         """Has the actions looked at by this time."""
@@ -171,6 +191,8 @@ class Sender:
             self.rows += self.fates.sent(
                 Sent(signed.kind, signed.nonce, signed.expires_after_ms, flight.batch_id, legs)
             )
+        if not flight.batch_id:
+            self.count(flight.actions)
         pushed = self.flights.add(flight)
         if pushed is not None:
             self._push_out(pushed)
@@ -376,7 +398,8 @@ class Sender:
         return self._send_small(lambda nonce: self._encoder.noop(nonce=nonce))
 
     def void(self, flight: Flight, lane: int) -> None:
-        """Sends a noop under an action's nonce."""
+        """Sends a noop under an action's nonce. It counts for itself, should the action come and be too late."""
+        self.surcharge(flight, 1)
         self.post(flight, self._encoder.noop(nonce=flight.nonce), lane)
 
     def _send_small(self, make: Callable[[int], Signed]) -> bool:

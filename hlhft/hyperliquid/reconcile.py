@@ -245,7 +245,7 @@ class Reconciliation:
         self._due.clear()
         self._standing.clear()
         self._before = None
-        self._reading = Reading(self._reader)
+        self._reading = Reading(self._reader, self._now_ns)
         self._want_states()
         self._want_aside()
         self._rounds += 1
@@ -378,7 +378,7 @@ class Reconciliation:
 
     def _tell(self, told: list[Row]) -> None:
         if told:
-            self._effects.append(Tell(told))
+            self._effects.append(Tell(told, self._reading.begun_ns))
         for text in self._tidings.unknown:
             self._report(ReportCode.TRANSFER_UNKNOWN, text)
         self._tidings.unknown.clear()

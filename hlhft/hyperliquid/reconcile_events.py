@@ -230,9 +230,11 @@ class AskOwn(Struct, frozen=True):
 
 
 class Tell(Struct, frozen=True):
-    """Events for the core, as one frame."""
+    """Events for the core, as one frame. What they say of the account was asked for at `since_ns` or later: what was
+    under way then, or left since, may be missing in the actions that the address has used."""
 
     rows: list[Row]
+    since_ns: int
 
 
 class BeginSession(Struct, frozen=True):

@@ -29,7 +29,8 @@ class Reading:
     """The answers so far. States and listings stand by dex, "" for the main one; what was not asked is None or empty,
     and what was asked since the reading before of the same round stays."""
 
-    def __init__(self, reader: AccountReader) -> None:
+    def __init__(self, reader: AccountReader, begun_ns: int = 0) -> None:
+        self.begun_ns = begun_ns
         self.states: dict[str, AccountState] = {}
         self.orders: dict[str, tuple[OpenOrder, ...]] = {}
         self.spot: SpotState | None = None

@@ -65,7 +65,7 @@ from hlhft.live.orders import Orders
 OWNER = "reconcile"  # of its timers
 NS_PER_MS = 1_000_000
 FOLLOWING_MS = 10  # until a question about our own side is tried again
-_LEDGER_TRANSFER = int(EventKind.LEDGER_TRANSFER)
+_ACCOUNT_STATE, _LEDGER_TRANSFER = int(EventKind.ACCOUNT_STATE), int(EventKind.LEDGER_TRANSFER)
 _QUIET = frozenset({ReportCode.AGREED, ReportCode.DIFFERS})
 
 
@@ -197,10 +197,13 @@ class Accounts:
         )
 
     def _tell(self, effect: Tell) -> None:
+        rows = list(effect.rows)
         for row in effect.rows:
             if row[7] == _LEDGER_TRANSFER:
                 self._moved(row[5], row[0] // NS_PER_MS)
-        self._hub.dispatch.tell(effect.rows)
+            elif row[7] == _ACCOUNT_STATE:
+                rows += self._orders.gateway.uncounted(effect.since_ns, self._clock.now_ns())
+        self._hub.dispatch.tell(rows)
 
     def _begin_session(self, effect: BeginSession) -> None:
         self._hub.dispatch.tell(self._fates.begun(effect.block_ms, self._clock.now_ns()))

@@ -32,7 +32,7 @@ NS_PER_MS = 1_000_000
 
 class Leftovers:
     """Cancels leftovers with the nonces of the engine's signer. `record(action)` hears of each request before it is
-    sent."""
+    sent, `charged(actions)` for how many actions of the address one counted that was answered."""
 
     def __init__(
         self,
@@ -42,7 +42,8 @@ class Leftovers:
         *,
         mainnet: bool,
         vault_address: str | None,
-        record: Callable[[Action], None] = lambda action: None,
+        record: Callable[[Action], None],
+        charged: Callable[[int], None],
     ) -> None:
         self._hub = hub
         self._signer = signer
@@ -50,6 +51,7 @@ class Leftovers:
         self._mainnet = mainnet
         self._vault = vault_address
         self._record = record
+        self._charged = charged
         self._waiting: dict[int, bytes] = {}  # by nonce
         self._actions: dict[int, Action] = {}  # of what waits, as the journal has them
         self._failures: Counter[int] = Counter()  # by nonce, of what waits
@@ -90,9 +92,9 @@ class Leftovers:
                 self._hub.timers.set(OWNER, str(nonce), self._hub.clock.now_ns() + again_ns)
                 return
             self._nonces.answered(nonce)
-            self._waiting.pop(nonce, None)
-            self._actions.pop(nonce, None)
+            self._waiting.pop(nonce)
             self._failures.pop(nonce, None)
+            self._charged(len(self._actions.pop(nonce).order_ids))
 
         self._record(self._actions[nonce])
         self._hub.http.post("/exchange", self._waiting[nonce], told)

@@ -77,7 +77,10 @@ class EngineProcess:
             record(action)
 
         parts.keep.action = signs  # type: ignore[method-assign]
-        leftovers = Leftovers(hub, signer, nonces, mainnet=False, vault_address=None, record=parts.keep.action)
+        leftovers = Leftovers(
+            hub, signer, nonces, mainnet=False, vault_address=None, record=parts.keep.action,
+            charged=lambda actions: self.engine.charged(actions),
+        )  # fmt: skip
         hub.timers.own("process", self._fired)
         self.tally = ProfitTally(parts.markets)
         self.engine = Engine(

@@ -52,6 +52,9 @@ class Watch(Protocol):
     def answered(self, label: str, body: bytes) -> None:
         """The exchange answered one."""
 
+    def owner_acts(self, action: dict[str, Any]) -> None:
+        """The owner of the account signed something himself."""
+
     def block(self) -> None:
         """Blocks were executed."""
 
@@ -305,6 +308,7 @@ class ExchangeProcess:
 
     def owner_acts(self, action: dict[str, Any]) -> None:
         """The owner of the traded account signs something himself."""
+        self._watch.owner_acts(action)
         taken = self.machine.admit(self._owner.body(action), self._owner.label, self.time.now_ns)
         assert isinstance(taken, int), taken
 

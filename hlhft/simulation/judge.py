@@ -18,6 +18,7 @@ from hlhft.core import budgets
 from hlhft.core.brain import Brain
 from hlhft.exchange.order_records import OrderRecord
 from hlhft.hyperliquid.cloids import Cloid, parse
+from hlhft.hyperliquid.gateway_send import STALE_CHARGE
 from hlhft.hyperliquid.packing import ActionKind
 from hlhft.hyperliquid.supervisor_events import Halt, HaltCause
 from hlhft.hyperliquid.supervisor_table import Stage
@@ -43,6 +44,8 @@ CANCELS_MAX = 1024  # within a batch's window, by far
 LABEL = "engine"  # of its connections
 MARKS_MAX = 1024  # client order ids that are remembered
 CANCEL_NS_MAX = 1_500 * MS  # from a cancel to its arrival over whichever connection stands
+USED_MAX = 4096  # actions of the address that are remembered
+UNDER_WAY_NS = 15 * SECOND  # what somebody sent before an engine began is executed by then
 ARRIVED = -1  # a cancel that has arrived: what repeats it need not
 STALE_CALM_NS_MAX = 6 * SECOND  # a book is old after two, and nothing else hinders
 STALE_NS_MAX = 35 * SECOND  # risk.feed_age_ms_max, and to cancel what rests
@@ -121,6 +124,9 @@ class Judge:
         self._ran_ns = 0  # when something happened in an engine last
         self._cancels: dict[int, int] = {}  # orders that are being cancelled, since when, or ARRIVED
         self._left_cancels: deque[tuple[int, int]] = deque(maxlen=CANCELS_MAX)  # when, and how many in an action
+        # Actions of the address: when, by which nonce of an engine, 0 for somebody else, and how many at most.
+        self._used: deque[tuple[int, int, int]] = deque(maxlen=USED_MAX)
+        self._began_ns = 0  # when the last engine was started
         self._short_actions = 0  # by so many the placements of this turn went into the reserve
         self._unowned_ns = 0  # since when own orders are nobody's
         self._halted_ns = 0
@@ -135,6 +141,7 @@ class Judge:
     def posted(self, label: str, request: dict[str, Any]) -> None:
         """A signed request reached the exchange."""
         self.actions += label == LABEL
+        self._note_action(request["action"], request["nonce"] if label == LABEL else 0)
         if label != LABEL and request["action"]["type"] == "order":
             self.closed_ns = self._world.time.now_ns
         if label == LABEL and self._cancels:
@@ -161,6 +168,10 @@ class Judge:
                 if text in body:
                     raise Violation(Promise.RULES, f"the exchange refused {label}: {body[:400].decode()}")
 
+    def owner_acts(self, action: dict[str, Any]) -> None:
+        """The owner of the account signed something himself."""
+        self._note_action(action, 0)
+
     def block(self) -> None:
         """Blocks were executed."""
         self.events += 1
@@ -174,6 +185,7 @@ class Judge:
             self._look_at_count(engine, orders)
             self._look_at_books(engine, orders)
             self._look_at_cancels(engine, orders)
+            self._look_at_charges(engine)
         elif orders:
             self._look_at_emptiness(orders)
 
@@ -223,6 +235,7 @@ class Judge:
         self._cancels.clear()
         self._left_cancels.clear()
         self._short_actions = 0
+        self._began_ns = self._world.time.now_ns
         self.money.begins()
         if self._is_latched and process.engine.supervisor.halt is None:
             raise Violation(Promise.LATCH, f"session {process.session} knows of no halt, and the one before was halted")
@@ -422,6 +435,27 @@ class Judge:
         short, self._short_actions = self._short_actions - sum(legs for _, legs in self._left_cancels), 0
         if short > 0:
             raise Violation(Promise.BUDGETS, f"a placement takes {short} actions of what is kept for cancels")
+
+    def _look_at_charges(self, process: EngineProcess) -> None:
+        """Whether the core counts at least the actions that the exchange does, once all that it sent was answered; what
+        others used since it began it may not know."""
+        lane, engine = process.lane[0], process.engine
+        if not lane["address_allowance"] or not engine.orders.gateway.is_quiet or engine.dispatch.is_behind:
+            return
+        exchange = self._world.exchange
+        used = exchange.machine.account_limits.answer(exchange.number(), 0)["nRequestsUsed"]
+        others = sum(
+            legs for at_ns, nonce, legs in self._used
+            if at_ns >= self._began_ns - UNDER_WAY_NS and nonce <= self._earlier_nonce
+        )  # fmt: skip
+        if lane["address_actions"] + others < used:
+            raise Violation(
+                Promise.BUDGETS, f"it counts {lane['address_actions']} actions of its address, and the exchange {used}"
+            )
+
+    def _note_action(self, action: dict[str, Any], nonce: int) -> None:
+        legs = action.get("orders") or action.get("cancels") or action.get("modifies") or (action,)
+        self._used.append((self._world.time.now_ns, nonce, STALE_CHARGE * len(legs)))
 
     def _look_at_emptiness(self, orders: list[tuple[OrderRecord, Cloid]]) -> None:
         """No engine lives, and orders do."""

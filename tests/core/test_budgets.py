@@ -140,6 +140,17 @@ def test_the_venues_own_count_is_the_truth_and_volume_adds_to_it():
     assert lane["address_allowance"] == 50_002
 
 
+def test_what_others_of_us_send_counts_and_what_never_left_does_not():
+    lane, limits = ledgers()
+    budgets.spend(lane, limits, 3)
+    budgets.on_actions(lane, 5)
+    budgets.on_refused(lane, limits)
+    assert lane["address_actions"] == 7
+    limits["address_enforced"] = 0
+    budgets.on_refused(lane, limits)
+    assert lane["address_actions"] == 7, "nothing was counted that could be given back"
+
+
 # Who may use the last of it.
 
 

@@ -394,8 +394,8 @@ def test_account_events_go_where_they_belong():
     assert (row["transfers_micro"], row["venue_mode"], row["connected"]) == (500, 1, -1)
     assert (row["margin_value_micro"], row["margin_used_micro"], row["maintenance_micro"]) == (50, 20, 10)
     assert (row["address_actions"], row["address_allowance"]) == (3, 12_000)
-    world.feed(event(Kind.CONNECTION_UP, world.now))
-    assert row["connected"] == 1
+    world.feed(event(Kind.CONNECTION_UP, world.now), event(Kind.ADDRESS_ACTIONS, world.now, aux0=4))
+    assert (row["connected"], row["address_actions"]) == (1, 7)
 
 
 def test_operator_commands():

@@ -51,7 +51,7 @@ KEY = bytes([9]) * 32
 ACCOUNT = "0x" + "ab" * 20
 ENCODER = Encoder(market_records(), Signer(KEY), owner=OWNER, session=SESSION, mainnet=False, legs_max=4)
 PLACE, CANCEL, MODIFY = 1, 2, 3
-SENT, SEND_FAILED, REFUSED, VENUE_MODE = 32, 33, 34, 68  # kinds of events
+SENT, SEND_FAILED, REFUSED, ADDRESS_ACTIONS, VENUE_MODE = 32, 33, 34, 56, 68  # kinds of events
 E = TypeVar("E")
 
 
@@ -211,8 +211,13 @@ def reports(effects: Iterable[Effect]) -> list[ReportCode]:
 
 
 def told(effects: Iterable[Effect]) -> list[Row]:
-    """All rows for the core."""
-    return [found for tell in every(effects, Tell) for found in tell.rows]
+    """All rows for the core, but for those that only count."""
+    return [found for tell in every(effects, Tell) for found in tell.rows if found[7] != ADDRESS_ACTIONS]
+
+
+def counted(effects: Iterable[Effect]) -> int:
+    """Actions of the address beside the core's own."""
+    return sum(row[5] for tell in every(effects, Tell) for row in tell.rows if row[7] == ADDRESS_ACTIONS)
 
 
 def kinds(effects: Iterable[Effect]) -> list[tuple[int, int]]:

@@ -55,6 +55,21 @@ def test_a_connection_that_ends_leaves_those_that_waited_for_it() -> None:
     assert flights.posts == 1
 
 
+def test_what_was_not_over_at_a_time_may_be_missing_in_what_was_told_of_it() -> None:
+    flights, over, open_one = Flights(), flight(1), flight(2, reduce_only=(0, 0))
+    for one in (over, open_one):
+        flights.add(one)
+    open_one.surcharge = 3
+    flights.settle(over, 100)
+    flights.settled(7, 200)
+    assert [flights.actions_since(since_ns) for since_ns in (99, 100, 199, 200)] == [13, 12, 12, 5]
+    assert flights.get(1) is None
+
+
+def test_a_noop_counts_for_one_action() -> None:
+    assert Flight(Signed(b"body", ActionKind.NOOP, 1, None, 0), [], 0, 0, 10).actions == 1
+
+
 def test_of_many_requests_the_oldest_is_no_more_listened_to() -> None:
     flights, one = Flights(), flight(1)
     flights.add(one)

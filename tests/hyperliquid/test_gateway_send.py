@@ -50,6 +50,7 @@ from tests.hyperliquid.gateways import (
     Shell,
     cancel,
     close,
+    counted,
     every,
     ok,
     only,
@@ -316,6 +317,7 @@ def test_a_cancel_without_an_answer_is_repeated_on_the_other_connection_and_then
     effects = made.run(250 * MS)
     second = only(effects, Post)
     assert second.lane == 1 - first.lane and second.batch_id == 0
+    assert counted(effects) == 1
     assert ReportCode.CANCEL_REPEATED in reports(effects)
     assert made.action(second)["action"] == {
         "type": "cancelByCloid", "cancels": [{"asset": 0, "cloid": cloid(1025)}], "f": True,

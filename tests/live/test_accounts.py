@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from hlhft.hyperliquid.account import RateLimit
 from hlhft.hyperliquid.messages import Liquidation
-from hlhft.hyperliquid.reconcile_events import Ask, AskOwn
+from hlhft.hyperliquid.reconcile_events import Ask, AskOwn, Tell
+from hlhft.hyperliquid.reconcile_rows import account_state
 from hlhft.hyperliquid.supervisor_events import HaltCause
 from hlhft.hyperliquid.supervisor_table import Stage
 from hlhft.live.http import Answer
@@ -45,6 +47,15 @@ def test_what_an_earlier_session_left_is_cancelled_before_anything_is_quoted_and
             assert there.accounts.agreed == 1
             there.accounts.read_again()
             await until(lambda: there.accounts.agreed == 2)
+            # Of a count that was asked for before all that the engine sent, none of that can be in it: a noop, three
+            # cancels of leftovers, four quotes.
+            told = account_state([], RateLimit(used=10**6, allowed=2 * 10**6, surplus=None, volume_micro=0), 1, 1)
+            there.accounts._tell(Tell([told], since_ns=0))
+            lane = there.parts.brain.lane.lane
+            assert lane["address_actions"][0] >= 10**6 + 8
+            before = int(lane["address_actions"][0])
+            there.charged(5)
+            assert lane["address_actions"][0] == before + 5
 
     run_on_uvloop(work)
     assert owner.open_ids() == {foreign}

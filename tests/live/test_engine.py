@@ -251,6 +251,7 @@ def test_a_clock_that_leaps_is_said_and_a_stop_that_is_due_ends_it(
             there._leftovers(CancelLeftovers(()))
             assert "nothing cancels them here" in there.hub.happenings[-1].text
             assert there.parts.brain.lane.lane["address_allowance"][0] == 99
+            assert there.parts.brain.lane.lane["address_actions"][0] >= 7
             there.stop("now")
             there.stop("at once")
             ended = await asyncio.wait_for(task, 20)

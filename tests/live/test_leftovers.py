@@ -24,6 +24,7 @@ from tests.live.engines import ETH, OWNER, Exchange, Owner, Trader, until
 from tests.live.watched import signer_of
 
 RECORDED: list[Action] = []  # of all tests
+CHARGED: list[int] = []
 
 
 class Lost(Http):
@@ -54,7 +55,7 @@ def made(http: Http, *, mark: int = 2**62) -> tuple[Leftovers, Hub, NonceAllocat
         clock=clock, timers=Timers(loop, clock), http=http, keeper=Keeper(loop), connects=Budget(9), messages=Budget(9)
     )
     there = Leftovers(
-        hub, signer_of(254), nonces, mainnet=False, vault_address=None, record=RECORDED.append
+        hub, signer_of(254), nonces, mainnet=False, vault_address=None, record=RECORDED.append, charged=CHARGED.append
     )  # fmt: skip
     return there, hub, nonces
 
@@ -72,6 +73,7 @@ def test_they_are_cancelled_even_when_the_first_answer_is_lost(
     monkeypatch.setattr(module, "WAITS", BackoffSettings(first_ns=1_000_000))
     owner = Owner(exchange.url, 1)
     ids = {owner.place() for _ in range(3)}
+    CHARGED.clear()
 
     async def work() -> None:
         http = Lost(exchange.url)
@@ -81,6 +83,7 @@ def test_they_are_cancelled_even_when_the_first_answer_is_lost(
         await until(lambda: not ids & owner.open_ids())
         await until(lambda: not nonces.unanswered)
         assert not there._waiting
+        assert CHARGED == [3], "once, however often it was sent"
         hub.timers.close()
         hub.keeper.close()
         await http.close()

@@ -131,6 +131,11 @@ MUTATIONS: tuple[Mutation, ...] = (
         "repeat_ns = now_ns + settings.repeat_ns if repeats < settings.repeats_max else NEVER_NS",
         "repeat_ns = NEVER_NS",
     ),
+    _one(
+        "own-actions", "what the gateway sends by itself counts with the actions of the address", {Promise.BUDGETS},
+        "hyperliquid/gateway_send.py", "        if not flight.batch_id:\n            self.count(",
+        "        if flight.batch_id < 0:\n            self.count(",
+    ),
     # The watchdog cancels for an engine that does not come to agree, as one with leftovers does not: both are out.
     Mutation(
         "leftovers",

@@ -52,6 +52,16 @@ def test_what_a_known_rule_refuses_and_a_second_action_on_a_nonce(world: World) 
     judge.posted("watchdog", {**request, "signature": "b"})
 
 
+def test_actions_of_the_address_that_the_core_does_not_count(world: World) -> None:
+    judge, process = world.judge, engine_of(world)
+    pass_until(world, lambda: process.engine.orders.gateway.is_quiet)
+    judge._look_at_charges(process)
+    process.lane["address_actions"] -= 4
+    raised(Promise.BUDGETS, judge._look_at_charges, process)
+    judge.owner_acts({"type": "order", "orders": [{}]})
+    judge._look_at_charges(process)
+
+
 def test_two_keys_of_an_engine_have_nonces_of_their_own(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     judge, process, placed = world.judge, engine_of(world), placement(world)
     request = {"action": {"type": "order"}, "nonce": placed.nonce, "signature": "a"}
