@@ -61,6 +61,7 @@ in
           "--mask ${cfg.host.cpus.mask}"
           "--network ${toString cfg.host.cpus.network}"
           "--interface ${irq.interface}"
+          "--wait-s 30"
           "--queues ${toString irq.queues}"
           "--coalesce-us ${toString irq.coalesceUs}"
           "--report /run/hlhft-irq/report.json"

@@ -1,18 +1,34 @@
 """Moves interrupts to the housekeeping CPUs and those of the network to one of them, and says what could not be moved.
 
-usage: irq.py --housekeeping LIST --mask MASK --network CPU --interface NAME --queues N --coalesce-us N --report FILE
+usage: irq.py --housekeeping LIST --mask MASK --network CPU --interface NAME --wait-s N --queues N --coalesce-us N
+              --report FILE
 
 The kernel manages the interrupts of some drivers itself and refuses to move them; a mask of isolated CPUs alone stays.
 So the interface gets no more queues than it needs, first. The report is JSON: {"moved": [IRQ...], "refused": [IRQ...]}.
-What a driver does not offer is no failure. Ends with 0 unless there is no such interface or the report cannot be
-written.
+What a driver does not offer is no failure. Ends with 0 unless there is no such interface, nor comes in that time, or
+the report cannot be written.
 """
 
 import argparse
 import json
 import os
 import subprocess
+import time
 from pathlib import Path
+
+LOOK_S = 0.1  # between two looks for an interface that is to come
+
+
+def comes(path: Path, wait_s: float) -> bool:
+    """Whether it is there, or is within this time: a driver may be later than this unit at boot."""
+    until_s = time.monotonic() + wait_s
+    if not path.exists():
+        print(f"waiting {wait_s:.0f} s for {path.name}", flush=True)
+    while not path.exists():
+        if time.monotonic() >= until_s:
+            return False
+        time.sleep(LOOK_S)
+    return True
 
 
 def irqs_of(root: Path, interface: str) -> set[int]:
@@ -58,13 +74,13 @@ def main() -> None:
     """Does all of it once."""
     parser = argparse.ArgumentParser()
     for name, kind in (
-        ("housekeeping", str), ("mask", str), ("network", int), ("interface", str), ("queues", int),
-        ("coalesce-us", int), ("report", Path),
+        ("housekeeping", str), ("mask", str), ("network", int), ("interface", str), ("wait-s", float),
+        ("queues", int), ("coalesce-us", int), ("report", Path),
     ):  # fmt: skip
         parser.add_argument(f"--{name}", type=kind, required=True)
     parser.add_argument("--root", type=Path, default=Path("/"))
     said = parser.parse_args()
-    if not (said.root / "sys/class/net" / said.interface).exists():
+    if not comes(said.root / "sys/class/net" / said.interface, said.wait_s):
         raise SystemExit(f"there is no interface {said.interface}: name the one that `ip link` shows")
     ethtool("-L", said.interface, "combined", str(said.queues))
     ethtool("-C", said.interface, "adaptive-rx", "off", "rx-usecs", str(said.coalesce_us))

@@ -34,16 +34,23 @@ def tree(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(tree: Path, interface: str) -> subprocess.CompletedProcess[str]:
+def begin(tree: Path, interface: str, *, wait_s: float) -> subprocess.Popen[str]:
     said = {
-        "housekeeping": "0-1", "mask": "3", "network": "0", "interface": interface, "queues": "1", "coalesce-us": "0",
-        "report": str(tree / "report.json"), "root": str(tree),
+        "housekeeping": "0-1", "mask": "3", "network": "0", "interface": interface, "wait-s": str(wait_s),
+        "queues": "1", "coalesce-us": "0", "report": str(tree / "report.json"), "root": str(tree),
     }  # fmt: skip
     arguments = [word for name, value in said.items() for word in (f"--{name}", value)]
     environment = {"PATH": f"{tree}/bin:{os.environ['PATH']}"}
-    return subprocess.run(
-        [sys.executable, str(PROGRAM), *arguments], env=environment, capture_output=True, text=True, check=False
-    )
+    return subprocess.Popen(
+        [sys.executable, str(PROGRAM), *arguments],
+        env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def run(tree: Path, interface: str) -> subprocess.CompletedProcess[str]:
+    begun = begin(tree, interface, wait_s=0)
+    stdout, stderr = begun.communicate(timeout=60)
+    return subprocess.CompletedProcess(begun.args, begun.returncode, stdout, stderr)
 
 
 def test_what_can_be_moved_is_and_the_rest_is_said(tree: Path) -> None:
@@ -83,3 +90,13 @@ def test_an_interface_that_is_not_there_is_refused_in_a_sentence(tree: Path) -> 
     assert done.returncode == 1
     assert done.stderr.strip() == "there is no interface eth8: name the one that `ip link` shows"
     assert not (tree / "report.json").exists()
+
+
+def test_an_interface_that_comes_later_is_waited_for(tree: Path) -> None:
+    begun = begin(tree, "eth8", wait_s=60)
+    assert begun.stdout is not None
+    assert begun.stdout.readline() == "waiting 60 s for eth8\n"
+    (tree / "sys/class/net/eth7").rename(tree / "sys/class/net/eth8")
+    _, stderr = begun.communicate(timeout=60)
+    assert begun.returncode == 0, stderr
+    assert json.loads((tree / "report.json").read_text()) == {"moved": [8, 41], "refused": [40]}
