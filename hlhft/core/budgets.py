@@ -145,7 +145,7 @@ def spend(lane, limits, legs):
 
 @compiled
 def on_refused(lane, limits):
-    """The gateway let a command not leave: the venue never counted it. Its message and its weight come back by time."""
+    """A command did not leave: the venue never counted it. Its message and its weight come back by time."""
     if limits["address_enforced"] != 0:
         lane["address_actions"] -= 1
 

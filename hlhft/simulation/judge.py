@@ -45,6 +45,7 @@ LABEL = "engine"  # of its connections
 MARKS_MAX = 1024  # client order ids that are remembered
 CANCEL_NS_MAX = 1_500 * MS  # from a cancel to its arrival over whichever connection stands
 USED_MAX = 4096  # actions of the address that are remembered
+INCLUDED_NS_MAX = SECOND  # from an action's arrival to its block
 UNDER_WAY_NS = 15 * SECOND  # what somebody sent before an engine began is executed by then
 ARRIVED = -1  # a cancel that has arrived: what repeats it need not
 STALE_CALM_NS_MAX = 6 * SECOND  # a book is old after two, and nothing else hinders
@@ -76,7 +77,10 @@ class Promise(StrEnum):
     LATCH = "what is halted is halted after a restart"
     REACTION = "once halted nothing of it rests"
     CANCELS = "a cancel arrives in time where one of two connections stands and the venue takes another post"
-    BUDGETS = "no budget falls below zero, and placements leave a part of each to cancels"
+    BUDGETS = (
+        "no budget falls below zero, placements leave a part of each to cancels, and the core counts no fewer actions"
+        " of its address than the exchange"
+    )
     RULES = "nothing is sent that a known rule refuses"
     PROOF = "no order that is over by our books lives at the exchange"
     READ = "nothing that adds risk is placed before the account was read since the connection came, and agrees"
@@ -141,7 +145,10 @@ class Judge:
     def posted(self, label: str, request: dict[str, Any]) -> None:
         """A signed request reached the exchange."""
         self.actions += label == LABEL
-        self._note_action(request["action"], request["nonce"] if label == LABEL else 0)
+        # What comes after its expiry is charged then; an engine that has voided it hears of that no more.
+        expires_ms = request.get("expiresAfter")
+        is_late = expires_ms is not None and expires_ms * MS < self._world.time.now_ns + INCLUDED_NS_MAX
+        self._note_action(request["action"], request["nonce"] if label == LABEL and not is_late else 0)
         if label != LABEL and request["action"]["type"] == "order":
             self.closed_ns = self._world.time.now_ns
         if label == LABEL and self._cancels:

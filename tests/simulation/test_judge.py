@@ -58,6 +58,13 @@ def test_actions_of_the_address_that_the_core_does_not_count(world: World) -> No
     judge._look_at_charges(process)
     process.lane["address_actions"] -= 4
     raised(Promise.BUDGETS, judge._look_at_charges, process)
+    late = {"action": {"type": "order", "orders": [{}]}, "nonce": 2**60, "signature": "a"}
+    judge.posted("engine", {**late, "expiresAfter": world.time.now_ns // MS + 3000})
+    raised(Promise.BUDGETS, judge._look_at_charges, process)
+    judge.posted("engine", {**late, "expiresAfter": world.time.now_ns // MS - 1})
+    judge._look_at_charges(process)
+    process.lane["address_actions"] -= 5
+    raised(Promise.BUDGETS, judge._look_at_charges, process)
     judge.owner_acts({"type": "order", "orders": [{}]})
     judge._look_at_charges(process)
 
