@@ -26,6 +26,7 @@ from hlhft.live.timers import Timers
 from hlhft.simulation.account import COINS, SECRET, signer_of
 from hlhft.simulation.disk import Disk
 from hlhft.simulation.host import Host
+from hlhft.simulation.time import MS
 from hlhft.simulation.transports import SimulatedHttp, SimulatedTransport
 from hlhft.strategies import load as load_strategy
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from hlhft.simulation.world import World
 
 LABEL = "engine"  # of its connections
+UNDER_WAY_MS_MAX = 5_000  # after its expiry an order has come, or never does
 
 
 class EngineProcess:
@@ -94,6 +96,7 @@ class EngineProcess:
             )
         self.lane = lane = parts.brain.lane.lane
         self.budgets = lane["ip_weight_e3"], lane["messages_e3"], lane["posts_in_flight"]  # views of them
+        self._under_way_ns = (world.settings.expires_after_ms + UNDER_WAY_MS_MAX) * MS
         self._work: dict[str, Callable[[], None]] = {"beat": self._beat}
         self.engine.start()
         self._beat()
@@ -148,6 +151,12 @@ class EngineProcess:
     def orders(self) -> set[int]:
         """The client order ids of what may fill, as far as it knows."""
         return {one.cloid for one in self.engine.parts.fates.live_orders()}
+
+    def resting(self) -> set[int]:
+        """Of these what it knows to rest, or cannot be under way any more."""
+        left_ns = self.host.now_ns() - self._under_way_ns
+        live = self.engine.parts.fates.live_orders()
+        return {one.cloid for one in live if one.oid or one.sent_ns < left_ns}
 
     def positions(self) -> list[int]:
         """In lots by market, as the core knows them."""

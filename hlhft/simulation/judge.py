@@ -19,6 +19,8 @@ from hlhft.core.brain import Brain
 from hlhft.exchange.order_records import OrderRecord
 from hlhft.hyperliquid.cloids import Cloid, parse
 from hlhft.hyperliquid.gateway_send import STALE_CHARGE
+from hlhft.hyperliquid.nonces import DEFAULTS as NONCES
+from hlhft.hyperliquid.nonces import VENUE_KEEPS
 from hlhft.hyperliquid.packing import ActionKind
 from hlhft.hyperliquid.supervisor_events import Halt, HaltCause
 from hlhft.hyperliquid.supervisor_table import Stage
@@ -45,10 +47,12 @@ LABEL = "engine"  # of its connections
 MARKS_MAX = 1024  # client order ids that are remembered
 CANCEL_NS_MAX = 1_500 * MS  # from a cancel to its arrival over whichever connection stands
 USED_MAX = 4096  # actions of the address that are remembered
+NONCES_MAX = 1024  # of an engine that are remembered, ten times what the venue keeps
 INCLUDED_NS_MAX = SECOND  # from an action's arrival to its block
 UNDER_WAY_NS = 15 * SECOND  # what somebody sent before an engine began is executed by then
 ARRIVED = -1  # a cancel that has arrived: what repeats it need not
 STALE_CALM_NS_MAX = 6 * SECOND  # a book is old after two, and nothing else hinders
+RESTS_NS = 3 * SECOND  # an order that came late has been told, and cancelled
 STALE_NS_MAX = 35 * SECOND  # risk.feed_age_ms_max, and to cancel what rests
 # Only what somebody else does to the account may lead to these.
 _NEVER = frozenset({HaltCause.DISAGREEMENT, HaltCause.NONCES})
@@ -121,6 +125,7 @@ class Judge:
         self._signed: dict[tuple[str, int], Any] = {}
         self._signers: dict[int, int] = {}  # the key of the engine that signed a nonce first
         self._shared: set[int] = set()  # nonces that two of its keys have signed, each its own
+        self._nonces: deque[tuple[int, ActionKind]] = deque(maxlen=NONCES_MAX)  # as they were given out
         self._again: set[int] = set()  # nonces of what was sent more than once
         self._recorded = self._left = 0  # actions of the engine
         self._newest_nonce = self._earlier_nonce = 0  # of all that was signed, and of earlier sessions
@@ -169,11 +174,17 @@ class Judge:
             if b"API Wallet" in body and self._world.exchange.shocks.revoked:
                 return
             old = _OLD_NONCE.search(body)
-            if old is not None and int(old[1]) in self._again:
-                return  # the same bytes or a noop, as nobody knew whether they had arrived
+            if old is not None and (int(old[1]) in self._again or self._is_outrun(int(old[1]))):
+                return  # the same bytes or a noop, as nobody knew whether they had arrived; or cancels, which may
             for text in KNOWN_RULES:
                 if text in body:
                     raise Violation(Promise.RULES, f"the exchange refused {label}: {body[:400].decode()}")
+
+    def _is_outrun(self, nonce: int) -> bool:
+        """Whether cancels made a nonce too old: they may, and placements may not; once it is, nothing waits for it
+        (hlhft.hyperliquid.nonces)."""
+        later = [kind in _ALWAYS for given, kind in self._nonces if given > nonce]
+        return len(later) >= VENUE_KEEPS and all(later[NONCES.span_max - 1 : VENUE_KEEPS])
 
     def owner_acts(self, action: dict[str, Any]) -> None:
         """The owner of the account signed something himself."""
@@ -254,7 +265,9 @@ class Judge:
             raise Violation(
                 Promise.NONCE, f"an earlier session had {self._earlier_nonce}, and {action.nonce} is not above it"
             )
-        self._newest_nonce = max(self._newest_nonce, action.nonce)
+        if action.nonce > self._newest_nonce:
+            self._newest_nonce = action.nonce
+            self._nonces.append((action.nonce, ActionKind(action.kind)))
         if self._signers.setdefault(action.nonce, process.key) != process.key:
             self._shared.add(action.nonce)
         if ActionKind(action.kind) in _ALWAYS:
@@ -479,7 +492,7 @@ class Judge:
         if not misfortune.muted_ns:
             return
         silent_ns = now_ns - misfortune.muted_ns
-        own = [mark for _, mark in orders if mark.session == process.session]
+        own = [mark for order, mark in orders if mark.session == process.session and _could_be_gone(order, now_ns)]
         is_calm = misfortune.has_only(FaultKind.MUTE, misfortune.muted_ns)
         if silent_ns > STALE_NS_MAX or (own and is_calm and silent_ns > STALE_CALM_NS_MAX):
             raise Violation(
@@ -535,6 +548,11 @@ class _Last:
     def lost(self) -> None:
         """What follows is not of the brain before."""
         self.brain = None
+
+
+def _could_be_gone(order: OrderRecord, now_ns: int) -> bool:
+    """Whether it came long enough ago to have been cancelled."""
+    return order.placed_ms * MS < now_ns - RESTS_NS
 
 
 def _lots_of(orders: Iterable[OrderRecord]) -> list[tuple[int, int]]:

@@ -112,12 +112,12 @@ class World:
             self.watchdog.hear(message, carried_ns)
 
     def agrees(self) -> bool:
-        """Whether engine and exchange name the same orders and positions."""
+        """Whether engine and exchange name the same orders, but for those that are under way, and positions."""
         engine = self.engine
         if engine is None:
             return False
         there = {mark.number() for _, mark in self.judge.own_orders()}
-        return engine.positions() == self.exchange.positions() and engine.orders() == there
+        return engine.positions() == self.exchange.positions() and engine.resting() <= there <= engine.orders()
 
     @property
     def marks(self) -> np.ndarray:

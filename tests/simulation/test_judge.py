@@ -52,6 +52,22 @@ def test_what_a_known_rule_refuses_and_a_second_action_on_a_nonce(world: World) 
     judge.posted("watchdog", {**request, "signature": "b"})
 
 
+def test_a_nonce_that_cancels_have_outrun_and_one_that_placements_have(world: World) -> None:
+    judge, process, placed = world.judge, engine_of(world), placement(world)
+    too_old = f'{{"error":"Invalid nonce: nonce {placed.nonce} is not above the lowest of the last 100"}}'.encode()
+    judge.signs(process, placed)
+    for later in range(1, 90):
+        judge.signs(process, placed._replace(nonce=placed.nonce + later))
+    for later in range(90, 101):
+        raised(Promise.RULES, judge.answered, "engine", too_old)
+        judge.signs(process, placed._replace(nonce=placed.nonce + later, kind=int(ActionKind.CANCEL), order_ids=()))
+    judge.answered("engine", too_old)
+    judge.signs(process, placed._replace(nonce=placed.nonce + 101))
+    judge.answered("engine", too_old)
+    judge._nonces[-3] = (placed.nonce + 99, ActionKind.ORDER)
+    raised(Promise.RULES, judge.answered, "engine", too_old)
+
+
 def test_actions_of_the_address_that_the_core_does_not_count(world: World) -> None:
     judge, process = world.judge, engine_of(world)
     pass_until(world, lambda: process.engine.orders.gateway.is_quiet)
@@ -269,10 +285,15 @@ def test_a_calm_market_without_a_book_is_left_soon(world: World, monkeypatch: py
     world.time.run(7 * SECOND)
     assert not world.judge.own_orders() and world.misfortune.has_only(FaultKind.MUTE, world.misfortune.muted_ns)
     mark = Cloid(OWNER, engine_of(world).session, 1025, 0)
-    for others in ("_look_at_count", "_look_at_proofs"):  # an order of somebody else breaks other promises, too
-        monkeypatch.setattr(world.judge, others, lambda process, orders: None)
+    # An order of somebody else breaks other promises, too.
+    for others in ("_look_at_count", "_look_at_proofs", "_look_at_charges"):
+        monkeypatch.setattr(world.judge, others, lambda *_: None)
     place(world, mark)
-    assert "no book came for" in breaks(world, Promise.STALE, seconds=4), "the exchange of this seed may take three"
+    pass_until(world, lambda: bool(world.judge.own_orders()))
+    judge, process = world.judge, engine_of(world)
+    judge._look_at_books(process, judge.own_orders())
+    monkeypatch.setattr("hlhft.simulation.judge.RESTS_NS", -SECOND)
+    raised(Promise.STALE, judge._look_at_books, process, judge.own_orders())
     world.misfortune._active[FaultKind.TEARS] = 1
     assert not world.misfortune.has_only(FaultKind.MUTE, world.time.now_ns)
 

@@ -37,6 +37,10 @@ def test_one_process_of_a_kind_at_a_time(tmp_path: Path) -> None:
 def test_both_ends_agree_and_without_an_engine_nobody_does(tmp_path: Path) -> None:
     world = world_of(tmp_path)
     pass_until(world, world.agrees)
+    pass_until(world, lambda: world.agrees() and bool(engine_of(world).orders() - engine_of(world).resting()))
+    process = engine_of(world)
+    process._under_way_ns = 0
+    assert process.resting() == process.orders() and not world.agrees(), "what should have come has not"
     world.kill_engine(loses=False)
     assert not world.agrees()
     assert world.judge.replays == 1
