@@ -320,7 +320,7 @@ class Gateway:
         sender = self._sender
         sender.counters[f"actions refused: {reason.name}"] += 1
         if reason is Verdict.EXPIRED:
-            sender.counters["actions charged for expiry"] += STALE_CHARGE * max(flight.signed.legs, 1)
+            sender.counters["actions charged for expiry"] += STALE_CHARGE * flight.legs
             sender.surcharge_expiry(flight)
             sender.report(ReportCode.EXPIRED, text)
         elif reason is Verdict.ADDRESS:
@@ -449,7 +449,7 @@ class Gateway:
     def _do_probe(self, flight: Flight, answer: ActionAnswer | None) -> None:
         sender, signed = self._sender, flight.signed
         flight.due_ns = sender.now_ns + self.settings.answer_ns
-        lane = sender.way(flight.lane, max(signed.legs, 1))
+        lane = sender.way(flight.lane, flight.legs)
         if lane is None:
             # Nothing was sent: the next try comes as after an answer that is missing, only sooner.
             flight.due_ns = sender.now_ns + self.settings.repeat_ns
@@ -458,7 +458,7 @@ class Gateway:
         is_early = expires_ms is not None and sender.block_estimate_ms() + self.settings.resend_margin_ms <= expires_ms
         if signed.kind in _IDEMPOTENT or (is_early and flight.copies == 1 and flight.reduces):
             flight.copies += 1
-            sender.surcharge(flight, max(signed.legs, 1))
+            sender.surcharge(flight, flight.legs)
             self._fates.reposted(flight.nonce)
             sender.post(flight, signed, lane)
         else:

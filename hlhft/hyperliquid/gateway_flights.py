@@ -47,9 +47,14 @@ class Flight(Struct):
         return self.signed.nonce
 
     @property
+    def legs(self) -> int:
+        """Its orders or cancels, at least one: what the venue counts it for (venue reference section 7)."""
+        return max(self.signed.legs, 1)
+
+    @property
     def actions(self) -> int:
-        """What it counts for with the address, at most (venue reference section 7)."""
-        return max(self.signed.legs, 1) + self.surcharge
+        """What it may have cost of the address, at most."""
+        return self.legs + self.surcharge
 
     @property
     def next_ns(self) -> int:

@@ -122,7 +122,7 @@ class Sender:
 
     def surcharge_expiry(self, flight: Flight) -> None:
         """An action came, or may have come, after its expiry."""
-        self.surcharge(flight, (STALE_CHARGE - 1) * max(flight.signed.legs, 1))
+        self.surcharge(flight, (STALE_CHARGE - 1) * flight.legs)
 
     def wake(self, at_ns: int) -> None:
         """Has the actions looked at by this time."""
