@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hlhft.core.risk import PAUSE_NS
 from hlhft.events import EventKind
 from hlhft.hyperliquid.packing import ActionKind
 from hlhft.hyperliquid.watchdog_events import ReportCode
@@ -79,14 +80,21 @@ def first_order_ns(records: list[Record]) -> int:
     raise AssertionError("the session sent no order")
 
 
-def trip_to_cancel_ns(records: list[Record], since_ns: int) -> int:
-    """From the first trip of tick to trade after `since_ns` to the cancel written. Fails when anything else left before
-    it."""
+def trip_to_cancel_ns(records: list[Record], since_ns: int) -> int | None:
+    """From the first trip of tick to trade after `since_ns` to the cancel written. None where the pause was kept and no
+    cancel came: everything was being cancelled as the freeze began. Fails when anything else left before it."""
     tripped_ns = 0
     action: Action | None = None
     for record in records:
         if tripped_ns and action is None and record.kind is RecordKind.ACTION:
-            action = _cancel(read_action(record.payload))
+            action = read_action(record.payload)
+            if action.kind not in CANCELS:
+                after_ns = record.ts_ns - tripped_ns
+                told = f"kind {action.kind}, batch {action.batch_id}, {after_ns / NS_PER_MS:.1f} ms after it"
+                assert after_ns >= PAUSE_NS, f"the first thing that left after the trip was no cancel: {told}"
+                return None
+            if not action.batch_id:
+                action = None  # one of the gateway's own, which repeats what was under way before the freeze
         elif record.kind is RecordKind.INPUTS:
             for row in sent_rows(record):
                 if action is not None and int(row["order_id"]) == action.batch_id:
@@ -95,12 +103,6 @@ def trip_to_cancel_ns(records: list[Record], since_ns: int) -> int:
                 if is_late and not tripped_ns and int(row["ts_local_ns"]) >= since_ns:
                     tripped_ns = int(row["ts_local_ns"])
     raise AssertionError("the session has no trip of tick to trade with a cancel behind it")
-
-
-def _cancel(action: Action) -> Action | None:
-    """The core's cancel; None for one of the gateway's own, which repeats what was under way before the freeze."""
-    assert action.kind in CANCELS, f"the first thing that left after the trip was {action}"
-    return action if action.batch_id else None
 
 
 def live(house: House, *, is_after_clean: bool) -> Life:
@@ -168,7 +170,8 @@ def measured(folder: Path, endings: tuple[str, ...]) -> Times:
             records = [record for reading in readings(journal, life.session) for record in reading]
             if life.is_after_clean:
                 times.start_s.append((first_order_ns(records) - life.began_ns) / NS_PER_S)
-            times.breaker_ms.extend(trip_to_cancel_ns(records, at_ns) / NS_PER_MS for at_ns in life.frozen_ns)
+            trips_ns = [trip_to_cancel_ns(records, at_ns) for at_ns in life.frozen_ns]
+            times.breaker_ms.extend(took_ns / NS_PER_MS for took_ns in trips_ns if took_ns is not None)
     return times
 
 

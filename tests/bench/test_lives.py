@@ -53,5 +53,14 @@ def test_a_trip_ends_with_the_cancel_that_it_led_to() -> None:
     for less, since_ns in ((records[:-1], trip_ns), (records, trip_ns + 1)):
         with pytest.raises(AssertionError, match="no trip"):
             trip_to_cancel_ns(less, since_ns)
-    with pytest.raises(AssertionError, match="the first thing that left"):
-        trip_to_cancel_ns([late, action(trip_ns + 1, ActionKind.ORDER, batch=7)], trip_ns)
+    for kind, batch in ((ActionKind.ORDER, 7), (ActionKind.NOOP, 0)):
+        with pytest.raises(AssertionError, match=f"no cancel: kind {int(kind)}, batch {batch}, 999.0 ms after it"):
+            trip_to_cancel_ns([late, action(trip_ns + 999 * MS, kind, batch=batch)], trip_ns)
+
+
+def test_a_trip_that_found_nothing_to_cancel_is_no_measurement() -> None:
+    """A natural stall cancelled all just before the freeze: what leaves next is a quote after the pause."""
+    late = inputs(START_NS, batch=0, received_ns=START_NS - 200 * MS, written_ns=START_NS)
+    quote = action(START_NS + 1_000 * MS, ActionKind.ORDER, batch=7)
+    repeat = action(START_NS + 1, ActionKind.CANCEL_BY_CLOID, batch=0)
+    assert trip_to_cancel_ns([late, repeat, quote], START_NS) is None
