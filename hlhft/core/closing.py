@@ -1,7 +1,9 @@
 """How much of a position is closed at market now: never more than the book shows, never one leg of a carry pair alone.
 
 A close is an immediate, reduce-only order at most 5 % beyond the touch, of at most what others show within that limit;
-the next one follows its answer. A carry pair (a perpetual against spot, `pair` of POSITION_DTYPE) is closed as one
+the next one follows its answer. It does not wait until our other orders are gone, but a position is what they were
+weighed against: closed is at most what keeps the worst case within the caps, should those on its side still fill;
+the rest when these are gone. A carry pair (a perpetual against spot, `pair` of POSITION_DTYPE) is closed as one
 unit: what exceeds the other leg goes first, then both legs together in slices of at most the pair's cap on unhedged
 notional, each pair of slices only after both orders of the one before have ended. So one leg that fails leaves at most
 the cap unhedged.
@@ -11,6 +13,7 @@ from __future__ import annotations
 
 from hlhft.compiled import compiled
 from hlhft.core.commands import place_order
+from hlhft.core.risk import capped_lots, market_exposure_micro
 from hlhft.core.state import LEVELS, OrderState
 from hlhft.core.view import next_free
 from hlhft.units import MarketKind, quantise
@@ -98,13 +101,51 @@ def _depth_lots(data, lane, limits, market):
 
 
 @compiled
+def _beyond_lots(lane, market, side):
+    """Lots of our orders on `side` that may fill whatever the position is then: all that are not reduce-only."""
+    position = lane.positions[market]
+    total = 0
+    for index in range(position["active_count"]):
+        order = lane.orders[market, lane.active[market, index]]
+        if order["side"] == side and order["reduce_only"] == 0:
+            total += order["remaining_lots"]
+    return total
+
+
+@compiled
+def _room_lots(data, lane, limits, market):
+    """What can be closed of a market's position so that the worst case grows beyond no cap, in lots; 0 for too little.
+
+    Without the position, what still fills on the close's side opens another one, which may be as large as the caps
+    allow, or as the one that is held.
+    """
+    position, book, row = lane.positions[market], data.books[market], data.markets[market]
+    held = abs(position["position_lots"])
+    if row["kind"] == _SPOT:
+        # Nothing can be sold there but what is held.
+        return held
+    side = -1 if position["position_lots"] > 0 else 1
+    if _beyond_lots(lane, market, side) <= held:
+        return held
+    ticks = max(book["best_ask_ticks"], 1)
+    most = capped_lots(book, limits, row, ticks)
+    if limits["exposure_micro_max"] > 0:
+        others = lane.lane[0]["exposure_micro"] - market_exposure_micro(position, book, row, 0, 0)
+        free = max(limits["exposure_micro_max"] - others, 0)
+        most = min(most, free * row["micro_denominator"] // (ticks * row["micro_numerator"]))
+    # Closes whose fate is unknown are in it: they may be what takes the position away.
+    room = held + max(most, held) - (position["open_buy_lots"] if side > 0 else position["open_sell_lots"])
+    return 0 if room < min(minimum_lots(book, row), held) else min(room, held)
+
+
+@compiled
 def _single_lots(data, lane, limits, market, now_ns):
     """Lots of a market's position to close now, by itself."""
     lots = lane.positions[market]["position_lots"]
     side = -1 if lots > 0 else 1
     if _is_on_its_way(lane, market, side, data.markets[market]["kind"] == _SPOT, now_ns):
         return 0
-    return min(abs(lots), _depth_lots(data, lane, limits, market))
+    return min(_room_lots(data, lane, limits, market), _depth_lots(data, lane, limits, market))
 
 
 @compiled
@@ -138,15 +179,16 @@ def _pair_lots(data, lane, limits, first, second, now_ns):
     scale, other_scale = _scale(row, other_row), _scale(other_row, row)
     units, other_units = abs(held) // scale, abs(other) // other_scale
     depth, other_depth = _depth_lots(data, lane, limits, first), _depth_lots(data, lane, limits, second)
+    room, other_room = _room_lots(data, lane, limits, first), _room_lots(data, lane, limits, second)
     # The smallest order of both, in units: an excess below it is none.
     least = max(
         -(-minimum_lots(data.books[first], row) // scale),
         -(-minimum_lots(data.books[second], other_row) // other_scale),
     )
     if units - other_units >= least:
-        return min((units - other_units) * scale, depth), 0
+        return min((units - other_units) * scale, depth, room), 0
     if other_units - units >= least:
-        return 0, min((other_units - units) * other_scale, other_depth)
+        return 0, min((other_units - units) * other_scale, other_depth, other_room)
     if depth == 0 or other_depth == 0:
         return 0, 0
     both = min(units, other_units)
@@ -155,6 +197,9 @@ def _pair_lots(data, lane, limits, first, second, now_ns):
     if cap > 0:
         price = max(data.books[first]["best_ask_ticks"], 1)
         slice_units = min(slice_units, cap * row["micro_denominator"] // (price * scale * row["micro_numerator"]))
+    if room < abs(held) or other_room < abs(other):
+        slice_units = min(slice_units, room // scale, other_room // other_scale)
+        return (slice_units * scale, slice_units * other_scale) if slice_units >= least else (0, 0)
     if slice_units >= both:
         return abs(held), abs(other)
     return slice_units * scale, slice_units * other_scale

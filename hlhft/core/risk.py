@@ -21,6 +21,7 @@ from hlhft.units import MarketKind, grid_step
 
 PAUSE_NS = 1_000_000_000  # how long a breaker that does not latch keeps us out
 NOTIONAL_TOLERANCE = 10  # a position may outgrow its cap in money by one part in so many: the price may do that alone
+LOTS_MAX = 2**61  # no position is as large; twice of it fits int64
 QUANTA_MAX = 2**61  # ticks x lots x numerator of one order: beyond it int64 arithmetic would not hold twice of it
 
 CANCEL_ALL, CLOSE_AT_MARKET, NO_QUOTES, KEEP_ORDERS = 1, 2, 4, 8
@@ -415,29 +416,34 @@ def assess(lane, positions, books, markets, limits, now_ns):
 
 
 @compiled
-def _shrink_to_position(position, book, limits, market, side, ticks, lots):
-    """The largest size that keeps the worst case within the position caps; may be 0 or less.
+def capped_lots(book, limits, market, ticks):
+    """The largest position that the caps of one market allow at a price, in lots; LOTS_MAX where there is no cap.
 
-    In money it is worth what it costs at the order's price, and is no more than the breaker allows at the mark either:
-    a mark comes seconds after a price that falls, and what is bought meanwhile would halt us once it is filled.
+    In money it is worth what it costs at the price, and is no more than the breaker allows at the mark either: a mark
+    comes seconds after a price that falls, and what is bought meanwhile would halt us once it is filled.
     """
+    most = LOTS_MAX
+    if limits["position_lots_max"] > 0:
+        most = min(most, limits["position_lots_max"])
+    cap = limits["position_notional_micro_max"]
+    if cap > 0:
+        most = min(most, cap * market["micro_denominator"] // (ticks * market["micro_numerator"]))
+        half_price = half_price_ticks(book)
+        if half_price > 0:
+            tolerated = 2 * (cap + cap // NOTIONAL_TOLERANCE) * market["micro_denominator"]
+            most = min(most, tolerated // (half_price * market["micro_numerator"]))
+    return most
+
+
+@compiled
+def _shrink_to_position(position, book, limits, market, side, ticks, lots):
+    """The largest size that keeps the worst case within the position caps; may be 0 or less."""
     worst = (
         position["open_buy_lots"] + position["position_lots"]
         if side > 0
         else position["open_sell_lots"] - position["position_lots"]
     )
-    if limits["position_lots_max"] > 0:
-        lots = min(lots, limits["position_lots_max"] - worst)
-    cap = limits["position_notional_micro_max"]
-    if cap > 0 and lots > 0:
-        per_lot_scaled = ticks * market["micro_numerator"]
-        room = cap * market["micro_denominator"] // per_lot_scaled - worst
-        lots = min(lots, room)
-        half_price = half_price_ticks(book)
-        if half_price > 0:
-            most = 2 * (cap + cap // NOTIONAL_TOLERANCE) * market["micro_denominator"]
-            lots = min(lots, most // (half_price * market["micro_numerator"]) - worst)
-    return lots
+    return min(lots, capped_lots(book, limits, market, ticks) - worst)
 
 
 @compiled
@@ -468,8 +474,8 @@ def approve(lane, position, book, market, limits, side, ticks, lots, time_in_for
     """The lots of a quote that may become an order, and the code of the refusal (0 approved).
 
     Worst case: every order that could still fill on this side fills, and nothing on the other does. Of a position only
-    what no order of ours already closes can be reduced, except by the order that closes at market: it does not wait
-    for the others' fates, because the venue lets no reduce-only order turn a position round.
+    what no order of ours already closes can be reduced, except by the order that closes at market: the venue lets no
+    reduce-only order turn a position round, and hlhft.core.closing sees to it that what is left keeps within the caps.
     """
     if lane["stopping"] != 0 or (lane["mode"] == _HALTED and lane["close_at_market"] == 0):
         return 0, 1

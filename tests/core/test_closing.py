@@ -214,6 +214,120 @@ def carrying(lots: int, other: int, **more: int) -> World:
     return world
 
 
+# What our own orders on the close's side may still sell.
+
+
+def holding(lots: int, *asks: int, **limits: int) -> World:
+    """A world that holds `lots` and has sent these offers, which nobody has answered."""
+    world = World(**limits)
+    world.hold(lots)
+    world.quotes(*(Quote(SELL, 1001 + place, size) for place, size in enumerate(asks)))
+    world.decide()
+    return world
+
+
+@pytest.mark.parametrize(
+    ("limits", "asks", "lots"),
+    [
+        ({}, (1100, 900), 1000),
+        ({"position_lots_max": 1500}, (1100, 900), 500),
+        # 1.501501 USDC are 1500 lots at the offer.
+        ({"position_notional_micro_max": 1_501_501}, (1100, 900), 500),
+        ({"exposure_micro_max": 1_501_501}, (1100, 900), 500),
+        # No more than what is held already: that much of the other side is no greater risk.
+        ({"position_lots_max": 1000}, (500, 500), 1000),
+    ],
+)
+def test_a_close_leaves_no_more_to_sell_than_the_caps_allow(limits, asks, lots):
+    """Unanswered offers cannot be cancelled, and once the position is gone they make one."""
+    world = holding(1000, *asks, **limits)
+    assert len(world.active()) == len(asks)
+    assert flatten(world) == [Command("PLACE", SELL, 950, lots)]
+
+
+def test_what_may_not_be_closed_yet_is_closed_once_the_offers_are_gone():
+    world = holding(1000, 1100, 900, position_lots_max=1500)
+    flatten(world)
+    answer(world)
+    assert [command.kind for command in world.decide()] == []
+    world.acknowledge()
+    assert [command.kind for command in world.decide()] == ["CANCEL", "CANCEL"]
+    world.say(Kind.ORDER_CANCELLED, order_id=world.active()[0]["order_id"])
+    assert world.active()[-1]["remaining_lots"] == 500
+    answer(world)
+    assert world.position()["position_lots"] == 0
+
+
+def test_a_remainder_below_the_smallest_order_waits_for_the_offers_end():
+    world = holding(1000, 1100, 1000, position_lots_max=1200)
+    world.data.markets["minimum_notional_micro"] = USDC // 5
+    assert flatten(world) == []
+    world = holding(1000, 1100, 1000, position_lots_max=1301)
+    world.data.markets["minimum_notional_micro"] = USDC // 5
+    assert flatten(world) == [Command("PLACE", SELL, 950, 201)]
+
+
+def test_a_cap_that_was_outgrown_keeps_nothing_from_being_closed():
+    world = holding(1000, position_lots_max=100, exposure_micro_max=1)
+    assert flatten(world) == [Command("PLACE", SELL, 950, 1000)]
+
+
+def test_what_is_held_elsewhere_counts_against_the_cap_of_all():
+    world = World(markets=2, exposure_micro_max=2_002_000)
+    world.hold(600, market=1)
+    world.hold(1000)
+    world.quotes(Quote(SELL, 1001, 2000))
+    world.decide()
+    # 2000 lots at the offer in all, 600 of them in the other market: 1400 may be short, and are offered.
+    assert flatten(world) == [Command("PLACE", SELL, 950, 400), Command("PLACE", SELL, 950, 600, 1)]
+
+
+def test_neither_leg_of_a_pair_leaves_more_than_the_caps_allow():
+    world = of_kinds(MarketKind.PERPETUAL, MarketKind.PERPETUAL)
+    world.limits["position_lots_max"] = 5000
+    world.hold(4000)
+    world.hold(-4000, market=1)
+    world.quotes(Quote(SELL, 1001, 8000))
+    world.decide()
+    assert flatten(world) == [Command("PLACE", SELL, 950, 1000, 0), Command("PLACE", BUY, 1051, 1000, 1)]
+    world = of_kinds(MarketKind.PERPETUAL, MarketKind.PERPETUAL, minimum=USDC)
+    world.limits["position_lots_max"] = 5000
+    world.hold(4000)
+    world.hold(-4000, market=1)
+    world.quotes(Quote(SELL, 1001, 8100))
+    world.decide()
+    assert flatten(world) == []
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.integers(1, 3000),
+    st.lists(st.integers(1, 2000), max_size=3),
+    st.lists(st.sampled_from(["close", "offer", "acknowledge", "cancelled"]), max_size=20),
+)
+def test_whatever_fills_in_whatever_order_the_cap_holds(lots, asks, happenings):
+    cap = 2000
+    world = holding(lots, *asks, position_lots_max=cap)
+    flatten(world)
+    for happening in happenings:
+        orders = world.active()
+        closes, offers = orders[orders["reduce_only"] == 1], orders[orders["reduce_only"] == 0]
+        held = int(world.position()["position_lots"])
+        # All offers at once, after every close: the worst that can come.
+        assert held - min(int(closes["remaining_lots"].sum()), max(held, 0)) - int(offers["remaining_lots"].sum()) >= (
+            -max(cap, lots)
+        )
+        if happening == "close" and len(closes):
+            world.fill(closes[0], int(closes[0]["remaining_lots"]))
+        elif happening == "offer" and len(offers):
+            world.fill(offers[0], int(offers[0]["remaining_lots"]))
+        elif happening == "acknowledge":
+            world.acknowledge()
+        elif happening == "cancelled" and len(offers):
+            world.say(Kind.ORDER_CANCELLED, order_id=offers[0]["order_id"])
+        world.decide()
+
+
 # A pair.
 
 
