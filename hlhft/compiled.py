@@ -16,6 +16,8 @@ import contextlib
 import hashlib
 import importlib
 import os
+import re
+import shutil
 import stat
 import sys
 import tempfile
@@ -92,6 +94,10 @@ _COMPILED_FILES = (
     *(f"exchange/flow/{name}" for name in _COMPILED_FLOW),
     *(f"hyperliquid/{name}" for name in _COMPILED_LANGUAGE),
 )
+
+KEYS_MAX = 8  # whose compiled code is kept, of 50 MB each: this version's, and those used before it
+STRATEGIES_MAX = 64  # of a user's files, in each state of them, whose compiled code is kept
+_NAME_OF_FOLDER = re.compile(r"[0-9a-f]{32}(-[0-9a-f]{16})?")
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -172,8 +178,36 @@ def cache_folder() -> Path:
     return _FOLDER
 
 
+def _used(folder: Path) -> Path:
+    """Notes that a folder of compiled code is in use, and makes it and room for it where there is none.
+
+    Where nothing can be written nothing is cached either.
+    """
+    with contextlib.suppress(OSError):
+        try:
+            os.utime(folder)
+        except FileNotFoundError:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _make_room(folder)
+    return folder
+
+
+def _make_room(new: Path) -> None:
+    """Of the folders beside `new` those of the KEYS_MAX keys that were used last stay, and of its own key the
+    STRATEGIES_MAX strategies that were used last. A process that runs code of a folder that is gone compiles anew what
+    it still needs."""
+    found = (path for path in new.parent.iterdir() if _NAME_OF_FOLDER.fullmatch(path.name))
+    folders = sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    key_of = {folder: folder.name.partition("-")[0] for folder in folders}
+    kept = list(dict.fromkeys(key_of.values()))[:KEYS_MAX]
+    own_strategies = [folder for folder in folders if "-" in folder.name and key_of[folder] == key_of[new]]
+    for folder in folders:
+        if key_of[folder] not in kept or folder in own_strategies[STRATEGIES_MAX:]:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 def _set_cache_folder() -> Path:
-    folder = cache_root() / "code" / code_key()
+    folder = _used(cache_root() / "code" / code_key())
     numba.config.CACHE_DIR = str(folder)
     return folder
 
@@ -229,7 +263,7 @@ def compiled_views(function: Function) -> Function:
 @contextlib.contextmanager
 def strategy_cache(source: bytes) -> Iterator[Path]:
     """Within it, what gets decorated is cached under the code key and the hash of `source`, a user's strategy file."""
-    folder = Path(f"{_FOLDER}-{hashlib.blake2b(source, digest_size=8).hexdigest()}")
+    folder = _used(Path(f"{_FOLDER}-{hashlib.blake2b(source, digest_size=8).hexdigest()}"))
     previous = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = str(folder)
     try:

@@ -11,6 +11,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -347,6 +348,47 @@ def test_a_strategy_has_a_folder_of_its_own_for_as_long_as_it_is_decorated() -> 
         raise RuntimeError("on purpose")
     assert before == numba.config.CACHE_DIR
     assert one.name.startswith(code_key()) and one != cache_folder()
+
+
+def folder_used(code: Path, name: str, *, days_ago: int) -> Path:
+    folder = code / name
+    (folder / "core_1").mkdir(parents=True)
+    (folder / "core_1" / "step.nbi").write_bytes(b"compiled")
+    used_ns = time.time_ns() - days_ago * 86_400 * 10**9
+    os.utime(folder, ns=(used_ns, used_ns))
+    return folder
+
+
+def test_a_new_folder_takes_the_room_of_the_version_that_was_not_used_for_longest(tmp_path: Path) -> None:
+    keys = [f"{number:032x}" for number in range(1, compiled.KEYS_MAX + 2)]
+    versions = [folder_used(tmp_path, key, days_ago=age + 1) for age, key in enumerate(keys)]
+    old_strategy = folder_used(tmp_path, f"{keys[-1]}-{1:016x}", days_ago=90)
+    # Used again: the version before the last counts as new, and its strategy stays with it.
+    kept_strategy = folder_used(tmp_path, f"{keys[-2]}-{1:016x}", days_ago=80)
+    assert compiled._used(versions[-2]) == versions[-2]
+    of_somebody = folder_used(tmp_path, "notes", days_ago=900)
+    new = compiled._used(tmp_path / ("f" * 32))
+    assert stat.S_IMODE(new.stat().st_mode) == 0o700
+    gone = [versions[-1], old_strategy, versions[-3]]
+    assert not any(folder.exists() for folder in gone)
+    assert {*tmp_path.iterdir()} == {new, of_somebody, kept_strategy, versions[-2], *versions[:-3]}
+    assert all((folder / "core_1" / "step.nbi").exists() for folder in versions[:-3])
+
+
+def test_of_its_own_version_the_strategies_that_were_used_last_stay(tmp_path: Path) -> None:
+    key = "e" * 32
+    own = folder_used(tmp_path, key, days_ago=100)
+    strategies = [
+        folder_used(tmp_path, f"{key}-{number:016x}", days_ago=number + 1) for number in range(compiled.STRATEGIES_MAX)
+    ]
+    new = compiled._used(tmp_path / f"{key}-{10**9:016x}")
+    assert {*tmp_path.iterdir()} == {own, new, *strategies[:-1]}
+
+
+def test_where_no_folder_can_be_made_nothing_is_said(tmp_path: Path) -> None:
+    """The first that is compiled says it, if anything is."""
+    (tmp_path / "code").write_text("no folder")
+    assert compiled._used(tmp_path / "code" / ("e" * 32)).name == "e" * 32
 
 
 # How functions are compiled.
