@@ -176,7 +176,7 @@ class Gateway(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Journal(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is written of everything that happens, and how long it is kept."""
 
-    segment_mib: Annotated[int, _setting("size of one file, in MiB", ge=1, le=4096)] = 256
+    segment_mib: Annotated[int, _setting("size of one file, in MiB", ge=4, le=4096)] = 256
     sync_ms: Annotated[
         float, _setting("what is written reaches the disk itself within this time", ge=1, le=1000, scale=MS)
     ] = 20

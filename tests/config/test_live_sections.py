@@ -50,7 +50,7 @@ def test_a_cancel_is_repeated_long_before_its_order_is_asked_for_and_stops_outla
         (Engine, {"control_socket": "relative.sock"}),
         (Engine, {"leftovers": "keep"}),
         (Gateway, {"answer_ms": 99}),
-        (Journal, {"segment_mib": 0}),
+        (Journal, {"segment_mib": 3}),
         (Watchdog, {"heartbeat": "host"}),
         (Watchdog, {"heartbeat": "relative/path.sock"}),
         (Watchdog, {"schedule_cancel": "on"}),

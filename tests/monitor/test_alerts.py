@@ -153,14 +153,14 @@ def test_a_page_says_soon_what_it_says(alert: Alert) -> None:
 def test_thresholds_are_those_of_the_settings() -> None:
     config = Config(
         risk=Risk(tick_to_trade_ms_max=100, unknown_age_ms_max=20_000, rejections_max=10, rejection_window_ms=30_000),
-        journal=Journal(segment_mib=1, sync_ms=40),
+        journal=Journal(segment_mib=4, sync_ms=40),
     )
     expressions = {name: alert.expression for name, alert in by_name(config).items()}
     assert " > 0.05 and " in expressions["TickToTradeNearLimit"]
     assert expressions["UnknownOrder"].endswith("> 10")
     assert expressions["RejectionStorm"] == "increase(hlhft_rejections_total[30s]) > 5"
     assert expressions["JournalSlow"].endswith("> 1")
-    assert expressions["DiskFull"].endswith("< 4194304")
+    assert expressions["DiskFull"].endswith("< 16777216")
     assert "at 100 ms all orders" in by_name(config)["TickToTradeNearLimit"].description
 
 

@@ -11,6 +11,7 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -42,6 +43,8 @@ from hlhft.live.journal.writer import (
     NOTE_BYTES_MAX,
     RAW_BYTES_MAX,
     RESERVE_BYTES,
+    SEGMENT_BYTES_MAX,
+    SEGMENT_BYTES_MIN,
     Compressor,
     Journal,
     JournalSettings,
@@ -469,6 +472,17 @@ def test_settings_come_from_the_configuration() -> None:
     assert (found.segment_bytes, found.sync_ms, found.checkpoint_steps) == (8 << 20, 2.5, 100)
     assert (found.total_bytes_max, found.keep_days) == (1 << 29, 3)
     assert JournalSettings.of(Section()), "what is shipped works"
+
+
+def test_the_configuration_takes_the_sizes_of_a_file_that_work_and_no_others() -> None:
+    least, most = SEGMENT_BYTES_MIN >> 20, SEGMENT_BYTES_MAX >> 20
+    for mib in (least, most):
+        assert JournalSettings.of(msgspec.convert({"segment_mib": mib}, Section)).segment_bytes == mib << 20
+    for mib in (least - 1, most + 1):
+        with pytest.raises(msgspec.ValidationError, match="segment_mib"):
+            msgspec.convert({"segment_mib": mib}, Section)
+        with pytest.raises(JournalError, match="a segment has"):
+            JournalSettings.of(Section(segment_mib=mib))
 
 
 def test_a_file_that_cannot_be_cut_at_the_end_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
