@@ -464,10 +464,11 @@ class Judge:
             return
         exchange = self._world.exchange
         used = exchange.machine.account_limits.answer(exchange.number(), 0)["nRequestsUsed"]
-        others = sum(
-            legs for at_ns, nonce, legs in self._used
-            if at_ns >= self._began_ns - UNDER_WAY_NS and nonce <= self._earlier_nonce
-        )  # fmt: skip
+        while self._used and self._used[0][0] < self._began_ns - UNDER_WAY_NS:
+            self._used.popleft()
+        if lane["address_actions"] >= used:
+            return
+        others = sum(legs for _, nonce, legs in self._used if nonce <= self._earlier_nonce)
         if lane["address_actions"] + others < used:
             raise Violation(
                 Promise.BUDGETS, f"it counts {lane['address_actions']} actions of its address, and the exchange {used}"
