@@ -148,14 +148,16 @@ class Fates:
         None: the newest placement was asked about."""
         return self._readings.status_read(order_id, told, block_ms, now_ns, revision)
 
-    def listed(self, open_orders: Sequence[OpenOrder], block_ms: int, now_ns: int) -> list[Row]:
-        """All open orders of the account: what rests, and what does not any more."""
-        return self._readings.listed(open_orders, block_ms, now_ns)
+    def listed(self, open_orders: Sequence[OpenOrder], block_ms: int, come_ns: int, now_ns: int) -> list[Row]:
+        """All open orders of the account, in an answer that had come at `come_ns`: what rests, and what does not any
+        more."""
+        return self._readings.listed(open_orders, block_ms, come_ns, now_ns)
 
-    def fills_read(self, from_ms: int, through_ms: int, now_ns: int) -> list[Row]:
-        """All fills of the account from one block to another were read and given to `filled`: what was over by then has
-        no more of them. Raises FatesError when the times are reversed."""
-        return self._readings.fills_read(from_ms, through_ms, now_ns)
+    def fills_read(self, from_ms: int, through_ms: int, asked_ns: int, now_ns: int) -> list[Row]:
+        """All fills of the account from one block to another were read and given to `filled`, and all that there were
+        when they were asked for, at `asked_ns` (0: not all of them): what was over by then has no more of them. Raises
+        FatesError when the times are reversed."""
+        return self._readings.fills_read(from_ms, through_ms, asked_ns, now_ns)
 
     def adopted(self, order: OpenOrder, block_ms: int, now_ns: int) -> list[Row]:
         """An order of an earlier session, as a listing at `block_ms` shows it, is ours again, under the id that it had.

@@ -91,7 +91,7 @@ class Life:
             placement.told_lots = max(placement.told_lots, told_lots)
         self.learn(placement, evidence, telling)
         if evidence is Evidence.SEEN and placement.state is State.LIVE:
-            placement.absent_ms = 0
+            placement.absent_ms = placement.absent_ns = 0
             self._ledger.calm(placement)
             self._settle(self._ledger.newest(placement), evidence, telling)
         self.check_fills(placement, telling.now_ns)

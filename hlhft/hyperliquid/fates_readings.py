@@ -5,8 +5,10 @@ Proofs of non-execution need one that is later than an action's expiry by `margi
 never will be (venue reference section 5.4).
 
 A listing shows that an order does not rest any more, and not why; only together with a gapless reading of the fills up
-to it does it end an order, which may have come and gone unfilled or never have come. The answer to a question about the
-order says more and is asked for first: the venue remembers what ended.
+to it does it end an order, which may have come and gone unfilled or never have come. It may have been made long after
+its block, which is only known to be no later, and what was filled until then is in no fills but those that were asked
+for once it had come. The answer to a question about the order says more and is asked for first: the venue remembers
+what ended.
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ class Readings:
         self._streams = streams
         self._settings = ledger.settings
         self._fills_ms = (0, 0)  # from where to where the fills were read without a gap
+        self._fills_asked_ns = 0  # when the newest of them were asked for
         self.empty_ms = 0  # block of the newest listing without an order of ours, 0 when it had one
 
     # One order.
@@ -68,7 +71,7 @@ class Readings:
             self._prove(placement, telling)
         else:
             self._ledger.report(FateCode.FORGOTTEN, placement, f"at block {block_ms}")
-            self._miss(placement, block_ms, telling)
+            self._miss(placement, block_ms, telling.now_ns, telling)
 
     def _prove(self, placement: Placement, telling: Telling) -> None:
         """It was never executed. What it was to modify may have been cancelled all the same (venue reference section
@@ -80,7 +83,7 @@ class Readings:
 
     # All open orders.
 
-    def listed(self, open_orders: Sequence[OpenOrder], block_ms: int, now_ns: int) -> list[Row]:
+    def listed(self, open_orders: Sequence[OpenOrder], block_ms: int, come_ns: int, now_ns: int) -> list[Row]:
         """See `hlhft.hyperliquid.fates.Fates.listed`."""
         telling = Telling(now_ns, [])
         seen: set[int] = set()
@@ -96,23 +99,24 @@ class Readings:
             news = News(order.oid, "open", block_ms, order.size_lots, order.left_lots, order.fault)
             self._streams.news(placement, news, Evidence.SEEN, telling)
         for placement in [one for one in self._ledger.live.values() if one.key not in seen]:
-            self._miss(placement, block_ms, telling)
+            self._miss(placement, block_ms, come_ns, telling)
         self.empty_ms = 0 if ours else block_ms
         return telling.rows
 
-    def _miss(self, placement: Placement, block_ms: int, telling: Telling) -> None:
-        """A listing lacks a placement that is not over."""
+    def _miss(self, placement: Placement, block_ms: int, come_ns: int, telling: Telling) -> None:
+        """A listing, which had come at `come_ns`, lacks a placement that is not over."""
         lived_ms = placement.lived_ms
         if not self._is_past_expiry(placement, block_ms) and not (lived_ms and block_ms > lived_ms):
             return  # it may have come to rest later
-        placement.absent_ms = placement.absent_ms or block_ms
+        if not placement.absent_ms:
+            placement.absent_ms, placement.absent_ns = block_ms, come_ns
         if placement.state is State.LIVE and placement.reason is Reason.NONE:
             self._ledger.doubt(placement, Reason.ABSENT, telling.now_ns + self._settings.settle_ns)
         self._close_absent(placement, telling)
 
     # All fills.
 
-    def fills_read(self, from_ms: int, through_ms: int, now_ns: int) -> list[Row]:
+    def fills_read(self, from_ms: int, through_ms: int, asked_ns: int, now_ns: int) -> list[Row]:
         """See `hlhft.hyperliquid.fates.Fates.fills_read`."""
         if from_ms > through_ms:
             raise FatesError(f"fills cannot be read from {from_ms} to {through_ms}")
@@ -120,8 +124,9 @@ class Readings:
         known_from, known_through = self._fills_ms
         if from_ms <= known_through and through_ms >= known_from:
             self._fills_ms = (min(from_ms, known_from), max(through_ms, known_through))
+            self._fills_asked_ns = max(self._fills_asked_ns, asked_ns)
         else:
-            self._fills_ms = (from_ms, through_ms)
+            self._fills_ms, self._fills_asked_ns = (from_ms, through_ms), asked_ns
         for placement in list(self._ledger.live.values()):
             self._close_absent(placement, telling)
         return telling.rows
@@ -132,6 +137,8 @@ class Readings:
         from_ms, through_ms = self._fills_ms
         if not over_ms or over_ms > through_ms or placement.since_ms(self._settings.skew_ms) < from_ms:
             return
+        if not placement.ended_ms and placement.absent_ns > self._fills_asked_ns:
+            return  # what was filled before it was missed may be in none of them
         if placement.state in UNRESOLVED and not placement.lived_ms:
             placement.ended_ms = over_ms
             self._life.learn(placement, Evidence.ABSENCE, telling.at_ms(over_ms))

@@ -219,10 +219,10 @@ class Placement:
     """One order as the venue knows it. `previous` is the one that this modified."""
 
     __slots__ = (
-        "absent_ms", "acknowledged", "ask_ns", "chain", "code", "denials", "end_lots", "ended_ms", "expires_ms",
-        "filled_lots", "from_ms", "is_exact", "is_immediate", "key", "lived_ms", "lots", "market", "oid", "order_id",
-        "over_ns", "previous", "price_ticks", "reason", "reduce_only", "revision", "revision_last", "sent_ns",
-        "session", "side", "state", "told_lots",
+        "absent_ms", "absent_ns", "acknowledged", "ask_ns", "chain", "code", "denials", "end_lots", "ended_ms",
+        "expires_ms", "filled_lots", "from_ms", "is_exact", "is_immediate", "key", "lived_ms", "lots", "market", "oid",
+        "order_id", "over_ns", "previous", "price_ticks", "reason", "reduce_only", "revision", "revision_last",
+        "sent_ns", "session", "side", "state", "told_lots",
     )  # fmt: skip
 
     def __init__(
@@ -265,6 +265,7 @@ class Placement:
         self.ended_ms = 0  # block time of its end
         self.over_ns = 0  # when its end was told
         self.absent_ms = 0  # block time of the first listing that would have had to show it
+        self.absent_ns = 0  # when that had come: what is asked from then on, was true later
         self.from_ms = 0  # fills up to this block were taken off before it was adopted
         self.chain = Chain.PENDING
         self.denials = 0  # readings, asked for after its end was told, that showed it resting

@@ -488,10 +488,11 @@ class Gateway:
         )
 
     def _fills_read(self, event: FillsRead) -> None:
-        self._sender.rows += self._fates.fills_read(event.from_ms, event.through_ms, self._sender.now_ns)
+        read = self._fates.fills_read(event.from_ms, event.through_ms, event.asked_ns, self._sender.now_ns)
+        self._sender.rows += read
 
     def _listed(self, event: Listed) -> None:
-        self._sender.rows += self._fates.listed(event.open_orders, event.block_ms, self._sender.now_ns)
+        self._sender.rows += self._fates.listed(event.open_orders, event.block_ms, event.come_ns, self._sender.now_ns)
 
     def _told(self, event: Told) -> None:
         message, now_ns = event.message, self._sender.now_ns

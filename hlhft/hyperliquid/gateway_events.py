@@ -223,17 +223,20 @@ class StatusRead(Struct, frozen=True):
 
 
 class FillsRead(Struct, frozen=True, gc=False):
-    """All fills of the account from one block to another were read, and told as Told before."""
+    """All fills of the account from one block to another were read, and told as Told before; and all up to when they
+    were asked for, unless that is 0."""
 
     from_ms: int
     through_ms: int
+    asked_ns: int
 
 
 class Listed(Struct, frozen=True):
-    """All open orders of the account, as of this block of the venue or a later one."""
+    """All open orders of the account, as of this block of the venue or a later one, in an answer that had come then."""
 
     open_orders: Sequence[OpenOrder]
     block_ms: int
+    come_ns: int
 
 
 class Gate(Struct, frozen=True, gc=False):

@@ -1,10 +1,10 @@
 """Whether the venue and we think the same of the account: a pure machine, `on(event, now_ns)` gives effects in order.
 
-A round reads states, then open orders and fills: what is asked after a state's answer is no older than that state's
-block, so all fills up to it are known when both are compared. Our own side is asked for only after listing and fills
-have been handed to the fates, and fills after the block are taken off again. What is under way is told apart from a
-disagreement by reading again, each time at a later block: only what differs at every reading, over a time in which news
-arrives, disagrees.
+A round reads states, then open orders, then fills: what is asked after a state's answer is no older than that state's
+block, so all fills up to it are known when both are compared, and so are those of what the listing does not show. Our
+own side is asked for only after listing and fills have been handed to the fates, and fills after the block are taken
+off again. What is under way is told apart from a disagreement by reading again, each time at a later block: only what
+differs at every reading, over a time in which news arrives, disagrees.
 
 - The first agreement of a session tells the core what it starts from. It needs two readings whose listings show the
   same orders of ours (none, or those adopted): then nothing of ours was filled between, where the state was read.
@@ -341,18 +341,24 @@ class Reconciliation:
             self._wave = 2
             for dex in self.account.dexs:
                 self._want(requests.of_user(InfoKind.OPEN_ORDERS, self._user, dex=dex), subject=dex)
-            if self.state is State.READING:
-                block_ms = self._reading.block_ms
-                start_ms = max(min(self._fills_from_ms or block_ms, block_ms) - self.settings.overlap_ms, 0)
-                self._fills_asked_ms = start_ms
-                self._want(requests.of_time(InfoKind.FILLS, self._user, start_ms), subject=str(start_ms))
-                if not self.is_seeded and block_ms > self._begin.settled_ms:
-                    # After the state, too: what its equity holds is to be known. No session begins earlier.
-                    self._want_since(InfoKind.TRANSFERS, self.settings.transfers_ms, is_needed=True)
+            return
+        if self._wave == 2 and self.state is State.READING:
+            self._wave = 3
+            self._want_fills()
             return
         for question in self._questions.drop():
             self._report(ReportCode.GIVEN_UP, str(question))
         self._said = Event.READ
+
+    def _want_fills(self) -> None:
+        """Once the listings are there: what is not on them may have been filled until they were made."""
+        block_ms = self._reading.block_ms
+        start_ms = max(min(self._fills_from_ms or block_ms, block_ms) - self.settings.overlap_ms, 0)
+        self._fills_asked_ms, self._reading.listed_ns = start_ms, self._now_ns
+        self._want(requests.of_time(InfoKind.FILLS, self._user, start_ms), subject=str(start_ms))
+        if not self.is_seeded and block_ms > self._begin.settled_ms:
+            # After the state, too: what its equity holds is to be known. No session begins earlier.
+            self._want_since(InfoKind.TRANSFERS, self.settings.transfers_ms, is_needed=True)
 
     def _count(self, event: Input) -> None:
         self.counters["events out of date"] += 1
@@ -365,7 +371,7 @@ class Reconciliation:
         fills = tuple(reading.fills)
         self._memory.note(fills)
         self._effects.append(TellFills(Fills(fills=fills, is_snapshot=True, user=self._user)))
-        self._effects.append(TellListing(reading.listing(), reading.block_ms))
+        self._effects.append(TellListing(reading.listing(), reading.block_ms, reading.listed_ns))
         self._is_whole = InfoKind.FILLS not in reading.beyond
         for kind in reading.beyond:
             self._report(ReportCode.FILLS_BEYOND, f"{kind}: more pages than the venue tells")
@@ -483,7 +489,7 @@ class Reconciliation:
         told = self._tidings.of_reading(reading, now_ns)
         for row in range(len(self.account.markets)):
             lots, _ = self.account.venue_lots(row, reading)
-            mark = self._mark_ticks(row) if lots else 0
+            mark = (reading.mark_ticks(row) or self._own.marks_ticks[row]) if lots else 0
             told.append(rows.position_state(row, lots, mark, block_ms, now_ns))
         # Before the equity: beside it, a peak that does not know of a withdrawal is a loss.
         if self._peak_micro and self._peak_micro + transferred > 0:
@@ -495,14 +501,6 @@ class Reconciliation:
             self._report(ReportCode.ADOPTED, f"{len(self._comparison.adoptable)} orders")
             self._effects.append(Adopt(self._comparison.adoptable, block_ms))
         self._effects.append(BeginSession(block_ms))
-
-    def _mark_ticks(self, row: int) -> int:
-        """The mark that a position is valued at."""
-        for state in self._reading.states.values():
-            for position in state.positions:
-                if position.market == row:
-                    return position.mark_ticks
-        return self._own.marks_ticks[row]
 
     def _transferred_micro(self, block_ms: int) -> int:
         """What was moved up to the block that the session begins with, and is not in the earlier sessions' peak."""
@@ -533,7 +531,7 @@ class Reconciliation:
         if self._is_whole:
             # Not before it agrees: by the fills up to a listing the fates bury what is not on it, and what counts as
             # resting and is not listed is asked about first.
-            self._effects.append(FillsRead(self._fills_asked_ms, reading.block_ms))
+            self._effects.append(FillsRead(self._fills_asked_ms, reading.block_ms, reading.listed_ns))
         self._effects.append(Watermark(reading.block_ms))
         self._report(ReportCode.AGREED, f"after {self._standing.readings} readings, at block {reading.block_ms}")
         if self._is_gating:
@@ -578,7 +576,7 @@ class Reconciliation:
         """Whether a listing that no order can come after shows none of ours; what stands in two is cancelled."""
         own = [order for order in self._reading.listing() if self.account.is_own(order)]
         self._proof_count = len(own)
-        self._effects.append(TellListing(self._reading.listing(), self._reading.block_ms))
+        self._effects.append(TellListing(self._reading.listing(), self._reading.block_ms, self._now_ns))
         if not own and self._reading.block_ms > self._proof.expiry_ms:
             self._said = Event.PROVEN
             return

@@ -204,10 +204,11 @@ class Ask(Struct, frozen=True):
 
 
 class TellListing(Struct, frozen=True):
-    """Tell the fates all open orders of the account; the listing is no older than this block."""
+    """Tell the fates all open orders of the account; the listing is no older than this block, and had come then."""
 
     orders: tuple[OpenOrder, ...]
     block_ms: int
+    come_ns: int
 
 
 class TellFills(Struct, frozen=True):
@@ -217,10 +218,12 @@ class TellFills(Struct, frozen=True):
 
 
 class FillsRead(Struct, frozen=True):
-    """Tell the fates that they have all fills of the account from one block time to the other."""
+    """Tell the fates that they have all fills of the account from one block time to the other, and up to when they were
+    asked for."""
 
     from_ms: int
     through_ms: int
+    asked_ns: int
 
 
 class AskOwn(Struct, frozen=True):

@@ -31,6 +31,7 @@ class Reading:
 
     def __init__(self, reader: AccountReader, begun_ns: int = 0) -> None:
         self.begun_ns = begun_ns
+        self.listed_ns = 0  # when all listings had come; fills are asked for after that
         self.states: dict[str, AccountState] = {}
         self.orders: dict[str, tuple[OpenOrder, ...]] = {}
         self.spot: SpotState | None = None
@@ -66,6 +67,11 @@ class Reading:
     def listing(self) -> tuple[OpenOrder, ...]:
         """All open orders of the account."""
         return tuple(order for orders in self.orders.values() for order in orders)
+
+    def mark_ticks(self, market: int) -> int:
+        """The mark that a position in a market is valued at; 0 when there is none."""
+        positions = (position for state in self.states.values() for position in state.positions)
+        return next((position.mark_ticks for position in positions if position.market == market), 0)
 
     def take(self, kind: InfoKind, subject: str, body: bytes) -> Fault:
         """Takes an answer; a fault other than NONE says why it is none, and changes nothing."""

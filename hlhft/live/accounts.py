@@ -176,14 +176,14 @@ class Accounts:
         self._hub.http.post("/info", effect.body, told)
 
     def _tell_listing(self, effect: TellListing) -> None:
-        self._orders.on(Listed(effect.orders, effect.block_ms))
+        self._orders.on(Listed(effect.orders, effect.block_ms, effect.come_ns))
 
     def _tell_fills(self, effect: TellFills) -> None:
         self._orders.on(GatewayTold(effect.fills))
         self._fills(effect.fills)
 
     def _fills_read(self, effect: FillsRead) -> None:
-        self._orders.on(AllFillsRead(effect.from_ms, effect.through_ms))
+        self._orders.on(AllFillsRead(effect.from_ms, effect.through_ms, effect.asked_ns))
 
     def _ask_own(self, effect: AskOwn) -> None:
         if self._hub.dispatch.is_behind:

@@ -269,7 +269,7 @@ class Orders:
 
     def _ask_fills(self, effect: AskFills) -> None:
         """A full page may not be all: then what was read ends before its newest fill."""
-        block_ms = self._hub.block_ms
+        block_ms, asked_ns = self._hub.block_ms, self._hub.clock.now_ns()
         body = requests.of_time(InfoKind.FILLS, self._user, effect.since_ms).body
 
         def told(answer: Answer) -> None:
@@ -282,11 +282,11 @@ class Orders:
                 self._hub.counters["answers about fills that cannot be read"] += 1
                 return
             self.on(Told(Fills(fills=fills, is_snapshot=True, user=self._user)))
-            through_ms = block_ms
+            through_ms, whole_ns = block_ms, asked_ns
             if len(fills) >= FILLS_PER_PAGE:
-                through_ms = min(through_ms, max(fill.ts_ns for fill in fills) // 1_000_000 - 1)
+                through_ms, whole_ns = min(through_ms, max(fill.ts_ns for fill in fills) // 1_000_000 - 1), 0
             if through_ms >= effect.since_ms:
-                self.on(FillsRead(effect.since_ms, through_ms))
+                self.on(FillsRead(effect.since_ms, through_ms, whole_ns))
 
         self._hub.http.post("/info", body, told)
 

@@ -324,12 +324,12 @@ class World:
         told = self.account.fills(self.info(of_time(InfoKind.FILLS, self.trader.address, since_ms)))
         assert not isinstance(told, Fault)
         self.tell(self.fates.filled(Fills(fills=told), self.now_ns))
-        self.tell(self.fates.fills_read(since_ms, self.now_ms, self.now_ns))
+        self.tell(self.fates.fills_read(since_ms, self.now_ms, self.now_ns, self.now_ns))
 
     def list_orders(self) -> None:
         told = self.account.open_orders(self.info(of_user(InfoKind.OPEN_ORDERS, self.trader.address)))
         assert not isinstance(told, Fault)
-        self.tell(self.fates.listed(told, self.now_ms, self.now_ns))
+        self.tell(self.fates.listed(told, self.now_ms, self.now_ns, self.now_ns))
 
     # What the core makes of it.
 

@@ -258,14 +258,14 @@ class World:
             fills = self.reader.fills(self.info(body))
             assert not isinstance(fills, Fault)
             self.tell(Told(Fills(fills=fills)))
-            self.tell(FillsRead(since_ms, block_ms))
+            self.tell(FillsRead(since_ms, block_ms, self.now_ns))
 
     def read_all(self) -> None:
         """What a reconciliation reads."""
         body = questions.of_user(questions.InfoKind.FRONTEND_OPEN_ORDERS, self.us.address).body
         found = self.reader.open_orders(self.info(body))
         assert not isinstance(found, Fault)
-        self.tell(Listed(found, self.block_ms))
+        self.tell(Listed(found, self.block_ms, self.now_ns))
         self.read_fills(FROM_MS)
 
     # The core.

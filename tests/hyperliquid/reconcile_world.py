@@ -201,11 +201,11 @@ class Trader:
             elif isinstance(effect, SetTimer):
                 self._timers[effect.name] = effect.at_ns
             elif isinstance(effect, TellListing):
-                self.book(self.fates.listed(effect.orders, effect.block_ms, now_ns))
+                self.book(self.fates.listed(effect.orders, effect.block_ms, effect.come_ns, now_ns))
             elif isinstance(effect, TellFills):
                 self.book(self.fates.filled(effect.fills, now_ns))
             elif isinstance(effect, FillsRead):
-                self.book(self.fates.fills_read(effect.from_ms, effect.through_ms, now_ns))
+                self.book(self.fates.fills_read(effect.from_ms, effect.through_ms, effect.asked_ns, now_ns))
             elif isinstance(effect, Tell):
                 self.book(effect.rows)
             elif isinstance(effect, BeginSession):
@@ -333,13 +333,15 @@ class Trader:
         else:
             request = requests.order_status(user, cloid=doubt.cloid)
 
+        asked_ns = self.exchange.now_ns
+
         def answered(body: bytes, block_ms: int) -> None:
             now_ns = self.exchange.now_ns
             if doubt.question is Question.FILLS:
                 fills = self._account_reader.fills(body)
                 assert not isinstance(fills, Fault)
                 self.book(self.fates.filled(Fills(fills=fills), now_ns))
-                self.book(self.fates.fills_read(doubt.since_ms, block_ms, now_ns))
+                self.book(self.fates.fills_read(doubt.since_ms, block_ms, asked_ns, now_ns))
                 return
             status = self._account_reader.order_status(body)
             assert not isinstance(status, Fault)

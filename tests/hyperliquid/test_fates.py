@@ -152,15 +152,15 @@ def test_the_last_expiry_is_that_of_what_may_still_arrive() -> None:
 
 def test_empty_is_only_said_once_earlier_sessions_cannot_place_any_more() -> None:
     fates = Fates(markets(), owner=OWNER, session=SESSION, earlier_expiry_ms=T0)
-    fates.listed([], T0 + DEFAULTS.margin_ms, NOW)
+    fates.listed([], T0 + DEFAULTS.margin_ms, NOW, NOW)
     assert not fates.is_empty_proven
-    fates.listed([], T0 + DEFAULTS.margin_ms + 1, NOW)
+    fates.listed([], T0 + DEFAULTS.margin_ms + 1, NOW, NOW)
     assert fates.is_empty_proven
 
 
 def test_empty_is_not_said_while_anything_is_open() -> None:
     fates = resting(1024)
-    fates.listed([], T0, NOW)
+    fates.listed([], T0, NOW, NOW)
     assert not fates.is_empty_proven
     fates.sent(cancels(2, 1024))
     fates.updated(update(1024, "canceled"), NOW)
@@ -177,9 +177,9 @@ def test_every_door_leads_in() -> None:
     assert kinds(fates.refused(1, "Action already expired", NOW)) == [K.ORDER_UNKNOWN]
     assert kinds(fates.status_read(1024, status(1024, "open"), T0, NOW)) == [K.ORDER_ACKNOWLEDGED]
     assert fates.ended(ended(1124), NOW) == []
-    assert kinds(fates.fills_read(T0 - 20_000, T0 + 300, NOW)) == []
-    fates.listed([open_order(5, cloid=cloid(5, session=2))], LATER, NOW)
-    assert kinds(fates.fills_read(T0 - 20_000, LATER, NOW)) == [K.ORDER_CANCELLED]
+    assert kinds(fates.fills_read(T0 - 20_000, T0 + 300, NOW, NOW)) == []
+    fates.listed([open_order(5, cloid=cloid(5, session=2))], LATER, NOW, NOW)
+    assert kinds(fates.fills_read(T0 - 20_000, LATER, NOW, NOW)) == [K.ORDER_CANCELLED]
     fates.sent(orders(2, command(2049)))
     assert kinds(fates.never_left(2, NOW)) == [K.COMMAND_SEND_FAILED]
     fates.sent(orders(3, command(3074)))

@@ -122,12 +122,12 @@ def settle(fates: Fates, told: History) -> list[Row]:
     for item in told.log:
         if isinstance(item, Sent):
             rows += fates.silent(item.nonce, told.end_ns)
-    rows += fates.listed(told.listing, told.end_ms, told.end_ns)
+    rows += fates.listed(told.listing, told.end_ms, told.end_ns, told.end_ns)
     for doubt in fates.doubts(told.end_ns + FAR_S * S):
         status = told.statuses.get(doubt.cloid)
         rows += fates.status_read(doubt.order_id, status, told.end_ms, told.end_ns, revision=doubt.revision)
     rows += fates.filled(Fills(fills=told.fills), told.end_ns)
-    return rows + fates.fills_read(START_MS - 100_000, told.end_ms, told.end_ns)
+    return rows + fates.fills_read(START_MS - 100_000, told.end_ms, told.end_ns, told.end_ns)
 
 
 def fields(row: Row) -> dict[str, int]:

@@ -75,7 +75,8 @@ def test_an_order_that_was_seen_and_is_not_known_any_more_is_reported() -> None:
     assert fates.status_read(1024, None, LATER, NOW) == []
     assert codes(fates) == [FateCode.FORGOTTEN]
     assert not fates.is_done(1024)
-    assert kinds(fates.fills_read(FROM, LATER, NOW)) == [K.ORDER_CANCELLED], "it does not rest and has no more fills"
+    over = fates.fills_read(FROM, LATER, NOW, NOW)
+    assert kinds(over) == [K.ORDER_CANCELLED], "it does not rest and has no more fills"
 
 
 def test_what_an_unrecognised_status_was_told_of_was_not_never_there() -> None:
@@ -84,7 +85,7 @@ def test_what_an_unrecognised_status_was_told_of_was_not_never_there() -> None:
     assert codes(fates) == [FateCode.UNRECOGNISED_STATUS]
     assert fates.status_read(1024, None, LATER, NOW) == []
     assert codes(fates) == [FateCode.FORGOTTEN]
-    assert kinds(fates.fills_read(FROM, LATER, NOW)) == [K.ORDER_CANCELLED]
+    assert kinds(fates.fills_read(FROM, LATER, NOW, NOW)) == [K.ORDER_CANCELLED]
 
 
 def test_a_reading_of_another_order_is_not_taken() -> None:
@@ -129,11 +130,11 @@ def test_what_was_modified_may_be_over_when_the_modification_never_came() -> Non
 
 def test_a_listing_and_the_fills_up_to_it_end_an_order_that_nobody_heard_of() -> None:
     fates = silent()
-    assert fates.listed([], LATER, NOW) == [], "it may have been filled"
+    assert fates.listed([], LATER, NOW, NOW) == [], "it may have been filled"
     assert not fates.is_empty_proven
-    assert fates.fills_read(FROM, LATER - 1, NOW) == [], "not up to the listing"
-    assert fates.fills_read(LATER, LATER + 5, NOW) == [], "not from the beginning"
-    assert kinds(fates.fills_read(FROM, LATER, NOW)) == [K.ORDER_CANCELLED]
+    assert fates.fills_read(FROM, LATER - 1, NOW, NOW) == [], "not up to the listing"
+    assert fates.fills_read(LATER, LATER + 5, NOW, NOW) == [], "not from the beginning"
+    assert kinds(fates.fills_read(FROM, LATER, NOW, NOW)) == [K.ORDER_CANCELLED]
     assert fates.is_empty_proven
     fates.updated(update(1024, "selfTradeCanceled"), NOW)
     assert codes(fates) == [], "it had come and gone: nothing contradicts"
@@ -141,21 +142,47 @@ def test_a_listing_and_the_fills_up_to_it_end_an_order_that_nobody_heard_of() ->
 
 def test_a_listing_before_the_expiry_says_nothing_of_what_was_not_heard_of() -> None:
     fates = silent()
-    fates.listed([], LATER - 1, NOW)
-    assert fates.fills_read(FROM, LATER, NOW) == []
+    fates.listed([], LATER - 1, NOW, NOW)
+    assert fates.fills_read(FROM, LATER, NOW, NOW) == []
     assert not fates.is_done(1024)
 
 
-def test_fills_that_were_read_before_the_listing_count_too() -> None:
+def test_fills_that_were_asked_for_before_the_listing_had_come_do_not_end_what_it_lacks() -> None:
+    """Both are no older than their block; the listing may be younger, and what it lacks filled in between."""
     fates = silent()
-    fates.fills_read(FROM, T0 + 500, NOW)
-    fates.fills_read(T0 + 500, LATER + 5, NOW)
-    assert kinds(fates.listed([], LATER, NOW)) == [K.ORDER_CANCELLED]
+    fates.fills_read(FROM, T0 + 500, NOW, NOW)
+    fates.fills_read(T0 + 500, LATER + 5, NOW, NOW)
+    assert fates.listed([], LATER, NOW + 1, NOW + 2) == []
+    assert fates.fills_read(T0 + 500, LATER + 5, 0, NOW + 2) == [], "not all of them"
+    # A later listing without it says nothing new.
+    assert fates.listed([], LATER + 9, NOW + 3, NOW + 3) == []
+    assert kinds(fates.fills_read(T0 + 500, LATER + 5, NOW + 1, NOW + 4)) == [K.ORDER_CANCELLED]
+
+
+def test_fills_count_that_were_asked_for_later_than_those_after_them() -> None:
+    """A gap that is closed leaves the newest time at which fills were asked for; a new beginning forgets it."""
+    fates = silent()
+    fates.listed([], LATER, NOW + 1, NOW + 1)
+    fates.fills_read(T0 + 500, LATER + 5, NOW + 1, NOW + 2)
+    assert kinds(fates.fills_read(FROM, T0 + 500, NOW, NOW + 3)) == [K.ORDER_CANCELLED]
+    fates = silent()
+    fates.listed([], LATER, NOW + 1, NOW + 1)
+    fates.fills_read(LATER + 50, LATER + 60, NOW + 1, NOW + 2)
+    assert fates.fills_read(FROM, LATER + 5, NOW, NOW + 3) == []
+
+
+def test_an_order_that_is_seen_again_is_missed_anew() -> None:
+    fates = silent()
+    fates.listed([], LATER, NOW, NOW)
+    fates.listed([open_order(1024)], LATER, NOW, NOW)
+    fates.listed([], LATER + 1, NOW + 5, NOW + 5)
+    assert fates.fills_read(FROM, LATER + 1, NOW + 4, NOW + 6) == []
+    assert kinds(fates.fills_read(FROM, LATER + 1, NOW + 5, NOW + 6)) == [K.ORDER_CANCELLED]
 
 
 def test_a_listing_shows_what_rests() -> None:
     fates = silent()
-    (row,) = fates.listed([open_order(1024, left=7)], T0 + 900, NOW)
+    (row,) = fates.listed([open_order(1024, left=7)], T0 + 900, NOW, NOW)
     assert kinds([row]) == [K.ORDER_ACKNOWLEDGED]
     assert not fates.is_empty_proven
     (doubt,) = fates.doubts(NOW + 2 * S)
@@ -165,13 +192,13 @@ def test_a_listing_shows_what_rests() -> None:
 def test_an_order_that_is_missing_is_asked_about() -> None:
     fates = placed(1024)
     fates.updated(update(1024, "open", time_ms=100), NOW)
-    fates.listed([], T0 + 100, NOW)
+    fates.listed([], T0 + 100, NOW, NOW)
     assert fates.doubts(NOW + 9 * S) == (), "it came to rest in the block of the listing, or after it"
-    fates.listed([], T0 + 101, NOW)
+    fates.listed([], T0 + 101, NOW, NOW)
     assert fates.doubts(NOW) == (), "its end may be on the way"
     (doubt,) = fates.doubts(NOW + S)
     assert doubt.reason is Reason.ABSENT
-    fates.listed([], T0 + 400, NOW + S)
+    fates.listed([], T0 + 400, NOW + S, NOW + S)
     assert kinds(fates.status_read(1024, status(1024, "canceled"), T0 + 500, NOW)) == [K.ORDER_CANCELLED]
 
 
@@ -179,16 +206,16 @@ def test_a_listing_ends_the_doubt_about_what_it_shows() -> None:
     fates = resting(1024)
     fates.sent(cancels(2, 1024))
     assert kinds(fates.silent(2, NOW)) == [K.ORDER_UNKNOWN]
-    assert kinds(fates.listed([open_order(1024)], T0 + 900, NOW)) == [K.ORDER_ACKNOWLEDGED]
+    assert kinds(fates.listed([open_order(1024)], T0 + 900, NOW, NOW)) == [K.ORDER_ACKNOWLEDGED]
     assert fates.doubts(NOW + 9 * S) == ()
 
 
 def test_an_order_listed_after_its_end_contradicts() -> None:
     fates = resting(1024)
     fates.updated(update(1024, "canceled", time_ms=500), NOW)
-    fates.listed([open_order(1024)], T0 + 500, NOW)
+    fates.listed([open_order(1024)], T0 + 500, NOW, NOW)
     assert codes(fates) == []
-    fates.listed([open_order(1024)], T0 + 501, NOW)
+    fates.listed([open_order(1024)], T0 + 501, NOW, NOW)
     assert codes(fates) == [FateCode.CONTRADICTION]
     assert fates.is_done(1024)
     assert not fates.is_empty_proven
@@ -196,21 +223,21 @@ def test_an_order_listed_after_its_end_contradicts() -> None:
 
 def test_foreign_orders_do_not_fill_the_house_and_lost_ones_of_ours_do() -> None:
     fates = new_fates()
-    fates.listed([open_order(5, cloid=None), open_order(6, cloid=cloid(6, owner=9))], LATER, NOW)
+    fates.listed([open_order(5, cloid=None), open_order(6, cloid=cloid(6, owner=9))], LATER, NOW, NOW)
     assert fates.counters["foreign"] == 2
     assert codes(fates) == [FateCode.FOREIGN], "once"
     assert fates.is_empty_proven
-    fates.listed([open_order(5, cloid=cloid(5, session=2))], LATER, NOW)
+    fates.listed([open_order(5, cloid=cloid(5, session=2))], LATER, NOW, NOW)
     assert not fates.is_empty_proven
     assert fates.counters["own unknown"] == 1
     assert codes(fates) == []
-    fates.listed([open_order(5)], LATER, NOW)
+    fates.listed([open_order(5)], LATER, NOW, NOW)
     assert codes(fates) == [FateCode.OWN_UNKNOWN], "of this session, and we never sent it"
 
 
 def test_what_is_sent_after_the_listing_may_rest() -> None:
     fates = new_fates()
-    fates.listed([], LATER, NOW)
+    fates.listed([], LATER, NOW, NOW)
     assert fates.is_empty_proven
     fates.sent(orders(1, command(1024)))
     assert not fates.is_empty_proven
@@ -226,8 +253,8 @@ def test_a_reduce_only_order_that_shrank_ends_when_all_fills_are_known() -> None
     fates.sent(cancels(2, 1024))
     fates.answered(2, ok(SUCCESS, kind="cancel"), NOW)
     assert fates.updated(update(1024, "canceled", left=6), NOW) == [], "filled, or shrunk"
-    assert fates.fills_read(FROM, T0 + 99, NOW) == []
-    (row,) = fates.fills_read(FROM, T0 + 100, NOW)
+    assert fates.fills_read(FROM, T0 + 99, NOW, NOW) == []
+    (row,) = fates.fills_read(FROM, T0 + 100, NOW, NOW)
     assert (field(row, "kind"), field(row, "size_lots"), field(row, "aux0")) == (K.ORDER_CANCELLED, 10, 21)
     assert codes(fates) == []
 
@@ -235,7 +262,7 @@ def test_a_reduce_only_order_that_shrank_ends_when_all_fills_are_known() -> None
 def test_fills_that_are_nowhere_are_reported() -> None:
     fates = resting(1024)
     fates.updated(update(1024, "canceled", left=6), NOW)
-    assert kinds(fates.fills_read(FROM, LATER, NOW)) == [K.ORDER_CANCELLED]
+    assert kinds(fates.fills_read(FROM, LATER, NOW, NOW)) == [K.ORDER_CANCELLED]
     assert codes(fates) == [FateCode.FILLS_SHORT]
 
 
@@ -243,17 +270,17 @@ def test_an_immediate_order_ends_by_the_fills_too() -> None:
     fates = placed(1024, time_in_force=2)
     fates.answered(1, ok(takes(7, "no number")), NOW)
     assert codes(fates) == [FateCode.UNREADABLE]
-    assert fates.fills_read(FROM, LATER, NOW) == [], "when it ended is not told"
-    assert kinds(fates.listed([], LATER, NOW)) == [K.ORDER_EXPIRED]
+    assert fates.fills_read(FROM, LATER, NOW, NOW) == [], "when it ended is not told"
+    assert kinds(fates.listed([], LATER, NOW, NOW)) == [K.ORDER_EXPIRED]
 
 
 def test_readings_apart_do_not_make_one() -> None:
     fates = silent()
-    fates.listed([], LATER, NOW)
-    fates.fills_read(FROM, T0, NOW)
-    assert fates.fills_read(T0 + 1, LATER, NOW) == []
+    fates.listed([], LATER, NOW, NOW)
+    fates.fills_read(FROM, T0, NOW, NOW)
+    assert fates.fills_read(T0 + 1, LATER, NOW, NOW) == []
     with pytest.raises(FatesError, match="cannot be read"):
-        fates.fills_read(2, 1, NOW)
+        fates.fills_read(2, 1, NOW, NOW)
 
 
 # Orders of earlier sessions.
@@ -343,6 +370,6 @@ def test_there_must_be_room_to_adopt() -> None:
 
 def test_an_adopted_order_ends_by_its_absence() -> None:
     fates = adopting()
-    fates.listed([], T0 + 60, NOW)
+    fates.listed([], T0 + 60, NOW, NOW)
     assert fates.live_orders()[0].state is State.LIVE
-    assert kinds(fates.fills_read(T0 + 50, T0 + 60, NOW)) == [K.ORDER_CANCELLED]
+    assert kinds(fates.fills_read(T0 + 50, T0 + 60, NOW, NOW)) == [K.ORDER_CANCELLED]

@@ -458,7 +458,8 @@ def test_the_users_streams_are_told_to_the_fates() -> None:
     made.answer(flying(made, 2049), ok(RESTING.__class__(outcome=Outcome.RESTING, oid=6)))
     made.tell(Told(NonUserCancels(orders=(Ended(coin="BTC", market=0, oid=6),))))
     assert [order.order_id for order in made.fates.live_orders()] == [2049]
-    assert told(made.tell(Listed([], made.now_ns // MS))) == told(made.tell(FillsRead(0, made.now_ns // MS))) == []
+    assert told(made.tell(Listed([], made.now_ns // MS, made.now_ns))) == []
+    assert told(made.tell(FillsRead(0, made.now_ns // MS, made.now_ns))) == []
 
 
 def test_what_the_fates_report_is_passed_on() -> None:

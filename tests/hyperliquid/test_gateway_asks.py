@@ -101,7 +101,7 @@ def test_fills_that_are_missing_are_read() -> None:
     assert made.gateway.weight_used(made.now_ns) == 20 * len(found) + 2 * len(every(asked, AskStatus))
     assert made.gateway.weight_used(made.now_ns + 61 * S) == 0
     assert kinds(made.tell(fill(150))) == [(1025, FILLED)]
-    assert told(made.tell(FillsRead(0, made.now_ns // MS))) == []
+    assert told(made.tell(FillsRead(0, made.now_ns // MS, made.now_ns))) == []
     assert every(made.run(10 * S), AskFills) == []
 
 

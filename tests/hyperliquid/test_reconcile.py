@@ -14,6 +14,7 @@ from hlhft.hyperliquid.reconcile_compare import Policy
 from hlhft.hyperliquid.reconcile_events import (
     Adopt,
     Agreed,
+    Ask,
     AskOwn,
     Begin,
     BeginPeaks,
@@ -69,8 +70,8 @@ def test_a_session_begins_with_what_the_venue_says() -> None:
     desk.tell(START)
     agreed = desk.answer()
     assert isinstance(agreed, Agreed) and agreed.number == 1
-    assert agreed.block_ms == BEGIN_MS + 2 * LATENCY_NS // MS + 100, "the state of the second reading"
-    assert desk.now_ns == 4 * LATENCY_NS, "two readings of two waves"
+    assert agreed.block_ms == BEGIN_MS + 3 * LATENCY_NS // MS + 100, "the state of the second reading"
+    assert desk.now_ns == 6 * LATENCY_NS, "two readings of three waves"
     block_ns, at_ns = agreed.block_ms * MS, desk.now_ns
     (told,) = desk.all(Tell)
     position, equity, leverage = EventKind.POSITION_STATE, EventKind.EQUITY_STATE, EventKind.LEVERAGE_CHANGE
@@ -102,6 +103,11 @@ def test_listing_and_fills_reach_the_fates_before_our_own_side_is_asked_for() ->
     assert fills.fills.is_snapshot and [fill.tid for fill in fills.fills.fills] == [1]
     assert read.through_ms == listing.block_ms == desk.all(Agreed)[0].block_ms
     assert read.from_ms == desk.asked("userFillsByTime")[0]["startTime"] < listing.block_ms - 10_000
+    asks = [(at_ns, effect.body) for at_ns, effect in desk.history if isinstance(effect, Ask)]
+    orders_ns, fills_ns = (
+        next(at_ns for at_ns, body in asks if name in body) for name in (b"openOrders", b"userFillsByTime")
+    )
+    assert orders_ns + LATENCY_NS == listing.come_ns == fills_ns == read.asked_ns, "once the listing has come"
 
 
 def test_no_session_begins_while_orders_may_still_arrive() -> None:

@@ -19,7 +19,7 @@ USDC = 1_000_000
 def test_what_is_moved_while_a_session_begins_is_told_once() -> None:
     """Up to the block that it begins with it belongs to what was before, after it to the session."""
     desk = Desk(watermark_ms=BEGIN_MS - 20_000, transfers_ms=BEGIN_MS - 60_000)
-    begins_ms = BEGIN_MS + 2 * LATENCY_NS // MS + 100
+    begins_ms = BEGIN_MS + 3 * LATENCY_NS // MS + 100
     desk.venue.transfers = [moved(begins_ms, "7.0"), moved(begins_ms + 1, "-0.5")]
     desk.tell(START)
     agreed = desk.answer()

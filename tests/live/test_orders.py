@@ -6,11 +6,15 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from hlhft.hyperliquid.account_requests import FILLS_PER_PAGE
 from hlhft.hyperliquid.fates_records import FateCode, FateReport
 from hlhft.hyperliquid.gateway_events import (
     AskFills,
     AskStatus,
     BudgetTold,
+    FillsRead,
     Found,
     Post,
     PostHttp,
@@ -22,6 +26,7 @@ from hlhft.hyperliquid.supervisor_events import HaltCause
 from hlhft.hyperliquid.supervisor_table import Stage
 from hlhft.live.engine import Engine
 from hlhft.live.http import Answer
+from tests.hyperliquid.reconciles import filled
 from tests.live.engines import ETH, Exchange, Owner, Trader, engine, run_on_uvloop, until, write_settings
 
 
@@ -70,6 +75,36 @@ def test_what_the_gateway_asks_and_reports_is_done_and_said(exchange: Exchange, 
             there.orders.perform([Report(ReportCode.NONCE_USED, "5")])
             assert there.supervisor.halt is not None
             there.orders.perform([Report(ReportCode.UNKNOWN_USER, "0x")])
+
+    run_on_uvloop(work)
+
+
+def test_a_full_page_of_fills_ends_before_its_newest_and_is_not_all(
+    exchange: Exchange, market: Trader, tmp_path: Path
+) -> None:
+    owner = Owner(exchange.url, 3)
+    path = write_settings(tmp_path, exchange, owner)
+
+    async def work() -> None:
+        async with engine(path) as (there, _):
+            await until(lambda: both_sides(owner))
+            told = spied(there)
+            block_ms, asked_ns = there.hub.block_ms, there.hub.clock.now_ns()
+            pages = [
+                [filled("0.1", ms=block_ms - 10, tid=count) for count in range(length)]
+                for length in (FILLS_PER_PAGE - 1, FILLS_PER_PAGE)
+            ]
+
+            def answer(path: str, body: bytes, tell: Any) -> None:
+                tell(Answer(msgspec.json.encode(pages.pop(0)), ""))
+
+            there.hub.http.post = answer  # type: ignore[method-assign, assignment]
+            there.orders.perform([AskFills(block_ms - 500), AskFills(block_ms - 500)])
+            del there.hub.http.post
+            whole, part = [one for one in told if isinstance(one, FillsRead)]
+            assert (whole.from_ms, part.from_ms) == (block_ms - 500, block_ms - 500)
+            assert whole.through_ms >= block_ms and part.through_ms == block_ms - 11
+            assert asked_ns <= whole.asked_ns <= there.hub.clock.now_ns() and part.asked_ns == 0
 
     run_on_uvloop(work)
 
