@@ -44,6 +44,7 @@ EXPOSURE_TOLERANCE = 10  # hlhft.core.risk.NOTIONAL_TOLERANCE: the price alone m
 MARK_MEMORY_NS = 120 * SECOND  # a limit in money was checked at a mark no older than this
 CANCELS_MAX = 1024  # within a batch's window, by far
 LABEL = "engine"  # of its connections
+OWNER_LABEL = "owner"
 MARKS_MAX = 1024  # client order ids that are remembered
 CANCEL_NS_MAX = 1_500 * MS  # from a cancel to its arrival over whichever connection stands
 USED_MAX = 4096  # actions of the address that are remembered
@@ -64,6 +65,7 @@ KNOWN_RULES = (
     b"is not above the lowest", b"is outside the window", b"weight limit", b"has no orders", b"too far from",
     b"does not exist", b"Too many",
 )  # fmt: skip
+_USED_UP = b"cumulative requests"
 _OLD_NONCE = re.compile(rb"nonce (\d+) is not above the lowest")
 _ALWAYS = frozenset({ActionKind.CANCEL, ActionKind.CANCEL_BY_CLOID, ActionKind.NOOP})
 
@@ -135,6 +137,7 @@ class Judge:
         self._left_cancels: deque[tuple[int, int]] = deque(maxlen=CANCELS_MAX)  # when, and how many in an action
         # Actions of the address: when, by which nonce of an engine, 0 for somebody else, and how many at most.
         self._used: deque[tuple[int, int, int]] = deque(maxlen=USED_MAX)
+        self._sent_ns: dict[str, int] = {}  # when each that acts for the address did last
         self._began_ns = 0  # when the last engine was started
         self._short_actions = 0  # by so many the placements of this turn went into the reserve
         self._unowned_ns = 0  # since when own orders are nobody's
@@ -151,9 +154,14 @@ class Judge:
         """A signed request reached the exchange."""
         self.actions += label == LABEL
         # What comes after its expiry is charged then; an engine that has voided it hears of that no more.
+        if label == LABEL and request["action"]["type"] == "noop":
+            # What it voids may be executed long after, and is charged then, too.
+            voided = [legs for _, nonce, legs in self._used if nonce == request["nonce"]]
+            self._used.extend((self._world.time.now_ns, 0, legs) for legs in voided)
         expires_ms = request.get("expiresAfter")
         is_late = expires_ms is not None and expires_ms * MS < self._world.time.now_ns + INCLUDED_NS_MAX
         self._note_action(request["action"], request["nonce"] if label == LABEL and not is_late else 0)
+        self._sent_ns[self._sender(label)] = self._world.time.now_ns
         if label != LABEL and request["action"]["type"] == "order":
             self.closed_ns = self._world.time.now_ns
         if label == LABEL and self._cancels:
@@ -176,6 +184,8 @@ class Judge:
             old = _OLD_NONCE.search(body)
             if old is not None and (int(old[1]) in self._again or self._is_outrun(int(old[1]))):
                 return  # the same bytes or a noop, as nobody knew whether they had arrived; or cancels, which may
+            if _USED_UP in body and self._shares_address(label):
+                return
             for text in KNOWN_RULES:
                 if text in body:
                     raise Violation(Promise.RULES, f"the exchange refused {label}: {body[:400].decode()}")
@@ -186,8 +196,20 @@ class Judge:
         later = [kind in _ALWAYS for given, kind in self._nonces if given > nonce]
         return len(later) >= VENUE_KEEPS and all(later[NONCES.span_max - 1 : VENUE_KEEPS])
 
+    def _sender(self, label: str) -> str:
+        """Who acts for the address: each session of an engine by itself, as it knows nothing of the one before."""
+        engine = self._world.engine
+        return f"{label} {engine.session}" if label == LABEL and engine is not None else label
+
+    def _shares_address(self, label: str) -> bool:
+        """Whether somebody else acted just before: where the address is used up one of them was first, and neither
+        knows of the other."""
+        sender, now_ns = self._sender(label), self._world.time.now_ns
+        return any(now_ns - at_ns < UNDER_WAY_NS for other, at_ns in self._sent_ns.items() if other != sender)
+
     def owner_acts(self, action: dict[str, Any]) -> None:
         """The owner of the account signed something himself."""
+        self._sent_ns[OWNER_LABEL] = self._world.time.now_ns
         self._note_action(action, 0)
 
     def block(self) -> None:
@@ -254,6 +276,8 @@ class Judge:
         self._left_cancels.clear()
         self._short_actions = 0
         self._began_ns = self._world.time.now_ns
+        recent_ns = self._began_ns - UNDER_WAY_NS
+        self._sent_ns = {sender: at_ns for sender, at_ns in self._sent_ns.items() if at_ns > recent_ns}
         self.money.begins()
         if self._is_latched and process.engine.supervisor.halt is None:
             raise Violation(Promise.LATCH, f"session {process.session} knows of no halt, and the one before was halted")
