@@ -18,7 +18,6 @@ from hlhft.core import budgets
 from hlhft.core.brain import Brain
 from hlhft.exchange.order_records import OrderRecord
 from hlhft.hyperliquid.cloids import Cloid, parse
-from hlhft.hyperliquid.gateway_send import STALE_CHARGE
 from hlhft.hyperliquid.nonces import DEFAULTS as NONCES
 from hlhft.hyperliquid.nonces import VENUE_KEEPS
 from hlhft.hyperliquid.packing import ActionKind
@@ -29,6 +28,7 @@ from hlhft.live.journal.brains import state
 from hlhft.live.journal.records import Action
 from hlhft.live.replay import replay
 from hlhft.simulation.account import COINS, ENGINE, OWNER
+from hlhft.simulation.address import Address
 from hlhft.simulation.faults import FaultKind
 from hlhft.simulation.money import Money
 from hlhft.simulation.time import MS, SECOND
@@ -44,13 +44,10 @@ EXPOSURE_TOLERANCE = 10  # hlhft.core.risk.NOTIONAL_TOLERANCE: the price alone m
 MARK_MEMORY_NS = 120 * SECOND  # a limit in money was checked at a mark no older than this
 CANCELS_MAX = 1024  # within a batch's window, by far
 LABEL = "engine"  # of its connections
-OWNER_LABEL = "owner"
 MARKS_MAX = 1024  # client order ids that are remembered
 CANCEL_NS_MAX = 1_500 * MS  # from a cancel to its arrival over whichever connection stands
-USED_MAX = 4096  # actions of the address that are remembered
 NONCES_MAX = 1024  # of an engine that are remembered, ten times what the venue keeps
 INCLUDED_NS_MAX = SECOND  # from an action's arrival to its block
-UNDER_WAY_NS = 15 * SECOND  # what somebody sent before an engine began is executed by then
 ARRIVED = -1  # a cancel that has arrived: what repeats it need not
 STALE_CALM_NS_MAX = 6 * SECOND  # a book is old after two, and nothing else hinders
 RESTS_NS = 3 * SECOND  # an order that came late has been told, and cancelled
@@ -135,10 +132,7 @@ class Judge:
         self._ran_ns = 0  # when something happened in an engine last
         self._cancels: dict[int, int] = {}  # orders that are being cancelled, since when, or ARRIVED
         self._left_cancels: deque[tuple[int, int]] = deque(maxlen=CANCELS_MAX)  # when, and how many in an action
-        # Actions of the address: when, by which nonce of an engine, 0 for somebody else, and how many at most.
-        self._used: deque[tuple[int, int, int]] = deque(maxlen=USED_MAX)
-        self._sent_ns: dict[str, int] = {}  # when each that acts for the address did last
-        self._began_ns = 0  # when the last engine was started
+        self._address = Address()
         self._short_actions = 0  # by so many the placements of this turn went into the reserve
         self._unowned_ns = 0  # since when own orders are nobody's
         self._halted_ns = 0
@@ -154,14 +148,13 @@ class Judge:
         """A signed request reached the exchange."""
         self.actions += label == LABEL
         # What comes after its expiry is charged then; an engine that has voided it hears of that no more.
+        now_ns = self._world.time.now_ns
         if label == LABEL and request["action"]["type"] == "noop":
-            # What it voids may be executed long after, and is charged then, too.
-            voided = [legs for _, nonce, legs in self._used if nonce == request["nonce"]]
-            self._used.extend((self._world.time.now_ns, 0, legs) for legs in voided)
+            self._address.voids(request["nonce"], now_ns)
         expires_ms = request.get("expiresAfter")
-        is_late = expires_ms is not None and expires_ms * MS < self._world.time.now_ns + INCLUDED_NS_MAX
-        self._note_action(request["action"], request["nonce"] if label == LABEL and not is_late else 0)
-        self._sent_ns[self._sender(label)] = self._world.time.now_ns
+        is_late = expires_ms is not None and expires_ms * MS < now_ns + INCLUDED_NS_MAX
+        nonce = request["nonce"] if label == LABEL and not is_late else 0
+        self._address.sent(self._sender(label), request["action"], nonce, now_ns)
         if label != LABEL and request["action"]["type"] == "order":
             self.closed_ns = self._world.time.now_ns
         if label == LABEL and self._cancels:
@@ -184,7 +177,7 @@ class Judge:
             old = _OLD_NONCE.search(body)
             if old is not None and (int(old[1]) in self._again or self._is_outrun(int(old[1]))):
                 return  # the same bytes or a noop, as nobody knew whether they had arrived; or cancels, which may
-            if _USED_UP in body and self._shares_address(label):
+            if _USED_UP in body and self._address.is_shared(self._sender(label), self._world.time.now_ns):
                 return
             for text in KNOWN_RULES:
                 if text in body:
@@ -201,16 +194,9 @@ class Judge:
         engine = self._world.engine
         return f"{label} {engine.session}" if label == LABEL and engine is not None else label
 
-    def _shares_address(self, label: str) -> bool:
-        """Whether somebody else acted just before: where the address is used up one of them was first, and neither
-        knows of the other."""
-        sender, now_ns = self._sender(label), self._world.time.now_ns
-        return any(now_ns - at_ns < UNDER_WAY_NS for other, at_ns in self._sent_ns.items() if other != sender)
-
     def owner_acts(self, action: dict[str, Any]) -> None:
         """The owner of the account signed something himself."""
-        self._sent_ns[OWNER_LABEL] = self._world.time.now_ns
-        self._note_action(action, 0)
+        self._address.sent("owner", action, 0, self._world.time.now_ns)
 
     def block(self) -> None:
         """Blocks were executed."""
@@ -275,9 +261,7 @@ class Judge:
         self._cancels.clear()
         self._left_cancels.clear()
         self._short_actions = 0
-        self._began_ns = self._world.time.now_ns
-        recent_ns = self._began_ns - UNDER_WAY_NS
-        self._sent_ns = {sender: at_ns for sender, at_ns in self._sent_ns.items() if at_ns > recent_ns}
+        self._address.begins(self._world.time.now_ns)
         self.money.begins()
         if self._is_latched and process.engine.supervisor.halt is None:
             raise Violation(Promise.LATCH, f"session {process.session} knows of no halt, and the one before was halted")
@@ -488,19 +472,13 @@ class Judge:
             return
         exchange = self._world.exchange
         used = exchange.machine.account_limits.answer(exchange.number(), 0)["nRequestsUsed"]
-        while self._used and self._used[0][0] < self._began_ns - UNDER_WAY_NS:
-            self._used.popleft()
         if lane["address_actions"] >= used:
             return
-        others = sum(legs for _, nonce, legs in self._used if nonce <= self._earlier_nonce)
+        others = self._address.of_others(self._earlier_nonce)
         if lane["address_actions"] + others < used:
             raise Violation(
                 Promise.BUDGETS, f"it counts {lane['address_actions']} actions of its address, and the exchange {used}"
             )
-
-    def _note_action(self, action: dict[str, Any], nonce: int) -> None:
-        legs = action.get("orders") or action.get("cancels") or action.get("modifies") or (action,)
-        self._used.append((self._world.time.now_ns, nonce, STALE_CHARGE * len(legs)))
 
     def _look_at_emptiness(self, orders: list[tuple[OrderRecord, Cloid]]) -> None:
         """No engine lives, and orders do."""

@@ -19,6 +19,7 @@ from hlhft.hyperliquid.reconcile_events import (
     ReportCode,
     SetTimer,
     TellFills,
+    TellListing,
     Timer,
     TimerName,
 )
@@ -26,6 +27,7 @@ from hlhft.hyperliquid.reconcile_table import Event, State
 from tests.hyperliquid.reconciles import (
     BEGIN_MS,
     LATENCY_NS,
+    MS,
     START,
     Desk,
     S,
@@ -73,6 +75,21 @@ def test_answers_that_never_come_are_asked_for_again() -> None:
     for _, ask in lost:
         desk.tell(Answer(ask.request_id, desk.venue.answer(ask.body), 0))
     assert desk.machine.counters["events out of date"] == before + len(lost)
+
+
+def test_fills_are_asked_for_once_the_listing_has_come_however_late() -> None:
+    """What it lacks may have been filled until then."""
+    desk = begun()
+    desk.venue.broken["openOrders"] = None
+    desk.tell(Begin(2, Reason.CONNECTED))
+    desk.run(20 * S)
+    assert desk.asked("openOrders") and not desk.asked("userFillsByTime")
+    del desk.venue.broken["openOrders"]
+    assert isinstance(desk.answer(), Agreed)
+    (listing,), (read,) = desk.all(TellListing), desk.all(FillsRead)
+    (fills_ns,) = (at_ns for at_ns, effect in desk.history if isinstance(effect, Ask) and b"FillsByTime" in effect.body)
+    assert read.asked_ns == listing.come_ns == fills_ns > desk.now_ns - S and fills_ns > 20 * S
+    assert read.through_ms == listing.block_ms < fills_ns // MS - 10_000 + BEGIN_MS
 
 
 def test_what_a_round_can_do_without_is_given_up() -> None:

@@ -16,8 +16,9 @@ from hlhft.hyperliquid.watchdog_table import State
 from hlhft.hyperliquid.wire import cloid_text
 from hlhft.live.journal.records import Action
 from hlhft.simulation.account import OWNER
+from hlhft.simulation.address import Address
 from hlhft.simulation.faults import Fault, FaultKind
-from hlhft.simulation.judge import ARRIVED, UNDER_WAY_NS, WAITING_NS, Promise, Violation, promises_table
+from hlhft.simulation.judge import ARRIVED, WAITING_NS, Promise, Violation, promises_table
 from hlhft.simulation.misfortune import BOOK, STREAMS, Misfortune
 from hlhft.simulation.time import MS, SECOND
 from hlhft.simulation.world import World
@@ -72,7 +73,7 @@ def test_actions_of_the_address_that_the_core_does_not_count(world: World) -> No
     judge, process = world.judge, engine_of(world)
     pass_until(world, lambda: process.engine.orders.gateway.is_quiet)
     judge._look_at_charges(process)
-    judge._used.clear()  # something may have been voided until here
+    judge._address = Address()  # something may have been voided until here
     process.lane["address_actions"] -= 4
     raised(Promise.BUDGETS, judge._look_at_charges, process)
     late = {"action": {"type": "order", "orders": [{}]}, "nonce": 2**60, "signature": "a"}
@@ -87,10 +88,7 @@ def test_actions_of_the_address_that_the_core_does_not_count(world: World) -> No
     # Neither of what a noop voided: the exchange may execute it yet, when it has expired.
     judge.posted("engine", {**late, "nonce": 2**60 + 1, "expiresAfter": world.time.now_ns // MS + 3000})
     process.lane["address_actions"] -= 5
-    for label, nonce in (("engine", 2**60 + 2), ("watchdog", 2**60 + 1)):
-        judge.posted(label, {"action": {"type": "noop"}, "nonce": nonce, "signature": "b"})
-        judge._used.pop()  # the noop itself
-        raised(Promise.BUDGETS, judge._look_at_charges, process)
+    raised(Promise.BUDGETS, judge._look_at_charges, process)
     judge.posted("engine", {"action": {"type": "noop"}, "nonce": 2**60 + 1, "signature": "b"})
     judge._look_at_charges(process)
 
@@ -99,19 +97,19 @@ def test_of_two_that_share_a_used_up_address_one_is_refused(world: World) -> Non
     judge, process = world.judge, engine_of(world)
     used_up = b'{"error":"Too many cumulative requests sent (1515 > 1512) for cumulative volume traded $12.36."}'
     noop = {"action": {"type": "noop"}, "nonce": 2**60, "signature": "a"}
-    judge._sent_ns.clear()
+    judge._address = Address()
     judge.posted("engine", noop)
     raised(Promise.RULES, judge.answered, "engine", used_up)
     judge.posted("watchdog", noop)
     judge.answered("engine", used_up)
     judge.answered("watchdog", used_up)
-    judge._sent_ns["watchdog"] -= UNDER_WAY_NS
-    raised(Promise.RULES, judge.answered, "engine", used_up)
+    judge._address = Address()
     judge.owner_acts({"type": "order", "orders": [{}]})
     judge.answered("engine", used_up)
-    judge._sent_ns["owner"] -= UNDER_WAY_NS
+    judge._address = Address()
     # The session before is somebody else, too.
-    judge._sent_ns[f"engine {process.session - 1}"] = world.time.now_ns
+    judge.posted("engine", noop)
+    process.session += 1
     judge.answered("engine", used_up)
 
 
