@@ -87,6 +87,7 @@ class Watchdog:
         self._sweep = Sweep(settings, self._requests)
         self._switch = Switch(settings, self._requests)
         self._beat: Beat | None = None  # the newest
+        self._left_ms = 0  # the last block time at which something that earlier engines sent may be executed
         self._lost = (0, 0)  # session and reconciliation of the engine when it was lost
         self._back = 0  # beats in a row since
         self._has_waited = False  # the sweep is for an engine that lives and does not agree with the venue
@@ -198,7 +199,11 @@ class Watchdog:
 
     def _look_after_session(self, last: Beat) -> None:
         """Another engine was heard than the one whose last beat this was. That one is over, and may have come to trade
-        after it: however long the new one takes to start, what it left is looked for once nothing more can appear."""
+        after it: however long the new one takes to start, what it left is looked for once nothing more can appear, and
+        nothing is proven before."""
+        lived_ms = ms_of(self._now_ns - self.heard_ns)
+        left_ms = max(last.last_expiry_ms, last.time_ms + lived_ms + self._expires_after_ms(last))
+        self._left_ms = max(self._left_ms, left_ms)
         if self.state is State.EMPTY or self.state is State.CANCELLING:
             expired_ns = self._now_ns + self._expires_after_ms(last) * MILLISECOND_NS
             self._sweep.look_once_by(expired_ns + self.settings.look_first_ns)
@@ -408,14 +413,16 @@ class Watchdog:
         self._sweep.begin(Mode.CANCEL, self._now_ns, bound_ms=self._bound_ms(), flatten=flatten)
 
     def _bound_ms(self) -> int:
-        """The last block time at which something that the engine sent may be executed."""
+        """The last block time at which something that an engine sent may be executed."""
         beat = self._beat
         if beat is None or self._cause is Event.FOUND:
             silent_ms = self.settings.expires_after_ms + self.settings.clock_skew_ms
-            return self._requests.block_ms(self._now_ns) + silent_ms
-        if self._cause is Event.SILENT or beat.state in MAKES_ORDERS:
-            return self._bound_of_living_ms(beat)
-        return beat.last_expiry_ms
+            return max(self._left_ms, self._requests.block_ms(self._now_ns) + silent_ms)
+        return self._bound_of_ms(beat, may_make=self._cause is Event.SILENT or beat.state in MAKES_ORDERS)
+
+    def _bound_of_ms(self, beat: Beat, *, may_make: bool) -> int:
+        """The same of the engine whose newest beat this is, and of those before it."""
+        return max(self._left_ms, self._bound_of_living_ms(beat) if may_make else beat.last_expiry_ms)
 
     def _bound_of_living_ms(self, beat: Beat) -> int:
         """The same of an engine that may have lived, and sent, until we noticed its silence."""
@@ -430,8 +437,7 @@ class Watchdog:
         beat = self._beat
         assert beat is not None, "proof takes longer for a beat"
         # One that starts may come to trade and die before its next beat: while it lives, nothing is proven.
-        is_making = beat.state in MAKES_ORDERS
-        bound_ms = self._bound_of_living_ms(beat) if is_making else beat.last_expiry_ms
+        bound_ms = self._bound_of_ms(beat, may_make=beat.state in MAKES_ORDERS)
         self._sweep.extend(bound_ms, look_by_ns=self._now_ns + self.settings.look_first_ns)
 
     def _hold_switch(self) -> None:

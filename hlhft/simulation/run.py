@@ -21,8 +21,8 @@ from hlhft.simulation.world import World
 
 LOOK_NS = 200 * MS
 CONVERGES_NS_MAX = 180 * SECOND  # connects are few in a minute, and a watchdog clears first
-AGREES_NS_MAX = 60 * SECOND
 PAID_NS_MAX = 75 * SECOND  # two comparisons with the account, and what they take
+AGREES_NS_MAX = PAID_NS_MAX + 60 * SECOND  # what was traded by hand just before is found by two, and a restart follows
 RESUME_NS = 5 * SECOND  # an operator looks at a halted engine so often
 # And restarts so seldom one whose account disagrees: a restart reads a minute's worth of weight.
 RESTART_NS = 45 * SECOND

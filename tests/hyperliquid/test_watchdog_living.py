@@ -210,3 +210,33 @@ def test_one_that_comes_back_and_halts_has_its_grace() -> None:
     assert 60 in bench.venue.orders
     bench.live(6 * SECOND, HALTED, orders=1, reconciliation=1)
     assert 60 not in bench.venue.orders
+
+
+def test_what_an_engine_sent_before_another_took_its_place_bounds_the_proof() -> None:
+    """The new one is halted, too, and of the orders of the one before it names none."""
+    bench = lost()
+    expiry_ms = bench.now_ms + 20_000
+    bench.live(SECOND, HALTED, last_expiry_ms=expiry_ms, reconciliation=1)
+    bench.session += 1
+    bench.sequence = 0
+    bench.live(10 * SECOND, HALTED, orders=0)
+    assert ReportCode.OVERDUE in bench.codes and set(bench.venue.orders) == {3, 4}
+    assert bench.machine.state is State.CANCELLING
+    bench.live(20 * SECOND, HALTED, orders=0)
+    proven = bench.machine.proven
+    assert bench.machine.state is State.EMPTY and proven is not None and proven.block_ms > expiry_ms
+
+
+def test_an_engine_that_was_replaced_may_have_sent_until_the_next_was_heard() -> None:
+    bench = lost()
+    bench.beat(expires_after_ms=8_000)
+    silent_ms = bench.now_ms
+    bench.run(SECOND)
+    bench.session += 1
+    bench.sequence = 0
+    bench.live(7 * SECOND, HALTED, orders=0)
+    assert ReportCode.OVERDUE not in bench.codes
+    bench.live(8 * SECOND, HALTED, orders=0)
+    proven = bench.machine.proven
+    assert bench.machine.state is State.EMPTY and proven is not None
+    assert proven.block_ms > silent_ms + 1_000 + 8_000
