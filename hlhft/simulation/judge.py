@@ -285,8 +285,10 @@ class Judge:
             return
         self.placed_ns = self._world.time.now_ns
         for order_id in action.order_ids:
-            if self._cancels.get(order_id) == ARRIVED:
-                del self._cancels[order_id]  # an amend: what cancelled the one before says nothing of it
+            # What cancelled an earlier session's order of that number says nothing of it, nor what cancelled the one
+            # that it amends.
+            if action.kind == ActionKind.ORDER or self._cancels.get(order_id) == ARRIVED:
+                self._cancels.pop(order_id, None)
         lane = process.engine.parts.brain.lane
         # Few are looked for, and np.isin sorts all of them first.
         is_named = (lane.orders["order_id"][..., None] == np.array(action.order_ids, np.int64)).any(axis=-1)

@@ -242,8 +242,19 @@ def test_a_cancel_that_has_arrived_need_not_arrive_again(world: World) -> None:
     judge.posted("engine", {"action": request, "nonce": placed.nonce, "signature": "a"})
     judge.signs(process, cancel)
     assert judge._cancels[mark.order_id] == ARRIVED
-    judge.signs(process, placed)
+    judge.signs(process, placed._replace(kind=int(ActionKind.BATCH_MODIFY)))
     assert mark.order_id not in judge._cancels, "an amend is another one to cancel"
+
+
+def test_a_cancel_of_an_earlier_sessions_order_is_none_of_one_with_its_number(world: World) -> None:
+    judge, process, placed = world.judge, engine_of(world), placement(world)
+    mark = judge.own_orders()[0][1]
+    judge._cancels.clear()
+    judge.signs(process, placed._replace(kind=int(ActionKind.CANCEL_BY_CLOID), order_ids=(mark.order_id,)))
+    judge.signs(process, placed._replace(kind=int(ActionKind.BATCH_MODIFY)))
+    assert judge._cancels[mark.order_id] == world.time.now_ns, "it has not arrived"
+    judge.signs(process, placed._replace(kind=int(ActionKind.ORDER)))
+    assert mark.order_id not in judge._cancels
 
 
 def test_an_engine_whose_positions_the_watchdog_closed_may_disagree(world: World) -> None:
