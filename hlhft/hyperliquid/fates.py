@@ -221,6 +221,11 @@ class Fates:
             return None
         return Identity(one.session, one.revision, one.revision_last, one.oid, one.market)
 
+    def is_left(self, cloid: int | None, oid: int) -> bool:
+        """Whether an order is of an earlier session of this owner, and nobody answers for it."""
+        named = self._ledger.ours(cloid)
+        return named is not None and named.session != self._ledger.session and self._ledger.find(cloid, oid) is None
+
     def is_done(self, order_id: int) -> bool:
         """Whether the fate of an order is proven. One that is not in the books counts as such."""
         return all(one.is_done for one in chain(self._ledger.orders.get(order_id)))

@@ -19,7 +19,7 @@ from hlhft.hyperliquid.fates_records import FatesError
 from hlhft.hyperliquid.gateway_events import FillsRead as AllFillsRead
 from hlhft.hyperliquid.gateway_events import Listed
 from hlhft.hyperliquid.gateway_events import Told as GatewayTold
-from hlhft.hyperliquid.messages import Fills, Fundings, Liquidation, Transfers
+from hlhft.hyperliquid.messages import Fills, Fundings, Liquidation, OrderUpdates, Transfers
 from hlhft.hyperliquid.reconcile import Reconciliation
 from hlhft.hyperliquid.reconcile_compare import own_orders
 from hlhft.hyperliquid.reconcile_events import (
@@ -64,6 +64,7 @@ from hlhft.live.orders import Orders
 
 OWNER = "reconcile"  # of its timers
 NS_PER_MS = 1_000_000
+LOOK_NS = 1_000_000_000  # between two readings that news leads to: each has its weight
 FOLLOWING_MS = 10  # until a question about our own side is tried again
 _ACCOUNT_STATE, _LEDGER_TRANSFER = int(EventKind.ACCOUNT_STATE), int(EventKind.LEDGER_TRANSFER)
 _QUIET = frozenset({ReportCode.AGREED, ReportCode.DIFFERS})
@@ -107,6 +108,7 @@ class Accounts:
         self._begin_peaks = begin_peaks
         self._moved = moved
         self._number = 0
+        self._looked_ns = 0  # when news led to a reading last
         self._demand: tuple[int, int] | None = None  # number of the Begin, number of the connection's demand
         self._is_proving = False
         self._fault = ""  # of the newest answer; empty when it was one
@@ -155,6 +157,18 @@ class Accounts:
             self.on(Told(message))
         elif isinstance(message, Liquidation):
             self._hub.say(f"a liquidation was told: {message.notional_text} of {message.liquidated_user}", "error")
+            self.read_again()
+        elif isinstance(message, OrderUpdates):
+            self._look_for_left(message)
+
+    def _look_for_left(self, message: OrderUpdates) -> None:
+        """An order of an earlier session came to rest after this one had begun, as the clock of that one was ahead: the
+        next reading cancels it, and is not to be waited for."""
+        now_ns = self._clock.now_ns()
+        if not self.reconciliation.is_seeded or now_ns - self._looked_ns < LOOK_NS:
+            return
+        if any(one.status == "open" and self._fates.is_left(one.cloid, one.oid) for one in message.updates):
+            self._looked_ns = now_ns
             self.read_again()
 
     # Effects.

@@ -167,6 +167,15 @@ def test_empty_is_not_said_while_anything_is_open() -> None:
     assert fates.is_empty_proven
 
 
+def test_an_order_of_an_earlier_session_is_left_until_it_is_adopted() -> None:
+    fates, earlier = new_fates(begun_ms=None), cloid(5, session=2)
+    assert fates.is_left(earlier, 105)
+    assert not fates.is_left(None, 106) and not fates.is_left(cloid(5, owner=9), 107), "of somebody else"
+    assert not fates.is_left(cloid(5), 108), "of this session: another fault"
+    fates.adopted(open_order(5, cloid=earlier), T0, NOW)
+    assert not fates.is_left(earlier, 105)
+
+
 def test_every_door_leads_in() -> None:
     fates = new_fates(begun_ms=None)
     assert fates.has_room(DEFAULTS.live_max)

@@ -20,6 +20,7 @@ from hlhft.live.http import Answer
 from hlhft.live.store import FILE
 from hlhft.units import MICRO
 from tests.endtoend.house import Process
+from tests.hyperliquid.fate_news import cloid, update
 from tests.live.engines import ETH, Exchange, Owner, Trader, engine, run_on_uvloop, until, write_settings
 from tests.live.watched import CHAIN
 
@@ -59,6 +60,34 @@ def test_what_an_earlier_session_left_is_cancelled_before_anything_is_quoted_and
 
     run_on_uvloop(work)
     assert owner.open_ids() == {foreign}
+
+
+def test_what_an_earlier_session_left_and_arrives_late_is_cancelled_at_once(
+    exchange: Exchange, market: Trader, tmp_path: Path
+) -> None:
+    """Not with the next comparison, which is half a minute away."""
+    owner = Owner(exchange.url, 7)
+    path = write_settings(tmp_path, exchange, owner)
+
+    async def work() -> None:
+        async with engine(path) as (there, _):
+            await until(lambda: both_sides(owner))
+            foreign = await asyncio.to_thread(owner.place, owner=8)
+            late = await asyncio.to_thread(owner.place)
+            await until(lambda: late not in owner.open_ids(), within_s=10)
+            assert foreign in owner.open_ids() and there.stage is Stage.TRADING
+            assert there.hub.counters["reconcile: LEFTOVERS"] >= 1
+            await until(lambda: both_sides(owner))
+            # One reading for all that is told at a time, and none for what ended.
+            accounts, earlier = there.accounts, cloid(5, session=99)
+            accounts._looked_ns, number = 0, accounts._number
+            accounts.news(update(5, "canceled", cloid=earlier))
+            assert accounts._number == number
+            for _ in range(3):
+                accounts.news(update(5, "open", cloid=earlier))
+            assert accounts._number == number + 1
+
+    run_on_uvloop(work)
 
 
 def test_what_an_earlier_session_left_is_adopted_where_that_is_the_policy(
