@@ -201,9 +201,7 @@ class Watchdog:
         """Another engine was heard than the one whose last beat this was. That one is over, and may have come to trade
         after it: however long the new one takes to start, what it left is looked for once nothing more can appear, and
         nothing is proven before."""
-        lived_ms = ms_of(self._now_ns - self.heard_ns)
-        left_ms = max(last.last_expiry_ms, last.time_ms + lived_ms + self._expires_after_ms(last))
-        self._left_ms = max(self._left_ms, left_ms)
+        self._left_ms = max(self._left_ms, self._bound_of_living_ms(last, self._now_ns - self.heard_ns))
         if self.state is State.EMPTY or self.state is State.CANCELLING:
             expired_ns = self._now_ns + self._expires_after_ms(last) * MILLISECOND_NS
             self._sweep.look_once_by(expired_ns + self.settings.look_first_ns)
@@ -422,12 +420,12 @@ class Watchdog:
 
     def _bound_of_ms(self, beat: Beat, *, may_make: bool) -> int:
         """The same of the engine whose newest beat this is, and of those before it."""
-        return max(self._left_ms, self._bound_of_living_ms(beat) if may_make else beat.last_expiry_ms)
+        silence_ns = self.settings.silence_ns  # until it is noticed
+        return max(self._left_ms, self._bound_of_living_ms(beat, silence_ns) if may_make else beat.last_expiry_ms)
 
-    def _bound_of_living_ms(self, beat: Beat) -> int:
-        """The same of an engine that may have lived, and sent, until we noticed its silence."""
-        silence_ms = ms_of(self.settings.silence_ns)
-        return max(beat.last_expiry_ms, beat.time_ms + silence_ms + self._expires_after_ms(beat))
+    def _bound_of_living_ms(self, beat: Beat, lived_ns: int) -> int:
+        """The same of an engine that may have lived, and sent, for so long after its beat."""
+        return max(beat.last_expiry_ms, beat.time_ms + ms_of(lived_ns) + self._expires_after_ms(beat))
 
     def _expires_after_ms(self, beat: Beat) -> int:
         """How long what an engine sends may be executed: as it says, or as is set."""
