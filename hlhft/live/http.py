@@ -3,15 +3,19 @@
 An answer is its body when it is JSON with status 200, and else nothing but a sentence that says what came instead: the
 venue's gateway answers HTML when it is overloaded (venue reference section 7), which no machine should try to read.
 Requests under way, the size of an answer and its time are bounded; redirects are not followed, proxies of the
-environment not used, cookies not kept.
+environment not used, cookies not kept. What the venue's kernel does not acknowledge is given up by the one here
+(TCP_USER_TIMEOUT): by default that would go on to send it for minutes, also after the request was told as unanswered,
+and an action would arrive long after others that were sent later.
 """
 
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import aiohttp
 from msgspec import Struct
@@ -43,6 +47,7 @@ class HttpSettings:
 
     timeout_s: float = 10.0  # for one answer, all of it
     connect_s: float = 5.0
+    user_timeout_ms: int = 5_000  # how long what was sent may stay unacknowledged by the venue's kernel
     body_bytes_max: int = 1 << 24  # 2,000 fills are one million bytes; the list of all markets less
     requests_max: int = 16  # under way at one time; more are refused
     actions_kept: int = 4  # of these for /exchange: questions never take the room of a cancel
@@ -69,7 +74,7 @@ class Http:
         self._refusals: set[asyncio.Handle] = set()  # that nobody was told yet
         self._session = aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=self.settings.timeout_s, sock_connect=self.settings.connect_s),
-            connector=aiohttp.TCPConnector(limit=self.settings.requests_max),
+            connector=aiohttp.TCPConnector(limit=self.settings.requests_max, socket_factory=self._socket),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
         )
@@ -100,6 +105,12 @@ class Http:
         await self._session.close()
 
     # Parts.
+
+    def _socket(self, place: tuple[Any, ...]) -> socket.socket:
+        """One for a connection to `place`, as getaddrinfo names it."""
+        made = socket.socket(*place[:3])
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, self.settings.user_timeout_ms)
+        return made
 
     def _spawn(self, path: str, body: bytes, told: Told) -> None:
         settings = self.settings

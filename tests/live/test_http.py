@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -166,6 +167,31 @@ def test_questions_leave_room_for_actions():
             await http.close()
 
     run(work)
+
+
+def test_what_is_not_acknowledged_is_given_up_in_time() -> None:
+    async def work() -> None:
+        async with served() as url:
+            http = Http(url, HttpSettings(user_timeout_ms=1234))
+            assert (await http.ask("/info", b'{"type":"meta"}')).body is not None
+            assert [one.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) for one in connected_to(url)] == [1234]
+            await http.close()
+
+    run(work)
+
+
+def connected_to(url: str) -> list[socket.socket]:
+    """The near ends here of connections to the port of a server."""
+    port = int(url.rstrip("/").rpartition(":")[2])
+    alive = [one for one in gc.get_objects() if isinstance(one, socket.socket) and one.fileno() >= 0]
+    return [one for one in alive if one.family == socket.AF_INET and _peer(one)[1:] == (port,)]
+
+
+def _peer(one: socket.socket) -> tuple[object, ...]:
+    try:
+        return tuple(one.getpeername())
+    except OSError:
+        return ()
 
 
 def run(work: Callable[[], Awaitable[None]]) -> None:
