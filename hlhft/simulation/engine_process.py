@@ -109,6 +109,8 @@ class EngineProcess:
             connection = line.transport.connection  # type: ignore[attr-defined]
             if connection is not None:
                 connection.leave(loses=loses)
+        if loses:
+            self._world.network.lose(LABEL)
         self.disk.drop()
         self._store.close()
 

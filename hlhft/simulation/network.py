@@ -1,8 +1,8 @@
 """The network between processes and one exchange, byte by byte: it delays, tears, loses, and is cut.
 
-Messages of one direction of a socket stay in order; those of two sockets do not. What a cut catches under way is lost,
-and one end may not notice. What a partition catches comes late, unless the kernel here has given its socket up by then:
-the exchange hears of that only once it is over. Misfortune is in `Weather`, and calm without it.
+Messages of one direction of a socket stay in order; those of two sockets do not, nor do requests. What a cut catches
+under way is lost, and one end may not notice. What a partition catches comes late, unless the kernel here has given its
+socket up by then: the exchange hears of that only once it is over. Misfortune is in `Weather`, and calm without it.
 """
 
 from __future__ import annotations
@@ -79,7 +79,8 @@ class Network:
         self.weather = Weather()
         self.connections: dict[int, Connection] = {}  # that stand, by the order in which they did
         self._opened = 0
-        self._parted: list[Connection] = []  # that stood when the partition began
+        self._carried: dict[int, tuple[str, Stream]] = {}  # requests and answers under way, of whom
+        self._parted: list[Connection | Stream] = []  # what the partition caught
 
     def delay_ns(self) -> int:
         """How long a message is under way."""
@@ -100,6 +101,33 @@ class Network:
         """The connections of a process, in the order in which they were made."""
         return [one for one in self.connections.values() if one.label == label]
 
+    def carry(
+        self, label: str, work: Callable[[], None], *, patience_ns: int = 0, gave_up: Callable[[], None] = lambda: None
+    ) -> None:
+        """A request of `label` or its answer, on a connection of its own that stands: calls `work` once it has come.
+        What a partition catches comes after it, unless it was given up after `patience_ns`."""
+        number = self.number()
+
+        def is_over(told: Callable[[], None]) -> None:
+            self._carried.pop(number, None)
+            told()
+
+        stream = Stream(
+            self.time, self.random, delay_ns=self.delay_ns, deliver=_nothing, patience_ns=patience_ns,
+            gave_up=lambda: is_over(gave_up),
+        )  # fmt: skip
+        self._carried[number] = label, stream
+        if self.weather.is_parted:
+            stream.stop()
+            self._parted.append(stream)
+        stream.end(lambda: is_over(work))
+
+    def lose(self, label: str | None = None) -> None:
+        """Requests and answers under way of `label`, or of all, never come."""
+        lost = [number for number, (whose, _) in self._carried.items() if label in (None, whose)]
+        for number in lost:
+            self._carried.pop(number)[1].cut()
+
     def peer_reads_on(self) -> None:
         """The exchange reads again what it was sent."""
         self.weather.peer_reads = True
@@ -109,7 +137,8 @@ class Network:
     def part(self) -> None:
         """No byte gets through to the other side, and no end notices at once."""
         self.weather.is_parted = True
-        self._parted = list({id(one): one for one in (*self._parted, *self.connections.values())}.values())
+        caught = (*self._parted, *self.connections.values(), *(stream for _, stream in self._carried.values()))
+        self._parted = list({id(one): one for one in caught}.values())
         for one in self._parted:
             one.stop()
 
@@ -316,6 +345,10 @@ class Connection:
         if not self.far_is_over:
             self.far_is_over = True
             self._network.far.gone(self)
+
+
+def _nothing(piece: bytes) -> None:
+    raise AssertionError(f"{piece!r} came where only an end does")
 
 
 def channel_of(text: bytes) -> bytes:

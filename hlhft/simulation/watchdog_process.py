@@ -78,6 +78,8 @@ class WatchdogProcess:
         self.host.kill()
         if self.transport.connection is not None:
             self.transport.connection.leave(loses=loses)
+        if loses:
+            self._http.network.lose(LABEL)
 
     def freeze(self) -> None:
         """The process stands still."""

@@ -96,6 +96,7 @@ class World:
         self.exchange.kill()
         self.network.weather.is_down = True
         self.network.cut(self.network.connections.values())
+        self.network.lose()
 
     def return_exchange(self) -> None:
         """As it was at its last block."""

@@ -10,8 +10,8 @@ import pytest
 from hlhft.live.http import Answer
 from hlhft.simulation.host import Host, Wall
 from hlhft.simulation.network import Network
-from hlhft.simulation.time import SECOND, Time
-from hlhft.simulation.transports import HTTP_TIMEOUT_NS, SimulatedHttp, SimulatedTransport
+from hlhft.simulation.time import MS, SECOND, Time
+from hlhft.simulation.transports import HTTP_TIMEOUT_NS, UNACKNOWLEDGED_NS, SimulatedHttp, SimulatedTransport
 from tests.simulation.test_network import Far, Near
 
 
@@ -83,6 +83,67 @@ def test_somebody_answers_in_place_of_the_exchange(name: str, asks: int) -> None
     ends.post()
     ends.time.run(SECOND)
     assert ends.answers == [Answer(None, "HTTP 429", 429)] and ends.far.asks == asks
+
+
+def test_what_a_partition_catches_on_a_connection_that_was_there_comes_after_it() -> None:
+    ends = Ends()
+    ends.post()
+    ends.network.part()
+    ends.network.weather.is_down = True
+    for _ in range(40):
+        ends.post()
+    ends.time.run(2 * SECOND)
+    assert ends.far.asks == 0 and not ends.answers
+    ends.network.weather.is_down = False
+    ends.network.join()
+    ends.time.run(2 * SECOND)
+    came = len(ends.answers)
+    assert 10 < came < 32 and ends.far.asks == came and all(answer.body == b"body" for answer in ends.answers)
+    ends.time.run(2 * SECOND)
+    assert [answer.fault for answer in ends.answers[came:]] == ["/info: no connection"] * (41 - came)
+    assert ends.far.asks == came and ends.http.under_way == 0
+
+
+def test_what_nobody_acknowledges_is_given_up_and_never_comes() -> None:
+    ends = Ends()
+    ends.post()
+    ends.network.part()
+    ends.time.run(UNACKNOWLEDGED_NS + SECOND)
+    assert [answer.fault for answer in ends.answers] == ["/info: nobody acknowledges it"]
+    ends.network.join()
+    ends.time.run(20 * SECOND)
+    assert ends.far.asks == 0 and len(ends.answers) == 1
+
+
+def test_an_answer_that_a_partition_catches_is_late() -> None:
+    ends = Ends()
+    ends.post()
+    while ends.far.asks == 0:
+        ends.time.run(MS)
+    ends.network.part()
+    ends.time.run(3 * SECOND)
+    assert not ends.answers
+    ends.network.join()
+    ends.time.run(4 * SECOND)
+    assert ends.answers == [Answer(b"body", "", 200)]
+
+
+@pytest.mark.parametrize("label", ["a", None])
+def test_what_is_lost_with_a_machine_never_comes(label: str | None) -> None:
+    ends = Ends()
+    ends.post()
+    ends.network.lose("another")
+    ends.network.lose(label)
+    ends.time.run(HTTP_TIMEOUT_NS + 1)
+    assert ends.far.asks == 0 and [answer.body for answer in ends.answers] == [None]
+
+
+def test_nobody_is_asked_who_died_while_a_request_was_under_way() -> None:
+    ends = Ends()
+    ends.post()
+    ends.network.weather.is_down = True
+    ends.time.run(SECOND)
+    assert ends.far.asks == 0
 
 
 def test_a_socket_takes_what_is_for_it_while_it_stands() -> None:

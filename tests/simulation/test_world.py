@@ -46,6 +46,34 @@ def test_both_ends_agree_and_without_an_engine_nobody_does(tmp_path: Path) -> No
     assert world.judge.replays == 1
 
 
+@pytest.mark.parametrize("loses", [True, False])
+@pytest.mark.parametrize("label", ["engine", "watchdog"])
+def test_requests_of_a_dead_process_come_unless_its_machine_is_dead_too(
+    tmp_path: Path, label: str, loses: bool
+) -> None:
+    world = world_of(tmp_path)
+    came: list[str] = []
+    world.network.part()
+    world.network.carry(label, lambda: came.append(label))
+    if label == "engine":
+        world.kill_engine(loses=loses)
+    else:
+        world.kill_watchdog(loses=loses)
+    world.network.join()
+    world.time.run(SECOND)
+    assert came == ([] if loses else [label])
+
+
+def test_what_is_under_way_to_a_dead_exchange_is_lost(tmp_path: Path) -> None:
+    world = world_of(tmp_path)
+    came: list[str] = []
+    world.network.carry("somebody", lambda: came.append("request"))
+    world.kill_exchange()
+    world.return_exchange()
+    world.time.run(SECOND)
+    assert not came
+
+
 def test_beats_are_lost_as_often_as_is_said(tmp_path: Path) -> None:
     world = World(1, tmp_path)
     heard: list[bytes] = []
