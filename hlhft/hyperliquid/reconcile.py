@@ -538,8 +538,8 @@ class Reconciliation:
             self._effects.append(Agreed(self._begin.number, reading.block_ms))
 
     def _disagree(self, event: Input) -> None:
-        code, sentence = self._ending
-        self._effects.append(Disagreed(self._begin.number, sentence[:DETAIL_CHARACTERS_MAX], code))
+        told = self._ending.sentence[:DETAIL_CHARACTERS_MAX]
+        self._effects.append(Disagreed(self._begin.number, told, self._ending.code))
 
     def _wait(self, event: Input) -> None:
         waits = self.settings.waits

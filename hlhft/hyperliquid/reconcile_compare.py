@@ -39,6 +39,7 @@ class Difference(NamedTuple):
 
     code: Code
     sentence: str
+    is_asked: bool = False  # the venue is being asked about it, and has not said yet
 
 
 class Comparison(NamedTuple):
@@ -235,7 +236,7 @@ class Account:
             subject = f"order {order.cloid}"
             if found is None:
                 sentence = f"{name} counts as resting and is not open at the venue"
-                differences[subject] = Difference(Code.ORDERS, sentence)
+                differences[subject] = Difference(Code.ORDERS, sentence, is_asked=not order.is_settled)
             elif found.fault:
                 sentence = f"{name} cannot be read in the venue's listing, {MEANING[found.fault]}"
                 differences[subject] = Difference(Code.UNREADABLE, sentence)

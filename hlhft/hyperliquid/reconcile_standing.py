@@ -28,14 +28,17 @@ class Standings:
 
     def read(self, differences: Mapping[str, Difference], block_ms: int) -> Difference | None:
         """Counts one reading's differences; the first that disagrees, if one does: it differed at enough readings in a
-        row and over enough block time, or something did at every reading of a round that was long enough."""
+        row and over enough block time, and nobody is asked about it now, or something did at every reading of a round
+        that was long enough."""
         self.readings += 1
         before, self._standing = self._standing, {}
         ending = None
         for subject, difference in differences.items():
             count, since_ms = before.get(subject, (0, block_ms))
             self._standing[subject] = (count + 1, since_ms)
-            if ending is None and self._is_enough(difference.code, count + 1, block_ms - since_ms):
+            # A venue that is slow to say what became of an order is no venue that says otherwise.
+            is_due = ending is None and not difference.is_asked
+            if is_due and self._is_enough(difference.code, count + 1, block_ms - since_ms):
                 ending = Difference(difference.code, f"{difference.sentence} (at {count + 1} readings in a row)")
         if ending is None and differences and self.readings >= self._settings.readings_max:
             first = next(iter(differences.values())).sentence

@@ -133,6 +133,9 @@ def test_orders_are_compared_by_their_ids() -> None:
         f"order {own_cloid(2)}": Code.ORDERS, f"order {own_cloid(3)}": Code.UNREADABLE,
         f"order {own_cloid(4)}": Code.ORDERS,
     }  # fmt: skip
+    assert not any(one.is_asked for one in found.differences.values())
+    asked = compare(venue, own(orders=(orders[3]._replace(is_settled=False),)))
+    assert asked.differences[f"order {own_cloid(4)}"].is_asked and len(asked.unsettled) == 1
     under_way = tuple(one._replace(is_resting=False, is_settled=False) for one in orders)
     found = compare(venue, own(orders=under_way))
     assert found.differences == {} and len(found.unsettled) == 4

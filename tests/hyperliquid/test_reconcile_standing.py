@@ -50,6 +50,18 @@ def test_a_round_that_never_agrees_ends_as_unstable() -> None:
     assert standings.read({}, 9_000) is None
 
 
+def test_what_is_asked_about_waits_for_the_answer_and_not_for_ever() -> None:
+    standings = Standings(SETTINGS)
+    asked = {"order 5": Difference(Code.ORDERS, "order 5 differs", is_asked=True)}
+    assert [standings.read(asked, 1_000 * number) for number in range(5)] == [None] * 5
+    ending = standings.read(ETH, 5_000)
+    assert ending == Difference(Code.ORDERS, "order 5 differs (at 6 readings in a row)"), "it was answered, and stands"
+    standings.clear()
+    endings = [standings.read(asked, 1_000 * number) for number in range(8)]
+    assert endings[:7] == [None] * 7
+    assert endings[7] == Difference(Code.UNSTABLE, "order 5 differs (after 8 readings that all differed)")
+
+
 @settings(max_examples=60)
 @given(st.lists(st.booleans(), max_size=12))
 def test_it_disagrees_only_of_what_differed_without_a_break(seen: list[bool]) -> None:

@@ -107,7 +107,7 @@ def find(
         raise Unnoticed(f"{mutation.name}: no promise broke in {seeds} runs (exit code {ran.returncode}): {ran.stderr}")
     seed, promise, sentence, repeat = said.groups()
     if Promise[promise] not in mutation.promises:
-        raise Unnoticed(f"{mutation.name}: broke {promise}, {sentence}")
+        raise Unnoticed(f"{mutation.name}: broke {promise} in the run of seed {seed}, {sentence}")
     return Found(
         name=mutation.name, safeguard=mutation.safeguard, seed=int(seed), promise=promise,
         sentence=sentence[:300], repeat=repeat,
