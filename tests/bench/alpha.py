@@ -6,8 +6,9 @@ A section is a file `alpha_NAME.py` here with a function NAME(recordings, *, sho
 is the folder that HLHFT_RECORDINGS names, or None. What needs what this machine lacks gives no figure and prints why.
 
 The full run writes docs/benchmarks-alpha.md and docs/benchmarks-alpha.json; a run of some sections replaces theirs and
-leaves the others as they were measured, each with its own machine and date. With --short nothing is written. Both exit
-with 1 when a figure misses its gate (its promise, where it has no gate of its own), and name what is not reached.
+leaves the others as they were measured, each with its own machine and date; so does a full run with a section that
+needs what this machine lacks. With --short nothing is written. Both exit with 1 when a figure misses its gate (its
+promise, where it has no gate of its own), and name what is not reached.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from tests.bench.figures import Figure, machine, shown  # noqa: E402
 
 Section = Callable[..., list[Figure]]
 # In this order; what is not here follows by name.
-ORDER = ("truth", "recorded", "data", "models", "features", "hop", "environment", "policy")
+ORDER = ("truth", "recorded", "data", "models", "gpu", "features", "hop", "environment", "policy")
 PREFIX = "alpha_"
 NAME = "benchmarks-alpha"
 
@@ -135,8 +136,10 @@ def read(folder: Path) -> dict[str, Measured]:
 
 
 def write(measured: Mapping[str, Measured], folder: Path) -> None:
-    """Writes both files, with these sections in place of what they were; the others stay."""
-    together = {**read(folder), **measured}
+    """Writes both files, with these sections in place of what they were; the others stay, as do those that gave no
+    figure here and some elsewhere."""
+    before = read(folder)
+    together = before | {name: one for name, one in measured.items() if one.figures or name not in before}
     order = sorted(together, key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name))
     together = {name: together[name] for name in order}
     content = {

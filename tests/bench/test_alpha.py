@@ -65,3 +65,9 @@ def test_a_section_measured_again_replaces_its_own(tmp_path: Path) -> None:
     assert "Not reached: samples." in page and "| median of a prediction | 150 us | at most 400 | reached |" in page
     assert page.index("Training") < page.index("Inference") and page.count("cpus 2, date 2026-01-01.") == 2
     assert sorted(path.name for path in tmp_path.iterdir()) == ["benchmarks-alpha.json", "benchmarks-alpha.md"]
+
+
+def test_a_section_that_this_machine_cannot_measure_stays_as_it_was(tmp_path: Path) -> None:
+    alpha.write(measured(gpu=[FAST]), tmp_path)
+    alpha.write(measured(gpu=[], models=[], truth=[SLOW]), tmp_path)
+    assert alpha.read(tmp_path) == measured(truth=[SLOW], models=[], gpu=[FAST])
