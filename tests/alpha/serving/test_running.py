@@ -45,6 +45,15 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     yield folder
 
 
+@pytest.fixture(autouse=True)
+def _own_signals() -> Iterator[None]:
+    """uvloop leaves its handlers behind, and a later test's interrupt would go unheard."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 def link_to(link: Path, folder: Path) -> None:
     new = link.with_name("next")
     new.symlink_to(folder)
