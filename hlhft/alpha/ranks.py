@@ -78,6 +78,8 @@ def joined(ranks: Ranks, *, device: str) -> Iterator[None]:
     if torch.distributed.is_initialized():
         yield
         return
+    if device == "cuda":
+        torch.cuda.set_device(ranks.rank % ranks.on_host)  # they talk through a GPU each
     torch.distributed.init_process_group(
         "nccl" if device == "cuda" else "gloo", timeout=timedelta(seconds=WAITING_S_MAX)
     )
