@@ -227,7 +227,7 @@ class Sender:
         refused, when there is none."""
         refusal = self._obstacle()
         if all(row[REDUCE_ONLY] for row in rows) and (self.gate.is_open or self.gate.reductions):
-            lane = self.way(HTTP, len(rows))
+            lane = self.way(HTTP, len(rows), share=2)
             if lane is not None:
                 return lane
         self._refuse(rows, refusal)
@@ -247,19 +247,22 @@ class Sender:
             return GatewayRefusal.POSTS
         return GatewayRefusal.MESSAGES
 
-    def way(self, tried: int, legs: int) -> int | None:
+    def way(self, tried: int, legs: int, *, share: int = 1) -> int | None:
         """The best way of what takes risk away, counted in its budget: a connection with nothing waiting, the one
-        `tried` before last; HTTP; a connection with bytes waiting. None when all are used up or gone."""
-        if self.flights.posts < self.settings.posts_max + self.settings.posts_kept:
+        `tried` before last; HTTP; a connection with bytes waiting. None when all are used up or gone, or as much of
+        what is kept as one in `share` may use: an order that reduces rests, and is to be cancelled by the rest."""
+        posts_kept = self.settings.posts_kept // share
+        left = self.settings.messages_kept - self.settings.messages_kept // share
+        if self.flights.posts < self.settings.posts_max + posts_kept:
             for lane in self.lanes.urgent(tried):
-                if self._messages.take(self.now_ns) == 0:
+                if self._messages.take(self.now_ns, keep=left) == 0:
                     return lane
         weight = 1 + legs // LEGS_PER_WEIGHT
         if self._requests.used(self.now_ns) + weight <= self._requests.limit:
             for _ in range(weight):
                 self._requests.take(self.now_ns)
             return HTTP
-        if self.lanes.first != HTTP and self._messages.take(self.now_ns) == 0:
+        if self.lanes.first != HTTP and self._messages.take(self.now_ns, keep=left) == 0:
             return self.lanes.first
         return None
 

@@ -21,8 +21,8 @@ class GatewaySettings:
     late_ns: int = 30 * SECOND_NS  # how long an answer is waited for after the nonce is known to be used
     resend_margin_ms: int = 500  # an order is posted again only with so long to its expiry
     posts_max: int = 60  # in flight, of placements; the venue allows an address 100 (venue reference section 7)
-    posts_kept: int = 20  # on top, for what takes risk away
-    messages_kept: int = 100  # of the messages of a minute, for what takes risk away
+    posts_kept: int = 20  # on top, for what takes risk away: half of them for cancels alone
+    messages_kept: int = 100  # of the messages of a minute, as of posts
     asks_per_minute: int = 120  # questions about orders, of IP weight 2
     fill_asks_per_minute: int = 6  # questions about fills, of IP weight 20
     ask_ns: int = 250 * MILLISECOND_NS  # between two looks for orders in doubt

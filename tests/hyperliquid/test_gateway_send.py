@@ -230,6 +230,28 @@ def test_messages_of_a_minute_are_bounded_and_some_are_kept_for_cancels() -> Non
     assert refusals(made.send(cancel(1025))) == [(1025, GatewayRefusal.NO_LANE)]
 
 
+def test_orders_that_reduce_leave_half_of_the_messages_that_are_kept_to_cancels() -> None:
+    made = Shell(messages=Budget(7), requests=Budget(1), messages_kept=4)
+    made.begin()
+    resting(made, 1025)
+    made.requests.take(NOW_NS)
+    for order_id in (2049, 3073, 4097):
+        assert every(made.send(close(order_id)), Post), "one as any order, two of what is kept"
+    assert refusals(made.send(close(5121))) == [(5121, GatewayRefusal.MESSAGES)]
+    for order_id in (1025, 2049):
+        assert every(made.send(cancel(order_id)), Post)
+    assert refusals(made.send(cancel(3073))) == [(3073, GatewayRefusal.MESSAGES)]
+
+
+def test_orders_that_reduce_leave_half_of_the_posts_that_are_kept_to_cancels() -> None:
+    made = shell(posts_max=1, posts_kept=2)
+    resting(made, 1)
+    for order_id in (1025, 2049):
+        assert every(made.send(close(order_id)), Post)
+    assert every(made.send(close(3073)), PostHttp)
+    assert every(made.send(cancel(1)), Post)
+
+
 def test_the_weight_of_many_legs_over_http_is_counted() -> None:
     encoder = Encoder(market_records(), Signer(KEY), owner=OWNER, session=SESSION, mainnet=False)
     made = Shell(encoder=encoder, requests=Budget(3))
