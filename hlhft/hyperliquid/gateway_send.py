@@ -249,8 +249,8 @@ class Sender:
 
     def way(self, tried: int, legs: int, *, share: int = 1) -> int | None:
         """The best way of what takes risk away, counted in its budget: a connection with nothing waiting, the one
-        `tried` before last; HTTP; a connection with bytes waiting. None when all are used up or gone, or as much of
-        what is kept as one in `share` may use: an order that reduces rests, and is to be cancelled by the rest."""
+        `tried` before last; HTTP; a connection with bytes waiting. None when all are used up or gone. Of what is kept
+        it takes one part in `share`: orders that reduce leave the other parts to cancels, their own among them."""
         posts_kept = self.settings.posts_kept // share
         left = self.settings.messages_kept - self.settings.messages_kept // share
         if self.flights.posts < self.settings.posts_max + posts_kept:
