@@ -71,9 +71,10 @@ _QUIET = frozenset({ReportCode.AGREED, ReportCode.DIFFERS})
 
 
 class Accounts:
-    """The account of one engine. `reconciled(number)` tells a connection that its demand is met; `leftovers(orders)`
-    cancels orders that nobody answers for; `watermark(ms)` keeps up to where all is known, `begin_peaks(micro, ms)` and
-    `moved(micro, ms)` what was moved in and out, by which equity of before is compared with that of now."""
+    """The account of one engine, at `address`. `reconciled(number)` tells a connection that its demand is met;
+    `leftovers(orders)` cancels orders that nobody answers for; `watermark(ms)` keeps up to where all is known,
+    `begin_peaks(micro, ms)` and `moved(micro, ms)` what was moved in and out, by which equity of before is compared
+    with that of now."""
 
     def __init__(
         self,
@@ -83,6 +84,7 @@ class Accounts:
         brain: Brain,
         fates: Fates,
         orders: Orders,
+        address: str,
         settled_ms: int,
         reconciled: Callable[[int], None],
         leftovers: Callable[[CancelLeftovers], None],
@@ -100,6 +102,7 @@ class Accounts:
         self._brain = brain
         self._fates = fates
         self._orders = orders
+        self._address = address
         self._settled_ms = settled_ms
         self._reconciled = reconciled
         self._leftovers = leftovers
@@ -156,10 +159,18 @@ class Accounts:
         if isinstance(message, Fills | Fundings | Transfers):
             self.on(Told(message))
         elif isinstance(message, Liquidation):
-            self._hub.say(f"a liquidation was told: {message.notional_text} of {message.liquidated_user}", "error")
-            self.read_again()
+            self._liquidated(message)
         elif isinstance(message, OrderUpdates):
             self._look_for_left(message)
+
+    def _liquidated(self, message: Liquidation) -> None:
+        """The positions that the core knows are gone, and readings would take half a minute to be sure of that: who was
+        liquidated does not quote meanwhile."""
+        self._hub.say(f"a liquidation was told: {message.notional_text} of {message.liquidated_user}", "error")
+        if message.liquidated_user.lower() == self._address:
+            sentence = f"liquidation: the venue closed {message.notional_text} USDC of this account's positions"
+            self._hub.engine.supervise(AccountDisagrees(f"{sentence}; see what it holds, then begin a new session"))
+        self.read_again()
 
     def _look_for_left(self, message: OrderUpdates) -> None:
         """An order of an earlier session came to rest after this one had begun, as the clock of that one was ahead: the

@@ -197,7 +197,7 @@ class Engine:
         self.alpha = None if parts.alpha is None else AlphaLink(hub, parts.alpha, markets=parts.markets)
         self.accounts = Accounts(
             hub, parts.reconciliation, brain=parts.brain, fates=parts.fates, orders=self.orders,
-            settled_ms=parts.settled_ms, reconciled=self._reconciled,
+            address=parts.address, settled_ms=parts.settled_ms, reconciled=self._reconciled,
             leftovers=leftovers or self._leftovers, fills=parts.keep.fills, watermark=parts.keep.watermark,
             begin_peaks=parts.keep.begin_peaks, moved=parts.keep.moved,
         )  # fmt: skip

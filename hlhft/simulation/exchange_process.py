@@ -237,6 +237,7 @@ class ExchangeProcess:
         outcome = self.machine.advance(self.time.now_ns)
         if outcome.blocks:
             self.venue_events += sum(len(block.events) for block in outcome.blocks)
+            self.shocks.look()
             self._watch.block()
         for ticket, answer in outcome.answers:
             label, tell = self._answers.pop(ticket, ("", None))

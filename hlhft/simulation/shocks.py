@@ -103,6 +103,7 @@ class Shocks:
         self.engine_number = ENGINE  # of the key that the engine is to have
         self.revoked = False  # whether one was ever taken away
         self._exchange = exchange
+        self._liquidations = 0  # of the account, that were seen
         self._taken_micro = 0  # out of the account, and not back
         self.begins: dict[FaultKind, Callable[[Fault], None]] = {
             FaultKind.PRICE_JUMP: lambda fault: self.leap(fault.size),
@@ -139,6 +140,12 @@ class Shocks:
 
         exchange = self._exchange
         self._in_block(leap)
+
+    def look(self) -> None:
+        """Blocks were executed: whoever owns the account is liquidated by any price that leaps far enough."""
+        liquidations = self._exchange.machine.records.liquidations
+        if liquidations != self._liquidations:
+            self._liquidations, self.touched_ns = liquidations, self._exchange.time.now_ns
 
     def _take_margin(self, fault: Fault) -> None:
         """The owner takes out what can be taken, and prices leap against the positions that are left behind."""

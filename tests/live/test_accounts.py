@@ -27,6 +27,10 @@ from tests.live.watched import CHAIN
 pytestmark = pytest.mark.processes
 
 
+def liquidation_of(user: str) -> Liquidation:
+    return Liquidation(id=1, liquidator="0x1", liquidated_user=user, notional_text="1400.5", account_value_text="1")
+
+
 def both_sides(owner: Owner) -> bool:
     return all(owner.sides(coin) == {"A", "B"} for coin in ("BTC", "ETH"))
 
@@ -241,11 +245,9 @@ def test_a_position_that_somebody_else_makes_disagrees_and_halts(
             assert there.accounts.agreed == agreed, "the round that nobody waits for counts, too"
             assert there.accounts.compared_ns > compared_ns
             compared, compared_ns = there.accounts.compared, there.accounts.compared_ns
-            liquidation = Liquidation(
-                id=1, liquidator="0x1", liquidated_user="0x2", notional_text="1", account_value_text="1"
-            )
-            there.accounts.news(liquidation)
+            there.accounts.news(liquidation_of("0x2"))
             assert any("a liquidation was told" in one.text for one in there.hub.happenings)
+            assert there.stage is Stage.TRADING, "it was somebody else"
             order = {"a": ETH, "b": True, "p": "4100", "s": "0.5", "r": False, "t": {"limit": {"tif": "Ioc"}}}
             await asyncio.to_thread(owner.act, {"type": "order", "orders": [order], "grouping": "na"})
             await until(lambda: owner.position("ETH") > 0)
@@ -254,6 +256,26 @@ def test_a_position_that_somebody_else_makes_disagrees_and_halts(
             assert there.supervisor.halt.cause is HaltCause.DISAGREEMENT
             assert there.accounts.compared > compared and there.accounts.compared_ns > compared_ns
             assert "position" in there.supervisor.halt.reason
+            await until(lambda: not owner.own_orders())
+
+    run_on_uvloop(work)
+
+
+def test_who_was_liquidated_does_not_quote_until_readings_agree_on_it(
+    exchange: Exchange, market: Trader, tmp_path: Path
+) -> None:
+    owner = Owner(exchange.url, 8)
+    path = write_settings(tmp_path, exchange, owner)
+
+    async def work() -> None:
+        async with engine(path) as (there, _):
+            await until(lambda: both_sides(owner))
+            number = there.accounts._number
+            there.accounts.news(liquidation_of(there.parts.address.upper()))
+            halt = there.supervisor.halt
+            assert there.stage is Stage.HALTED and halt is not None
+            assert halt.cause is HaltCause.DISAGREEMENT and "closed 1400.5 USDC" in halt.reason
+            assert there.accounts._number == number + 1, "and the account is read"
             await until(lambda: not owner.own_orders())
 
     run_on_uvloop(work)

@@ -76,6 +76,20 @@ def test_the_owner_takes_his_money_and_we_are_liquidated(tmp_path: Path) -> None
     assert any("liquidation" in fill for fill in fills(run.world))
 
 
+def test_prices_that_leap_far_liquidate_us_too_and_the_engine_halts_as_it_is_told(tmp_path: Path) -> None:
+    def seen(world: World) -> tuple[list[int], int, str]:
+        assert world.engine is not None
+        halt = world.engine.engine.supervisor.halt
+        return world.exchange.positions(), world.exchange.shocks.touched_ns, halt.reason if halt is not None else ""
+
+    poor = replace(DEFAULT, account_usdc=1_000)
+    plan = "17:hand-trade:0:-1500,17.1:hand-trade:0:-1500,17.2:hand-trade:0:-1500,20:price-shock:0:300"
+    _, (before, after) = lived(tmp_path, plan, seconds=60, looks={22: seen, 23: seen}, settings=poor)
+    assert all(before[0]) and not any(after[0])
+    assert before[1] < after[1], "nothing that was booked before is to be compared"
+    assert not before[2] and "liquidation: the venue closed" in after[2]
+
+
 def test_a_counterparty_cannot_pay_and_our_positions_are_gone(tmp_path: Path) -> None:
     run, (before, after) = lived(
         tmp_path, "5:hand-trade:0:1500,20:deleveraging:0:0", seconds=60,
