@@ -41,7 +41,7 @@ from hlhft.hyperliquid.fates_records import (
     Sent,
 )
 from hlhft.hyperliquid.fates_streams import Streams
-from hlhft.hyperliquid.fates_table import UNRESOLVED
+from hlhft.hyperliquid.fates_table import UNRESOLVED, State
 from hlhft.hyperliquid.messages import Fills, NonUserCancels, OrderUpdates
 from hlhft.units import Market
 
@@ -220,6 +220,15 @@ class Fates:
         if one is None:
             return None
         return Identity(one.session, one.revision, one.revision_last, one.oid, one.market)
+
+    def names(self, order_id: int) -> tuple[Identity, ...]:
+        """Every name under which an order may rest, the newest first: two while a modification of it is under way, as
+        nobody knows which of them is there; none when it is over or not in the books."""
+        return tuple(
+            Identity(one.session, one.revision, one.revision_last, one.oid, one.market)
+            for one in chain(self._ledger.orders.get(order_id))
+            if not one.is_done and one.state is not State.ENDING
+        )
 
     def is_left(self, cloid: int | None, oid: int) -> bool:
         """Whether an order is of an earlier session of this owner, and nobody answers for it."""

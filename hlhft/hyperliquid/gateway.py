@@ -551,7 +551,7 @@ class Gateway:
         self._sender.gate = event
 
     def _cancel_own(self, event: CancelOwn) -> None:
-        self._sender.cancel_own(event.market)
+        self._sender.cancel_own(event.market, replaced=event.replaced)
 
     def _charged(self, event: Charged) -> None:
         self._flights.settled(event.actions, self._sender.now_ns)

@@ -248,9 +248,11 @@ class Gate(Struct, frozen=True, gc=False):
 
 
 class CancelOwn(Struct, frozen=True, gc=False):
-    """Cancel every live order of ours in a market, by its row; None: in all."""
+    """Cancel every live order of ours in a market, by its row; None: in all. With `replaced` only those of which a
+    modification is under way: the core cannot cancel them until it knows which of the two rests."""
 
     market: int | None = None
+    replaced: bool = False
 
 
 class Charged(Struct, frozen=True, gc=False):

@@ -6,7 +6,7 @@ A part of `hlhft.hyperliquid.gateway`, and its hot path: nothing is looked up or
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -152,7 +152,7 @@ class Sender:
 
     def _send(self, kind: int, legs: np.ndarray, rows: list[Row], received_ns: int) -> None:
         if kind == _CANCEL:
-            self._send_cancels(legs, rows, received_ns, 0, HTTP)
+            self._send_cancels(legs, rows, received_ns)
             return
         now_ns, settings, lanes = self.now_ns, self.settings, self.lanes
         lane = lanes.first
@@ -183,13 +183,13 @@ class Sender:
         flight = Flight(signed, rows, rows[0][BATCH], received_ns, now_ns + settings.answer_ns)
         self._launch(flight, legs, lane)
 
-    def _launch(self, flight: Flight, legs: np.ndarray, lane: int) -> None:
-        """The action leaves over a lane, or HTTP."""
+    def _launch(self, flight: Flight, legs: np.ndarray, lane: int, revisions: Sequence[int] | None = None) -> None:
+        """The action leaves over a lane, or HTTP; `revisions` as of hlhft.hyperliquid.fates_records.Sent."""
         signed = flight.signed
         if flight.rows:
             # Before the bytes leave: an answer cannot be earlier.
             self.rows += self.fates.sent(
-                Sent(signed.kind, signed.nonce, signed.expires_after_ms, flight.batch_id, legs)
+                Sent(signed.kind, signed.nonce, signed.expires_after_ms, flight.batch_id, legs, revisions=revisions)
             )
         if not flight.batch_id:
             self.count(flight.actions)
@@ -297,23 +297,51 @@ class Sender:
             oids[place] = target.oid if target.revision != target.revision_last else 0
         return self._encoder.modifies(legs, nonce=nonce, revisions=revisions, venue_ids=oids)
 
-    def _send_cancels(self, legs: np.ndarray, rows: list[Row], received_ns: int, repeats: int, tried: int) -> None:
-        """Cancels by client order id; orders of an earlier session by the venue's, in an action of their own."""
-        targets = self._targets(rows)
+    def _send_cancels(self, legs: np.ndarray, rows: list[Row], received_ns: int) -> None:
+        """The core's cancels, each of the newest placement that is not over."""
+        self._cancel(legs, rows, self._targets(rows), received_ns)
+
+    def _cancel_by_every_name(self, rows: list[Row], received_ns: int, repeats: int, tried: int) -> None:
+        """Cancels orders by all names under which they may rest, both in one action: in the block that executes it one
+        of them is there. A modification that comes later finds nothing that it could modify."""
+        named = [(row, target) for row in rows for target in self.fates.names(row[ORDER_ID])]
+        for first in range(0, len(named), self._encoder.legs_max):
+            part = named[first : first + self._encoder.legs_max]
+            rows_here = [row for row, _ in part]
+            targets = [target for _, target in part]
+            self._cancel(np.array(rows_here, LEG_DTYPE), rows_here, targets, received_ns, repeats, tried, is_exact=True)
+
+    def _cancel(
+        self,
+        legs: np.ndarray,
+        rows: list[Row],
+        targets: Sequence[Identity | None],
+        received_ns: int,
+        repeats: int = 0,
+        tried: int = HTTP,
+        *,
+        is_exact: bool = False,
+    ) -> None:
+        """Cancels by client order id; orders of an earlier session by the venue's, in an action of their own. With
+        `is_exact` the fates are told which placements are meant, else the newest of each order is."""
         session = self._encoder.session
         by_id = [
             place for place, target in enumerate(targets)
             if target is not None and target.session != session and target.oid
         ]  # fmt: skip
-        if not by_id:
-            revisions = [0 if target is None else target.revision for target in targets]
-            self._send_cancel(legs, rows, received_ns, repeats, tried, np.array(revisions) if any(revisions) else None)
-            return
-        venue_ids = np.array([targets[place].oid for place in by_id])  # type: ignore[union-attr]
-        self._send_cancel(legs[by_id], [rows[place] for place in by_id], received_ns, repeats, tried, None, venue_ids)
         others = [place for place in range(len(rows)) if place not in by_id]
-        if others:
-            self._send_cancels(legs[others], [rows[place] for place in others], received_ns, repeats, tried)
+        for places, is_by_id in ((by_id, True), (others, False)):
+            if not places:
+                continue
+            chosen = [targets[place] for place in places]
+            here = legs if len(places) == len(rows) else legs[places]
+            revisions = [0 if target is None else target.revision for target in chosen]
+            self._send_cancel(
+                here, [rows[place] for place in places], received_ns, repeats, tried,
+                revisions=np.array(revisions) if any(revisions) else None,
+                venue_ids=np.array([0 if target is None else target.oid for target in chosen]) if is_by_id else None,
+                named=revisions if is_exact else None,
+            )  # fmt: skip
 
     def _send_cancel(
         self,
@@ -322,8 +350,10 @@ class Sender:
         received_ns: int,
         repeats: int,
         tried: int,
+        *,
         revisions: np.ndarray | None,
-        venue_ids: np.ndarray | None = None,
+        venue_ids: np.ndarray | None,
+        named: Sequence[int] | None,
     ) -> None:
         lane = self.way(tried, len(rows))
         if lane is None:
@@ -344,15 +374,13 @@ class Sender:
         repeat_ns = now_ns + settings.repeat_ns if repeats < settings.repeats_max else NEVER_NS
         self._launch(
             Flight(signed, rows, rows[0][BATCH], received_ns, now_ns + settings.answer_ns, repeat_ns, repeats),
-            legs,
-            lane,
-        )
+            legs, lane, named,
+        )  # fmt: skip
 
     def repeat(self, flight: Flight) -> None:
         """Sends a cancel that nobody answered under a new nonce, without the orders that are over."""
         assert flight.state is State.FLYING, "a cancel whose fate is unknown is settled, and not repeated"
         flight.repeat_ns = NEVER_NS
-        resting = {order.order_id for order in self.fates.live_orders() if order.state is not FateState.ENDING}
         # A later cancel that went the other way is what this one would be: each with repeats of its own, they add up.
         repeated = {
             row[ORDER_ID]
@@ -362,35 +390,38 @@ class Sender:
             for row in other.rows
         }  # fmt: skip
         # The core counts its own action only: what is repeated has no batch of it.
-        again = [(*row[:BATCH], 0, *row[BATCH + 1 :]) for row in flight.rows if row[ORDER_ID] in resting - repeated]
+        again = {
+            row[ORDER_ID]: (*row[:BATCH], 0, *row[BATCH + 1 :])
+            for row in flight.rows
+            if row[ORDER_ID] not in repeated and self.fates.names(row[ORDER_ID])
+        }
         if again:
             self.report(ReportCode.CANCEL_REPEATED, f"{len(again)} orders")
-            legs = np.array(again, LEG_DTYPE)
-            self._send_cancels(legs, again, flight.received_ns, flight.repeats + 1, flight.lane)
+            rows = list(again.values())
+            self._cancel_by_every_name(rows, flight.received_ns, flight.repeats + 1, flight.lane)
 
-    def cancel_own(self, market: int | None) -> None:
-        """Cancels what may rest and is not being cancelled at this moment, in a market, by its row, or in all."""
+    def cancel_own(self, market: int | None, *, replaced: bool = False) -> None:
+        """Cancels what may rest and is not being cancelled at this moment, in a market, by its row, or in all; with
+        `replaced` only orders of which a modification is under way."""
         leaving = {
             row[ORDER_ID]
             for flight in self.flights
             if flight.signed.kind in CANCELS and flight.state is State.FLYING
             for row in flight.rows
         }
-        # An order whose modification is under way appears twice: its newest name is cancelled now, the other one when
-        # what became of the modification is known.
         orders = {
             order.order_id: order.market
             for order in self.fates.live_orders()
             if order.state is not FateState.ENDING and market in (None, order.market) and order.order_id not in leaving
         }
-        named = tuple(orders.items())
-        for first in range(0, len(named), self._encoder.legs_max):
-            part = named[first : first + self._encoder.legs_max]
-            legs = np.zeros(len(part), LEG_DTYPE)
-            legs["order_id"], legs["market"] = zip(*part, strict=True)
-            legs["kind"] = _CANCEL
-            legs["ts_ns"] = self.now_ns
-            self._send_cancels(legs, _rows(legs), self.now_ns, 0, HTTP)
+        named = [one for one in orders.items() if not replaced or len(self.fates.names(one[0])) > 1]
+        if not named:
+            return
+        legs = np.zeros(len(named), LEG_DTYPE)
+        legs["order_id"], legs["market"] = zip(*named, strict=True)
+        legs["kind"] = _CANCEL
+        legs["ts_ns"] = self.now_ns
+        self._cancel_by_every_name(_rows(legs), self.now_ns, 0, HTTP)
 
     def schedule_cancel(self, time_ms: int | None) -> bool:
         """Sends the time of the scheduled cancel; whether it left. Raises EncodeError for what is no time."""

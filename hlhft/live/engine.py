@@ -189,7 +189,7 @@ class Engine:
         self.feed = Feed(
             hub, parts.feed, markets=parts.markets, address=parts.address, pulse=self.pulse, news=self._news,
             block=self._block, reconcile=self._reconcile, raw=parts.keep.raw, changed=self._feed_changed,
-            beside_node=parts.node is not None, compare=self._compare, transport=parts.transport,
+            pulled=self._pulled, beside_node=parts.node is not None, compare=self._compare, transport=parts.transport,
         )  # fmt: skip
         self.node = None if parts.node is None else NodeFeed(
             hub, parts.node, markets=parts.markets, pulse=self.pulse, fresh=self.feed.node_is_fresh,
@@ -364,6 +364,11 @@ class Engine:
     def _feed_changed(self, is_live: bool) -> None:
         self.supervise(told.FeedUp() if is_live else told.FeedDown())
 
+    def _pulled(self, market: int) -> None:
+        """A market's data are old. The core cancels what rests, but knows not which of two rests of an order that is
+        being modified."""
+        self.orders.on(CancelOwn(market, replaced=True))
+
     def _reconcile(self, demand: Reconcile) -> None:
         self.accounts.demand(demand)
 
@@ -456,6 +461,9 @@ class Engine:
         if leap_ns:
             self.hub.say(f"the wall clock leapt by {leap_ns / 1e9:+.3f} s", "warning")
         self._look_at_journal()
+        for market, is_fresh in enumerate(self.feed.fresh):
+            if not is_fresh:
+                self._pulled(market)  # what was modified in the same instant, or is not cancelled yet
         self.parts.keep.tend()
         if self.alpha is not None:
             self.alpha.tend()

@@ -91,6 +91,7 @@ class Feed:
         reconcile: Callable[[Reconcile], None],
         raw: Callable[[memoryview, int], None],
         changed: Callable[[bool], None],
+        pulled: Callable[[int], None],
         beside_node: bool = False,
         compare: Callable[[int, int, int, int], None] = lambda market, block_ms, bid_ticks, ask_ticks: None,
         **line: Any,
@@ -117,6 +118,7 @@ class Feed:
         self._reconcile = reconcile
         self._raw = raw
         self._changed = changed
+        self._pulled = pulled
         self._told_block_ms = 0
 
     def start(self) -> None:
@@ -179,6 +181,8 @@ class Feed:
         self._hub.dispatch.tell([(0, now_ns, 0, 0, 0, state, 0, _MARKET_STATE, _VISIBLE, market, 0, 0)])
         name = self._markets[market].name
         self._hub.say(f"{name}: {'its data are fresh' if is_fresh else 'its data are old, quotes pulled'}")
+        if not is_fresh:
+            self._pulled(market)
 
     def live(self, line: Line, *, is_live: bool) -> None:
         """The feed serves, or does not any more."""

@@ -82,6 +82,8 @@ def no(text: str) -> ActionAnswer:
 
 RESTING = LegStatus(outcome=Outcome.RESTING, oid=5)
 SUCCESS = LegStatus(outcome=Outcome.SUCCESS)
+NEVER_PLACED = LegStatus(outcome=Outcome.ERROR, text="Order was never placed, already canceled, or filled. asset=0")
+CANNOT_MODIFY = LegStatus(outcome=Outcome.ERROR, text="Cannot modify canceled or filled order")
 DONE = ok(kind="default")  # the answer to a noop
 USED = no("Invalid nonce: duplicate nonce 1")
 EXPIRED = no("Action already expired")
@@ -263,3 +265,12 @@ def fill(lots: int, order_id: int = 1025, tid: int = 1) -> Told:
         hash="", ts_ns=NOW_NS + S, price_text="", size_text="", fault=Fault.NONE,
     )  # fmt: skip
     return Told(Fills(fills=(made,)))
+
+
+def adopted_order(cloid: int) -> OpenOrder:
+    """One of an earlier session that rests."""
+    return OpenOrder(
+        coin="ETH", market=1, side=1, price_ticks=40_000, left_lots=150, size_lots=150, oid=77, cloid=cloid,
+        is_reduce_only=False, is_trigger=False, placed_ns=NOW_NS, price_text="", left_text="", size_text="",
+        fault=Fault.NONE,
+    )  # fmt: skip

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hlhft.hyperliquid.account import OpenOrder
 from hlhft.hyperliquid.backoff import Budget, message_budget
 from hlhft.hyperliquid.cloids import Cloid
 from hlhft.hyperliquid.encode import Encoder
@@ -29,7 +28,6 @@ from hlhft.hyperliquid.gateway_events import (
 from hlhft.hyperliquid.gateway_flights import FLIGHTS_MAX
 from hlhft.hyperliquid.nonces import NonceRules
 from hlhft.hyperliquid.packing import ActionKind
-from hlhft.hyperliquid.reading import Fault
 from hlhft.hyperliquid.signing import Signer
 from hlhft.hyperliquid.wire import cloid_text
 from tests.hyperliquid.actions import OWNER, market_records
@@ -48,6 +46,7 @@ from tests.hyperliquid.gateways import (
     USED,
     S,
     Shell,
+    adopted_order,
     cancel,
     close,
     counted,
@@ -426,15 +425,7 @@ def test_an_order_of_an_earlier_session_is_cancelled_by_the_venues_id_in_an_acti
     made = shell()
     resting(made, 1025)
     old = Cloid(OWNER, SESSION - 1, 3 << 10, 0).number()
-    made.fates.adopted(
-        OpenOrder(
-            coin="ETH", market=1, side=1, price_ticks=40_000, left_lots=150, size_lots=150, oid=77, cloid=old,
-            is_reduce_only=False, is_trigger=False, placed_ns=NOW_NS, price_text="", left_text="", size_text="",
-            fault=Fault.NONE,
-        ),
-        NOW_NS // MS,
-        NOW_NS,
-    )  # fmt: skip
+    made.fates.adopted(adopted_order(old), NOW_NS // MS, NOW_NS)
     posts = every(made.send(cancel(3 << 10, market=1), cancel(1025)), Post)
     assert [made.action(post)["action"] for post in posts] == [
         {"type": "cancel", "cancels": [{"a": 1, "o": 77}], "f": True},

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hlhft.events import EventKind
+from hlhft.hyperliquid.gateway_events import CancelOwn
 from hlhft.hyperliquid.messages import Fills
 from hlhft.hyperliquid.reconcile_events import CancelLeftovers
 from hlhft.hyperliquid.supervisor_events import HaltCause, Tripped, Verdict
@@ -273,3 +275,31 @@ def test_what_keeps_nothing_is_enough_for_an_engine() -> None:
         lambda: keep.note("x"), lambda: keep.fills(Fills(fills=())),
     ):  # fmt: skip
         work()
+
+
+def test_what_is_modified_while_data_are_old_is_cancelled_every_second(
+    exchange: Exchange, market: Trader, tmp_path: Path
+) -> None:
+    """A modification may leave in the instant in which the data become old, and a cancel may get no answer."""
+    owner = Owner(exchange.url, 12)
+    path = write_settings(tmp_path, exchange, owner)
+
+    async def work() -> None:
+        async with engine(path) as (there, _):
+            await until(lambda: both_sides(owner))
+            told: list[object] = []
+            tell = there.orders.on
+
+            def listen(event: Any) -> None:
+                told.append(event)
+                tell(event)
+
+            there.orders.on = listen  # type: ignore[method-assign]
+            there.feed.fresh[1] = False
+            asked = CancelOwn(1, replaced=True)
+            await until(lambda: told.count(asked) >= 2)
+            assert CancelOwn(0, replaced=True) not in told
+            there.feed.market(there.feed.line, 0, is_fresh=False)
+            assert CancelOwn(0, replaced=True) in told
+
+    run_on_uvloop(work)

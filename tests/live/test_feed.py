@@ -88,6 +88,7 @@ class Desk:
             news=lambda message: self.note("news", type(message)), block=lambda ms: self.note("block", ms),
             reconcile=lambda demand: self.note("reconcile", demand.number),
             raw=lambda frame, now_ns: self.note("raw", bytes(frame)), changed=lambda live: self.note("live", live),
+            pulled=lambda market: self.note("pulled", market),
             beside_node=beside_node, compare=lambda *what: self.note("compare", *what),
         )  # fmt: skip
         self.told: list[Any] = []
@@ -171,7 +172,9 @@ def test_a_market_that_is_stale_or_fresh_is_told_to_the_core():
         feed.market(feed.line, 1, is_fresh=True)
         feed.market(feed.line, 1, is_fresh=False)
         feed.market(feed.line, ALL_MARKETS, is_fresh=True)
-        assert desk.seen == [("rows", [("MARKET_STATE", 1, 0)]), ("rows", [("MARKET_STATE", 1, 1)])]
+        assert desk.seen == [
+            ("rows", [("MARKET_STATE", 1, 0)]), ("rows", [("MARKET_STATE", 1, 1)]), ("pulled", 1),
+        ]  # fmt: skip
         assert feed.fresh == [False, False]
         assert [one.text for one in desk.hub.happenings] == [
             "ETH: its data are fresh", "ETH: its data are old, quotes pulled",
@@ -197,19 +200,20 @@ def test_beside_a_node_the_venue_tells_the_marks_and_its_time_and_no_book():
 def test_beside_a_node_a_market_is_fresh_when_both_are():
     def work(desk: Desk) -> None:
         feed = desk.feed
-        steps: list[tuple[Callable[[], None], list[bool], int]] = [
-            (lambda: feed.market(feed.line, 0, is_fresh=False), [False, False], 1),
-            (lambda: feed.market(feed.line, 0, is_fresh=True), [False, False], 0),
-            (lambda: feed.node_is_fresh(is_fresh=True), [True, False], 1),
-            (lambda: feed.market(feed.line, 1, is_fresh=True), [True, True], 1),
-            (lambda: feed.market(feed.line, 1, is_fresh=False), [True, False], 1),
-            (lambda: feed.node_is_fresh(is_fresh=False), [False, False], 1),
-            (lambda: feed.node_is_fresh(is_fresh=True), [True, False], 1),
+        steps: list[tuple[Callable[[], None], list[bool], int, list[int]]] = [
+            (lambda: feed.market(feed.line, 0, is_fresh=False), [False, False], 1, [0]),
+            (lambda: feed.market(feed.line, 0, is_fresh=True), [False, False], 0, []),
+            (lambda: feed.node_is_fresh(is_fresh=True), [True, False], 1, []),
+            (lambda: feed.market(feed.line, 1, is_fresh=True), [True, True], 1, []),
+            (lambda: feed.market(feed.line, 1, is_fresh=False), [True, False], 1, [1]),
+            (lambda: feed.node_is_fresh(is_fresh=False), [False, False], 1, [0]),
+            (lambda: feed.node_is_fresh(is_fresh=True), [True, False], 1, []),
         ]
-        for step, fresh, told in steps:
+        for step, fresh, told, pulled in steps:
             desk.seen.clear()
             step()
-            assert (feed.fresh, len(desk.seen)) == (fresh, told)
+            assert (feed.fresh, len(desk.seen) - len(pulled)) == (fresh, told)
+            assert [what[1] for what in desk.seen if what[0] == "pulled"] == pulled
 
     on_desk(work, beside_node=True)
 
