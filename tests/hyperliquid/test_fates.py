@@ -134,6 +134,19 @@ def test_an_identity_names_the_newest_that_is_not_over() -> None:
     assert fates.identity(5) is None
 
 
+def test_an_order_that_is_being_modified_has_two_names_and_what_is_ending_none() -> None:
+    fates = resting(1024)
+    assert fates.names(1024) == (Identity(SESSION, 0, 0, 1124, ETH),)
+    fates.sent(modifies(2, command(1024)))
+    assert fates.names(1024) == (Identity(SESSION, 1, 1, 0, ETH), Identity(SESSION, 0, 1, 1124, ETH))
+    fates.sent(cancels(3, 1024, 1024)._replace(revisions=[1, 0]))
+    never = error("Order was never placed, already canceled, or filled. asset=0")
+    fates.answered(3, ok(never, SUCCESS, kind="cancel"), NOW)
+    assert fates.names(1024) == (Identity(SESSION, 1, 1, 0, ETH),), "the one that was there is ending"
+    fates.answered(2, ok(error("Cannot modify canceled or filled order")), NOW)
+    assert fates.names(1024) == fates.names(5) == ()
+
+
 def test_what_is_not_in_the_books_is_done() -> None:
     fates = placed(1024)
     assert fates.is_done(5)
