@@ -93,6 +93,7 @@ class Watchdog:
         self._has_waited = False  # the sweep is for an engine that lives and does not agree with the venue
         self._is_forgiven = False  # a late deadline was given once more
         self._grace: EngineState | None = None  # what the grace is for
+        self._waiting_ns = 0  # since when it waits for the venue, 0 when it does not
         self._expected_by_ns = 0  # the first beat, since the start
         self._looks = 0  # since the latest proof
         self._look_by_ns = 0  # the next one, whatever is heard meanwhile
@@ -382,16 +383,19 @@ class Watchdog:
             return
         self._grace = beat.state
         if beat.state is EngineState.FLATTENING:
-            grace_ns = self.settings.flatten_grace_ns
+            due_ns = self._now_ns + self.settings.flatten_grace_ns
         elif beat.state is EngineState.STARTING or _is_new(beat):
-            grace_ns = self.settings.waiting_grace_ns
+            # One that is halted and resumed while it waits for the venue does not begin to wait anew.
+            self._waiting_ns = self._waiting_ns or self._now_ns
+            due_ns = max(self._waiting_ns + self.settings.waiting_grace_ns, self._now_ns)
         else:
-            grace_ns = self.settings.halt_grace_ns
-        self._due[TimerName.GRACE] = self._now_ns + grace_ns
+            due_ns = self._now_ns + self.settings.halt_grace_ns
+        self._due[TimerName.GRACE] = due_ns
 
     def _end_grace(self) -> None:
         self._due.pop(TimerName.GRACE, None)
         self._grace = None
+        self._waiting_ns = 0
 
     def _rest(self) -> None:
         self._sweep.cease()

@@ -140,6 +140,34 @@ def test_what_an_earlier_session_left_is_cancelled_for_an_engine_that_starts_hal
     assert bench.machine.state is State.ARMED
 
 
+def test_an_engine_that_waits_for_the_venue_is_not_given_longer_by_who_halts_and_resumes_it() -> None:
+    bench = Bench(flatten_coins=("ETH",))
+    bench.venue.place(1)
+    bench.venue.positions["ETH"] = "1.5"
+    bench.feed(Start())
+    bench.live(5 * SECOND)
+    begun_ns = bench.now_ns
+    for state in (STARTING, HALTED, STARTING):
+        bench.live(3 * SECOND, state, session=2, orders=0)
+    assert bench.machine.state is State.GRACE and bench.venue.orders
+    for state in (HALTED, STARTING):
+        bench.live(3 * SECOND, state, session=2, orders=0)
+    assert ReportCode.OVERDUE in bench.codes and not bench.venue.orders
+    assert bench.now_ns - begun_ns < bench.settings.waiting_grace_ns + 6 * SECOND
+    assert bench.venue.positions == {"ETH": "1.5"}, "it is not lost"
+
+
+def test_an_engine_that_was_well_meanwhile_has_its_whole_grace_again() -> None:
+    bench = Bench()
+    bench.venue.place(1)
+    bench.feed(Start())
+    for _ in range(3):
+        bench.live(5 * SECOND, reconciliation=1)
+        bench.live(4 * SECOND, STARTING, reconciliation=1)
+        bench.live(4 * SECOND, HALTED, reconciliation=1)
+    assert ReportCode.OVERDUE not in bench.codes and bench.venue.orders
+
+
 def test_an_engine_that_is_cut_off_for_a_moment_is_left_alone() -> None:
     bench = Bench()
     bench.venue.place(1)
