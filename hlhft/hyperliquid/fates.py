@@ -36,6 +36,7 @@ from hlhft.hyperliquid.fates_records import (
     FateSettings,
     Identity,
     LiveOrder,
+    Placement,
     Question,
     Reason,
     Sent,
@@ -217,15 +218,13 @@ class Fates:
     def identity(self, order_id: int) -> Identity | None:
         """How to name an order to the venue; None when it is over or not in the books."""
         one = self._ledger.current(order_id)
-        if one is None:
-            return None
-        return Identity(one.session, one.revision, one.revision_last, one.oid, one.market)
+        return None if one is None else _identity(one)
 
     def names(self, order_id: int) -> tuple[Identity, ...]:
         """Every name under which an order may rest, the newest first: two while a modification of it is under way, as
         nobody knows which of them is there; none when it is over or not in the books."""
         return tuple(
-            Identity(one.session, one.revision, one.revision_last, one.oid, one.market)
+            _identity(one)
             for one in chain(self._ledger.orders.get(order_id))
             if not one.is_done and one.state is not State.ENDING
         )
@@ -266,3 +265,7 @@ class Fates:
     def take_reports(self) -> tuple[FateReport, ...]:
         """The reports since the last time; at most `reports_max` are kept. What is in `HALTING` stops trading."""
         return self._ledger.take_reports()
+
+
+def _identity(one: Placement) -> Identity:
+    return Identity(one.session, one.revision, one.revision_last, one.oid, one.market)

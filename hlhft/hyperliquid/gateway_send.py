@@ -152,7 +152,7 @@ class Sender:
 
     def _send(self, kind: int, legs: np.ndarray, rows: list[Row], received_ns: int) -> None:
         if kind == _CANCEL:
-            self._send_cancels(legs, rows, received_ns)
+            self._cancel(legs, rows, self._targets(rows), received_ns)
             return
         now_ns, settings, lanes = self.now_ns, self.settings, self.lanes
         lane = lanes.first
@@ -297,19 +297,23 @@ class Sender:
             oids[place] = target.oid if target.revision != target.revision_last else 0
         return self._encoder.modifies(legs, nonce=nonce, revisions=revisions, venue_ids=oids)
 
-    def _send_cancels(self, legs: np.ndarray, rows: list[Row], received_ns: int) -> None:
-        """The core's cancels, each of the newest placement that is not over."""
-        self._cancel(legs, rows, self._targets(rows), received_ns)
-
     def _cancel_by_every_name(self, rows: list[Row], received_ns: int, repeats: int, tried: int) -> None:
-        """Cancels orders by all names under which they may rest, both in one action: in the block that executes it one
-        of them is there. A modification that comes later finds nothing that it could modify."""
-        named = [(row, target) for row in rows for target in self.fates.names(row[ORDER_ID])]
-        for first in range(0, len(named), self._encoder.legs_max):
-            part = named[first : first + self._encoder.legs_max]
-            rows_here = [row for row, _ in part]
-            targets = [target for _, target in part]
-            self._cancel(np.array(rows_here, LEG_DTYPE), rows_here, targets, received_ns, repeats, tried, is_exact=True)
+        """Cancels orders by all names under which they may rest, those of one in the same action: in the block that
+        executes it one of them is there. A modification that comes later finds nothing that it could modify."""
+        named: list[tuple[Row, Identity]] = []
+        for row in rows:
+            names = self.fates.names(row[ORDER_ID])
+            if len(named) + len(names) > self._encoder.legs_max:
+                self._cancel_named(named, received_ns, repeats, tried)
+                named = []
+            named += [(row, name) for name in names]
+        self._cancel_named(named, received_ns, repeats, tried)
+
+    def _cancel_named(self, named: list[tuple[Row, Identity]], received_ns: int, repeats: int, tried: int) -> None:
+        if named:
+            rows = [row for row, _ in named]
+            names = [name for _, name in named]
+            self._cancel(np.array(rows, LEG_DTYPE), rows, names, received_ns, repeats, tried, is_exact=True)
 
     def _cancel(
         self,
@@ -329,31 +333,28 @@ class Sender:
             place for place, target in enumerate(targets)
             if target is not None and target.session != session and target.oid
         ]  # fmt: skip
+        if not by_id:
+            self._send_cancel(legs, rows, targets, received_ns, repeats, tried, is_by_id=False, is_exact=is_exact)
+            return
         others = [place for place in range(len(rows)) if place not in by_id]
-        for places, is_by_id in ((by_id, True), (others, False)):
-            if not places:
-                continue
-            chosen = [targets[place] for place in places]
-            here = legs if len(places) == len(rows) else legs[places]
-            revisions = [0 if target is None else target.revision for target in chosen]
-            self._send_cancel(
-                here, [rows[place] for place in places], received_ns, repeats, tried,
-                revisions=np.array(revisions) if any(revisions) else None,
-                venue_ids=np.array([0 if target is None else target.oid for target in chosen]) if is_by_id else None,
-                named=revisions if is_exact else None,
-            )  # fmt: skip
+        for places in (by_id, others):
+            if places:
+                self._send_cancel(
+                    legs[places], [rows[place] for place in places], [targets[place] for place in places],
+                    received_ns, repeats, tried, is_by_id=places is by_id, is_exact=is_exact,
+                )  # fmt: skip
 
     def _send_cancel(
         self,
         legs: np.ndarray,
         rows: list[Row],
+        targets: Sequence[Identity | None],
         received_ns: int,
         repeats: int,
         tried: int,
         *,
-        revisions: np.ndarray | None,
-        venue_ids: np.ndarray | None,
-        named: Sequence[int] | None,
+        is_by_id: bool,
+        is_exact: bool,
     ) -> None:
         lane = self.way(tried, len(rows))
         if lane is None:
@@ -362,11 +363,14 @@ class Sender:
         nonce = self._urgent_nonce(rows)
         if nonce is None:
             return
+        revisions = [0 if target is None else target.revision for target in targets]
         try:
-            if venue_ids is None:
-                signed = self._encoder.cancels(legs, nonce=nonce, revisions=revisions)
+            if is_by_id:
+                oids = np.array([0 if target is None else target.oid for target in targets])
+                signed = self._encoder.cancels_by_id(legs, oids, nonce=nonce)
             else:
-                signed = self._encoder.cancels_by_id(legs, venue_ids, nonce=nonce)
+                marks = np.array(revisions) if any(revisions) else None
+                signed = self._encoder.cancels(legs, nonce=nonce, revisions=marks)
         except EncodeError as error:
             self._not_encoded(error, nonce, rows)
             return
@@ -374,7 +378,7 @@ class Sender:
         repeat_ns = now_ns + settings.repeat_ns if repeats < settings.repeats_max else NEVER_NS
         self._launch(
             Flight(signed, rows, rows[0][BATCH], received_ns, now_ns + settings.answer_ns, repeat_ns, repeats),
-            legs, lane, named,
+            legs, lane, revisions if is_exact else None,
         )  # fmt: skip
 
     def repeat(self, flight: Flight) -> None:

@@ -80,6 +80,18 @@ def test_cancels_by_several_names_keep_to_the_size_of_an_action() -> None:
     assert [len(made.action(one)["action"]["cancels"]) for one in sent] == [4, 2]
 
 
+def test_the_names_of_one_order_are_never_in_two_actions() -> None:
+    """Between the two the venue could carry out the modification, and each would find the other name."""
+    made = shell()
+    resting(made, 1025, 2049, 3073)
+    for batch_id, order_id in enumerate((2049, 3073), 3):
+        made.send(place(order_id, batch_id=batch_id, kind=MODIFY))
+    sent = [made.action(one)["action"]["cancels"] for one in every(made.tell(CancelOwn()), Post)]
+    assert [[one["cloid"] for one in cancels] for cancels in sent] == [
+        [cloid(1025), cloid(2049, 1), cloid(2049)], [cloid(3073, 1), cloid(3073)],
+    ]  # fmt: skip
+
+
 def test_an_adopted_order_that_is_being_modified_is_cancelled_by_both_names_in_two_actions() -> None:
     """The venue's id names what an earlier session placed."""
     made = shell()
