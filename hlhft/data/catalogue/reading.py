@@ -52,8 +52,8 @@ ASKED_AT_ONCE = 16  # of a storage far away, which answers in tens of millisecon
 GROUPS_AT_ONCE = 4  # row groups that one request to such a storage brings: 15 MB as columns
 _TIME_COLUMN = EVENTS_SCHEMA.get_field_index("ts_exch_ns")
 _FIRST_NS, _LAST_NS = -(2**63), 2**63 - 1
-# What pyarrow raises for a file of any content.
-_DAMAGED = (pa.ArrowException, OSError, EOFError)
+# What pyarrow raises for a file of any content, names of columns that are no text among it.
+_DAMAGED = (pa.ArrowException, OSError, EOFError, UnicodeDecodeError)
 
 Asked = TypeVar("Asked")
 Answer = TypeVar("Answer")

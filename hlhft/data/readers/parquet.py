@@ -16,6 +16,8 @@ from hlhft.data.files import ProgressMeter, open_file
 
 ROWS_AT_ONCE = 65_536
 Columns = dict[str, NDArray[Any]]
+# What pyarrow raises for a file of any content, names of columns that are no text among it.
+_DAMAGED = (pa.ArrowException, OSError, UnicodeDecodeError)
 
 
 def names_in(path: Path) -> list[str]:
@@ -24,7 +26,7 @@ def names_in(path: Path) -> list[str]:
     try:
         with pq.ParquetFile(path) as file:
             return list(file.schema_arrow.names)
-    except (pa.ArrowException, OSError) as error:
+    except _DAMAGED as error:
         raise _damaged(path, error) from None
 
 
@@ -48,7 +50,7 @@ def blocks(
                 first += batch.num_rows
                 if meter is not None:
                     meter.at(what or str(path), size * first // max(rows, 1))
-    except (pa.ArrowException, OSError) as error:
+    except _DAMAGED as error:
         raise _damaged(path, error) from None
 
 

@@ -87,6 +87,10 @@ def damage_foreign(path: Path) -> None:
     pq.write_table(pa.table({"price": [1.5]}), path)
 
 
+def damage_name(path: Path) -> None:
+    path.write_bytes(path.read_bytes().replace(b"price_ticks", b"\x80rice_ticks"))
+
+
 def damage_other(path: Path) -> None:
     table = pq.read_table(path, partitioning=None)
     pq.write_table(table.slice(1), path)
@@ -99,6 +103,7 @@ def damage_other(path: Path) -> None:
         (damage_gone, "the part is damaged or gone"),
         (damage_byte, "the part is damaged or gone"),
         (damage_foreign, "its columns are price"),
+        (damage_name, "the part is damaged or gone"),
         (damage_other, "it has 999 rows in .* bytes where the manifest says"),
     ],
 )

@@ -65,3 +65,11 @@ def test_a_damaged_file_is_one_sentence(tmp_path: Path) -> None:
     path.write_bytes(b"")
     with pytest.raises(DataError, match="the file is empty"):
         names_in(path)
+
+
+def test_names_of_columns_that_are_no_text_are_damage(tmp_path: Path) -> None:
+    path = written(tmp_path / "a", time=[1, 2], price=[1.0, 2.0])
+    path.write_bytes(path.read_bytes().replace(b"price", b"\x80rice"))
+    for read in (lambda: names_in(path), lambda: list(blocks(path, WANTED))):
+        with pytest.raises(DataError, match="the Parquet file is damaged or cut off"):
+            read()
