@@ -42,7 +42,7 @@ CLEARED_NS_MAX = 5 * SECOND + 2 * SECOND
 WAITING_NS = 10 * SECOND  # what the watchdog gives an engine that lives and does not agree with the venue
 EXPOSURE_TOLERANCE = 10  # hlhft.core.risk.NOTIONAL_TOLERANCE: the price alone may do as much
 MARK_MEMORY_NS = 120 * SECOND  # a limit in money was checked at a mark no older than this
-CANCELS_MAX = 1024  # within a batch's window, by far
+USES_MAX = 1024  # within a batch's window, by far
 LABEL = "engine"  # of its connections
 MARKS_MAX = 1024  # client order ids that are remembered
 CANCEL_NS_MAX = 1_500 * MS  # from a cancel to its arrival over whichever connection stands
@@ -131,7 +131,9 @@ class Judge:
         self._key = ENGINE
         self._ran_ns = 0  # when something happened in an engine last
         self._cancels: dict[int, int] = {}  # orders that are being cancelled, since when, or ARRIVED
-        self._left_cancels: deque[tuple[int, int]] = deque(maxlen=CANCELS_MAX)  # when, and how many in an action
+        # When, and how many actions of the address anything but placements used.
+        self._other_uses: deque[tuple[int, int]] = deque(maxlen=USES_MAX)
+        self._address_actions = 0  # that were counted when the last action was signed
         self._address = Address()
         self._short_actions = 0  # by so many the placements of this turn went into the reserve
         self._unowned_ns = 0  # since when own orders are nobody's
@@ -259,7 +261,8 @@ class Judge:
             self._key, self._newest_nonce = process.key, 0  # another key has nonces of its own
         self._earlier_nonce = self._newest_nonce
         self._cancels.clear()
-        self._left_cancels.clear()
+        self._other_uses.clear()
+        self._address_actions = 0
         self._short_actions = 0
         self._address.begins(self._world.time.now_ns)
         self.money.begins()
@@ -279,7 +282,7 @@ class Judge:
         if self._signers.setdefault(action.nonce, process.key) != process.key:
             self._shared.add(action.nonce)
         if ActionKind(action.kind) in _ALWAYS:
-            self._left_cancels.append((self._world.time.now_ns, len(action.order_ids)))
+            self._note_uses(process, 0)
             for order_id in action.order_ids if ActionKind(action.kind) is not ActionKind.NOOP else ():
                 self._cancels.setdefault(order_id, self._world.time.now_ns)
             return
@@ -297,7 +300,9 @@ class Judge:
         if len(placed) and process.engine.supervisor.stage is Stage.HALTED:
             raise Violation(Promise.HALTED, f"halted, it places order {placed['order_id'][0]}: {action}")
         closable = -placed["side"] * lane.positions["position_lots"][np.nonzero(is_placed)[0]]
-        if np.any(placed["remaining_lots"] > closable):
+        adds_risk = int(np.count_nonzero(placed["remaining_lots"] > closable))
+        self._note_uses(process, adds_risk)
+        if adds_risk:
             if not process.engine.supervisor.is_agreed:
                 raise Violation(Promise.READ, f"it places order {placed['order_id'][0]} and has not read its account")
             self._look_at_reserves(process)
@@ -455,14 +460,25 @@ class Judge:
             if room < 0:
                 raise Violation(Promise.BUDGETS, f"a placement takes {-room} {name} of what is kept for cancels")
 
+    def _note_uses(self, process: EngineProcess, placements: int) -> None:
+        """How many actions of the address were used since the last action, beside these placements. All that leaves in
+        one turn was counted before the first of it was signed, so a turn has one sum."""
+        now_ns, counted = self._world.time.now_ns, int(process.lane[0]["address_actions"])
+        used = counted - self._address_actions - placements
+        self._address_actions = counted
+        if self._other_uses and self._other_uses[-1][0] == now_ns:
+            used += self._other_uses.pop()[1]
+        self._other_uses.append((now_ns, used))
+
     def _look_at_actions(self, process: EngineProcess) -> None:
         """Whether placements of this turn took of what is kept for cancels. Checked was each when it was made; cancels
-        that were made while it waited may use the reserve, and are signed before it or after it."""
+        and reductions that were made while it waited may use the reserve, and what came to nothing costs more."""
         limits = process.engine.parts.brain.limits[0]
         waited_ns = max(int(limits["batch_window_ns"]), int(limits["batch_busy_ns_max"]))
-        while self._left_cancels and self._left_cancels[0][0] < self._world.time.now_ns - waited_ns:
-            self._left_cancels.popleft()
-        short, self._short_actions = self._short_actions - sum(legs for _, legs in self._left_cancels), 0
+        while self._other_uses and self._other_uses[0][0] < self._world.time.now_ns - waited_ns:
+            self._other_uses.popleft()
+        others = sum(max(used, 0) for _, used in self._other_uses)
+        short, self._short_actions = self._short_actions - others, 0
         if short > 0:
             raise Violation(Promise.BUDGETS, f"a placement takes {short} actions of what is kept for cancels")
 

@@ -6,6 +6,7 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from hlhft.hyperliquid.cloids import Cloid
@@ -276,26 +277,67 @@ def test_a_budget_below_zero_and_one_below_what_is_kept(world: World) -> None:
     world.judge.look_at_engine(process)
 
 
+def counted(world: World, *, kept: int, used: int = 0) -> None:
+    """The core counts so many actions, `kept` of them of what is kept for cancels, `used` of them in this turn."""
+    process = engine_of(world)
+    lane, limits = process.lane[0], process.engine.parts.brain.limits[0]
+    lane["address_actions"] = lane["address_allowance"] - limits["address_reserve"] + kept
+    world.judge._other_uses.clear()
+    world.judge._address_actions = int(lane["address_actions"]) - used
+
+
+def test_placements_that_use_what_is_kept_for_cancels(world: World) -> None:
+    judge, process, placed = world.judge, engine_of(world), placement(world)
+    legs = len(placed.order_ids)
+    counted(world, kept=0, used=legs)
+    judge.signs(process, placed)
+    judge.look_at_engine(process)
+    counted(world, kept=1, used=legs)
+    judge.signs(process, placed)
+    raised(Promise.BUDGETS, judge.look_at_engine, process)
+
+
 def test_cancels_that_left_while_a_placement_waited_may_use_the_reserve(world: World) -> None:
     judge, process, placed = world.judge, engine_of(world), placement(world)
     cancel = placed._replace(kind=int(ActionKind.CANCEL_BY_CLOID), order_ids=(10_001,))
-    lane, limits = process.lane[0], process.engine.parts.brain.limits[0]
-    judge._left_cancels.clear()
-    lane["address_actions"] = lane["address_allowance"] - limits["address_reserve"] + 1
-    judge.signs(process, placed)
-    raised(Promise.BUDGETS, judge.look_at_engine, process)
+    legs = len(placed.order_ids)
     for actions in ((cancel, placed), (placed, cancel)):
-        judge._left_cancels.clear()
-        for action in actions:
-            judge.signs(process, action)
-        judge.look_at_engine(process)
-    lane["address_actions"] += 1
+        for kept in (1, 2):
+            counted(world, kept=kept, used=legs + 1)
+            for action in actions:
+                judge.signs(process, action)
+            if kept == 1:
+                judge.look_at_engine(process)
+            else:
+                raised(Promise.BUDGETS, judge.look_at_engine, process)
+
+
+def test_what_was_used_longer_ago_than_a_placement_waits_was_known_when_it_was_made(world: World) -> None:
+    judge, process, placed = world.judge, engine_of(world), placement(world)
+    waited_ns = int(process.engine.parts.brain.limits[0]["batch_busy_ns_max"])
+    for ago_ns, is_short in ((waited_ns, False), (waited_ns + 1, True)):
+        counted(world, kept=8, used=len(placed.order_ids))
+        judge._other_uses.append((world.time.now_ns - ago_ns, 8))
+        judge.signs(process, placed)
+        if is_short:
+            raised(Promise.BUDGETS, judge.look_at_engine, process)
+        else:
+            judge.look_at_engine(process)
+
+
+def test_what_reduces_the_position_in_an_action_with_a_placement_may_use_the_reserve(world: World) -> None:
+    judge, process, placed = world.judge, engine_of(world), placement(world)
+    lane = process.engine.parts.brain.lane
+    sides = lane.orders["side"][np.isin(lane.orders["order_id"], placed.order_ids)]
+    sells = int(np.count_nonzero(sides < 0))
+    assert 0 < sells < len(sides)
+    lane.positions["position_lots"] = 1 << 40  # so what sells reduces
+    counted(world, kept=sells, used=len(placed.order_ids))
     judge.signs(process, placed)
-    raised(Promise.BUDGETS, judge.look_at_engine, process)
-    lane["address_actions"] -= 1
-    judge._left_cancels[0] = (world.time.now_ns - int(limits["batch_busy_ns_max"]) - 1, 1)
+    judge._look_at_actions(process)
+    counted(world, kept=sells + 1, used=len(placed.order_ids))
     judge.signs(process, placed)
-    raised(Promise.BUDGETS, judge.look_at_engine, process)
+    raised(Promise.BUDGETS, judge._look_at_actions, process)
 
 
 def test_an_order_that_is_over_by_our_books_only(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
