@@ -10,6 +10,7 @@ from collections import deque
 from typing import Any
 
 from hlhft.hyperliquid.gateway_send import STALE_CHARGE
+from hlhft.simulation.account import READ_NS_MAX
 from hlhft.simulation.time import SECOND
 
 USED_MAX = 4096  # actions that are remembered
@@ -46,5 +47,6 @@ class Address:
         return sum(legs for _, nonce, legs in self._used if nonce <= earlier_nonce)
 
     def is_shared(self, sender: str, now_ns: int) -> bool:
-        """Whether somebody else sent something just before: where the allowance is used up, one of them was first."""
-        return any(now_ns - at_ns < UNDER_WAY_NS for name, at_ns in self._sent_ns.items() if name != sender)
+        """Whether somebody else sent something that the sender need not know of yet: where the allowance is used up,
+        one of them was first."""
+        return any(now_ns - at_ns < READ_NS_MAX for name, at_ns in self._sent_ns.items() if name != sender)

@@ -27,7 +27,7 @@ from hlhft.hyperliquid.watchdog_table import State as WatchdogState
 from hlhft.live.journal.brains import state
 from hlhft.live.journal.records import Action
 from hlhft.live.replay import replay
-from hlhft.simulation.account import COINS, ENGINE, OWNER
+from hlhft.simulation.account import COINS, ENGINE, OWNER, READ_NS_MAX
 from hlhft.simulation.address import Address
 from hlhft.simulation.faults import FaultKind
 from hlhft.simulation.money import Money
@@ -55,7 +55,6 @@ STALE_NS_MAX = 35 * SECOND  # risk.feed_age_ms_max, and to cancel what rests
 # Only what somebody else does to the account may lead to these.
 _NEVER = frozenset({HaltCause.DISAGREEMENT, HaltCause.NONCES})
 _NONSENSE = "unrecognised status"
-TOUCHED_NS_MAX = 75 * SECOND  # two comparisons with the account, engine.reconcile_ms, and what they take
 # What the exchange refuses by a rule that we know: it was not to be sent at all (venue reference sections 4 and 7).
 KNOWN_RULES = (
     b"Order has invalid price", b"Order has invalid size", b"tick size", b"minimum value of", b"cumulative requests",
@@ -392,7 +391,7 @@ class Judge:
         if is_new:
             self._least = tuple(map(min, zip(*(some for _, some in self._marks), strict=True)))
         # What somebody else trades is found when the account is compared; then it halts.
-        if not orders or (touched_ns and now_ns - touched_ns < TOUCHED_NS_MAX):
+        if not orders or (touched_ns and now_ns - touched_ns < READ_NS_MAX):
             return
         resting = _lots_of(order for order, _ in orders)
         for row, lots in enumerate(world.exchange.positions()):

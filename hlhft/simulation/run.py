@@ -13,6 +13,7 @@ from types import TracebackType
 
 from hlhft.hyperliquid.supervisor_events import HaltCause
 from hlhft.hyperliquid.supervisor_table import Stage
+from hlhft.simulation.account import READ_NS_MAX
 from hlhft.simulation.faults import Fault, FaultKind, plan
 from hlhft.simulation.judge import Promise, Violation
 from hlhft.simulation.settings import RunSettings
@@ -21,8 +22,7 @@ from hlhft.simulation.world import World
 
 LOOK_NS = 200 * MS
 CONVERGES_NS_MAX = 180 * SECOND  # connects are few in a minute, and a watchdog clears first
-PAID_NS_MAX = 75 * SECOND  # two comparisons with the account, and what they take
-AGREES_NS_MAX = PAID_NS_MAX + 60 * SECOND  # what was traded by hand just before is found by two, and a restart follows
+AGREES_NS_MAX = READ_NS_MAX + 60 * SECOND  # what was traded by hand just before is found by two, and a restart follows
 RESUME_NS = 5 * SECOND  # an operator looks at a halted engine so often
 # And restarts so seldom one whose account disagrees: a restart reads a minute's worth of weight.
 RESTART_NS = 45 * SECOND
@@ -68,7 +68,7 @@ class Run:
         world.misfortune.end()
         self._wait(self._is_well, CONVERGES_NS_MAX, Promise.CONVERGES)
         self._wait(self._is_agreed, AGREES_NS_MAX, Promise.AGREES)
-        self._wait(self._is_paid, PAID_NS_MAX, Promise.PROFIT)
+        self._wait(self._is_paid, READ_NS_MAX, Promise.PROFIT)
         engine = world.engine
         assert engine is not None
         world.kill_engine(loses=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hlhft.simulation.account import READ_NS_MAX
 from hlhft.simulation.address import UNDER_WAY_NS, USED_MAX, Address
 
 ORDERS = {"type": "order", "orders": [{}, {}]}
@@ -41,8 +42,8 @@ def test_somebody_else_used_it_just_before() -> None:
     address = Address()
     address.sent("engine 2", NOOP, 9, NOW_NS)
     assert not address.is_shared("engine 2", NOW_NS), "not of itself"
-    assert address.is_shared("engine 3", NOW_NS + UNDER_WAY_NS - 1), "the session before is somebody else"
-    assert not address.is_shared("watchdog", NOW_NS + UNDER_WAY_NS)
+    assert address.is_shared("engine 3", NOW_NS + READ_NS_MAX - 1), "the session before is somebody else"
+    assert not address.is_shared("watchdog", NOW_NS + READ_NS_MAX)
 
 
 def test_it_remembers_so_many() -> None:

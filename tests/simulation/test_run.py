@@ -61,7 +61,7 @@ def test_it_ends_where_it_is_told_to() -> None:
 def test_what_does_not_come_to_hold_in_time(monkeypatch: pytest.MonkeyPatch, name: str, promise: Promise) -> None:
     monkeypatch.setattr(module, "CONVERGES_NS_MAX", 10 * SECOND)
     monkeypatch.setattr(module, "AGREES_NS_MAX", 10 * SECOND)
-    monkeypatch.setattr(module, "PAID_NS_MAX", 10 * SECOND)
+    monkeypatch.setattr(module, "READ_NS_MAX", 10 * SECOND)
     monkeypatch.setattr(Run, name, lambda self: False)
     outcome = run(2, 5 * SECOND, ())
     assert outcome.violation is not None and outcome.violation.promise is promise
