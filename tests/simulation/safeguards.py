@@ -176,6 +176,13 @@ MUTATIONS: tuple[Mutation, ...] = (
         compiled=True,
     ),
     _one(
+        "address-reserve", "placements leave a part of the actions of the address to cancels", {Promise.BUDGETS},
+        "core/budgets.py",
+        'return allowance - limits["address_reserve"] - lane["address_actions"]',
+        'return allowance - lane["address_actions"]',
+        compiled=True,
+    ),
+    _one(
         "fee-once", "the fee of a fill counts once in the parts of the profit", {Promise.PROFIT},
         "live/engine.py", "fee_micro=row[6], is_maker", "fee_micro=2 * row[6], is_maker",
     ),

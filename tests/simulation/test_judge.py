@@ -277,7 +277,7 @@ def test_a_budget_below_zero_and_one_below_what_is_kept(world: World) -> None:
     world.judge.look_at_engine(process)
 
 
-def counted(world: World, *, kept: int, used: int = 0) -> None:
+def counted(world: World, *, kept: int, used: int) -> None:
     """The core counts so many actions, `kept` of them of what is kept for cancels, `used` of them in this turn."""
     process = engine_of(world)
     lane, limits = process.lane[0], process.engine.parts.brain.limits[0]
