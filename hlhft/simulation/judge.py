@@ -514,7 +514,9 @@ class Judge:
         silent_ns = now_ns - misfortune.muted_ns
         own = [mark for order, mark in orders if mark.session == process.session and _could_be_gone(order, now_ns)]
         is_calm = misfortune.has_only(FaultKind.MUTE, misfortune.muted_ns)
-        if silent_ns > STALE_NS_MAX or (own and is_calm and silent_ns > STALE_CALM_NS_MAX):
+        # Connections that were lost before it, and not yet noticed, carry no cancel.
+        carried_ns = min(silent_ns, now_ns - process.carries_ns(now_ns))
+        if silent_ns > STALE_NS_MAX or (own and is_calm and carried_ns > STALE_CALM_NS_MAX):
             raise Violation(
                 Promise.STALE, f"{len(orders)} orders rest, and no book came for {silent_ns / SECOND:.1f} s"
             )

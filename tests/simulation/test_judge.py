@@ -375,6 +375,9 @@ def test_a_calm_market_without_a_book_is_left_soon(world: World, monkeypatch: py
     judge._look_at_books(process, judge.own_orders())
     monkeypatch.setattr("hlhft.simulation.judge.RESTS_NS", -SECOND)
     raised(Promise.STALE, judge._look_at_books, process, judge.own_orders())
+    with monkeypatch.context() as patch:
+        patch.setattr(process, "carries_ns", lambda now_ns: now_ns - 6 * SECOND)
+        judge._look_at_books(process, judge.own_orders())
     world.misfortune._active[FaultKind.TEARS] = 1
     assert not world.misfortune.has_only(FaultKind.MUTE, world.time.now_ns)
 
