@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hlhft.simulation.tally import Entry
 from tests import metrics_page
 from tests.reference import (
     METRICS,
@@ -10,6 +11,7 @@ from tests.reference import (
     SIMULATION,
     page,
     readme_with_figures,
+    simulated_hours,
     simulation_with_tables,
 )
 
@@ -30,3 +32,23 @@ def test_the_readme_states_the_figures_that_were_measured() -> None:
 def test_the_page_of_the_simulation_lists_its_promises_and_faults() -> None:
     text = SIMULATION.read_text()
     assert text == simulation_with_tables(text), "docs/simulation.md is old: run `make docs`"
+
+
+def tallied(revision: str, first_seed: int, hours: float, *broken: int) -> Entry:
+    return Entry(
+        at=f"day {first_seed}", revision=revision, first_seed=first_seed, seeds=2, hours=hours, events=9, actions=1_000,
+        sessions=1, faults={"cut": 3, "mute": 4}, violations=[*broken],
+    )  # fmt: skip
+
+
+def test_the_hours_of_some_revisions_are_theirs_alone_with_what_broke() -> None:
+    entries = [
+        tallied("0.1 abc", 3, 600.25), tallied("0.1 bcd", 1, 500), tallied("0.1 cde", 9, 9_000, 9),
+        tallied("0.1 bcd", 7, 10),
+    ]  # fmt: skip
+    assert simulated_hours(entries, ("ab", "bc")).replace("\n", " ") == (
+        "Revisions ab and bc ran for 1,110.2 virtual hours, until day 7, with 3,000 actions and 21 faults; "
+        "promises broken: 0 (none)."
+    )
+    broke = simulated_hours([*entries, tallied("0.1 bcd", 11, 1, 11, 12)], ("ab", "bc")).replace("\n", " ")
+    assert broke.endswith("promises broken: 2 (seed 11 of bcd, seed 12 of bcd).")
