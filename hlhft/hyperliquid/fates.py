@@ -43,7 +43,7 @@ from hlhft.hyperliquid.fates_records import (
 )
 from hlhft.hyperliquid.fates_streams import Streams
 from hlhft.hyperliquid.fates_table import UNRESOLVED, State
-from hlhft.hyperliquid.messages import Fills, NonUserCancels, OrderUpdates
+from hlhft.hyperliquid.messages import Fill, Fills, NonUserCancels, OrderUpdates
 from hlhft.units import Market
 
 
@@ -233,6 +233,10 @@ class Fates:
         """Whether an order is of an earlier session of this owner, and nobody answers for it."""
         named = self._ledger.ours(cloid)
         return named is not None and named.session != self._ledger.session and self._ledger.find(cloid, oid) is None
+
+    def is_foreign(self, fill: Fill) -> bool:
+        """Whether a fill is of an order of somebody else, and not in the positions that the core began with."""
+        return self._streams.is_foreign(fill)
 
     def is_done(self, order_id: int) -> bool:
         """Whether the fate of an order is proven. One that is not in the books counts as such."""

@@ -86,6 +86,12 @@ class Streams:
             self._book(self._ledger.find(fill.cloid, fill.oid), fill, telling, is_backfill=is_backfill)
         return telling.rows
 
+    def is_foreign(self, fill: Fill) -> bool:
+        """Whether it is of an order of somebody else, and not in the positions that the core began with."""
+        if fill.fault or self._held is not None or fill.ts_ns // NS_PER_MS <= self._begun_ms[fill.market]:
+            return False
+        return self._ledger.ours(fill.cloid) is None and self._ledger.find(fill.cloid, fill.oid) is None
+
     # Parts.
 
     def news(self, placement: Placement, news: News, evidence: Evidence, telling: Telling) -> None:

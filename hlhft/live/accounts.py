@@ -112,6 +112,7 @@ class Accounts:
         self._moved = moved
         self._number = 0
         self._looked_ns = 0  # when news led to a reading last
+        self._foreign_tid = 0  # the newest trade of somebody else that was told
         self._demand: tuple[int, int] | None = None  # number of the Begin, number of the connection's demand
         self._is_proving = False
         self._fault = ""  # of the newest answer; empty when it was one
@@ -158,6 +159,8 @@ class Accounts:
         """What the user's streams told, which the fates know already."""
         if isinstance(message, Fills | Fundings | Transfers):
             self.on(Told(message))
+            if isinstance(message, Fills) and not message.is_snapshot:
+                self._look_for_others(message)
         elif isinstance(message, Liquidation):
             self._liquidated(message)
         elif isinstance(message, OrderUpdates):
@@ -172,13 +175,32 @@ class Accounts:
             self._hub.engine.supervise(AccountDisagrees(f"{sentence}; see what it holds, then begin a new session"))
         self.read_again()
 
+    def _look_for_others(self, message: Fills) -> None:
+        """Somebody else traded: a position is not what the core takes it for, and readings would take half a minute to
+        be sure of that. A liquidation is told for itself, and says more."""
+        others = (fill for fill in message.fills if not fill.is_liquidation and self._fates.is_foreign(fill))
+        foreign = next(others, None)
+        if foreign is None or foreign.tid == self._foreign_tid:
+            return  # two channels tell each fill
+        self._foreign_tid = foreign.tid
+        trade = f"{foreign.direction} {foreign.coin}"
+        sentence = f"somebody else traded ({trade}): order {foreign.oid} is not ours, and was filled"
+        self._hub.say(f"the account does not agree, {sentence}", "error")
+        self._hub.engine.supervise(AccountDisagrees(f"{sentence}; see what it holds, then begin a new session"))
+        self._read_soon()
+
     def _look_for_left(self, message: OrderUpdates) -> None:
         """An order of an earlier session came to rest after this one had begun, as the clock of that one was ahead: the
         next reading cancels it, and is not to be waited for."""
-        now_ns = self._clock.now_ns()
-        if not self.reconciliation.is_seeded or now_ns - self._looked_ns < LOOK_NS:
+        if not self.reconciliation.is_seeded:
             return
         if any(one.status == "open" and self._fates.is_left(one.cloid, one.oid) for one in message.updates):
+            self._read_soon()
+
+    def _read_soon(self) -> None:
+        """Reads again because of some news, unless news led to that just before."""
+        now_ns = self._clock.now_ns()
+        if now_ns - self._looked_ns >= LOOK_NS:
             self._looked_ns = now_ns
             self.read_again()
 

@@ -381,7 +381,8 @@ class Judge:
     def _look_at_exposure(self, orders: list[tuple[OrderRecord, Cloid]]) -> None:
         world = self._world
         marks, now_ns = tuple(world.exchange.marks().tolist()), world.time.now_ns
-        touched_ns = max(world.exchange.shocks.touched_ns, self.closed_ns)
+        shocks = world.exchange.shocks
+        touched_ns = max(shocks.touched_ns, shocks.filled_ns, self.closed_ns)
         is_new = not self._marks or self._marks[-1][1] != marks
         if is_new:
             self._marks.append((now_ns, marks))

@@ -100,6 +100,9 @@ class Shocks:
 
     def __init__(self, exchange: ExchangeProcess) -> None:
         self.touched_ns = 0  # when somebody else did something to the account's orders or positions last
+        self.filled_ns = 0  # when an order of the owner was filled last, or went away
+        self._has_orders = False  # whether the owner ever placed orders that rest
+        self._waiting_lots = 0  # of these
         self.engine_number = ENGINE  # of the key that the engine is to have
         self.revoked = False  # whether one was ever taken away
         self._exchange = exchange
@@ -146,6 +149,12 @@ class Shocks:
         liquidations = self._exchange.machine.records.liquidations
         if liquidations != self._liquidations:
             self._liquidations, self.touched_ns = liquidations, self._exchange.time.now_ns
+        if self._has_orders:
+            records = self._exchange.records().open
+            waiting_lots = sum(records[number].lots for _, number in self.foreign())
+            if waiting_lots < self._waiting_lots:
+                self.filled_ns = self._exchange.time.now_ns
+            self._waiting_lots = waiting_lots
 
     def _take_margin(self, fault: Fault) -> None:
         """The owner takes out what can be taken, and prices leap against the positions that are left behind."""
@@ -288,6 +297,7 @@ class Shocks:
             for buys in (True, False) for place in range(FOREIGN_ORDERS)
         ]  # fmt: skip
         self._act(orders(*placed))
+        self._has_orders = True
         self.touched_ns = self._exchange.time.now_ns
 
     def _order(

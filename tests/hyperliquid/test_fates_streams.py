@@ -139,6 +139,19 @@ def test_strangers_are_counted_and_left_alone() -> None:
     assert codes(fates) == [FateCode.FOREIGN]
 
 
+def test_a_fill_is_foreign_if_nobody_here_placed_it_and_the_core_did_not_begin_with_it() -> None:
+    fates = resting(1024)
+    fates.begun(T0, NOW)
+    stranger = fill(5, 1, 3, cloid=None)
+    assert fates.is_foreign(stranger) and fates.is_foreign(fill(5, 1, 3, cloid=cloid(5, owner=8)))
+    assert not fates.is_foreign(fill(1024, 1, 3)), "ours"
+    assert not fates.is_foreign(fill(1024, 1, 3, cloid=None, oid=1124)), "ours, known by the venue's id"
+    assert not fates.is_foreign(fill(5, 1, 3, cloid=cloid(5, session=2))), "of an earlier session"
+    assert not fates.is_foreign(fill(5, 1, 3, cloid=None, market=-1, fault=Fault.OTHER_COIN)), "no market of ours"
+    assert not fates.is_foreign(fill(5, 1, 3, cloid=None, time_ms=0)), "the core began with it"
+    assert not new_fates(begun_ms=None).is_foreign(stranger), "it has not begun"
+
+
 # Fills.
 
 

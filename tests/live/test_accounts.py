@@ -7,6 +7,7 @@ import contextlib
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,6 +30,11 @@ pytestmark = pytest.mark.processes
 
 def liquidation_of(user: str) -> Liquidation:
     return Liquidation(id=1, liquidator="0x1", liquidated_user=user, notional_text="1400.5", account_value_text="1")
+
+
+def bought_by_hand(size: str) -> dict[str, Any]:
+    order = {"a": ETH, "b": True, "p": "4100", "s": size, "r": False, "t": {"limit": {"tif": "Ioc"}}}
+    return {"type": "order", "orders": [order], "grouping": "na"}
 
 
 def both_sides(owner: Owner) -> bool:
@@ -248,8 +254,8 @@ def test_a_position_that_somebody_else_makes_disagrees_and_halts(
             there.accounts.news(liquidation_of("0x2"))
             assert any("a liquidation was told" in one.text for one in there.hub.happenings)
             assert there.stage is Stage.TRADING, "it was somebody else"
-            order = {"a": ETH, "b": True, "p": "4100", "s": "0.5", "r": False, "t": {"limit": {"tif": "Ioc"}}}
-            await asyncio.to_thread(owner.act, {"type": "order", "orders": [order], "grouping": "na"})
+            there.parts.fates.is_foreign = lambda fill: False  # type: ignore[method-assign]  # as if it were not told
+            await asyncio.to_thread(owner.act, bought_by_hand("0.5"))
             await until(lambda: owner.position("ETH") > 0)
             await until(lambda: there.stage is Stage.HALTED)
             assert there.supervisor.halt is not None
@@ -257,6 +263,29 @@ def test_a_position_that_somebody_else_makes_disagrees_and_halts(
             assert there.accounts.compared > compared and there.accounts.compared_ns > compared_ns
             assert "position" in there.supervisor.halt.reason
             await until(lambda: not owner.own_orders())
+
+    run_on_uvloop(work)
+
+
+def test_a_fill_of_somebody_else_halts_at_once(exchange: Exchange, market: Trader, tmp_path: Path) -> None:
+    """Not with the comparisons, the next of which is half a minute away; one is made now, to say what differs."""
+    owner = Owner(exchange.url, 10)
+    path = write_settings(tmp_path, exchange, owner)
+
+    async def work() -> None:
+        async with engine(path) as (there, _):
+            await until(lambda: both_sides(owner))
+            number, compared = there.accounts._number, there.accounts.compared
+            await asyncio.to_thread(owner.act, bought_by_hand("0.01"))
+            await until(lambda: there.stage is Stage.HALTED)
+            halt = there.supervisor.halt
+            assert halt is not None and halt.cause is HaltCause.DISAGREEMENT
+            assert halt.reason.startswith("somebody else traded (Open Long ETH): order ")
+            assert there.accounts.compared == compared
+            assert there.accounts._number == number + 1, "and the account is read"
+            await until(lambda: not owner.own_orders())
+            resumed = there.resume("a test")
+            assert not resumed.is_done and "does not agree" in resumed.sentence
 
     run_on_uvloop(work)
 

@@ -138,6 +138,10 @@ def test_what_leaves_without_a_record(world: World) -> None:
 
 def test_a_worst_case_above_the_cap(world: World) -> None:
     world.cap_micro = 1
+    # Of what somebody else has traded an engine is told, or reads it.
+    world.exchange.shocks.filled_ns = world.time.now_ns
+    world.judge.block()
+    world.exchange.shocks.filled_ns = 0
     assert "could come to" in breaks(world, Promise.EXPOSURE)
 
 
