@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from hlhft.simulation.tally import Entry
 from tests import metrics_page
 from tests.reference import (
@@ -41,14 +43,16 @@ def tallied(revision: str, first_seed: int, hours: float, *broken: int) -> Entry
     )  # fmt: skip
 
 
-def test_the_hours_of_some_revisions_are_theirs_alone_with_what_broke() -> None:
+def test_the_hours_of_a_revision_are_its_own_with_what_broke() -> None:
     entries = [
-        tallied("0.1 abc", 3, 600.25), tallied("0.1 bcd", 1, 500), tallied("0.1 cde", 9, 9_000, 9),
+        tallied("0.1 bcd", 3, 600.25), tallied("0.1 bcd", 1, 500), tallied("0.1 abc", 9, 9_000, 9),
         tallied("0.1 bcd", 7, 10),
     ]  # fmt: skip
-    assert simulated_hours(entries, ("ab", "bc")).replace("\n", " ") == (
-        "Revisions ab and bc ran for 1,110.2 virtual hours, until day 7, with 3,000 actions and 21 faults; "
-        "promises broken: 0 (none)."
+    assert simulated_hours(entries, "bc").replace("\n", " ") == (
+        "Revision bc ran for 1,110.2 virtual hours, until day 7, with 3,000 actions and 21 faults; "
+        "promises broken: none."
     )
-    broke = simulated_hours([*entries, tallied("0.1 bcd", 11, 1, 11, 12)], ("ab", "bc")).replace("\n", " ")
-    assert broke.endswith("promises broken: 2 (seed 11 of bcd, seed 12 of bcd).")
+    broke = simulated_hours([*entries, tallied("0.1 bcd", 11, 1, 11, 12)], "bc").replace("\n", " ")
+    assert broke.endswith("promises broken: seed 11, seed 12.")
+    with pytest.raises(ValueError, match="empty"):
+        simulated_hours(entries, "d")
