@@ -85,7 +85,7 @@ def test_prices_that_leap_far_liquidate_us_too_and_the_engine_halts_as_it_is_tol
     poor = replace(DEFAULT, account_usdc=1_000)
     plan = "8:hand-trade:0:-1500,8.1:hand-trade:0:-1500,8.2:hand-trade:0:-1500,20:price-shock:0:300"
     _, (before, after) = lived(tmp_path, plan, seconds=60, looks={22: seen, 23: seen}, settings=poor)
-    assert any(before[0]) and not any(after[0])
+    assert all(before[0]) and not any(after[0])
     assert before[1] < after[1], "nothing that was booked before is to be compared"
     assert not before[2] and "liquidation: the venue closed" in after[2]
 
@@ -169,12 +169,12 @@ def test_orders_of_others_stand_until_their_owner_cancels_them(tmp_path: Path) -
 
 
 def test_a_fill_of_an_owners_order_is_known_of(tmp_path: Path) -> None:
-    def told(world: World) -> tuple[bool, int, list[int]]:
-        return world.exchange.shocks.filled_ns > 0, len(world.exchange.shocks.foreign()), world.exchange.positions()
+    def told(world: World) -> tuple[bool, int]:
+        return world.exchange.shocks.filled_ns > 0, len(world.exchange.shocks.foreign())
 
     plan = "10:foreign-orders:60:0,20:price-shock:0:-72"
     _, (before, after) = lived(tmp_path, plan, seconds=40, looks={19: told, 24: told})
-    assert before[:2] == (False, 12)
+    assert before == (False, 12)
     assert after[0] and after[1] < 12
 
 
