@@ -28,6 +28,7 @@ from hyperliquid.exchange import Exchange
 
 from hlhft.exchange.server import CLIENT_LABEL
 from hlhft.hyperliquid.cloids import parse
+from hlhft.hyperliquid.gateway_events import ReportCode
 from hlhft.live.control import ControlClient, ControlError
 from hlhft.live.view import Status
 from tests.conformance.desk import IOC, Desk, Trader
@@ -39,6 +40,7 @@ LINES_MAX = 5_000
 PAUSE_S = 0.1
 LABELS = 100  # a client may read the open orders sixty times a minute
 OWNER = 77
+NONCE_USED = f"gateway: {ReportCode.NONCE_USED.name}"  # the engine's counter; it is there once it counts
 EXPIRY_S = 3.0  # the default of batch.expires_after_ms
 
 
