@@ -161,7 +161,7 @@ MEANING: Mapping[FateCode, str] = {
     FateCode.FILLS_SHORT: "an order ended with more filled than all fills that the venue tells",
     FateCode.FORGOTTEN: "the venue does not know an order any more that it had taken",
     FateCode.OWN_UNKNOWN: "an order bears our owner's number and is not in our books",
-    FateCode.FOREIGN: "orders or fills of somebody else on this account; they are left alone",
+    FateCode.FOREIGN: "orders or fills of somebody else on this account; the orders are left alone, a fill halts",
     FateCode.FILL_TOO_OLD: "a fill older than all that are remembered was left out as known",
     FateCode.FILLS_LOST: "more fills than can wait came before the session began",
     FateCode.GIVEN_UP: "too many actions without an answer: the oldest was given up and its orders are asked about",

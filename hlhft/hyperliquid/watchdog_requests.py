@@ -87,9 +87,7 @@ class Weights:
     def wait_ns(self, weight: int, now_ns: int, *, keep: int = 0) -> int:
         """How long until so much more fits and `keep` is left; 0 when it does. More than ever fits waits until
         nothing is used."""
-        while self._uses and self._uses[0][0] <= now_ns - WINDOW_NS:
-            self._uses.popleft()
-        excess = sum(used for _, used in self._uses) + weight + keep - self.limit
+        excess = self._used(now_ns) + weight + keep - self.limit
         wait_ns = 0
         for used_ns, used in self._uses:
             if excess <= 0:
@@ -97,6 +95,20 @@ class Weights:
             excess -= used
             wait_ns = used_ns + WINDOW_NS - now_ns
         return wait_ns
+
+    def pause_ns(self, weight: int, now_ns: int) -> int:
+        """How long after the latest use one more is to wait, so that something of the limit is always left: beyond
+        half of it, uses come no faster than a third of it a minute. 0 below that."""
+        used = self._used(now_ns)
+        if not used or used + weight <= self.limit // 2:
+            return 0
+        latest_ns, _ = self._uses[-1]
+        return max(latest_ns + weight * WINDOW_NS * 3 // self.limit - now_ns, 0)
+
+    def _used(self, now_ns: int) -> int:
+        while self._uses and self._uses[0][0] <= now_ns - WINDOW_NS:
+            self._uses.popleft()
+        return sum(used for _, used in self._uses)
 
 
 class Requests:
@@ -133,6 +145,10 @@ class Requests:
         part too, which a dead engine does not need."""
         keep = 0 if is_urgent else self._settings.weight_per_minute_max - self._settings.weight_per_minute
         return self._weights.wait_ns(weight, now_ns, keep=keep)
+
+    def pause_ns(self, weight: int, now_ns: int) -> int:
+        """How long a reading of so much weight is to wait after others, so that one that is urgent need not wait."""
+        return self._weights.pause_ns(weight, now_ns)
 
     def read(self, purpose: Purpose, body: dict[str, Any], now_ns: int, *, number: int = 0, argument: str = "") -> None:
         """Asks for a reading."""

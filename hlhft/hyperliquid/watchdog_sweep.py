@@ -162,8 +162,7 @@ class Sweep:
     def _begin_round(self, now_ns: int) -> None:
         self._once_by_ns = [by_ns for by_ns in self._once_by_ns if by_ns > now_ns]
         plan = self._round_plan()
-        weight = sum(STATE_WEIGHT if purpose is Purpose.STATE else LIST_WEIGHT for purpose, _ in plan)
-        wait_ns = self._requests.wait_ns(weight, now_ns, is_urgent=self._is_urgent)
+        wait_ns = self._requests.wait_ns(_weight_of(plan), now_ns, is_urgent=self._is_urgent)
         if wait_ns:
             self._report(ReportCode.NO_WEIGHT, f"the next reading waits {wait_ns // MILLISECOND_NS} ms")
             self._wait(wait_ns, now_ns)
@@ -316,8 +315,10 @@ class Sweep:
         self._failures += 1
 
     def _wait(self, wait_ns: int, now_ns: int) -> None:
-        """Before the next round; less where it is to come soon after the last beat."""
-        self.next_ns = self._paced_ns = now_ns + wait_ns
+        """Before the next round; less where it is to come soon after the last beat, and more where much of the rate
+        limit is used: a sweep of an engine whose beats alone are lost must leave enough for the one after its death."""
+        pause_ns = self._requests.pause_ns(_weight_of(self._round_plan()), now_ns)
+        self.next_ns = self._paced_ns = now_ns + max(wait_ns, pause_ns)
         for by_ns in (self._look_by_ns, *self._once_by_ns):
             if by_ns > now_ns:
                 self.next_ns = min(self.next_ns, by_ns)
@@ -408,3 +409,7 @@ class Sweep:
 
     def _report(self, code: ReportCode, detail: str) -> None:
         self.reports.append(Report(code, detail))
+
+
+def _weight_of(plan: deque[tuple[Purpose, str]]) -> int:
+    return sum(STATE_WEIGHT if purpose is Purpose.STATE else LIST_WEIGHT for purpose, _ in plan)

@@ -268,3 +268,22 @@ def test_an_engine_that_was_replaced_may_have_sent_until_the_next_was_heard() ->
     proven = bench.machine.proven
     assert bench.machine.state is State.EMPTY and proven is not None
     assert proven.block_ms > silent_ms + 1_000 + 8_000
+
+
+@pytest.mark.parametrize("lasts_s", range(10, 100, 6))
+def test_an_engine_that_dies_after_its_beats_were_lost_for_long_is_swept_as_soon_as_any(lasts_s: int) -> None:
+    """Four beats come through each few seconds, so one sweep follows the other while it goes on placing orders."""
+    bench = Bench()
+    bench.feed(Start())
+    began_ns, oid = bench.now_ns, 60
+    while bench.now_ns < began_ns + lasts_s * SECOND:
+        bench.live(800 * MS)
+        for _ in range(8):
+            oid += 1
+            bench.venue.place(oid)
+            bench.run(500 * MS)
+    bench.live(800 * MS)
+    bench.venue.place(oid + 1)
+    bench.run(bench.settings.silence_ns + bench.settings.look_first_ns + SECOND)
+    assert not bench.venue.orders
+    assert ReportCode.NO_WEIGHT not in bench.codes

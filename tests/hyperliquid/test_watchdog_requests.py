@@ -184,3 +184,28 @@ def test_whoever_waits_as_told_stays_below_the_limit(uses: list[tuple[int, int]]
         weights.count(weight, now_ns)
         done.append((now_ns, weight))
         assert sum(used for at_ns, used in done if at_ns > now_ns - WINDOW_NS) <= 40
+
+
+def test_beyond_half_of_the_limit_uses_have_a_pause_between_them() -> None:
+    weights = Weights(60)
+    assert weights.pause_ns(30, START_NS) == 0
+    assert weights.pause_ns(31, START_NS) == 0, "nothing came before it"
+    weights.count(25, START_NS)
+    assert weights.pause_ns(5, START_NS) == 0
+    pause_ns = weights.pause_ns(6, START_NS)
+    assert pause_ns == WINDOW_NS * 6 // 20, "6 of the 20 that a third of it is"
+    assert weights.pause_ns(6, START_NS + pause_ns - SECOND) == SECOND
+    assert weights.pause_ns(6, START_NS + pause_ns) == weights.pause_ns(6, START_NS + pause_ns + 1) == 0
+    assert weights.pause_ns(60, START_NS + WINDOW_NS) == 0
+
+
+@given(uses=st.lists(st.tuples(st.integers(1, 10), st.sampled_from([0, 1, 3, 9, 40])), max_size=80))
+def test_whoever_pauses_as_told_leaves_something_of_the_limit(uses: list[tuple[int, int]]) -> None:
+    weights, now_ns, done = Weights(120), START_NS, []
+    for weight, pause_s in uses:
+        now_ns += pause_s * SECOND
+        now_ns += weights.pause_ns(weight, now_ns)
+        assert weights.pause_ns(weight, now_ns) == 0
+        weights.count(weight, now_ns)
+        done.append((now_ns, weight))
+        assert sum(used for at_ns, used in done if at_ns > now_ns - WINDOW_NS) <= 60 + 40 + 10

@@ -342,10 +342,22 @@ def test_a_round_too_early_does_not_begin() -> None:
 def test_the_rate_limit_is_waited_for() -> None:
     desk = cancelling(weight_per_minute=60, weight_per_minute_max=60)
     desk.answer(listing())
-    desk.next_round()
+    desk.sweep.begin(Mode.CANCEL, desk.now_ns, bound_ms=NOW_MS)
     assert desk.codes() == [ReportCode.NO_WEIGHT] and desk.asked() == []
     desk.next_round()
-    assert desk.asked() == ["clearinghouseState"]
+    assert desk.asked() == ["openOrders"]
+
+
+def test_rounds_slow_down_before_the_rate_limit_is_used_up() -> None:
+    """Each finds orders, as an engine that lives and is not heard goes on placing them: none has to wait long."""
+    desk = cancelling(bound_ms=NOW_MS + 120_000)
+    desk.answer(listing(1), OK)
+    waits = []
+    for oid in range(2, 60):
+        waits.append(desk.next_round())
+        desk.answer(state(desk.now_ns // MS), listing(oid), OK)
+    assert ReportCode.NO_WEIGHT not in desk.codes()
+    assert max(waits) < 7 * SECOND
 
 
 def test_without_room_actions_come_with_the_next_round() -> None:
