@@ -32,10 +32,10 @@ from hlhft.hyperliquid.encode import Encoder
 from hlhft.hyperliquid.fates import Fates
 from hlhft.hyperliquid.gateway_asks import Questions
 from hlhft.hyperliquid.gateway_events import (
+    AnsweredElsewhere,
     BlockTime,
     BudgetTold,
     CancelOwn,
-    Charged,
     Deadman,
     Effect,
     FillsRead,
@@ -54,6 +54,7 @@ from hlhft.hyperliquid.gateway_events import (
     Pressure,
     ReportCode,
     Resume,
+    SentElsewhere,
     SetTimer,
     Start,
     StatusRead,
@@ -114,8 +115,9 @@ class Gateway:
             HttpAnswered: self._http_answered, Told: self._told, BlockTime: self._block_time,
             MarkWritten: self._mark_written, MarkFailed: self._mark_failed, NonceEvidence: self._evidence,
             Resume: self._resume, StatusRead: self._status_read, Listed: self._listed,
-            FillsRead: self._fills_read, Gate: self._gate,
-            CancelOwn: self._cancel_own, Charged: self._charged, Deadman: self._deadman, Timer: self._timer,
+            FillsRead: self._fills_read, Gate: self._gate, CancelOwn: self._cancel_own,
+            SentElsewhere: self._sent_elsewhere, AnsweredElsewhere: self._answered_elsewhere,
+            Deadman: self._deadman, Timer: self._timer,
         }  # fmt: skip
         self._timers: dict[TimerName, Callable[[], None]] = {
             TimerName.WATCH: self._watch, TimerName.ASK: self._ask, TimerName.MARK: self._mark,
@@ -553,9 +555,13 @@ class Gateway:
     def _cancel_own(self, event: CancelOwn) -> None:
         self._sender.cancel_own(event.market, replaced=event.replaced)
 
-    def _charged(self, event: Charged) -> None:
-        self._flights.settled(event.actions, self._sender.now_ns)
+    def _sent_elsewhere(self, event: SentElsewhere) -> None:
+        self._flights.elsewhere += event.actions
         self._sender.count(event.actions)
+
+    def _answered_elsewhere(self, event: AnsweredElsewhere) -> None:
+        self._flights.elsewhere -= event.actions
+        self._flights.settled(event.actions, self._sender.now_ns)
 
     def _deadman(self, event: Deadman) -> None:
         if not self._sender.schedule_cancel(event.time_ms):

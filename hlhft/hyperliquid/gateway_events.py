@@ -255,8 +255,14 @@ class CancelOwn(Struct, frozen=True, gc=False):
     replaced: bool = False
 
 
-class Charged(Struct, frozen=True, gc=False):
-    """An action of ours that left by another way was answered: it counted for so many actions of the address."""
+class SentElsewhere(Struct, frozen=True, gc=False):
+    """An action of ours left by another way: it counts for so many actions of the address."""
+
+    actions: int
+
+
+class AnsweredElsewhere(Struct, frozen=True, gc=False):
+    """It was answered: what the venue tells of a time from now on has it."""
 
     actions: int
 
@@ -294,7 +300,8 @@ Input = (
     | Listed
     | Gate
     | CancelOwn
-    | Charged
+    | SentElsewhere
+    | AnsweredElsewhere
     | Deadman
     | Timer
 )

@@ -80,6 +80,7 @@ class Flights:
     """All actions that are not settled, oldest first."""
 
     def __init__(self) -> None:
+        self.elsewhere = 0  # actions of the address that left by another way, and were not answered
         self.posts = 0  # on sockets, without an answer: the venue allows an IP address a hundred
         self._flights: dict[int, Flight] = {}
         self._requests: dict[int, Request] = {}
@@ -118,7 +119,7 @@ class Flights:
 
     def actions_since(self, since_ns: int) -> int:
         """Actions whose fate was not known then, or that left since: what the venue told of that time may lack them."""
-        actions = sum(flight.actions for flight in self._flights.values())
+        actions = self.elsewhere + sum(flight.actions for flight in self._flights.values())
         for settled_ns, more in reversed(self._settled):
             if settled_ns <= since_ns:
                 break

@@ -22,7 +22,16 @@ from hlhft.hyperliquid.connection_events import Reconcile
 from hlhft.hyperliquid.decode import Row
 from hlhft.hyperliquid.fates import Fates
 from hlhft.hyperliquid.gateway import Gateway
-from hlhft.hyperliquid.gateway_events import BlockTime, CancelOwn, Charged, Gate, NonceEvidence, Resume, Start
+from hlhft.hyperliquid.gateway_events import (
+    AnsweredElsewhere,
+    BlockTime,
+    CancelOwn,
+    Gate,
+    NonceEvidence,
+    Resume,
+    SentElsewhere,
+    Start,
+)
 from hlhft.hyperliquid.gateway_events import Told as GatewayTold
 from hlhft.hyperliquid.messages import Fills, NonUserCancels, OrderUpdates
 from hlhft.hyperliquid.reconcile import Reconciliation
@@ -439,9 +448,13 @@ class Engine:
         state = (0, now_ns, value, margin, maintenance, used, allowed, _ACCOUNT_STATE, _VISIBLE, 0, 0, 0)
         self.dispatch.tell([state, *self.orders.gateway.uncounted(now_ns, now_ns)])
 
-    def charged(self, actions: int) -> None:
-        """So many actions of the address were answered that left by another way than the gateway's."""
-        self.orders.on(Charged(actions))
+    def sent_elsewhere(self, actions: int) -> None:
+        """So many actions of the address left by another way than the gateway's."""
+        self.orders.on(SentElsewhere(actions))
+
+    def answered_elsewhere(self, actions: int) -> None:
+        """So many of these were answered."""
+        self.orders.on(AnsweredElsewhere(actions))
 
     def _leftovers(self, effect: CancelLeftovers) -> None:
         self.hub.say("orders of an earlier session are left: nothing cancels them here", "error")

@@ -32,7 +32,7 @@ NS_PER_MS = 1_000_000
 
 class Leftovers:
     """Cancels leftovers with the nonces of the engine's signer. `record(action)` hears of each request before it is
-    sent, `charged(actions)` for how many actions of the address one counted that was answered."""
+    sent; `sent(actions)` and `answered(actions)` of each action, and for how many of the address it counts."""
 
     def __init__(
         self,
@@ -43,7 +43,8 @@ class Leftovers:
         mainnet: bool,
         vault_address: str | None,
         record: Callable[[Action], None],
-        charged: Callable[[int], None],
+        sent: Callable[[int], None],
+        answered: Callable[[int], None],
     ) -> None:
         self._hub = hub
         self._signer = signer
@@ -51,7 +52,7 @@ class Leftovers:
         self._mainnet = mainnet
         self._vault = vault_address
         self._record = record
-        self._charged = charged
+        self._sent, self._answered = sent, answered
         self._waiting: dict[int, bytes] = {}  # by nonce
         self._actions: dict[int, Action] = {}  # of what waits, as the journal has them
         self._failures: Counter[int] = Counter()  # by nonce, of what waits
@@ -82,6 +83,7 @@ class Leftovers:
         )
         order_ids = tuple(named.order_id for one in effect.orders if (named := parse(one.cloid)) is not None)
         self._actions[nonce] = Action(nonce, 0, 0, 0, int(ActionKind.CANCEL_BY_CLOID), HTTP_LANE, order_ids)
+        self._sent(len(order_ids))
         self._post(nonce)
 
     def _post(self, nonce: int) -> None:
@@ -94,7 +96,7 @@ class Leftovers:
             self._nonces.answered(nonce)
             self._waiting.pop(nonce)
             self._failures.pop(nonce, None)
-            self._charged(len(self._actions.pop(nonce).order_ids))
+            self._answered(len(self._actions.pop(nonce).order_ids))
 
         self._record(self._actions[nonce])
         self._hub.http.post("/exchange", self._waiting[nonce], told)

@@ -207,7 +207,8 @@ class _Session:
         leftovers = Leftovers(
             hub, self._signer, nonces, mainnet=self._config.account.network == "mainnet",
             vault_address=self._config.account.vault_address or None, record=parts.keep.action,
-            charged=lambda actions: engine.charged(actions),
+            sent=lambda actions: engine.sent_elsewhere(actions),
+            answered=lambda actions: engine.answered_elsewhere(actions),
         )  # fmt: skip
         hub.timers.own(_OWNER, lambda name, draw: self._beat(engine))
         self._status = StatusMaker(

@@ -81,7 +81,8 @@ class EngineProcess:
         parts.keep.action = signs  # type: ignore[method-assign]
         leftovers = Leftovers(
             hub, signer, nonces, mainnet=False, vault_address=None, record=parts.keep.action,
-            charged=lambda actions: self.engine.charged(actions),
+            sent=lambda actions: self.engine.sent_elsewhere(actions),
+            answered=lambda actions: self.engine.answered_elsewhere(actions),
         )  # fmt: skip
         hub.timers.own("process", self._fired)
         self.tally = ProfitTally(parts.markets)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hlhft.hyperliquid.gateway_events import BudgetTold, Charged, Post, ReportCode
+from hlhft.hyperliquid.gateway_events import AnsweredElsewhere, BudgetTold, Post, ReportCode, SentElsewhere
 from tests.hyperliquid.gateways import (
     ADDRESS_ACTIONS,
     EXPIRED,
@@ -48,7 +48,10 @@ def test_an_address_without_actions_left_is_told_in_numbers_where_the_text_has_t
 
 def test_what_left_by_another_way_is_counted_and_what_the_venue_may_lack() -> None:
     made = shell()
-    assert counted(made.tell(Charged(4))) == 4
+    assert counted(made.tell(SentElsewhere(4))) == 4
+    assert made.gateway.uncounted(made.now_ns, made.now_ns)[0][5] == 4, "nobody answered it"
+    assert counted(made.tell(AnsweredElsewhere(4))) == 0
+    assert made.gateway.uncounted(made.now_ns, made.now_ns) == []
     before_ns, made.now_ns = made.now_ns - 1, made.now_ns + 1
     made.send(place(1025), place(2049))
     rows = made.gateway.uncounted(before_ns, made.now_ns)

@@ -65,7 +65,9 @@ def test_what_an_earlier_session_left_is_cancelled_before_anything_is_quoted_and
             lane = there.parts.brain.lane.lane
             assert lane["address_actions"][0] >= 10**6 + 8
             before = int(lane["address_actions"][0])
-            there.charged(5)
+            there.sent_elsewhere(5)
+            assert lane["address_actions"][0] == before + 5
+            there.answered_elsewhere(5)
             assert lane["address_actions"][0] == before + 5
 
     run_on_uvloop(work)

@@ -24,7 +24,8 @@ from tests.live.engines import ETH, OWNER, Exchange, Owner, Trader, until
 from tests.live.watched import signer_of
 
 RECORDED: list[Action] = []  # of all tests
-CHARGED: list[int] = []
+SENT: list[int] = []
+ANSWERED: list[int] = []
 
 
 class Lost(Http):
@@ -55,7 +56,8 @@ def made(http: Http, *, mark: int = 2**62) -> tuple[Leftovers, Hub, NonceAllocat
         clock=clock, timers=Timers(loop, clock), http=http, keeper=Keeper(loop), connects=Budget(9), messages=Budget(9)
     )
     there = Leftovers(
-        hub, signer_of(254), nonces, mainnet=False, vault_address=None, record=RECORDED.append, charged=CHARGED.append
+        hub, signer_of(254), nonces, mainnet=False, vault_address=None, record=RECORDED.append,
+        sent=SENT.append, answered=ANSWERED.append
     )  # fmt: skip
     return there, hub, nonces
 
@@ -73,7 +75,8 @@ def test_they_are_cancelled_even_when_the_first_answer_is_lost(
     monkeypatch.setattr(module, "WAITS", BackoffSettings(first_ns=1_000_000))
     owner = Owner(exchange.url, 1)
     ids = {owner.place() for _ in range(3)}
-    CHARGED.clear()
+    SENT.clear()
+    ANSWERED.clear()
 
     async def work() -> None:
         http = Lost(exchange.url)
@@ -83,7 +86,7 @@ def test_they_are_cancelled_even_when_the_first_answer_is_lost(
         await until(lambda: not ids & owner.open_ids())
         await until(lambda: not nonces.unanswered)
         assert not there._waiting
-        assert CHARGED == [3], "once, however often it was sent"
+        assert SENT == ANSWERED == [3], "once, however often it was sent"
         hub.timers.close()
         hub.keeper.close()
         await http.close()
@@ -94,6 +97,8 @@ def test_they_are_cancelled_even_when_the_first_answer_is_lost(
 def test_a_venue_that_does_not_answer_is_asked_after_waits_that_grow(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[bytes] = []
     before = len(RECORDED)
+    SENT.clear()
+    ANSWERED.clear()
 
     async def work() -> None:
         http = Http("http://127.0.0.1:1")
@@ -117,6 +122,7 @@ def test_a_venue_that_does_not_answer_is_asked_after_waits_that_grow(monkeypatch
         assert len(set(asked)) == 1 and len(asked) == 10, "the same bytes"
         assert set(RECORDED[before:]) == {Action(nonce, 0, 0, 0, int(ActionKind.CANCEL_BY_CLOID), HTTP_LANE, (5,))}
         assert waits[0] < 250_000_000 and waits[-1] > 10_000_000_000
+        assert (SENT, ANSWERED) == ([1], []), "counted at once, as it may have been executed"
         hub.keeper.close()
         await http.close()
 
